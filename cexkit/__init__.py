@@ -1,0 +1,1 @@
+"""Crypto derivatives data for research."""

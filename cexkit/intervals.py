@@ -1,0 +1,151 @@
+"""Bar intervals and UTC time windows.
+
+Every window in cexkit is half-open, ``start <= t < end``, in UTC at microsecond precision. A time
+without a zone (a naive ``datetime``, a ``date``, ``"2024-01-01"``) **is taken as UTC**; that is the
+one rule for naive times everywhere in the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from cexkit.errors import InvalidInputError, UnknownNameError
+
+INTERVALS: dict[str, timedelta] = {
+    "1m": timedelta(minutes=1),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
+
+TimeLike = str | date | datetime
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_timedelta(interval: str) -> timedelta:
+    """Length of a bar interval.
+
+    Examples
+    --------
+    >>> to_timedelta("1h")
+    datetime.timedelta(seconds=3600)
+    """
+    try:
+        return INTERVALS[interval]
+    except KeyError:
+        raise UnknownNameError.of("interval", interval, INTERVALS) from None
+
+
+def utc(value: TimeLike) -> datetime:
+    """A time as an aware UTC ``datetime``; one without a zone is taken as UTC.
+
+    Parameters
+    ----------
+    value : str, date or datetime
+        ISO 8601 text (``"2024-01-01"``, ``"2024-01-01T08:00Z"``), a date (its midnight) or a datetime
+        (pandas' ``Timestamp`` is one).
+
+    Raises
+    ------
+    InvalidInputError
+        If the value is no time.
+
+    Examples
+    --------
+    >>> utc("2024-01-01")
+    datetime.datetime(2024, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    >>> utc("2024-01-01T08:00+08:00").isoformat()
+    '2024-01-01T00:00:00+00:00'
+    """
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 (the rule follows below)
+        # rebuilt field by field, so that subclasses (pandas.Timestamp) become plain datetimes
+        plain = datetime.combine(value.date(), value.timetz())
+        return plain.replace(tzinfo=UTC) if plain.tzinfo is None else plain.astimezone(UTC)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InvalidInputError(
+            f"not a time: {value!r}; give ISO text such as '2024-01-01', a date or a datetime"
+        ) from error
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970 of an aware datetime, rounded up: the first whole one not before it.
+
+    Examples
+    --------
+    >>> to_ms(utc("2020-01-01"))
+    1577836800000
+    """
+    return -((EPOCH - moment) // MILLISECOND)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """The UTC datetime of milliseconds since 1970.
+
+    Examples
+    --------
+    >>> from_ms(1577836800000).isoformat()
+    '2020-01-01T00:00:00+00:00'
+    """
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open span of UTC time, ``start <= t < end``.
+
+    Examples
+    --------
+    >>> Window.of("2024-01-01", "2024-01-02").days
+    1.0
+    >>> datetime(2024, 1, 2, tzinfo=UTC) in Window.of("2024-01-01", "2024-01-02")
+    False
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise InvalidInputError(
+                f"the window ends before it starts: {self.start.isoformat()} … {self.end.isoformat()}"
+            )
+
+    @classmethod
+    def of(cls, start: TimeLike, end: TimeLike) -> Window:
+        """A window from anything :func:`utc` takes."""
+        return cls(utc(start), utc(end))
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()} … {self.end.isoformat()}"
+
+    @property
+    def days(self) -> float:
+        """Length in days."""
+        return (self.end - self.start) / timedelta(days=1)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no moment lies in it."""
+        return self.end <= self.start
+
+    def split(self, step: timedelta) -> Iterator[Window]:
+        """Consecutive pieces of at most ``step``.
+
+        Examples
+        --------
+        >>> [w.days for w in Window.of("2024-01-01", "2024-01-04").split(timedelta(days=2))]
+        [2.0, 1.0]
+        """
+        start = self.start
+        while start < self.end:
+            yield Window(start, min(start + step, self.end))
+            start += step
