@@ -145,6 +145,7 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
     cexkit.errors.SchemaError: open_interest: missing columns exchange, instrument_type, base, quote, ...
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     schema = to_pyarrow(table)
     missing = [name for name in schema.names if name not in data.column_names]
@@ -158,6 +159,8 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
         column = data.column(field.name)
         if not field.nullable and column.null_count:
             raise SchemaError(f"{table.name}: column {field.name!r} has {column.null_count} missing values")
+        if pa.types.is_floating(column.type) and (bad := pc.sum(pc.is_nan(column)).as_py()):
+            raise SchemaError(f"{table.name}: column {field.name!r} has {bad} NaN; a missing value is null")
         try:
             columns.append(column.cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -1,0 +1,95 @@
+"""Bronze: every answer exactly as received, so that Silver can be made again from it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from cexkit.intervals import Window
+from cexkit.store.layout import bronze_file, bronze_folder
+from cexkit.store.parquet import write_atomic
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+#: ``context`` is what a parser needs beside the body, as JSON; ``table``, ``window_start`` and
+#: ``window_end`` repeat parts of it so that only answers in question are read.
+SCHEMA = pa.schema(
+    [
+        ("run", pa.string()),
+        ("exchange", pa.string()),
+        ("endpoint", pa.string()),
+        ("table", pa.string()),
+        ("window_start", _TIME),
+        ("window_end", _TIME),
+        ("context", pa.string()),
+        ("url", pa.string()),
+        ("params", pa.string()),
+        ("status", pa.int32()),
+        ("headers", pa.string()),
+        ("received_at", _TIME),
+        ("sha256", pa.string()),
+        ("body", pa.binary()),
+    ]
+)
+
+
+class BronzeWriter:
+    """Collects answers of one run and endpoint and writes them in files of bounded size.
+
+    Use it as a context manager; what was added before an error is written all the same.
+    """
+
+    def __init__(self, root: Path, exchange: str, endpoint: str, run: str, *, file_bytes: int = 32 << 20):
+        self._root, self._exchange, self._endpoint, self._run = root, exchange, endpoint, run
+        self._file_bytes = file_bytes
+        self._rows: list[dict] = []
+        self._bytes = 0
+        self.files: list[Path] = []
+
+    def add(self, row: dict) -> None:
+        """Add one answer: the columns of :data:`SCHEMA` but run, exchange and endpoint."""
+        self._rows.append(row | {"run": self._run, "exchange": self._exchange, "endpoint": self._endpoint})
+        self._bytes += len(row["body"])
+        if self._bytes >= self._file_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added since the last file."""
+        if not self._rows:
+            return
+        day = self._rows[0]["received_at"].date()
+        path = self._root / bronze_file(self._exchange, self._endpoint, day, self._run, len(self.files))
+        rows = pa.Table.from_pylist(self._rows, schema=SCHEMA)
+        write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+        self.files.append(path)
+        self._rows, self._bytes = [], 0
+
+    def __enter__(self) -> BronzeWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+
+def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:
+    """Answers of an endpoint that were asked for a table and a window, in the order received.
+
+    Only one record batch is in memory at a time; the order across files is that of their runs.
+    """
+    folder = root / bronze_folder(exchange, endpoint)
+    # run names begin with their time, so names sort files as they were received; temporaries are skipped
+    paths = sorted(folder.glob("date=*/[!.]*.parquet"), key=lambda path: (path.parent.name, path.name))
+    if not paths:
+        return
+    wanted = ds.field("table") == table
+    if window is not None:
+        wanted &= (ds.field("window_start") < pa.scalar(window.end, _TIME)) & (
+            ds.field("window_end") > pa.scalar(window.start, _TIME)
+        )
+    for path in paths:
+        for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
+            yield from batch.to_pylist()

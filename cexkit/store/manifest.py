@@ -1,0 +1,137 @@
+"""The manifest: which files make up a dataset, and what is in each.
+
+Readers open exactly the files it names, and of those only the ones a question can touch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cexkit.errors import DatasetError, DatasetNotFoundError, NewerSchemaError
+from cexkit.intervals import Window, utc
+from cexkit.schema import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """One data file: identity, size and the times in it (``start`` the first, ``end`` the last)."""
+
+    path: str
+    table: str
+    exchange: str | None
+    period: str
+    rows: int
+    bytes: int
+    sha256: str
+    start: datetime | None
+    end: datetime | None
+
+    @property
+    def place(self) -> tuple[str, str | None, str]:
+        """What it is the current file of."""
+        return self.table, self.exchange, self.period
+
+    def overlaps(self, start: datetime | None, end: datetime | None) -> bool:
+        """Whether a row of the window ``start <= t < end`` can be in it."""
+        if self.start is None or self.end is None:
+            return True
+        return (end is None or self.start < end) and (start is None or self.end >= start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """All current files of a dataset.
+
+    Examples
+    --------
+    >>> Manifest().select("funding_rates")
+    ()
+    """
+
+    files: tuple[DataFile, ...] = ()
+    updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    schema_version: int = SCHEMA_VERSION
+    simulated: bool = False
+    description: str = ""
+
+    def select(
+        self,
+        table: str,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        exchanges: Collection[str] | None = None,
+    ) -> tuple[DataFile, ...]:
+        """The files of a table that can hold rows of a window and of these venues."""
+        return tuple(
+            file
+            for file in self.files
+            if file.table == table
+            and file.overlaps(start, end)
+            and (exchanges is None or file.exchange is None or file.exchange in exchanges)
+        )
+
+    def with_files(self, files: Iterable[DataFile]) -> Manifest:
+        """A copy in which these files replace those of the same place; empty ones leave it."""
+        current = {file.place: file for file in self.files}
+        current |= {file.place: file for file in files}
+        kept = sorted((file for file in current.values() if file.rows), key=lambda file: file.path)
+        return replace(self, files=tuple(kept))
+
+    def window(self, table: str) -> Window | None:
+        """First and last time in a table (the end is the last row's own time)."""
+        files = [file for file in self.select(table) if file.start and file.end]
+        return Window(min(f.start for f in files), max(f.end for f in files)) if files else None
+
+    def to_json(self) -> str:
+        """The manifest as it lies on disk."""
+        return json.dumps(asdict(self), indent=1, default=lambda moment: moment.isoformat()) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "manifest") -> Manifest:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        NewerSchemaError
+            If a later version of the schema wrote it.
+        DatasetError
+            If it is no manifest.
+        """
+        try:
+            raw = json.loads(text)
+            version = raw["schema_version"]
+            if version > SCHEMA_VERSION:
+                raise NewerSchemaError(
+                    f"{source} has schema version {version}, this cexkit reads up to {SCHEMA_VERSION}; "
+                    "upgrade with `pip install -U cexkit`"
+                )
+            files = tuple(DataFile(**_times(file, "start", "end")) for file in raw.pop("files"))
+            return cls(files=files, **_times(raw, "updated_at"))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
+
+
+def _times(raw: dict, *names: str) -> dict:
+    return raw | {name: utc(raw[name]) if raw[name] is not None else None for name in names}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest file.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If there is none.
+    """
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"), str(path))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DatasetNotFoundError(
+            f"no dataset at {path.parent} (no {path.name}); `cexkit pull --warehouse {path.parent}` makes one, "
+            "and connect() without an argument opens the embedded sample"
+        ) from error

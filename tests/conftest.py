@@ -1,0 +1,35 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real answers and real history, which is no part of the project."""
+    folder = Path(os.environ.get("CEXKIT_SHARED", ROOT.parent / "shared"))
+    if not (folder / "real").is_dir():
+        pytest.skip(f"no real recordings at {folder}; set CEXKIT_SHARED to where they are")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_outside_settings(monkeypatch):
+    """Tests do not see the settings of whoever runs them."""
+    for name in [name for name in os.environ if name.startswith("CEXKIT_") and name != "CEXKIT_SHARED"]:
+        monkeypatch.delenv(name)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the long form of heavy tests")
