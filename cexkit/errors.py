@@ -14,6 +14,7 @@ which input, and ends with what to do about it::
     ├── DuplicateKeyError (ValueError)           two rows claim the same instrument and time
     ├── UnsupportedBackendError (NotImplementedError)  this engine cannot do this metric
     ├── NotOfferedError (NotImplementedError)    the venue does not publish this table
+    ├── NotReadYetError (NotImplementedError)    the venue publishes it, cexkit does not read it yet
     ├── FetchError (OSError)                     an exchange could not be read
     │   ├── TransportError (ConnectionError)       no usable answer: network, timeout, truncated body
     │   ├── RateLimitedError                       refused for asking too fast, retries used up
@@ -26,7 +27,8 @@ which input, and ends with what to do about it::
         └── NewerSchemaError                       written by a later cexkit
 
     CexkitWarning (UserWarning)
-    └── SuspectRateWarning                       rates that look like percent, not fractions
+    ├── SuspectRateWarning                       rates that look like percent, not fractions
+    └── UnpricedQuoteWarning                     values in a quote that is not taken as dollars
 """
 
 from __future__ import annotations
@@ -108,8 +110,24 @@ class NotOfferedError(CexkitError, NotImplementedError):
     """The venue does not publish this table; the message says why."""
 
 
+class NotReadYetError(CexkitError, NotImplementedError):
+    """The venue may publish this table, but cexkit does not read it yet."""
+
+
 class FetchError(CexkitError, OSError):
-    """An exchange could not be read."""
+    """An exchange could not be read.
+
+    Attributes
+    ----------
+    status : int | None
+        HTTP status of the answer, where there was one.
+    retry_after : float | None
+        Seconds the venue told us to wait, where it did.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None):
+        super().__init__(message)
+        self.status, self.retry_after = status, retry_after
 
 
 class TransportError(FetchError, ConnectionError):
@@ -169,3 +187,7 @@ class CexkitWarning(UserWarning):
 
 class SuspectRateWarning(CexkitWarning):
     """Funding rates that look like percent where fractions are expected."""
+
+
+class UnpricedQuoteWarning(CexkitWarning):
+    """Values in a quote currency that is not taken as dollars; totals in dollars are null there."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -15,16 +16,16 @@ from cexkit.store.parquet import write_atomic
 
 _TIME = pa.timestamp("us", tz="UTC")
 
-#: ``context`` is what a parser needs beside the body, as JSON; ``table``, ``window_start`` and
-#: ``window_end`` repeat parts of it so that only answers in question are read.
+#: ``context`` is what a parser needs beside the body, as JSON. ``table``, ``data_start`` and ``data_end``
+#: say what an answer can hold rows of, so that only answers in question are read.
 SCHEMA = pa.schema(
     [
         ("run", pa.string()),
         ("exchange", pa.string()),
         ("endpoint", pa.string()),
         ("table", pa.string()),
-        ("window_start", _TIME),
-        ("window_end", _TIME),
+        ("data_start", _TIME),
+        ("data_end", _TIME),
         ("context", pa.string()),
         ("url", pa.string()),
         ("params", pa.string()),
@@ -80,16 +81,27 @@ def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Wi
 
     Only one record batch is in memory at a time; the order across files is that of their runs.
     """
-    folder = root / bronze_folder(exchange, endpoint)
-    # run names begin with their time, so names sort files as they were received; temporaries are skipped
-    paths = sorted(folder.glob("date=*/[!.]*.parquet"), key=lambda path: (path.parent.name, path.name))
-    if not paths:
-        return
     wanted = ds.field("table") == table
     if window is not None:
-        wanted &= (ds.field("window_start") < pa.scalar(window.end, _TIME)) & (
-            ds.field("window_end") > pa.scalar(window.start, _TIME)
+        wanted &= (ds.field("data_start") < pa.scalar(window.end, _TIME)) & (
+            ds.field("data_end") > pa.scalar(window.start, _TIME)
         )
-    for path in paths:
+    for path in _files(root, exchange, endpoint):
         for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
             yield from batch.to_pylist()
+
+
+def bronze_window(root: Path, exchange: str, endpoint: str, table: str) -> Window | None:
+    """The span that an endpoint was ever asked for; None where it was not."""
+    spans = []
+    for path in _files(root, exchange, endpoint):
+        rows = pq.read_table(path, columns=["data_start", "data_end"], filters=ds.field("table") == table)
+        if rows.num_rows:
+            spans.append((pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()))
+    return Window.of(min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
+
+
+def _files(root: Path, exchange: str, endpoint: str) -> list[Path]:
+    """Files in the order received: run names begin with their time. Temporaries are skipped."""
+    paths = (root / bronze_folder(exchange, endpoint)).glob("date=*/[!.]*.parquet")
+    return sorted(paths, key=lambda path: (path.parent.name, path.name))

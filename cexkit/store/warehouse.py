@@ -205,7 +205,8 @@ def _split(rows: pa.Table, table: Table) -> dict[tuple[str | None, str], pa.Tabl
     if table.period != "all":
         period = pl.col(table.time).dt.strftime("%Y" if table.period == "year" else "%Y-%m")
     exchange = pl.col("exchange") if table.by_exchange else pl.lit(None, pl.String)
-    labels = pl.from_arrow(rows).select(exchange=exchange, period=period).with_row_index()
+    # beside a column, for a select of nothing but literals has one row
+    labels = pl.from_arrow(rows).with_row_index().select("index", exchange=exchange, period=period)
     groups = labels.group_by("exchange", "period", maintain_order=True).agg("index")
     return {(row["exchange"], row["period"]): rows.take(pa.array(row["index"])) for row in groups.iter_rows(named=True)}
 

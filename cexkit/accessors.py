@@ -1,0 +1,99 @@
+"""``frame.crypto``: every registered metric as a method. No formula is here.
+
+Importing this module registers the accessor on pandas and polars frames. Type checkers do not see
+registered accessors; :func:`crypto` gives the same object with types (``accessors.pyi``, generated).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import polars as pl
+
+# each definition registers itself when its module is imported
+from cexkit.analytics import basis, funding, liquidations, prices, volatility  # noqa: F401
+from cexkit.analytics._engines import EAGER, engine_of
+from cexkit.analytics._registry import METRICS, Metric
+from cexkit.errors import UnsupportedBackendError
+
+
+class Crypto:
+    """Metrics of a frame of crypto market data.
+
+    A row or rolling metric with one output gives that column on eager frames (a pandas Series on the
+    frame's own index, a polars Series, a pyarrow ChunkedArray), so that it can be assigned. Everything
+    else gives the frame.
+
+    Examples
+    --------
+    >>> import cexkit, pandas as pd
+    >>> frame = pd.DataFrame({"funding_rate": [0.0001], "funding_interval_hours": [8]}, index=["a"])
+    >>> frame["apr"] = frame.crypto.funding_apr()
+    >>> frame["apr"].round(6).to_dict()
+    {'a': 0.1095}
+    """
+
+    # pandas and polars hide an accessor whose __init__ raises, and pandas makes it anew on each access:
+    # nothing is done here, each method checks
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    def __repr__(self) -> str:
+        return f"<cexkit metrics: {', '.join(sorted(METRICS))}>"
+
+
+def _method(metric: Metric) -> Callable[..., Any]:
+    def method(self: Crypto, *args: Any, **kwargs: Any) -> Any:
+        result = metric.function(self._frame, *args, **kwargs)
+        bare = metric.appends and len(metric.outputs) == 1 and engine_of(self._frame) in EAGER
+        return result[metric.outputs[0]] if bare else result
+
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = list(metric.signature.parameters.values())[1:]
+    method.__signature__ = inspect.Signature([itself, *parameters])  # type: ignore[attr-defined]
+    method.__name__, method.__doc__ = metric.name, metric.function.__doc__
+    method.__qualname__ = f"Crypto.{metric.name}"
+    return method
+
+
+for _metric in METRICS.values():
+    setattr(Crypto, _metric.name, _method(_metric))
+
+pd.api.extensions.register_dataframe_accessor("crypto")(Crypto)
+pl.api.register_dataframe_namespace("crypto")(Crypto)
+pl.api.register_lazyframe_namespace("crypto")(Crypto)
+
+
+def crypto(frame: Any) -> Crypto:
+    """The ``.crypto`` accessor of any supported frame, known to type checkers.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
+        pyarrow and Ibis tables have no accessors of their own; this is theirs.
+
+    Returns
+    -------
+    Crypto
+        With one method per metric.
+
+    Raises
+    ------
+    UnsupportedBackendError
+        If it is no such frame.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"price": [101.0], "reference": [100.0]})
+    >>> crypto(table).basis_bps().to_pylist()
+    [100.0]
+    """
+    if engine_of(frame) is None:
+        raise UnsupportedBackendError(
+            f"crypto() takes a pandas, polars, pyarrow or Ibis frame, not {type(frame).__qualname__}"
+        )
+    return Crypto(frame)

@@ -1,0 +1,206 @@
+"""Liquidations: forced closings, by the side of the position that was closed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+from cexkit.analytics._registry import metric
+from cexkit.analytics._seams import Frame, names, number, text, with_bucket
+from cexkit.errors import InvalidInputError, MissingColumnError, UnpricedQuoteWarning
+from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE
+
+SIDES = FIELDS["side"].values
+#: From best to worst; a total carries the worst of its parts.
+COVERAGE = FIELDS["coverage"].values
+_UNKNOWN = len(COVERAGE)
+
+
+def _groups(by: str | Sequence[str] | None, present: Sequence[str]) -> list[str]:
+    """Columns that a total is taken by."""
+    if by is INSTRUMENT_KEYS:
+        return [key for key in INSTRUMENT_KEYS if key in present]
+    groups = [by] if isinstance(by, str) else list(by or ())
+    missing = [name for name in groups if name not in present]
+    if missing:
+        raise MissingColumnError(f"liquidation_summary: by={missing[0]!r} is no column; there are: {', '.join(present)}")
+    taken = {"timestamp", "side"} & set(groups)
+    if taken or len(set(groups)) < len(groups):
+        raise InvalidInputError(f"liquidation_summary: by={by!r} names a column twice; timestamp and side are implied")
+    return groups
+
+
+def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    by = arguments["by"]
+    extra = () if by is INSTRUMENT_KEYS else (by,) if isinstance(by, str) else tuple(by or ())
+    return ("timestamp", "side", "quantity_base", *extra)
+
+
+def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
+    sides = frame["side"].cast(pl.String).unique()
+    strange = sorted(str(side) for side in sides if side not in SIDES)
+    if strange:
+        raise InvalidInputError(
+            f"liquidation_summary: side holds {', '.join(strange)}; it is the side of the position that was closed, "
+            "'long' or 'short' (an order that sells closes a long, one that buys closes a short)"
+        )
+    if "value_usd" in frame.columns:
+        return
+    quotes = frame["quote"].cast(pl.String).unique()
+    strange = sorted(str(quote) for quote in quotes if quote not in USD_LIKE)
+    if strange:
+        warnings.warn(
+            f"liquidation_summary: quotes {', '.join(strange)} are not taken as dollars, so totals that hold them have "
+            "no value_usd; add a value_usd column, or select other quotes",
+            UnpricedQuoteWarning,
+            stacklevel=6,
+        )
+
+
+@metric(
+    kind="summary",
+    inputs=("timestamp", "side", "quantity_base"),
+    alternatives=(("value_usd",), ("value_quote", "quote")),
+    optional=("base", "multiplier", "coverage"),
+    outputs=("timestamp", "side", "events", "quantity_base", "value_usd", "imbalance", "coverage"),
+    requires=_inputs,
+    inspects=_inspect,
+)
+def liquidation_summary(
+    frame: Frame, *, every: str = "1d", by: str | Sequence[str] | None = INSTRUMENT_KEYS
+) -> Frame:
+    """Liquidations per time bucket and side: how many, how much, and which side prevails.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
+        Events: ``timestamp``, ``side`` of the **position** (``long``, ``short``), ``quantity_base`` and
+        either ``value_usd`` or ``value_quote`` with ``quote``; dollar stablecoins are then taken 1:1
+        (``cexkit.schema.USD_LIKE``). ``coverage``, ``base``, ``multiplier`` are used where present.
+    every : str
+        Length of a bucket: a whole number of ``s``, ``m``, ``h``, ``d`` or ``w``. Buckets are counted in UTC
+        from 1970; weeks begin on Monday.
+    by : str, sequence of str or None
+        Columns to total by, such as ``"base"``; None for all in one. By default the instrument keys that
+        are there.
+
+    Returns
+    -------
+    Same type as ``frame``
+        One row per group, bucket and side that has events, sorted so (Ibis promises no order):
+
+        * ``timestamp``: start of the bucket, UTC; ``side``; ``events``: count.
+        * ``quantity_base``: sum, in units of base. Grouped by anything but symbol it is in coins where
+          ``multiplier`` is there. Null where units do not add up: several bases (or, without ``base``,
+          several symbols) in one total, or several symbols without ``multiplier``.
+        * ``value_usd``: sum. Null where an event has no value in dollars: a part is not passed off as
+          the whole.
+        * ``imbalance``: (long - short) / (long + short) of value_usd in the bucket, the same in the rows of
+          both sides; a side without events counts as zero. Null where a value is null or both are zero.
+        * ``coverage``: the worst of the bucket, both sides: ``throttled`` totals are lower bounds. Null
+          where any of it is unknown.
+
+    Raises
+    ------
+    MissingColumnError, ColumnTypeError
+    InvalidInputError
+        If ``side`` holds anything but long and short, such as the order's buy and sell (eager frames; on
+        lazy and Ibis frames such rows make the bucket's imbalance null).
+
+    Warns
+    -----
+    UnpricedQuoteWarning
+        If values are in quotes that are not taken as dollars (eager frames).
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import datetime
+    >>> frame = pl.DataFrame({
+    ...     "timestamp": [datetime(2024, 1, 1, 3), datetime(2024, 1, 1, 9), datetime(2024, 1, 1, 22)],
+    ...     "side": ["long", "short", "long"],
+    ...     "quantity_base": [1.0, 0.5, 0.5],
+    ...     "value_usd": [40_000.0, 20_000.0, 20_000.0],
+    ... })
+    >>> frame.crypto.liquidation_summary().select("side", "events", "value_usd", "imbalance").rows()
+    [('long', 2, 60000.0, 0.5), ('short', 1, 20000.0, 0.5)]
+    """
+    present = names(frame)
+    groups = _groups(by, present)
+    frame = with_bucket(frame, every).with_columns(
+        text("side").alias("_side"),
+        _value(present).alias("_value"),
+        _quantity(present, groups).alias("_quantity"),
+        _rank(present).alias("_rank"),
+    )
+    mixed = [nw.col(name).n_unique().alias(f"_mixed_{name}") for name in _must_agree(present, groups)]
+    totals = frame.group_by(*groups, "_bucket", "_side").agg(
+        nw.len().cast(nw.Int64).alias("events"),
+        nw.col("_quantity").sum().alias("_quantity"),
+        nw.col("_quantity").is_null().cast(nw.Int64).sum().alias("_no_quantity"),
+        nw.col("_value").sum().alias("_value"),
+        nw.col("_value").is_null().cast(nw.Int64).sum().alias("_no_value"),
+        nw.col("_rank").max().alias("_rank"),
+        *mixed,
+    )
+    return _finish(totals, groups, mixed=[f"_mixed_{name}" for name in _must_agree(present, groups)])
+
+
+def _value(present: Sequence[str]) -> nw.Expr:
+    if "value_usd" in present:
+        return number("value_usd")
+    return nw.when(text("quote").is_in(list(USD_LIKE))).then(number("value_quote"))
+
+
+def _quantity(present: Sequence[str], groups: Sequence[str]) -> nw.Expr:
+    scaled = "multiplier" in present and "symbol" not in groups
+    return number("quantity_base") * number("multiplier") if scaled else number("quantity_base")
+
+
+def _must_agree(present: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Columns that must be one in a total for its quantities to add up."""
+    if "symbol" in groups:
+        return []
+    symbol = [] if "multiplier" in present and "base" in present else ["symbol"]
+    return [name for name in ("base", *symbol) if name in present and name not in groups]
+
+
+def _rank(present: Sequence[str]) -> nw.Expr:
+    if "coverage" not in present:
+        return nw.lit(_UNKNOWN)
+    ranks = [nw.when(text("coverage") == name).then(nw.lit(rank)) for rank, name in enumerate(COVERAGE)]
+    return nw.coalesce(*ranks, nw.lit(_UNKNOWN))
+
+
+def _finish(totals: Frame, groups: Sequence[str], *, mixed: Sequence[str]) -> Frame:
+    """From sums per side to the published columns."""
+    bucket = [*groups, "_bucket"]
+    side, value = nw.col("_side"), nw.col("_value")
+    signed = nw.when(side == "long").then(value).otherwise(nw.when(side == "short").then(-value))
+    unusable = (nw.col("_no_value") > 0) | ~side.is_in(list(SIDES)).fill_null(False)
+    totals = totals.with_columns(signed.alias("_signed"), unusable.cast(nw.Int64).alias("_unusable"))
+    totals = totals.with_columns(
+        nw.col("_signed").sum().over(*bucket).alias("_net"),
+        value.sum().over(*bucket).alias("_gross"),
+        nw.col("_unusable").sum().over(*bucket).alias("_unusable"),
+        nw.col("_rank").max().over(*bucket).alias("_rank"),
+    )
+    adds_up = nw.col("_no_quantity") == 0
+    for name in mixed:
+        adds_up = adds_up & (nw.col(name) == 1)
+    imbalance = nw.when((nw.col("_unusable") == 0) & (nw.col("_gross") > 0)).then(nw.col("_net") / nw.col("_gross"))
+    worst = [nw.when(nw.col("_rank") == rank).then(nw.lit(name)) for rank, name in enumerate(COVERAGE)]
+    return totals.select(
+        *groups,
+        nw.col("_bucket").alias("timestamp"),
+        side.alias("side"),
+        "events",
+        nw.when(adds_up).then(nw.col("_quantity")).alias("quantity_base"),
+        nw.when(nw.col("_no_value") == 0).then(value).alias("value_usd"),
+        imbalance.alias("imbalance"),
+        nw.coalesce(*worst).alias("coverage"),
+    ).sort(*groups, "timestamp", "side")

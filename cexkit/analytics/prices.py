@@ -1,0 +1,68 @@
+"""Returns of a price series."""
+
+from __future__ import annotations
+
+from cexkit.analytics._registry import metric
+from cexkit.analytics._seams import Column, Frame, in_time, positive
+
+
+@metric(kind="rolling", inputs=("close",), outputs=("returns",))
+def returns(frame: Frame, *, price: Column = "close") -> Frame:
+    """Simple return over the instrument's previous row, ``p / p_before - 1``, as a fraction.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
+        ``timestamp`` and a price; several instruments where their keys are there; in any order.
+    price : str
+        Column of the price.
+
+    Returns
+    -------
+    Same type as ``frame``
+        With ``returns`` added. Null in an instrument's first row and where the price or the one before
+        it is null, NaN, infinite or not above zero. The previous row is the one before in time: over a
+        gap in the data it lies further back, and the return spans the gap.
+
+    Raises
+    ------
+    MissingColumnError, ColumnTypeError
+    DuplicateKeyError
+        If two rows of one instrument share a time (eager frames).
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import date
+    >>> frame = pl.DataFrame({"timestamp": [date(2024, 1, 2), date(2024, 1, 1)], "close": [110.0, 100.0]})
+    >>> frame.crypto.returns().round(6).to_list()
+    [0.1, None]
+    """
+    frame = frame.with_columns(in_time(frame)(positive(price).shift(1)).alias("_before"))
+    return frame.with_columns(returns=positive(price) / positive("_before") - 1)
+
+
+@metric(kind="rolling", inputs=("close",), outputs=("log_returns",))
+def log_returns(frame: Frame, *, price: Column = "close") -> Frame:
+    """Log return over the instrument's previous row, ``ln(p / p_before)``.
+
+    Parameters
+    ----------
+    frame, price
+        As for :func:`returns`.
+
+    Returns
+    -------
+    Same type as ``frame``
+        With ``log_returns`` added; null where :func:`returns` is, and a gap is treated as there.
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import date
+    >>> frame = pl.DataFrame({"timestamp": [date(2024, 1, 1), date(2024, 1, 2)], "close": [100.0, 110.0]})
+    >>> frame.crypto.log_returns().round(6).to_list()
+    [None, 0.09531]
+    """
+    frame = frame.with_columns(in_time(frame)(positive(price).shift(1)).alias("_before"))
+    return frame.with_columns(log_returns=(positive(price) / positive("_before")).log())

@@ -1,0 +1,261 @@
+"""Gold tables from Silver ones: plain functions, polars in, polars out.
+
+Each takes frames or lazy frames with the declared columns of its Silver tables and returns an eager frame with the
+declared columns of its Gold table, in the order of its key. Whoever stores them decides when to call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from cexkit.errors import MissingColumnError, SchemaError
+from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
+from cexkit.schema.render import to_polars
+
+Frame = pl.DataFrame | pl.LazyFrame
+
+HORIZON_HOURS = 8
+#: A venue goes in when at least this part of the horizon is covered by its settlements.
+COVERED = 0.5
+_COVERAGE = TABLES["liquidations"].fields[TABLES["liquidations"].columns.index("coverage")].values
+
+
+def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance_hours: float = 1.0) -> pl.DataFrame:
+    """Funding per 8 hours of each coin over all venues, weighted by open interest.
+
+    At each end ``t`` of 8 hours (00, 08, 16 UTC): of every perp, the rates settled in ``(t − 8 h, t]`` are summed and
+    scaled to 8 hours by the hours they cover; these are averaged with the value of the perp's open interest at ``t`` as
+    weight. Rates of one moment are never compared, for at most moments only some venues settle.
+
+    Parameters
+    ----------
+    funding_rates : polars.DataFrame or polars.LazyFrame
+        Table ``funding_rates``. Where ``funding_interval_hours`` is null it is derived from the times.
+    open_interest : polars.DataFrame or polars.LazyFrame
+        Table ``open_interest``. The weight is the last ``open_interest_quote`` (a value, so multipliers do not matter)
+        in ``[t − tolerance, t]``. Only quotes taken as US dollars count (``USD_LIKE``).
+    tolerance_hours : float
+        How old a snapshot may be.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``funding_weighted_8h``. A perp that has less than half of its 8 hours covered leaves both sums;
+        ``weight_coverage`` is the share of the weight at ``t`` that stayed. There is no row where no weight is known,
+        where no perp went in, where the value of some perp's open interest is null (its share cannot be known), or
+        after the last settlement there is.
+
+    Examples
+    --------
+    >>> from cexkit.simulation import simulate
+    >>> tables = simulate(start="2026-05-02", end="2026-05-04", coins=["BTC"]).tables
+    >>> funding_weighted_8h(tables["funding_rates"], tables["open_interest"]).select("venues", "quotes").row(1)
+    (4, 'USDC+USDT')
+    """
+    rates = _with_intervals(funding_rates)
+    legs = _legs(_settled(rates), _weights(open_interest, tolerance_hours))
+    weight_in = pl.col("weight").filter(pl.col("in")).sum()
+    rows = legs.group_by("base", "timestamp").agg(
+        ((pl.col("rate") * pl.col("weight")).filter(pl.col("in")).sum() / weight_in).alias("weighted_funding"),
+        pl.col("exchange").filter(pl.col("in")).n_unique().cast(pl.Int64).alias("venues"),
+        (weight_in / pl.col("weight").sum()).alias("weight_coverage"),
+        pl.col("quote").filter(pl.col("in")).unique().sort().str.join("+").alias("quotes"),
+        pl.col("weight").null_count().alias("unknown"),
+        weight_in.alias("weight_in"),
+    )
+    rows = rows.filter(pl.col("unknown") == 0, pl.col("weight_in") > 0)
+    # an end that no settlement has reached yet would mix venues that settle often with none of the others
+    return _finished(rows.filter(pl.col("timestamp") <= rates["timestamp"].max()), TABLES["funding_weighted_8h"])
+
+
+def _with_intervals(funding_rates: Frame) -> pl.DataFrame:
+    """Rates whose interval is given or can be derived; the others cover no known time and are left out."""
+    rates = funding_rates.lazy().collect()
+    if rates["funding_interval_hours"].null_count():
+        from cexkit.analytics.funding import funding_interval
+
+        rates = funding_interval(rates)
+    return rates.drop_nulls("funding_interval_hours")
+
+
+def _settled(rates: pl.DataFrame) -> pl.LazyFrame:
+    """Per perp and end of 8 hours: the sum of what was settled, scaled to 8 hours, and the hours it covers."""
+    hours = pl.col("funding_interval_hours").sum()
+    ended = rates.lazy().sort(*INSTRUMENT_KEYS, "timestamp").with_columns(_end_of_horizon())
+    return ended.group_by(*INSTRUMENT_KEYS, "timestamp").agg(
+        (pl.col("funding_rate").sum() * HORIZON_HOURS / hours).alias("rate"), hours.alias("covered_hours")
+    )
+
+
+def _legs(settled: pl.LazyFrame, weights: pl.LazyFrame) -> pl.LazyFrame:
+    """Every perp with open interest at an end of 8 hours, what it settled, and whether that is enough to go in."""
+    enough = (pl.col("covered_hours") >= COVERED * HORIZON_HOURS).fill_null(False)
+    legs = weights.join(settled, on=[*INSTRUMENT_KEYS, "timestamp"], how="left").with_columns(enough.alias("in"))
+    # sorted, so that sums are added in the same order each time
+    return legs.sort(*INSTRUMENT_KEYS, "timestamp")
+
+
+def _weights(open_interest: Frame, tolerance_hours: float) -> pl.LazyFrame:
+    """Per perp and end of 8 hours: value of the open interest of the last snapshot that is not too old."""
+    age = (_end_of_horizon() - pl.col("timestamp")).alias("age")
+    recent = open_interest.lazy().filter(pl.col("instrument_type") == "perp", pl.col("quote").is_in(USD_LIKE))
+    recent = recent.with_columns(age, _end_of_horizon()).filter(pl.col("age") <= pl.duration(hours=tolerance_hours))
+    return recent.group_by(*INSTRUMENT_KEYS, "base", "quote", "timestamp").agg(
+        pl.col("open_interest_quote").sort_by("age").first().alias("weight")
+    )
+
+
+def _end_of_horizon() -> pl.Expr:
+    """The end ``t`` of the 8 hours ``(t − 8 h, t]`` that a time falls in."""
+    instant = pl.duration(microseconds=1)
+    return (pl.col("timestamp") - instant).dt.truncate(f"{HORIZON_HOURS}h").dt.offset_by(f"{HORIZON_HOURS}h")
+
+
+def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
+    """Daily spot bars of each coin over all venues.
+
+    Parameters
+    ----------
+    ohlcv_1d : polars.DataFrame or polars.LazyFrame
+        Table ``ohlcv_1d``; only spot bars with a quote taken as US dollars (``USD_LIKE``) are used.
+    instruments : polars.DataFrame or polars.LazyFrame
+        Table ``instruments``: prices are divided and volumes multiplied by ``multiplier``, so that all are per coin.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``ohlcv_1d_composite``: medians over venues (a venue with several pairs of a coin counts once, with the
+        median of these), summed volume in coins, and ``dispersion_bps``, the largest distance of a venue's close from
+        the median close; null for one venue.
+
+    Raises
+    ------
+    SchemaError
+        If an instrument with bars is not in ``instruments``: its unit is not known.
+
+    Examples
+    --------
+    >>> from cexkit.simulation import simulate
+    >>> tables = simulate(start="2026-05-02", end="2026-05-03", coins=["BTC"]).tables
+    >>> ohlcv_1d_composite(tables["ohlcv_1d"], tables["instruments"]).select("venues", "quotes").row(0)
+    (4, 'USD+USDT')
+    """
+    prices = ("open", "high", "low", "close")
+    bars = ohlcv_1d.lazy().filter(pl.col("instrument_type") == "spot", pl.col("quote").is_in(USD_LIKE))
+    units = instruments.lazy().select(*INSTRUMENT_KEYS, "multiplier")
+    bars = _all_known(bars.join(units, on=INSTRUMENT_KEYS, how="left").collect())
+    venues = bars.group_by("base", "timestamp", "exchange").agg(
+        *((pl.col(name) / pl.col("multiplier")).median() for name in prices),
+        (pl.col("volume_base") * pl.col("multiplier")).sum(),
+        pl.col("quote").unique(),
+    )
+    venues = venues.sort("exchange")
+    apart = ((pl.col("close") - pl.col("close").median()).abs() / pl.col("close").median()).max() * 1e4
+    rows = venues.group_by("base", "timestamp").agg(
+        *(pl.col(name).median() for name in prices),
+        pl.col("volume_base").sum(),
+        pl.len().cast(pl.Int64).alias("venues"),
+        pl.col("quote").explode().unique().sort().str.join("+").alias("quotes"),
+        pl.when(pl.len() > 1).then(apart).alias("dispersion_bps"),
+    )
+    return _finished(rows, TABLES["ohlcv_1d_composite"])
+
+
+def _all_known(bars: pl.DataFrame) -> pl.DataFrame:
+    unknown = bars.filter(pl.col("multiplier").is_null()).select(INSTRUMENT_KEYS).unique().sort(INSTRUMENT_KEYS)
+    if unknown.height:
+        names = "; ".join(" ".join(row) for row in unknown.head(5).rows())
+        raise SchemaError(f"ohlcv_1d: {unknown.height} instruments are not in table instruments: {names}")
+    return bars
+
+
+def liquidations_1d(liquidations: Frame) -> pl.DataFrame:
+    """Liquidations per instrument, UTC day and side of the position.
+
+    Parameters
+    ----------
+    liquidations : polars.DataFrame or polars.LazyFrame
+        Table ``liquidations``.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``liquidations_1d``. ``coverage`` is the worst of its events: totals that contain ``throttled`` ones are
+        lower bounds. Days and sides without events have no row.
+
+    Examples
+    --------
+    >>> from cexkit.simulation import simulate
+    >>> market = simulate(start="2026-05-20", end="2026-05-21", coins=["BTC"], exchanges=["okx"])
+    >>> liquidations_1d(market.tables["liquidations"]).select("side", "coverage").rows()
+    [('long', 'full'), ...]
+    """
+    worst = pl.col("coverage").replace_strict({value: rank for rank, value in enumerate(_COVERAGE)}).max()
+    rows = liquidations.lazy().with_columns(pl.col("timestamp").dt.truncate("1d"))
+    rows = rows.group_by(*INSTRUMENT_KEYS, "base", "quote", "timestamp", "side").agg(
+        pl.len().cast(pl.Int64).alias("events"),
+        pl.col("quantity_base", "value_quote").sum(),
+        worst.replace_strict(dict(enumerate(_COVERAGE)), return_dtype=pl.String),
+    )
+    return _finished(rows, TABLES["liquidations_1d"])
+
+
+def data_quality(table: Table, frame: Frame, checks: Sequence[Check] | None = None) -> pl.DataFrame:
+    """What the checks of a table find in its rows, per venue and UTC day of data.
+
+    Parameters
+    ----------
+    table : Table
+        Declaration of the table.
+    frame : polars.DataFrame or polars.LazyFrame
+        Its rows, before or after failing ones were set apart.
+    checks : sequence of Check, optional
+        Conditions to apply; those declared by default. A row on which one is not true, or null, fails it.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``data_quality``, also where nothing failed. Rows of a table without times are counted on the day they
+        were observed.
+
+    Raises
+    ------
+    MissingColumnError
+        If the rows have no ``exchange`` (Gold tables over venues) or lack a column of a check.
+
+    Examples
+    --------
+    >>> from cexkit.simulation import simulate
+    >>> market = simulate(start="2026-05-02", end="2026-05-03", coins=["BTC"], exchanges=["okx"])
+    >>> found = data_quality(TABLES["ohlcv_1h"], market.tables["ohlcv_1h"])
+    >>> found.select("check_name", "rows_checked", "rows_failed").row(0)
+    ('ohlc_order', 48, 0)
+    """
+    lazy, checks = frame.lazy(), table.checks if checks is None else checks
+    time = table.time or "observed_at"
+    have = lazy.collect_schema().names()
+    missing = [name for name in ("exchange", time) if name not in have]
+    if missing:
+        raise MissingColumnError(f"data_quality of {table.name} needs columns {', '.join(missing)}; there are: {have}")
+    lazy = lazy.with_columns(pl.col(time).dt.truncate("1d").alias("_day"))
+    rows = [lazy.group_by("exchange", timestamp="_day").agg(*_found(check)) for check in checks]
+    if not rows:
+        return to_polars(TABLES["data_quality"]).to_frame()
+    return _finished(pl.concat(rows).with_columns(table_name=pl.lit(table.name)), TABLES["data_quality"])
+
+
+def _found(check: Check) -> tuple[pl.Expr, ...]:
+    passed = pl.sql_expr(check.must).fill_null(False)
+    return (
+        pl.lit(check.name).alias("check_name"),
+        pl.lit(check.blocking).alias("blocking"),
+        pl.len().cast(pl.Int64).alias("rows_checked"),
+        (~passed).sum().cast(pl.Int64).alias("rows_failed"),
+    )
+
+
+def _finished(rows: Frame, table: Table) -> pl.DataFrame:
+    schema = to_polars(table)
+    return rows.lazy().select(schema.names()).cast(dict(schema)).sort(table.key).collect()

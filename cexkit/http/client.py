@@ -1,0 +1,218 @@
+"""One HTTP client for every service: retries, budgets, and errors from one tree."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cexkit.errors import BlockedError, ConfigError, FetchError, RateLimitedError, TransportError, VenueError
+from cexkit.http.ratelimit import RateLimiter, Usage
+from cexkit.http.retry import BANNED, RetryPolicy, http_date, retry_after
+
+if TYPE_CHECKING:
+    import httpx
+
+#: Length of a ban that comes without ``Retry-After``; the shortest that venues document.
+BAN_S = 120.0
+#: Some services refuse requests that do not say who asks.
+USER_AGENT = "cexkit"
+
+_REFUSED_HERE = frozenset({403, 451})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one request, exactly as received.
+
+    ``headers`` have lower-case names. ``body`` is what the headers describe, after HTTP's own
+    content encoding (gzip) is undone.
+
+    Examples
+    --------
+    >>> answer = Answer("http://x/time", {}, 200, {"date": "Wed, 01 Jan 2020 00:00:00 GMT"}, datetime.now(UTC), b"{}")
+    >>> answer.server_time.year, answer.sha256[:8]
+    (2020, '44136fa3')
+    """
+
+    url: str
+    params: dict[str, str]
+    status: int
+    headers: dict[str, str]
+    received_at: datetime
+    body: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the body, in hex."""
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def server_time(self) -> datetime:
+        """The server's clock (``Date``, whole seconds), or ours where it does not say."""
+        return http_date(self.headers.get("date")) or self.received_at
+
+
+#: Reads a venue's own error out of an answer; None where there is none.
+Inspect = Callable[[Answer], Exception | None]
+#: Reads what the server says of our budgets out of an answer.
+ReadUsage = Callable[[Answer], tuple[Usage, ...]]
+
+
+class HttpClient:
+    """Sends GET requests, within budgets, until there is an answer or a reason to stop. Thread-safe.
+
+    Parameters
+    ----------
+    transport : httpx.BaseTransport, optional
+        Replaces the network.
+    timeout_s : float
+        Seconds without a byte until a request counts as failed.
+    retry : RetryPolicy
+        What is tried again.
+    limiter : RateLimiter, optional
+        Holds the budgets that ``get(cost=…)`` names.
+    sleep : callable
+        How to wait between tries.
+
+    Examples
+    --------
+    >>> import httpx
+    >>> transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"ok": True}))
+    >>> with HttpClient(transport=transport) as http:
+    ...     http.get("http://venue.example/ping", {"a": "1"}).body
+    b'{"ok":true}'
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        timeout_s: float = 30.0,
+        retry: RetryPolicy | None = None,
+        limiter: RateLimiter | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        import httpx
+
+        # a proxy of the environment must not stand before this machine's own servers
+        mounts = None if transport else {"all://127.0.0.1": None, "all://localhost": None}
+        self._client = httpx.Client(
+            transport=transport, mounts=mounts, timeout=timeout_s, headers={"user-agent": USER_AGENT}
+        )
+        self._retry = retry or RetryPolicy()
+        self.limiter = limiter or RateLimiter()
+        self._sleep = sleep
+
+    def __enter__(self) -> HttpClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(
+        self,
+        url: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cost: Mapping[str, float] | None = None,
+        inspect: Inspect = lambda answer: None,
+        usage: ReadUsage = lambda answer: (),
+    ) -> Answer:
+        """One answer with status 200.
+
+        Parameters
+        ----------
+        url, params, headers
+            The request.
+        cost : mapping of budget name to weight
+            Spent before every try.
+        inspect : callable
+            Reads the venue's own error out of an answer of any status; what it returns is raised
+            (or tried again, where it is a transport or rate-limit error).
+        usage : callable
+            Reads the server's count of our budgets out of an answer.
+
+        Raises
+        ------
+        TransportError
+            No usable answer in all tries: network, timeout, truncated body, 5xx.
+        RateLimitedError
+            429 in all tries, or a ban (418), which is never tried again.
+        BlockedError
+            403 or 451.
+        Exception
+            Whatever ``inspect`` found; VenueError for another status that it did not explain.
+        """
+
+        def once() -> Answer:
+            self.limiter.acquire(cost or {})
+            answer = self._send(url, dict(params or {}), dict(headers or {}))
+            for seen in usage(answer):
+                self.limiter.learn(seen)
+            self._check(answer, cost or {}, inspect)
+            return answer
+
+        return self._retry.retrying(self._sleep)(once)
+
+    def _send(self, url: str, params: dict[str, str], headers: dict[str, str]) -> Answer:
+        import httpx
+
+        try:
+            response = self._client.get(url, params=params, headers=headers)
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            raise ConfigError(f"not a URL that can be read: {url!r} ({error})") from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise TransportError(f"{url}: {type(error).__name__}: {error}") from error
+        _refuse_truncated(url, response)
+        lower = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(url, params, response.status_code, lower, datetime.now(UTC), response.content)
+
+    def _check(self, answer: Answer, cost: Mapping[str, float], inspect: Inspect) -> None:
+        error = _by_status(answer) or inspect(answer)
+        if error is None and answer.status != 200:
+            error = VenueError(_said(answer), status=answer.status)
+        if error is None:
+            return
+        if isinstance(error, RateLimitedError):
+            wait = error.retry_after
+            if error.status in BANNED:
+                self.limiter.ban(cost, BAN_S if wait is None else wait)
+            elif wait is not None:
+                self.limiter.pause(cost, wait)
+        raise error
+
+
+def _by_status(answer: Answer) -> FetchError | None:
+    """The error that a status means at any service."""
+    status = answer.status
+    wait = retry_after(answer.headers.get("retry-after"), answer.server_time)
+    if status == 429 or status in BANNED:
+        return RateLimitedError(_said(answer), status=status, retry_after=wait)
+    if status in _REFUSED_HERE:
+        return BlockedError(_said(answer), status=status)
+    if status >= 500:
+        return TransportError(_said(answer), status=status, retry_after=wait)
+    return None
+
+
+def _said(answer: Answer) -> str:
+    return f"{answer.url}: HTTP {answer.status}: {answer.body[:300].decode(errors='replace').strip() or 'no text'}"
+
+
+def _refuse_truncated(url: str, response: httpx.Response) -> None:
+    promised = response.headers.get("content-length")
+    if promised is None or not promised.isdecimal():
+        return
+    encoded = "content-encoding" in response.headers
+    got = response.num_bytes_downloaded if encoded else len(response.content)
+    if got != int(promised):
+        raise TransportError(f"{url}: the body is cut off: {got} bytes of {promised}", status=response.status_code)

@@ -1,0 +1,462 @@
+"""Exchanges → Bronze → Silver, as plain functions; `cexkit pull` and the Dagster assets call these.
+
+Bronze keeps every answer as received. Silver is made from Bronze alone, so it can be made again at
+any time, and the same Bronze always gives the same Silver.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cexkit.errors import BlockedError, FetchError, InvalidInputError, PayloadError, UnknownNameError
+from cexkit.exchanges import Context, exchange, join_companions, left_out, parse_answer
+from cexkit.fetch import Fetcher, Page
+from cexkit.intervals import TimeLike, Window, utc
+from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.schema import table as declared
+from cexkit.schema.render import empty
+from cexkit.schema.validate import split
+from cexkit.store import layout
+from cexkit.store.bronze import BronzeWriter, bronze_window, read_bronze
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument, InstrumentType
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+#: How far around a file period settlements are looked at to tell intervals from gaps.
+NEIGHBOURS = timedelta(days=2)
+
+Step = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that was not brought in, and why."""
+
+    exchange: str
+    table: str
+    symbol: str | None
+    window: Window | None
+    message: str
+
+    def __str__(self) -> str:
+        place = " ".join(str(part) for part in (self.exchange, self.table, self.symbol, self.window) if part)
+        return f"{place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a step did; reports add up.
+
+    Attributes
+    ----------
+    answers : int
+        Answers kept in Bronze.
+    rows : int
+        Rows written to Silver.
+    rejected : int
+        Rows that failed a check and are kept apart.
+    files : tuple of str
+        Files written, below the warehouse.
+    problems : tuple of Problem
+        What is missing because of an error; empty where all went well.
+    """
+
+    answers: int = 0
+    rows: int = 0
+    rejected: int = 0
+    files: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def __add__(self, other: Report) -> Report:
+        return Report(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)))
+
+    def __str__(self) -> str:
+        lines = [f"{self.answers} answers kept, {self.rows} rows written, {self.rejected} rows rejected"]
+        return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems)])
+
+
+@dataclass(slots=True)
+class _Tally:
+    """A report in the making."""
+
+    answers: int = 0
+    files: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self) -> Report:
+        return Report(answers=self.answers, files=tuple(self.files), problems=tuple(self.problems))
+
+
+def pull(
+    exchange_name: str,
+    tables: str | Sequence[str],
+    symbols: str | Sequence[str] | None = None,
+    start: TimeLike | None = None,
+    end: TimeLike | None = None,
+    *,
+    instrument_type: InstrumentType | None = None,
+    warehouse: Warehouse | str | Path | None = None,
+    fetcher: Fetcher | None = None,
+    step: Step | None = None,
+) -> Report:
+    """Bring tables of an exchange into a warehouse: instruments first, then Bronze, then Silver.
+
+    Parameters
+    ----------
+    exchange_name : str
+        Venue.
+    tables : str or sequence of str
+        Tables to bring in.
+    symbols : str or sequence of str, optional
+        Canonical symbols; all that were listed in the window by default. A symbol that is both spot and
+        perp is brought in as both, each under its own ``instrument_type``.
+    start, end : str, date or datetime
+        Half-open UTC window; ``end`` defaults to now. Not needed for ``instruments``.
+    instrument_type : str, optional
+        Only instruments of this type.
+    warehouse : Warehouse or path, optional
+        Where to; the setting ``CEXKIT_WAREHOUSE`` by default.
+    fetcher : Fetcher, optional
+        How to read the venue.
+    step : callable, optional
+        Called with a short text as each instrument is done.
+
+    Returns
+    -------
+    Report
+        With every problem; what could be brought in was.
+
+    Raises
+    ------
+    UnknownNameError, NotOfferedError, InvalidInputError
+        If what is asked for does not exist; nothing is read then.
+    BlockedError
+        If the venue refuses this address.
+    """
+    venue = exchange(exchange_name)
+    wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
+    facts = [table for table in wanted if table.name != "instruments"]
+    for table in facts:
+        _types(venue.name, table, instrument_type)
+    window = _window(facts, start, end)
+    target = _warehouse(warehouse)
+    with ExitStack() as stack:
+        reader = fetcher or stack.enter_context(Fetcher())
+        listing = TABLES["instruments"]
+        report = to_bronze(target, reader, venue.name, listing) + to_silver(target, venue.name, listing)
+        for table in facts:
+            found = instruments(target, venue.name, table, window, symbols, instrument_type)
+            report += to_bronze(target, reader, venue.name, table, window, found, step=step)
+            report += to_silver(target, venue.name, table, layout.periods(table, window))
+    return report
+
+
+def instruments(
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    window: Window,
+    symbols: str | Sequence[str] | None = None,
+    instrument_type: InstrumentType | None = None,
+) -> list[Instrument]:
+    """Instruments of Silver that have rows of a table in a window: listed by its end, not gone before it.
+
+    Raises
+    ------
+    UnknownNameError
+        If a symbol was never listed.
+    """
+    import polars as pl
+
+    rows = pl.from_arrow(warehouse.read(TABLES["instruments"], exchange=exchange_name))
+    rows = rows.filter(pl.col("instrument_type").is_in(_types(exchange_name, table, instrument_type)))
+    if symbols is not None:
+        wanted = [symbols] if isinstance(symbols, str) else list(symbols)
+        known = set(rows["symbol"])
+        for symbol in wanted:
+            if symbol not in known:
+                raise UnknownNameError.of(f"{exchange_name} instrument for {table.name}", symbol, known)
+        rows = rows.filter(pl.col("symbol").is_in(wanted))
+    rows = rows.filter(
+        pl.col("status") != "pending",
+        (pl.col("listing_time") < window.end).fill_null(True),
+        (pl.col("delisting_time") > window.start).fill_null(True),
+    ).sort(INSTRUMENT_KEYS)
+    names = [part.name for part in fields(Instrument)]
+    return [Instrument(**row) for row in rows.select(names).iter_rows(named=True)]
+
+
+def to_bronze(
+    warehouse: Warehouse,
+    fetcher: Fetcher,
+    exchange_name: str,
+    table: Table,
+    window: Window | None = None,
+    of: Iterable[Instrument] = (),
+    *,
+    step: Step | None = None,
+) -> Report:
+    """Ask an exchange and keep every answer, malformed ones too.
+
+    One instrument that cannot be read is reported and does not keep the others from being read.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Where to.
+    fetcher : Fetcher
+        How to read.
+    exchange_name, table
+        What to read.
+    window : Window, optional
+        Span to read; none for ``instruments``.
+    of : iterable of Instrument
+        Whose rows to read; ignored for ``instruments``.
+
+    Raises
+    ------
+    BlockedError
+        If the venue refuses this address: no other instrument would fare better.
+    """
+    tally, run = _Tally(), _run_name()
+    with ExitStack() as stack:
+        writers: dict[str, BronzeWriter] = {}
+        for symbol, pages in _readings(fetcher, exchange_name, table, window, of):
+            try:
+                for page in pages:
+                    if page.endpoint not in writers:
+                        writer = BronzeWriter(warehouse.root, exchange_name, page.endpoint, run)
+                        writers[page.endpoint] = stack.enter_context(writer)
+                    writers[page.endpoint].add(_bronze_row(page))
+                    tally.answers += 1
+            except BlockedError:
+                raise
+            except (FetchError, UnknownNameError) as error:
+                tally.problems.append(Problem(exchange_name, table.name, symbol, window, str(error)))
+            if step is not None:
+                step(f"{table.name} {symbol or exchange_name}")
+    tally.files = [path.relative_to(warehouse.root).as_posix() for w in writers.values() for path in w.files]
+    return tally.report()
+
+
+def to_silver(warehouse: Warehouse, exchange_name: str, table: Table, periods: Iterable[str] | None = None) -> Report:
+    """Make Silver files of a table from Bronze: parsed, deduplicated, checked, sorted.
+
+    A malformed answer fails for itself only and is reported; where an answer corrects an earlier one,
+    the later holds; rows that fail a check go to ``rejects/``.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Holds Bronze and gets Silver.
+    exchange_name, table
+        What to make.
+    periods : iterable of str, optional
+        File periods (``"2024"``, ``"2024-05"``); all that Bronze has answers for by default.
+    """
+    if table.name == "instruments":
+        rows, problems = _listings(warehouse, exchange_name, table)
+        return _write(warehouse, exchange_name, table, "all", rows, problems)
+    report = Report()
+    for period in _periods(warehouse, exchange_name, table) if periods is None else periods:
+        span = layout.period_window(table, period)
+        rows, problems = _facts(warehouse, exchange_name, table, span)
+        report += _write(warehouse, exchange_name, table, period, rows, problems)
+    return report
+
+
+def _readings(
+    fetcher: Fetcher, exchange_name: str, table: Table, window: Window | None, of: Iterable[Instrument]
+) -> Iterator[tuple[str | None, Iterator[Page]]]:
+    if table.name == "instruments":
+        yield None, fetcher.instrument_pages(exchange_name)
+        return
+    for instrument in of:
+        yield instrument.symbol, fetcher.pages(exchange_name, table.name, instrument, window)
+
+
+def _bronze_row(page: Page) -> dict:
+    start, end = _span(page)
+    return {
+        "table": page.context.table,
+        "data_start": start,
+        "data_end": end,
+        "context": page.context.to_json(),
+        "url": page.answer.url,
+        "params": json.dumps(dict(page.answer.params)),
+        "status": page.answer.status,
+        "headers": json.dumps(dict(page.answer.headers)),
+        "received_at": page.answer.received_at,
+        "sha256": page.answer.sha256,
+        "body": page.answer.body,
+    }
+
+
+def _span(page: Page) -> tuple[datetime | None, datetime | None]:
+    """The span a page can hold rows of: that of its rows, else all that was asked for."""
+    import pyarrow.compute as pc
+
+    window = page.skipped or page.context.window
+    if window is None:
+        return None, None
+    if page.table is None or page.table.num_rows == 0:
+        return window.start, window.end
+    times = page.table["timestamp"]
+    return pc.min(times).as_py(), pc.max(times).as_py() + timedelta(microseconds=1)
+
+
+def _answers(
+    warehouse: Warehouse, exchange_name: str, table: Table, window: Window | None, problems: list[Problem]
+) -> Iterator[tuple[dict, Context, pa.Table]]:
+    """Bronze answers of a table, parsed; malformed ones become problems."""
+    for endpoint in exchange(exchange_name).endpoints(table.name):
+        for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window):
+            context = Context.from_json(row["context"])
+            try:
+                yield row, context, parse_answer(exchange_name, endpoint, row["body"], context)
+            except PayloadError as error:
+                symbol = context.instrument.symbol if context.instrument else None
+                problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
+
+
+def _facts(
+    warehouse: Warehouse, exchange_name: str, table: Table, span: Window
+) -> tuple[pl.DataFrame | None, list[Problem]]:
+    """Rows of one file period, the last answer's where several gave the same key; None without answers."""
+    import polars as pl
+    import pyarrow as pa
+
+    problems: list[Problem] = []
+    around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
+    parsed = [rows for *_, rows in _answers(warehouse, exchange_name, table, around, problems)]
+    if not parsed:
+        return None, problems
+    rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
+    rows = rows.unique(subset=table.key, keep="last", maintain_order=True)
+    if table.name == "funding_rates":
+        rows = _with_intervals(rows)
+    return rows.filter(pl.col(table.time).is_between(span.start, span.end, closed="left")), problems
+
+
+def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
+    """Fill the interval where the venue does not say it, from the distance of settlements.
+
+    It is stored, so that a later cut of the table does not change a row's interval.
+    """
+    from cexkit.analytics.funding import funding_interval
+
+    columns = rows.columns
+    return funding_interval(rows).select(columns)
+
+
+def _listings(warehouse: Warehouse, exchange_name: str, table: Table) -> tuple[pl.DataFrame | None, list[Problem]]:
+    """Everything ever listed, as last seen; what a later list lacks is delisted, at the latest then."""
+    import polars as pl
+
+    problems: list[Problem] = []
+    companions: dict[tuple[str, str], dict[str, pa.Table]] = {}
+    lists: list[tuple[dict, Context, pa.Table]] = []
+    for row, context, rows in _answers(warehouse, exchange_name, table, None, problems):
+        if rows.column_names == list(table.columns):
+            lists.append((row, context, rows))
+        else:
+            companions.setdefault(row["run"], {})[row["endpoint"]] = rows
+    seen: dict[str, pl.DataFrame] = {}
+    for row, context, rows in sorted(lists, key=lambda found: found[0]["received_at"]):
+        joined = join_companions(exchange_name, row["endpoint"], rows, companions.get(row["run"], {}))
+        before = seen.get(row["endpoint"])
+        seen[row["endpoint"]] = _succeed(before, pl.from_arrow(joined), left_out(rows), context.now)
+    return (pl.concat(seen.values()) if seen else None), problems
+
+
+def _succeed(before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, str], at: datetime) -> pl.DataFrame:
+    """The newer list, and what it no longer has marked as delisted.
+
+    What the newer list has in a form that is not read (``unread``) is not gone; it stays as it was.
+    """
+    import polars as pl
+
+    if before is None:
+        return now
+    gone = before.join(now, on=INSTRUMENT_KEYS, how="anti")
+    delisted = ~pl.col("venue_symbol").is_in(list(unread)) & (pl.col("status") != "delisted")
+    gone = gone.with_columns(
+        status=pl.when(delisted).then(pl.lit("delisted")).otherwise("status"),
+        delisting_time=pl.when(delisted)
+        .then(pl.min_horizontal("delisting_time", pl.lit(at)))
+        .otherwise("delisting_time"),
+    )
+    return pl.concat([now, gone])
+
+
+def _write(
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    period: str,
+    rows: pl.DataFrame | None,
+    problems: list[Problem],
+) -> Report:
+    if rows is None:
+        return Report(problems=tuple(problems))
+    good, rejects = split(rows, table)
+    warehouse.write_rejects(table, exchange_name, period, rejects.to_arrow())
+    if good.is_empty():
+        warehouse.remove(table, exchange_name, period)
+    files = warehouse.write(table, good.to_arrow())
+    return Report(
+        rows=good.height,
+        rejected=rejects.height,
+        files=tuple(file.path for file in files),
+        problems=tuple(problems),
+    )
+
+
+def _periods(warehouse: Warehouse, exchange_name: str, table: Table) -> list[str]:
+    endpoints = exchange(exchange_name).endpoints(table.name)
+    spans = [bronze_window(warehouse.root, exchange_name, endpoint, table.name) for endpoint in endpoints]
+    spans = [span for span in spans if span is not None]
+    if not spans:
+        return []
+    return layout.periods(table, Window(min(s.start for s in spans), max(s.end for s in spans)))
+
+
+def _types(exchange_name: str, table: Table, instrument_type: InstrumentType | None) -> tuple[InstrumentType, ...]:
+    """Types of instruments whose rows of a table are read; an error where there are none."""
+    venue = exchange(exchange_name)
+    if instrument_type is not None:
+        venue.source(table.name, instrument_type)
+        return (instrument_type,)
+    return venue.instrument_types(table.name) or venue.explain(table.name, table.instrument_types)
+
+
+def _window(facts: list[Table], start: TimeLike | None, end: TimeLike | None) -> Window:
+    if facts and start is None:
+        raise InvalidInputError(f"{facts[0].name} needs a start, such as start='2024-01-01'")
+    last = datetime.now(UTC) if end is None else utc(end)
+    return Window(last if start is None else utc(start), last)
+
+
+def _warehouse(given: Warehouse | str | Path | None) -> Warehouse:
+    if isinstance(given, Warehouse):
+        return given
+    if given is None:
+        from cexkit.config import settings
+
+        given = settings().warehouse
+    return Warehouse(given)
+
+
+def _run_name() -> str:
+    """Unique, and sorted by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,65 @@
+"""Rows held against the checks of their table; those that fail are kept apart with the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cexkit.schema.tables import Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Check that every table of bars or snapshots has beside its declared ones.
+ON_GRID = "on_grid"
+
+
+def conditions(table: Table) -> dict[str, pl.Expr]:
+    """What every row must meet: check name → boolean expression, never null.
+
+    Beside the declared checks, a row of a table with an interval must lie on its grid.
+
+    Examples
+    --------
+    >>> from cexkit.schema import TABLES
+    >>> list(conditions(TABLES["open_interest"]))
+    ['open_interest_not_negative', 'on_grid']
+    """
+    import polars as pl
+
+    found = {check.name: pl.sql_expr(check.must) for check in table.checks}
+    if table.bar is not None:
+        found[ON_GRID] = pl.col("timestamp").dt.truncate(table.interval) == pl.col("timestamp")
+    return {name: condition.fill_null(False).alias(name) for name, condition in found.items()}
+
+
+def split(rows: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that meet all checks, and those that do not, with a ``reason`` column.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        In the declared columns.
+    table : Table
+        Their declaration.
+
+    Returns
+    -------
+    tuple of polars.DataFrame
+        Good rows in the declared columns; failed rows with ``reason``, the names of the failed checks
+        joined by ``+``. Together they are all rows.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from cexkit.schema import TABLES
+    >>> from cexkit.schema.render import to_polars
+    >>> rows = to_polars(TABLES["liquidations"]).to_frame()
+    >>> [part.height for part in split(rows, TABLES["liquidations"])]
+    [0, 0]
+    """
+    import polars as pl
+
+    failed = [pl.when(~condition).then(pl.lit(name)) for name, condition in conditions(table).items()]
+    reasons = pl.concat_str(failed, separator="+", ignore_nulls=True) if failed else pl.lit("")
+    judged = rows.with_columns(reason=reasons)
+    return judged.filter(reason="").drop("reason"), judged.filter(pl.col("reason") != "")

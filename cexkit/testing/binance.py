@@ -1,0 +1,292 @@
+"""Binance on this machine: canonical frames in, Binance's wire form out, quirks included."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from cexkit.config import Settings
+from cexkit.exchanges.binance import EXCHANGE, NO_DELIVERY_MS
+from cexkit.intervals import INTERVALS, TimeLike, from_ms, to_ms
+from cexkit.testing.feed import Feed
+from cexkit.testing.loopback import Fault, Loopback, Reply, Request
+
+#: Weight a minute per API, and requests per 5 minutes for funding.
+LIMITS = {"spot": 6000, "um": 2400, "funding": 500}
+#: What ``fundingRate`` gives at most, whatever ``limit`` allows.
+FUNDING_ROWS = 500
+SPANS_S = {"spot": 60, "um": 60, "funding": 300}
+
+_SPOT_STATUS = {"trading": "TRADING", "pending": "PRE_TRADING", "halted": "BREAK"}
+_UM_STATUS = {"trading": "TRADING", "pending": "PENDING_TRADING", "halted": "SETTLING"}
+_KINDS = {"spot": ("spot",), "um": ("perp", "future")}
+
+
+class _Refused(Exception):
+    def __init__(self, code: int, message: str):
+        super().__init__(message)
+        self.code = code
+
+
+class LoopbackBinance(Loopback):
+    """Binance's public market data, spot and USD-M, from a feed.
+
+    Quirks it has in common with the venue: the last bar is unfinished, settlements are some
+    milliseconds off the minute, ``fundingRate`` gives 500 rows where 1,000 were asked for,
+    ``fundingInfo`` leaves out what pays every 8 hours, delisted instruments are not listed,
+    contracts not open yet have no type, prices are text.
+
+    Parameters
+    ----------
+    feed : Feed or mapping of table name to polars.DataFrame
+        What it answers from.
+    now, faults, clock
+        As for :class:`~cexkit.testing.Loopback`.
+    limits : mapping, optional
+        Other limits than :data:`LIMITS`; beyond them it answers 429.
+    page_rows : int, optional
+        Most rows of any page, below the venue's own limits.
+
+    Examples
+    --------
+    >>> from cexkit.fetch import Fetcher
+    >>> from cexkit.schema import TABLES
+    >>> from cexkit.schema.render import to_polars
+    >>> with LoopbackBinance({"instruments": to_polars(TABLES["instruments"]).to_frame()}, now="2024-01-01") as venue:
+    ...     with Fetcher(venue.settings) as fetcher:
+    ...         fetcher.instruments("binance").num_rows
+    0
+    """
+
+    def __init__(
+        self,
+        feed: Feed | Mapping[str, pl.DataFrame],
+        *,
+        now: TimeLike | Callable[[], datetime],
+        faults: Iterable[Fault] = (),
+        limits: Mapping[str, float] | None = None,
+        page_rows: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        super().__init__(now=now, faults=faults, clock=clock)
+        self.feed = feed if isinstance(feed, Feed) else Feed(feed)
+        self.limits = LIMITS | dict(limits or {})
+        self.page_rows = page_rows
+        self._used: dict[tuple[str, int], float] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """Settings under which cexkit reads this venue in place of the real one."""
+        return Settings(base_urls={f"binance.{api}": self.url for api in EXCHANGE.apis}, http_timeout_s=5)
+
+    def answer(self, request: Request) -> Reply:
+        """The answer of the endpoint, after its weight is charged."""
+        endpoint = self._endpoints.get(request.path)
+        if endpoint is None:
+            return Reply(404, b"<html>Not Found</html>")
+        serve, api = endpoint
+        cost = _cost(api, request)
+        weight = cost.get(api, 0)
+        used, over_s = self._charge(cost, request.at)
+        headers = {"X-MBX-USED-WEIGHT-1M": str(int(used))}
+        if over_s:
+            body = {"code": -1003, "msg": "Too many requests; current limit is exceeded."}
+            return Reply(429, _json(body), headers | {"Retry-After": str(over_s)}, weight)
+        try:
+            return Reply(200, _json(serve(api, request.params)), headers, weight)
+        except _Refused as error:
+            return Reply(400, _json({"code": error.code, "msg": str(error)}), headers, weight)
+
+    @property
+    def _endpoints(self) -> dict[str, tuple[Callable[[str, dict[str, str]], Any], str]]:
+        return {
+            "/api/v3/exchangeInfo": (self._exchange_info, "spot"),
+            "/api/v3/klines": (self._klines, "spot"),
+            "/fapi/v1/exchangeInfo": (self._exchange_info, "um"),
+            "/fapi/v1/fundingInfo": (self._funding_info, "um"),
+            "/fapi/v1/fundingRate": (self._funding_rate, "um"),
+            "/fapi/v1/klines": (self._klines, "um"),
+        }
+
+    def _charge(self, cost: Mapping[str, float], at: float) -> tuple[float, int]:
+        """Weight used in the running minute, and seconds to wait where a limit is exceeded."""
+        used, wait = 0.0, 0
+        for name, weight in cost.items():
+            window = int(at // SPANS_S[name])
+            total = self._used[name, window] = self._used.get((name, window), 0) + weight
+            if total > self.limits[name]:
+                wait = max(wait, int((window + 1) * SPANS_S[name] - at) + 1)
+            used = total if name != "funding" else used
+        return used, wait
+
+    def _exchange_info(self, api: str, params: dict[str, str]) -> dict[str, Any]:
+        limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": self.limits[api]}
+        shown = self._shown(api).iter_rows(named=True)
+        symbol = _spot_symbol if api == "spot" else _um_symbol
+        now_ms = int(self.now.timestamp() * 1000)
+        return {
+            "timezone": "UTC",
+            "serverTime": now_ms,
+            "rateLimits": [limit],
+            "symbols": [symbol(row) for row in shown],
+        }
+
+    def _shown(self, api: str) -> pl.DataFrame:
+        return self.feed.instruments("binance").filter(
+            pl.col("instrument_type").is_in(_KINDS[api]), pl.col("status") != "delisted"
+        )
+
+    def _instrument(self, api: str, params: dict[str, str]) -> dict[str, Any]:
+        if not params.get("symbol"):
+            raise _Refused(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
+        found = self._shown(api).filter(venue_symbol=params["symbol"])
+        if found.is_empty():
+            raise _Refused(-1121, "Invalid symbol.")
+        return found.row(0, named=True)
+
+    def _cut(self, limit: int) -> int:
+        return limit if self.page_rows is None else min(limit, self.page_rows)
+
+    def _klines(self, api: str, params: dict[str, str]) -> list[list[Any]]:
+        instrument, interval = self._instrument(api, params), params.get("interval", "")
+        if interval not in INTERVALS or not self.feed.holds(f"ohlcv_{interval}"):
+            raise _Refused(-1120, "Invalid interval.")
+        limit = self._cut(_number(params, "limit", 500, highest=1000 if api == "spot" else 1500))
+        bar = INTERVALS[interval]
+        rows = self.feed.rows(f"ohlcv_{interval}", "binance", instrument["instrument_type"], instrument["symbol"])
+        rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
+        return _kline_rows(_with_partial(rows, self.now - bar), bar)
+
+    def _funding_info(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
+        changed = self._shown(api).filter(instrument_type="perp").filter(pl.col("funding_interval_hours") != 8)
+        return [
+            {
+                "symbol": row["venue_symbol"],
+                "adjustedFundingRateCap": "0.02000000",
+                "adjustedFundingRateFloor": "-0.02000000",
+                "fundingIntervalHours": int(row["funding_interval_hours"]),
+                "disclaimer": False,
+            }
+            for row in changed.iter_rows(named=True)
+        ]
+
+    def _funding_rate(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
+        instrument = self._instrument(api, params)
+        limit = self._cut(min(_number(params, "limit", 100, highest=1000), FUNDING_ROWS))
+        rows = self.feed.rows("funding_rates", "binance", instrument["instrument_type"], instrument["symbol"])
+        # half of all settlements are up to 47 ms late
+        jitter = pl.col("timestamp").dt.timestamp("ms") // 3_600_000 * 29 % 95 - 47
+        raw = pl.coalesce("venue_timestamp", pl.col("timestamp") + pl.duration(milliseconds=jitter.clip(0)))
+        rows = rows.with_columns(raw=raw.dt.timestamp("ms"))
+        rows = _page(
+            rows.filter(raw <= self.now), pl.from_epoch("raw", "ms").dt.replace_time_zone("UTC"), params, limit
+        )
+        return [
+            {
+                "symbol": params["symbol"],
+                "fundingTime": row["raw"],
+                "fundingRate": repr(row["funding_rate"]),
+                "markPrice": "" if row["mark_price"] is None else repr(row["mark_price"]),
+                "rateType": "Regular",
+            }
+            for row in rows.iter_rows(named=True)
+        ]
+
+
+def _cost(api: str, request: Request) -> dict[str, float]:
+    name = request.path.rpartition("/")[2]
+    if name in ("fundingRate", "fundingInfo"):
+        return {"funding": 1, "um": 1} if name == "fundingRate" else {"funding": 1, "um": 0}
+    if name == "exchangeInfo":
+        return {api: 20 if api == "spot" else 1}
+    limit = request.params.get("limit", "500")
+    limit = int(limit) if limit.isdecimal() else 500
+    return {api: 2 if api == "spot" else 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10}
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _number(params: Mapping[str, str], name: str, default: int | None, highest: int | None = None) -> int | None:
+    text = params.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal():
+        raise _Refused(-1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
+    if highest is not None and not 1 <= int(text) <= highest:
+        raise _Refused(-1130, f"Data sent for parameter '{name}' is not valid.")
+    return int(text)
+
+
+def _page(rows: pl.DataFrame, time: pl.Expr, params: Mapping[str, str], limit: int) -> pl.DataFrame:
+    """From ``startTime`` on where there is one, else the latest; both ends inclusive."""
+    start, end = _number(params, "startTime", None), _number(params, "endTime", None)
+    if start is not None:
+        rows = rows.filter(time >= from_ms(start))
+    if end is not None:
+        rows = rows.filter(time <= from_ms(end))
+    return rows.tail(limit) if start is None else rows.head(limit)
+
+
+def _with_partial(rows: pl.DataFrame, finished: datetime) -> pl.DataFrame:
+    """The bar that still runs, as it is after its first trade: nothing that may be taken for the truth."""
+    running = pl.col("timestamp") > finished
+    part = 0.01
+    return rows.with_columns(
+        *(pl.when(running).then("open").otherwise(name).alias(name) for name in ("high", "low", "close")),
+        *(
+            pl.when(running).then(pl.col(name) * part).otherwise(name).alias(name)
+            for name in ("volume_base", "volume_quote", "taker_buy_volume_base", "taker_buy_volume_quote")
+        ),
+        trades=pl.when(running).then(1).otherwise("trades"),
+    )
+
+
+def _kline_rows(rows: pl.DataFrame, bar: timedelta) -> list[list[Any]]:
+    text = [rows[name].cast(pl.String).to_list() for name in ("open", "high", "low", "close", "volume_base")]
+    opened = rows["timestamp"].dt.timestamp("ms")
+    closed = opened + int(bar.total_seconds() * 1000) - 1
+    rest = [rows["volume_quote"].cast(pl.String).to_list(), rows["trades"].to_list()]
+    taker = [rows[f"taker_buy_volume_{unit}"].cast(pl.String).to_list() for unit in ("base", "quote")]
+    columns = [opened.to_list(), *text, closed.to_list(), *rest, *taker, ["0"] * rows.height]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _common(row: Mapping[str, Any]) -> dict[str, Any]:
+    pair = row["venue_symbol"].partition("_")[0]
+    rules = [("PRICE_FILTER", "tickSize", row["tick_size"]), ("LOT_SIZE", "stepSize", row["lot_size"])]
+    return {
+        "symbol": row["venue_symbol"],
+        "baseAsset": pair.removesuffix(row["quote"]),
+        "quoteAsset": row["quote"],
+        "filters": [
+            {"filterType": kind, name: f"{Decimal(repr(size)):f}"} for kind, name, size in rules if size is not None
+        ],
+    }
+
+
+def _spot_symbol(row: Mapping[str, Any]) -> dict[str, Any]:
+    return _common(row) | {"status": _SPOT_STATUS[row["status"]], "isSpotTradingAllowed": True}
+
+
+def _um_symbol(row: Mapping[str, Any]) -> dict[str, Any]:
+    kind = "PERPETUAL" if row["instrument_type"] == "perp" else "CURRENT_QUARTER"
+    return _common(row) | {
+        "pair": row["venue_symbol"].partition("_")[0],
+        "contractType": "" if row["status"] == "pending" else kind,
+        "status": _UM_STATUS[row["status"]],
+        "marginAsset": row["settle"],
+        "deliveryDate": _ms(row["expiry"] or row["delisting_time"], NO_DELIVERY_MS),
+        "onboardDate": _ms(row["listing_time"], 1569398400000),
+    }
+
+
+def _ms(moment: datetime | None, default: int) -> int:
+    return default if moment is None else to_ms(moment)

@@ -1,0 +1,287 @@
+"""A real HTTP server on this machine that answers like a venue, and fails on command.
+
+Sockets, threads, timeouts and cut-off bodies are real; only the venue is not.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from email.utils import format_datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+from cexkit.intervals import TimeLike, utc
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it came in.
+
+    ``number`` counts all requests from 1, ``path_number`` those of the same path; ``at`` is the
+    server's clock in seconds.
+    """
+
+    number: int
+    path_number: int
+    at: float
+    path: str
+    params: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is sent back. ``weight`` is what the venue charged."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A request with what it was answered."""
+
+    request: Request
+    status: int
+    weight: float
+    fault: str | None
+
+
+When = Callable[[Request], bool]
+
+
+def nth(*numbers: int, path: str | None = None) -> When:
+    """The requests of these numbers (from 1), counted per path where one is given.
+
+    Examples
+    --------
+    >>> nth(2, path="/a")(Request(number=5, path_number=2, at=0.0, path="/a", params={}))
+    True
+    """
+    return lambda request: (
+        request.number in numbers if path is None else request.path == path and request.path_number in numbers
+    )
+
+
+def every(n: int, *, path: str | None = None) -> When:
+    """Every ``n``-th request, counted per path where one is given."""
+    return lambda request: (
+        request.number % n == 0 if path is None else request.path == path and request.path_number % n == 0
+    )
+
+
+def chance(probability: float, seed: int = 0, *, path: str | None = None) -> When:
+    """Each request with this probability; the same seed strikes the same request numbers."""
+    return lambda request: (
+        path in (None, request.path) and random.Random(f"{seed}:{request.number}").random() < probability
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A failure and when it strikes. The first fault of a server that strikes is the one that happens.
+
+    Made by :func:`too_many_requests`, :func:`banned`, :func:`server_error`, :func:`garbled`,
+    :func:`truncated`, :func:`stalled` and :func:`reset`.
+    """
+
+    name: str
+    when: When
+    #: The reply in place of the right one.
+    change: Callable[[Reply], Reply] = lambda reply: reply
+    #: Seconds to wait before anything is sent.
+    stall_s: float = 0.0
+    #: Part of the body that is sent, though all of it is announced; None: the connection is reset instead.
+    sent: float | None = 1.0
+
+
+def _instead(status: int, body: bytes, retry_after: float | None = None) -> Callable[[Reply], Reply]:
+    told = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
+    return lambda reply: replace(reply, status=status, body=body, headers=reply.headers | told)
+
+
+def too_many_requests(when: When, retry_after: float | None = 1) -> Fault:
+    """429, with ``Retry-After`` in seconds where given."""
+    return Fault("429", when, _instead(429, b'{"code":-1003,"msg":"Too many requests."}', retry_after))
+
+
+def banned(when: When, retry_after: float | None = 120) -> Fault:
+    """418: the address is banned."""
+    return Fault("418", when, _instead(418, b'{"code":-1003,"msg":"Way too many requests; IP banned."}', retry_after))
+
+
+def server_error(when: When, status: int = 503, retry_after: float | None = None) -> Fault:
+    """A 5xx answer with a page in place of JSON."""
+    return Fault(str(status), when, _instead(status, b"<html>Service Unavailable</html>", retry_after))
+
+
+def garbled(when: When) -> Fault:
+    """Status 200, the right length, but JSON that breaks off in the middle."""
+    return Fault("garbled", when, lambda reply: replace(reply, body=reply.body[: len(reply.body) // 2] + b"<<"))
+
+
+def truncated(when: When, sent: float = 0.5) -> Fault:
+    """The connection ends before the announced length."""
+    return Fault("truncated", when, sent=sent)
+
+
+def stalled(when: When, seconds: float) -> Fault:
+    """Nothing comes for a while (longer than the client's patience, for a timeout)."""
+    return Fault("stalled", when, stall_s=seconds)
+
+
+def reset(when: When) -> Fault:
+    """The connection is reset in place of an answer."""
+    return Fault("reset", when, sent=None)
+
+
+class Loopback:
+    """A venue on 127.0.0.1. Subclasses say what is answered; see :meth:`answer`.
+
+    Parameters
+    ----------
+    now : str, date, datetime or callable
+        The venue's clock, or what returns it. It is what ``Date`` says.
+    faults : iterable of Fault
+        What goes wrong, and when.
+    clock : callable
+        Seconds, for rate limits and the log.
+
+    Attributes
+    ----------
+    log : list of Logged
+        All requests so far.
+
+    Examples
+    --------
+    >>> class Hello(Loopback):
+    ...     def answer(self, request):
+    ...         return Reply(body=b'"hello"')
+    >>> import httpx
+    >>> with Hello(now="2024-01-01", faults=[server_error(nth(1))]) as venue:
+    ...     [httpx.get(venue.url + "/x", trust_env=False).status_code for _ in range(2)]
+    [503, 200]
+    """
+
+    def __init__(
+        self,
+        *,
+        now: TimeLike | Callable[[], datetime],
+        faults: Iterable[Fault] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.now = now
+        self.faults = tuple(faults)
+        self.log: list[Logged] = []
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._server: ThreadingHTTPServer | None = None
+        self._stopping = threading.Event()
+
+    @property
+    def now(self) -> datetime:
+        """The venue's clock; set it to move on."""
+        return utc(self._now())
+
+    @now.setter
+    def now(self, value: TimeLike | Callable[[], datetime]) -> None:
+        moment = None if callable(value) else utc(value)
+        self._now = value if moment is None else lambda: moment
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        if self._server is None:
+            raise RuntimeError("the loopback venue is not started")
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, request: Request) -> Reply:
+        """What is answered when nothing goes wrong. Called by one thread at a time."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Listen on a free port."""
+        self._stopping.clear()
+        self._server = _Server(("127.0.0.1", 0), _Handler, self)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening; stalled answers are given up."""
+        if self._server is not None:
+            self._stopping.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _serve(self, path: str, params: dict[str, str]) -> tuple[Reply, Fault | None]:
+        with self._lock:
+            self._counts[path] += 1
+            request = Request(len(self.log) + 1, self._counts[path], self._clock(), path, params)
+            reply = self.answer(request)
+            fault = next((fault for fault in self.faults if fault.when(request)), None)
+            if fault is not None:
+                reply = fault.change(reply)
+            date = {"Date": format_datetime(self.now, usegmt=True), "Content-Type": "application/json"}
+            reply = replace(reply, headers=date | reply.headers)
+            self.log.append(Logged(request, reply.status, reply.weight, fault.name if fault else None))
+        if fault is not None and fault.stall_s:
+            self._stopping.wait(fault.stall_s)
+        return reply, fault
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], venue: Loopback):
+        super().__init__(address, handler)
+        self.venue = venue
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are part of the game; anything else is shown as usual."""
+        import sys
+
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        reply, fault = self.server.venue._serve(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        sent = 1.0 if fault is None else fault.sent
+        if sent is None:
+            # lingering for 0 s makes close() send RST
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
+        headers = reply.headers | {"Content-Length": str(len(reply.body))}
+        lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}", *map(": ".join, headers.items()), "", ""]
+        # in one piece: header and body apart would wait for the client's delayed ACK
+        self.wfile.write("\r\n".join(lines).encode("latin-1") + reply.body[: int(len(reply.body) * sent)])
+        self.close_connection = self.close_connection or sent < 1
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent; see ``Loopback.log``."""

@@ -1,0 +1,90 @@
+"""One set of frames on every engine, and the way back to plain Python values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pytest
+
+KEYS = ("exchange", "instrument_type", "symbol")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Turns a polars frame into another library's and a result back into polars."""
+
+    name: str
+    make: Callable[[pl.DataFrame], Any]
+    back: Callable[[Any], pl.DataFrame]
+
+    @property
+    def eager(self) -> bool:
+        return self.name not in ("lazy", "ibis")
+
+
+def _to_polars(frame: pd.DataFrame) -> pl.DataFrame:
+    return pl.from_pandas(frame)
+
+
+@pytest.fixture(scope="session")
+def connection() -> Iterator[Any]:
+    import ibis
+
+    connection = ibis.duckdb.connect()
+    # a session in another zone must not move a bucket
+    connection.raw_sql("SET TimeZone = 'Asia/Tokyo'")
+    yield connection
+    connection.disconnect()
+
+
+ENGINES = ("pandas", "pandas-pyarrow", "pandas-nullable", "polars", "lazy", "pyarrow", "ibis")
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, connection: Any) -> Engine:
+    table = iter(range(10_000))
+
+    def ibis_table(frame: pl.DataFrame) -> Any:
+        return connection.create_table(f"t{next(table)}", frame.to_arrow(), temp=True, overwrite=True)
+
+    makers: dict[str, tuple[Callable, Callable]] = {
+        "pandas": (lambda f: f.to_pandas(), _to_polars),
+        "pandas-pyarrow": (lambda f: f.to_pandas(use_pyarrow_extension_array=True), _to_polars),
+        "pandas-nullable": (lambda f: f.to_pandas().convert_dtypes(dtype_backend="numpy_nullable"), _to_polars),
+        "polars": (lambda f: f, lambda f: f),
+        "lazy": (lambda f: f.lazy(), lambda f: f.collect()),
+        "pyarrow": (lambda f: f.to_arrow(), pl.from_arrow),
+        "ibis": (ibis_table, lambda t: pl.from_arrow(t.to_pyarrow())),
+    }
+    return Engine(request.param, *makers[request.param])
+
+
+def column(frame: pl.DataFrame, name: str, sort: tuple[str, ...] = ()) -> list[Any]:
+    """A column as Python values, NaN told from null, in the order of ``sort``."""
+    by = [key for key in (*sort, *KEYS, "timestamp") if key in frame.columns]
+    return frame.sort(by)[name].to_list() if by else frame[name].to_list()
+
+
+def assert_close(got: list[Any], want: list[Any], rel: float = 1e-12) -> None:
+    """Equal length, nulls in the same rows (a NaN is none), numbers within ``rel``."""
+    assert len(got) == len(want)
+    for row, (left, right) in enumerate(zip(got, want, strict=True)):
+        if right is None or left is None or not isinstance(right, float):
+            assert left == right, (row, left, right)
+        else:
+            assert not math.isnan(left), (row, left, right)
+            assert math.isclose(left, right, rel_tol=rel, abs_tol=rel * 1e-3), (row, left, right)
+
+
+@pytest.fixture
+def helpers() -> Any:
+    class Helpers:
+        column = staticmethod(column)
+        close = staticmethod(assert_close)
+
+    return Helpers

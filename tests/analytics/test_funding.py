@@ -1,0 +1,437 @@
+"""Funding: intervals, annual rates, sums. The 8-hour assumption is the enemy."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+
+import cexkit
+from cexkit.errors import (
+    ColumnTypeError,
+    DuplicateKeyError,
+    InvalidInputError,
+    MissingColumnError,
+    SuspectRateWarning,
+)
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[3] / "shared"))
+
+
+def settlements(distances: list[float], jitter: bool = False, **columns) -> pl.DataFrame:
+    """A first settlement and one after each distance in hours."""
+    hours = [0.0]
+    for distance in distances:
+        hours.append(hours[-1] + distance)
+    wobble = [(i * 37) % 48 if jitter else 0 for i in range(len(hours))]
+    times = [START + timedelta(hours=h, milliseconds=w) for h, w in zip(hours, wobble, strict=True)]
+    return pl.DataFrame({"timestamp": pl.Series(times, dtype=pl.Datetime("us", "UTC")), **columns})
+
+
+def intervals(frame: pl.DataFrame) -> list[tuple[float | None, bool]]:
+    return cexkit.funding_interval(frame).select("funding_interval_hours", "is_gap").rows()
+
+
+# ------------------------------------------------------------- the rule, case by case
+DOUBT = (None, True)
+
+
+def plain(*hours: float) -> list[tuple[float, bool]]:
+    return [(float(h), False) for h in hours]
+
+
+CASES = {
+    "steady": ([8, 8, 8], plain(8, 8, 8, 8)),
+    "8 to 4 to 1": ([8, 8, 4, 4, 4, 1, 1], plain(8, 8, 8, 4, 4, 4, 1, 1)),
+    "1 to 4 to 8": ([1, 1, 4, 4, 8, 8], plain(1, 1, 1, 4, 4, 8, 8)),
+    "down and up again": ([8, 8, 4, 4, 8, 8], plain(8, 8, 8, 4, 4, 8, 8)),
+    "every interval": ([1, 1, 2, 2, 4, 4, 6, 6, 8, 8], plain(1, 1, 1, 2, 2, 4, 4, 6, 6, 8, 8)),
+    "one settlement missing": ([8, 8, 16, 8, 8], [*plain(8, 8, 8), (8.0, True), *plain(8, 8)]),
+    "missing, and the distance is an interval too": (
+        [4, 4, 8, 4, 4],
+        [*plain(4, 4, 4), (4.0, True), *plain(4, 4)],
+    ),
+    "three missing": ([1, 1, 4, 1, 1], [*plain(1, 1, 1), (1.0, True), *plain(1, 1)]),
+    "a week missing": ([8, 8, 168, 8, 8], [*plain(8, 8, 8), (8.0, True), *plain(8, 8)]),
+    "a shorter one alone": ([8, 8, 4, 8, 8], plain(8, 8, 8, 4, 8, 8)),
+    "gap, then a last row": ([4, 4, 12, 4], [*plain(4, 4, 4), (4.0, True), *plain(4)]),
+    # what the times leave open is null and flagged, never guessed
+    "gap beside a change, 1 h to 4 h": ([1, 1, 2, 4, 4], [*plain(1, 1, 1), DOUBT, *plain(4, 4)]),
+    "gap beside a change, 8 h to 4 h": ([8, 8, 12, 4, 4], [*plain(8, 8, 8), DOUBT, *plain(4, 4)]),
+    "gap or change at the second row": ([8, 4, 4, 4], [DOUBT, DOUBT, *plain(4, 4, 4)]),
+    "gap at the second row": ([16, 8, 8], [DOUBT, DOUBT, *plain(8, 8)]),
+    "gap or change at the last row": ([4, 4, 8], [*plain(4, 4, 4), DOUBT]),
+    "two gaps in a row": ([4, 4, 8, 8, 4, 4], [*plain(4, 4, 4), DOUBT, DOUBT, *plain(4, 4)]),
+    "two gaps of different length": ([1, 1, 2, 4, 1, 1], [*plain(1, 1, 1), DOUBT, DOUBT, *plain(1, 1)]),
+    "no interval at all": ([24, 24, 24], [DOUBT] * 4),
+    "off the grid": ([8, 8, 7, 8, 8], [*plain(8, 8, 8), DOUBT, *plain(8, 8)]),
+    "nothing beside supports it": ([12, 8, 12], [DOUBT] * 4),
+    # ends
+    "no row before or after": ([], [(None, False)]),
+    "two rows": ([4], plain(4, 4)),
+}
+
+
+@pytest.mark.parametrize("jitter", [False, True], ids=["exact", "jitter"])
+@pytest.mark.parametrize("name", CASES)
+def test_interval_rule(name, jitter):
+    distances, want = CASES[name]
+    assert intervals(settlements(distances, jitter)) == want
+
+
+@pytest.mark.parametrize("seconds, hours", [(59, 8.0), (-59, 8.0), (89, 8.0), (91, None), (-91, None)])
+def test_snap_is_within_one_minute_of_the_rounded_distance(seconds, hours):
+    late = settlements([8 + seconds / 3600])
+    assert intervals(late) == [(hours, hours is None)] * 2
+
+
+def oracle(times: list[int]) -> list[tuple[float | None, bool]]:
+    """The rule in plain Python: times in minutes, sorted."""
+    legal = {60, 120, 240, 360, 480}
+
+    def snap(d):
+        return next((x for x in legal if abs(d - x) <= 1), d)
+
+    d = [snap(b - a) for a, b in zip(times, times[1:], strict=False)]
+
+    def at(i):
+        return d[i] if 0 <= i < len(d) else None
+
+    def multiple(x, h):
+        return x is not None and h in legal and round(x / h) >= 2 and abs(x - round(x / h) * h) <= 1
+
+    def judge(i):
+        x, p, n = at(i), at(i - 1), at(i + 1)
+        if p is not None and p == n and multiple(x, p):
+            return p / 60, True
+        if x not in legal:
+            return DOUBT
+        if x in (p, n):
+            left = i if x == n else i - 1
+            lone_pair = at(left - 1) != x and at(left + 2) != x
+            if lone_pair and at(left - 1) == at(left + 2) and multiple(x, at(left - 1)):
+                return DOUBT
+            return x / 60, False
+        beside = [y for y in (p, n) if y is not None]
+        if any(multiple(x, y) for y in beside):
+            return DOUBT
+        if beside and not any(y in legal or multiple(y, x) for y in beside):
+            return DOUBT
+        return x / 60, False
+
+    judged = [judge(i) for i in range(len(d))]
+    return [judged[0] if judged else (None, False), *judged]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from([60, 120, 240, 360, 480, 480, 240, 60, 720, 960, 61, 479, 90]), max_size=12),
+        min_size=1,
+        max_size=3,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_interval_agrees_with_the_oracle_whatever_the_order(series, rnd):
+    rows, want = [], {}
+    for k, distances in enumerate(series):
+        times = [0]
+        for distance in distances:
+            times.append(times[-1] + distance)
+        for time, result in zip(times, oracle(times), strict=True):
+            rows.append((f"S{k}", START + timedelta(minutes=time)))
+            want[rows[-1]] = result
+    rnd.shuffle(rows)
+    schema = {"symbol": pl.String, "timestamp": pl.Datetime("us", "UTC")}
+    got = cexkit.funding_interval(pl.DataFrame(rows, schema=schema, orient="row"))
+    for symbol, time, hours, gap in got.rows():
+        expected_hours, expected_gap = want[symbol, time]
+        assert gap == expected_gap
+        assert (hours is None) == (expected_hours is None)
+        assert hours is None or math.isclose(hours, expected_hours)
+
+
+def test_declared_interval_wins_and_nulls_are_derived():
+    frame = settlements([8, 8, 4, 4, 8, 4], funding_interval_hours=[8, 8, None, 4, None, 4, None])
+    assert intervals(frame) == [*plain(8, 8), (8.0, False), *plain(4, 4), (4.0, True), *([(4.0, False)])]
+
+
+def test_declared_gap_needs_two_intervals():
+    frame = settlements([8, 16, 12, 7, 20], funding_interval_hours=[8.0] * 6)
+    assert [gap for _, gap in intervals(frame)] == [False, False, True, False, False, True]
+
+
+def test_declared_zero_is_not_an_interval():
+    assert intervals(settlements([4, 4], funding_interval_hours=[0.0, -8.0, math.nan])) == plain(4, 4, 4)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_units_and_zones_of_timestamps(unit, zone):
+    frame = settlements([8, 8, 4, 4]).with_columns(pl.col("timestamp").dt.convert_time_zone(zone or "UTC"))
+    frame = frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None)) if zone is None else frame
+    assert intervals(frame.with_columns(pl.col("timestamp").cast(pl.Datetime(unit, zone)))) == plain(8, 8, 8, 4, 4)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_pandas_units(unit):
+    times = pd.DatetimeIndex(["2024-01-01 00:00", "2024-01-01 04:00", "2024-01-01 08:00"]).as_unit(unit)
+    got = pd.DataFrame({"timestamp": times, "funding_rate": 1e-4}).crypto.funding_interval()
+    assert got["funding_interval_hours"].tolist() == [4.0, 4.0, 4.0]
+    assert got["is_gap"].dtype == bool
+
+
+def test_whole_number_timestamps_are_refused():
+    with pytest.raises(ColumnTypeError, match="timestamp.*unit"):
+        cexkit.funding_interval(pl.DataFrame({"timestamp": [0, 28_800_000]}))
+
+
+# ------------------------------------------------------------- every engine
+@pytest.fixture
+def mixed() -> pl.DataFrame:
+    """Three instruments with different intervals, one of them changing, interleaved and shuffled."""
+    parts = []
+    plans = {"AUSDT": [8] * 6, "BUSDT": [8, 8, 4, 4, 4, 8, 4], "CUSDT": [1, 1, 1, 3, 1, 1, 1]}
+    for exchange in ("binance", "okx"):
+        for symbol, distances in plans.items():
+            n = len(distances) + 1
+            rng = random.Random(symbol + exchange)
+            rates = [rng.gauss(0, 1e-4) for _ in range(n)]
+            rates[2], rates[4] = None, math.nan
+            parts.append(
+                settlements(distances, jitter=True).with_columns(
+                    exchange=pl.lit(exchange),
+                    instrument_type=pl.lit("perp"),
+                    symbol=pl.lit(symbol),
+                    funding_rate=pl.Series(rates, dtype=pl.Float64),
+                    _mine=pl.int_range(n),
+                )
+            )
+    return pl.concat(parts).sample(fraction=1, shuffle=True, seed=3)
+
+
+def by_instrument(frame: pl.DataFrame) -> dict[tuple, list[dict]]:
+    groups = defaultdict(list)
+    for row in frame.sort("timestamp").iter_rows(named=True):
+        groups[row["exchange"], row["symbol"]].append(row)
+    return groups
+
+
+def clean(value):
+    return None if value is None or math.isnan(value) else value
+
+
+def test_every_engine_agrees_with_plain_python(engine, helpers, mixed):
+    frame = engine.make(mixed)
+    names = ("funding_apr", "funding_apy", "cumulative_funding")
+    results = {name: engine.back(getattr(cexkit, name)(frame)) for name in names}
+    results["compound"] = engine.back(cexkit.cumulative_funding(frame, compound=True))
+    found = engine.back(cexkit.funding_interval(frame))
+    for rows in by_instrument(mixed).values():
+        where = pl.all_horizontal(pl.col("exchange") == rows[0]["exchange"], pl.col("symbol") == rows[0]["symbol"])
+        minutes = [round(row["timestamp"].timestamp() / 60) for row in rows]
+        judged, rates = oracle(minutes), [clean(row["funding_rate"]) for row in rows]
+        hours = [h for h, _ in judged]
+        assert helpers.column(found.filter(where), "is_gap") == [g for _, g in judged]
+        helpers.close(helpers.column(found.filter(where), "funding_interval_hours"), hours)
+        usable = [r is not None and h is not None for r, h in zip(rates, hours, strict=True)]
+        pairs = list(zip(rates, hours, usable, strict=True))
+        apr = [r * 24 / h * 365 if ok else None for r, h, ok in pairs]
+        apy = [(1 + r) ** (8760 / h) - 1 if ok else None for r, h, ok in pairs]
+        sums, compound, total, growth = [], [], [], 1.0
+        for rate in rates:
+            total += [] if rate is None else [rate]
+            growth *= 1 + (rate or 0.0)
+            sums.append(None if rate is None else math.fsum(total))
+            compound.append(None if rate is None else growth - 1)
+        helpers.close(helpers.column(results["funding_apr"].filter(where), "funding_apr"), apr)
+        helpers.close(helpers.column(results["funding_apy"].filter(where), "funding_apy"), apy, 1e-9)
+        helpers.close(helpers.column(results["cumulative_funding"].filter(where), "cumulative_funding"), sums, 1e-9)
+        helpers.close(helpers.column(results["compound"].filter(where), "cumulative_funding"), compound, 1e-9)
+
+
+def test_callers_columns_and_order_survive(engine, mixed):
+    got = engine.back(cexkit.funding_interval(engine.make(mixed)))
+    assert got.columns == [*mixed.columns, "funding_interval_hours", "is_gap"]
+    kept = got.select(mixed.columns)
+    if engine.name != "ibis":  # which promises no row order
+        assert kept["symbol"].to_list() == mixed["symbol"].to_list()
+        assert kept["timestamp"].dt.epoch("us").to_list() == mixed["timestamp"].dt.epoch("us").to_list()
+    assert sorted(kept["_mine"].to_list()) == sorted(mixed["_mine"].to_list())
+    if engine.name in ("polars", "lazy", "pyarrow"):  # a caller's NaN stays in the caller's own column
+        assert kept["funding_rate"].is_nan().sum() == mixed["funding_rate"].is_nan().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["funding_interval", "funding_apr", "funding_apy", "cumulative_funding"])
+@pytest.mark.parametrize("rows", [0, 1])
+def test_empty_and_single_row(engine, name, rows):
+    frame = settlements([], funding_rate=[0.0001]).head(rows)
+    got = engine.back(getattr(cexkit, name)(engine.make(frame)))
+    assert got.height == rows
+    if rows and name in ("funding_apr", "funding_apy"):
+        assert got[name].to_list() == [None]  # one settlement says nothing about its interval
+    if rows and name == "cumulative_funding":
+        assert got[name].to_list() == [0.0001]
+
+
+def test_empty_pandas_frame_without_types():
+    frame = pd.DataFrame(columns=["timestamp", "funding_rate"])
+    assert frame.crypto.funding_apr().empty
+    assert list(cexkit.funding_interval(frame).columns)[-2:] == ["funding_interval_hours", "is_gap"]
+
+
+def test_row_paths_agree_with_declared_hours(engine, helpers):
+    hours, rates = [8.0, 4.0, 1.0, 8.0, 8.0], [1e-4, 1e-4, -2e-4, math.nan, None]
+    frame = settlements([8, 4, 1, 8], funding_rate=rates, funding_interval_hours=hours)
+    for source in (frame, frame.drop("timestamp")):
+        native = engine.make(source.with_row_index("timestamp_order"))
+        apr = engine.back(cexkit.funding_apr(native)).sort("timestamp_order")["funding_apr"].to_list()
+        helpers.close([clean(v) for v in apr], [0.1095, 0.219, -1.752, None, None])
+        apy = engine.back(cexkit.funding_apy(native)).sort("timestamp_order")["funding_apy"].to_list()
+        want = [1.0001**1095 - 1, 1.0001**2190 - 1, 0.9998**8760 - 1, None, None]
+        helpers.close([clean(v) for v in apy], want, 1e-9)
+
+
+def test_partly_declared_hours_are_completed(engine, helpers):
+    frame = settlements([4] * 4, funding_rate=[1e-4] * 5, funding_interval_hours=[8.0, None, math.nan, 0.0, 4.0])
+    got = engine.back(cexkit.funding_apr(engine.make(frame)))
+    helpers.close(helpers.column(got, "funding_apr"), [0.1095, 0.219, 0.219, 0.219, 0.219])
+
+
+def test_not_eight_hours_by_assumption():
+    frame = settlements([4] * 4, funding_rate=[1e-4] * 5)
+    assert frame.crypto.funding_apr().to_list() == pytest.approx([0.219] * 5)
+    assert frame.crypto.funding_apr(interval_hours=8).to_list() == pytest.approx([0.1095] * 5)
+
+
+def test_losing_everything(engine, helpers):
+    frame = settlements([8] * 4, funding_rate=[0.1, -1.0, 0.1, None, -2.0])
+    apy = engine.back(cexkit.funding_apy(engine.make(frame)))
+    found = [value is None for value in map(clean, helpers.column(apy, "funding_apy"))]
+    assert found == [False, True, False, True, True]
+    total = engine.back(cexkit.cumulative_funding(engine.make(frame), compound=True))
+    helpers.close([clean(v) for v in helpers.column(total, "cumulative_funding")], [0.1, None, None, None, None], 1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.floats(-0.5, 0.5), st.just(math.nan)), max_size=30))
+def test_sums_agree_with_plain_python(rates):
+    frame = settlements([8] * (len(rates) - 1), funding_rate=pl.Series(rates, dtype=pl.Float64)) if rates else None
+    if frame is None:
+        return
+    with pytest.warns() if False else _quiet():
+        got = cexkit.cumulative_funding(frame)["cumulative_funding"].to_list()
+        compound = cexkit.cumulative_funding(frame, compound=True)["cumulative_funding"].to_list()
+    total, growth = 0.0, 1.0
+    for rate, value, grown in zip(map(clean, rates), got, compound, strict=True):
+        if rate is None:
+            assert value is None
+            assert grown is None
+            continue
+        total, growth = total + rate, growth * (1 + rate)
+        assert math.isclose(value, total, rel_tol=1e-9, abs_tol=1e-12)
+        assert math.isclose(grown, growth - 1, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def _quiet():
+    import contextlib
+    import warnings
+
+    @contextlib.contextmanager
+    def quiet():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SuspectRateWarning)
+            yield
+
+    return quiet()
+
+
+# ------------------------------------------------------------- what must be refused
+def test_duplicate_settlements_are_refused():
+    frame = settlements([8, 0, 8], funding_rate=[1e-4] * 4)
+    for call in (cexkit.funding_interval, cexkit.funding_apr, cexkit.cumulative_funding):
+        for native in (frame, frame.to_pandas(), frame.to_arrow(), frame.sample(fraction=1, shuffle=True, seed=1)):
+            with pytest.raises(DuplicateKeyError, match="2 rows share"):
+                call(native)
+
+
+def test_duplicates_do_not_matter_where_order_does_not():
+    frame = settlements([8, 0], funding_rate=[1e-4] * 3, funding_interval_hours=[8.0] * 3)
+    assert cexkit.funding_apr(frame)["funding_apr"].to_list() == pytest.approx([0.1095] * 3)
+
+
+def test_same_time_on_two_instruments_is_no_duplicate():
+    one = settlements([8, 8], funding_rate=[0.1, 0.2, 0.3])
+    both = pl.concat([one.with_columns(symbol=pl.lit(s)) for s in "AB"]).sample(fraction=1, shuffle=True, seed=0)
+    got = cexkit.cumulative_funding(both).sort("symbol", "timestamp")["cumulative_funding"].to_list()
+    assert got == pytest.approx([0.1, 0.3, 0.6] * 2)
+
+
+def test_missing_columns_are_named():
+    with pytest.raises(MissingColumnError, match=r"funding_rate.*there are: rate.*rate=\.\.\."):
+        cexkit.funding_apr(pl.DataFrame({"rate": [1.0]}))
+    with pytest.raises(MissingColumnError, match=r"'funding_interval_hours' or 'timestamp'.*interval_hours=.*derives"):
+        cexkit.funding_apr(pl.DataFrame({"funding_rate": [1e-4]}))
+    with pytest.raises(MissingColumnError, match="reset_index"):
+        cexkit.cumulative_funding(pd.DataFrame({"funding_rate": [1e-4]}))
+
+
+def test_wrong_types_are_named(engine):
+    frame = settlements([8], funding_rate=["0.0001", "0.0001"])
+    with pytest.raises(ColumnTypeError, match="numbers in column 'funding_rate'"):
+        cexkit.cumulative_funding(engine.make(frame))
+
+
+@pytest.mark.parametrize("hours", [0, -8, math.inf, math.nan])
+def test_impossible_override(hours):
+    with pytest.raises(InvalidInputError, match="interval_hours"):
+        cexkit.funding_apr(pl.DataFrame({"funding_rate": [1e-4]}), interval_hours=hours)
+
+
+def test_null_timestamps_have_no_order():
+    frame = settlements([8], funding_rate=[1e-4, 1e-4]).with_columns(
+        timestamp=pl.when(pl.int_range(2) > 0).then("timestamp")
+    )
+    with pytest.raises(InvalidInputError, match="1 rows have no timestamp"):
+        cexkit.cumulative_funding(frame)
+
+
+@pytest.mark.parametrize("make", [lambda f: f, lambda f: f.to_pandas(), lambda f: f.to_arrow()])
+def test_percent_is_suspected(make):
+    percent = settlements([8] * 29, funding_rate=[0.01] * 30, funding_interval_hours=[8.0] * 30)
+    with pytest.warns(SuspectRateWarning, match="percent") as caught:
+        cexkit.funding_apr(make(percent))
+    assert caught[0].filename == __file__
+    cexkit.funding_apr(make(percent.head(29)))  # too few to judge
+    cexkit.funding_apr(make(percent.with_columns(pl.col("funding_rate") / 100)))
+
+
+# ------------------------------------------------------------- real history
+@pytest.mark.parametrize("coin", ["BTC", "ETH"])
+def test_real_history(coin):
+    path = SHARED / "real" / f"binance_{coin}USDT_funding_utc.csv"
+    if not path.exists():
+        pytest.skip(f"no recorded history at {path}")
+    raw = pl.read_csv(path)
+    frame = raw.select(timestamp=pl.from_epoch("funding_time_ms", "ms"), funding_rate="funding_rate")
+    found = cexkit.funding_interval(frame)
+    assert found.height == 4383
+    assert found["is_gap"].sum() == 0
+    assert found["funding_interval_hours"].unique().to_list() == [8.0]
+    for year in range(2020, 2024):
+        part = frame.filter(pl.col("timestamp").dt.year() == year).sample(fraction=1, shuffle=True, seed=year)
+        got = cexkit.cumulative_funding(part).sort("timestamp")["cumulative_funding"][-1]
+        rows = zip(raw["funding_time_utc"], raw["funding_rate"], strict=True)
+        assert got == pytest.approx(math.fsum(rate for time, rate in rows if time.startswith(str(year))), rel=1e-9)
+    apr = cexkit.funding_apr(frame)["funding_apr"]
+    assert apr.to_list() == pytest.approx([rate * 3 * 365 for rate in raw["funding_rate"]], rel=1e-12)

@@ -1,0 +1,154 @@
+"""Writing: whole files or none, no row doubled or lost, older manifests stay readable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cexkit.errors import DatasetError, DuplicateKeyError, NewerSchemaError
+from cexkit.intervals import Window, utc
+from cexkit.schema import TABLES
+from cexkit.store import layout
+from cexkit.store.manifest import Manifest, read_manifest
+from cexkit.store.warehouse import Warehouse
+
+FUNDING = TABLES["funding_rates"]
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return Warehouse(tmp_path / 'it\'s a "warehouse"')
+
+
+def test_rows_come_back_sorted_and_in_files_by_venue_and_year(warehouse, make_funding):
+    rows = pa.concat_tables(
+        [make_funding("2023-12-31", 6), make_funding("2024-05-01", 2, exchange="okx"), make_funding("2023-06-01", 3)]
+    )
+    files = warehouse.write(FUNDING, rows)
+    assert sorted((file.exchange, file.period, file.rows) for file in files) == [
+        ("binance", "2023", 6),
+        ("binance", "2024", 3),
+        ("okx", "2024", 2),
+    ]
+    back = pl.from_arrow(warehouse.read(FUNDING))
+    expected = pl.from_arrow(rows).sort(FUNDING.key)
+    assert back.sort(FUNDING.key).equals(expected)
+
+
+def test_writing_the_same_twice_changes_nothing(warehouse, make_funding):
+    warehouse.write(FUNDING, make_funding("2024-01-01", 5))
+    before = (warehouse.root / layout.MANIFEST).read_bytes()
+    warehouse.write(FUNDING, make_funding("2024-01-01", 5))
+    assert (warehouse.root / layout.MANIFEST).read_bytes() == before
+    assert len(list(warehouse.root.rglob("*.parquet"))) == 1
+
+
+def test_a_reader_of_an_older_manifest_still_finds_its_files(warehouse, make_funding):
+    warehouse.write(FUNDING, make_funding("2024-01-01", 5))
+    older = warehouse.manifest
+    warehouse.write(FUNDING, make_funding("2024-01-01", 9))
+    assert pq.read_table(warehouse.root / older.files[0].path).num_rows == 5
+    assert warehouse.read(FUNDING).num_rows == 9
+    assert warehouse.sweep() == 0, "a young file must survive a sweep"
+    assert warehouse.sweep(older_than_s=-1) == 1
+    assert warehouse.read(FUNDING).num_rows == 9
+
+
+def test_a_key_that_stands_twice_is_refused_and_nothing_changes(warehouse, make_funding):
+    warehouse.write(FUNDING, make_funding("2024-01-01", 5))
+    doubled = pa.concat_tables([make_funding("2024-01-01", 2), make_funding("2024-01-01", 1, rate=2e-4)])
+    with pytest.raises(DuplicateKeyError, match="1 keys stand more than once"):
+        warehouse.write(FUNDING, doubled)
+    assert warehouse.read(FUNDING).num_rows == 5
+
+
+def test_a_removed_period_leaves_the_dataset(warehouse, make_funding):
+    warehouse.write(FUNDING, make_funding("2023-12-31", 6))
+    warehouse.remove(FUNDING, "binance", "2023")
+    assert [file.period for file in warehouse.manifest.files] == ["2024"]
+
+
+def test_a_failed_write_leaves_no_temporary_and_says_where(warehouse, make_funding, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    warehouse.write(FUNDING, make_funding("2024-01-01", 5))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DatasetError, match="No space left on device"):
+        warehouse.write(FUNDING, make_funding("2024-01-01", 9))
+    assert warehouse.read(FUNDING).num_rows == 5
+    assert not list(warehouse.root.rglob(f"{layout.TEMPORARY}*"))
+
+
+def test_processes_that_write_at_once_lose_nothing(warehouse, make_funding, tmp_path):
+    source = tmp_path / "rows.parquet"
+    pq.write_table(make_funding("2024-01-01", 3).drop(["exchange"]), source)
+    script = """
+import sys, pyarrow as pa, pyarrow.parquet as pq
+from cexkit.schema import TABLES
+from cexkit.store.warehouse import Warehouse
+rows = pq.read_table(sys.argv[2])
+for period in range(5):
+    rows = rows.append_column("exchange", pa.array([sys.argv[3]] * rows.num_rows))
+    Warehouse(sys.argv[1]).write(TABLES["funding_rates"], rows)
+    rows = rows.drop(["exchange"])
+"""
+    venues = ["binance", "bybit", "okx", "coinbase"]
+    workers = [
+        subprocess.Popen([sys.executable, "-c", script, str(warehouse.root), str(source), venue]) for venue in venues
+    ]
+    assert [worker.wait(timeout=60) for worker in workers] == [0] * 4
+    assert sorted(file.exchange for file in warehouse.manifest.files) == sorted(venues)
+
+
+def test_row_groups_hold_whole_instruments(tmp_path, make_funding):
+    from cexkit.store.parquet import row_groups
+
+    rows = pa.concat_tables([make_funding("2024-01-01", 20_000, symbol=name) for name in "ABCDE"])
+    assert [group.num_rows for group in row_groups(rows, FUNDING)] == [40_000, 40_000, 20_000]
+    minutes = TABLES["ohlcv_1m"]
+    assert [group.num_rows for group in row_groups(rows, minutes)] == [20_000] * 5
+
+
+def test_manifest_round_trip_and_pruning(warehouse, make_funding):
+    warehouse.write(
+        FUNDING, pa.concat_tables([make_funding("2022-12-31", 1200), make_funding("2024-05-01", 2, exchange="okx")])
+    )
+    manifest = read_manifest(warehouse.root / layout.MANIFEST)
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert [f.period for f in manifest.select("funding_rates", start=utc("2023-05-01"), end=utc("2023-06-01"))] == [
+        "2023"
+    ]
+    assert [f.exchange for f in manifest.select("funding_rates", exchanges=["okx"])] == ["okx"]
+    assert manifest.select("funding_rates", start=utc("2030-01-01")) == ()
+    # half-open: a file whose first row is the end of the window is not touched
+    assert [f.period for f in manifest.select("funding_rates", end=utc("2023-01-01"), exchanges=["binance"])] == [
+        "2022"
+    ]
+
+
+def test_a_newer_schema_and_a_foreign_file_are_told_apart():
+    with pytest.raises(NewerSchemaError, match="upgrade"):
+        Manifest.from_json('{"schema_version": 999}')
+    for text in ("", "[]", "{}", '{"schema_version": 1, "files": [{}], "updated_at": "x"}'):
+        with pytest.raises(DatasetError, match="not a manifest"):
+            Manifest.from_json(text)
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a\0b", "", ".", "..", "x\n"])
+def test_names_cannot_leave_their_folder(name):
+    with pytest.raises(ValueError, match="not usable in a path"):
+        layout.data_file(FUNDING, name, "2024", "abc")
+    with pytest.raises(ValueError, match="not usable in a path"):
+        layout.bronze_file("binance", name, utc("2024-01-01").date(), "run", 0)
+
+
+def test_periods_of_a_window_are_half_open():
+    assert layout.periods(FUNDING, Window.of("2023-06-01", "2024-01-01")) == ["2023"]
+    assert layout.periods(FUNDING, Window.of("2023-06-01", "2024-01-01T00:00:00.000001")) == ["2023", "2024"]

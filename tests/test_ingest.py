@@ -1,0 +1,278 @@
+"""Exchange → Bronze → Silver: nothing lost, nothing invented, everything that failed said."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import polars as pl
+import pytest
+
+from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
+from cexkit.fetch import Fetcher
+from cexkit.ingest import Report, instruments, pull, to_bronze, to_silver
+from cexkit.intervals import Window, to_ms, utc
+from cexkit.schema import TABLES
+from cexkit.store import layout
+from cexkit.store.warehouse import Warehouse
+
+FUNDING, LISTING, BARS = TABLES["funding_rates"], TABLES["instruments"], TABLES["ohlcv_1h"]
+HOUR = timedelta(hours=1)
+
+
+def contract(symbol: str, **more) -> dict:
+    base = symbol.removesuffix("USDT")
+    return {
+        "symbol": symbol,
+        "status": "TRADING",
+        "baseAsset": base,
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "contractType": "PERPETUAL",
+        "deliveryDate": 4133404800000,
+        "onboardDate": 1569398400000,
+        "filters": [],
+    } | more
+
+
+def settlement(time: str, rate: str = "0.0001", symbol: str = "BTCUSDT") -> dict:
+    return {"symbol": symbol, "fundingTime": to_ms(utc(time)), "fundingRate": rate, "markPrice": "40000"}
+
+
+def kline(time: str, *, high: str = "12") -> list:
+    opened = to_ms(utc(time))
+    return [opened, "10", high, "9", "11", "5", opened + 3_599_999, "55", 3, "2", "22", "0"]
+
+
+class Venue:
+    """What a venue answers, by path; a request is answered from the window it asks for."""
+
+    def __init__(self):
+        self.contracts = [contract("BTCUSDT"), contract("ETHUSDT")]
+        self.pages: dict[tuple[str, str], list] = {}
+        self.broken: dict[tuple[str, str], httpx.Response] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        params, path = request.url.params, request.url.path
+        headers = {"Date": "Thu, 01 Feb 2024 00:00:00 GMT"}
+        key = (path, params.get("symbol", ""))
+        if key in self.broken:
+            return self.broken[key]
+        if path.endswith("exchangeInfo"):
+            listed = self.contracts if "fapi" in path else []
+            return httpx.Response(200, json={"symbols": listed, "rateLimits": []}, headers=headers)
+        rows = self.pages.get(key, [])
+        if "startTime" in params:
+            time = (lambda row: row["fundingTime"]) if "funding" in path else (lambda row: row[0])
+            rows = [row for row in rows if int(params["startTime"]) <= time(row) <= int(params["endTime"])]
+        return httpx.Response(200, json=rows[:2], headers=headers)
+
+    @property
+    def fetcher(self) -> Fetcher:
+        return Fetcher(transport=httpx.MockTransport(self), sleep=lambda _: None)
+
+
+RATES, KLINES = "/fapi/v1/fundingRate", "/fapi/v1/klines"
+
+
+@pytest.fixture
+def venue():
+    return Venue()
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    return Warehouse(tmp_path / "warehouse")
+
+
+def january(venue, warehouse, tables="funding_rates", **more) -> Report:
+    return pull(
+        "binance", tables, start="2024-01-01", end="2024-02-01", warehouse=warehouse, fetcher=venue.fetcher, **more
+    )
+
+
+def funding(warehouse, symbol="BTCUSDT") -> pl.DataFrame:
+    return pl.from_arrow(warehouse.read(FUNDING)).filter(symbol=symbol)
+
+
+def test_interval_is_stored_as_settled_through_a_change(venue, warehouse):
+    times = ["00:00", "08:00", "16:00", "20:00"]
+    venue.pages[RATES, "BTCUSDT"] = [settlement(f"2024-01-10T{time}") for time in times]
+    assert january(venue, warehouse).problems == ()
+    assert funding(warehouse)["funding_interval_hours"].to_list() == [8, 8, 8, 4]
+
+
+def test_a_malformed_page_stays_in_bronze_and_fails_alone(venue, warehouse):
+    venue.pages[RATES, "ETHUSDT"] = [settlement("2024-01-10T08:00", symbol="ETHUSDT")]
+    venue.broken[RATES, "BTCUSDT"] = httpx.Response(200, content=b'[{"symbol": "BTCUSDT", "fundingTime": "soon"}]')
+    report = january(venue, warehouse)
+    assert funding(warehouse).is_empty()
+    assert funding(warehouse, "ETHUSDT").height == 1
+    assert {(problem.table, problem.symbol) for problem in report.problems} == {("funding_rates", "BTCUSDT")}
+    assert "um.fundingRate, row 0, field 'fundingTime'" in report.problems[0].message
+    again = to_silver(warehouse, "binance", FUNDING)
+    assert again.problems == report.problems, "Bronze alone must tell the same"
+
+
+def test_a_page_read_at_last_mends_what_failed(venue, warehouse):
+    venue.broken[RATES, "BTCUSDT"] = httpx.Response(200, content=b"<html>sorry</html>")
+    january(venue, warehouse)
+    del venue.broken[RATES, "BTCUSDT"]
+    venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00")]
+    january(venue, warehouse)
+    assert funding(warehouse).height == 1
+
+
+def test_one_instrument_that_cannot_be_read_does_not_stop_the_others(venue, warehouse):
+    venue.pages[RATES, "ETHUSDT"] = [settlement("2024-01-10T08:00", symbol="ETHUSDT")]
+    venue.broken[RATES, "BTCUSDT"] = httpx.Response(400, json={"code": -1100, "msg": "Illegal characters"})
+    report = january(venue, warehouse)
+    assert funding(warehouse, "ETHUSDT").height == 1
+    assert [(problem.symbol, "-1100" in problem.message) for problem in report.problems] == [("BTCUSDT", True)]
+
+
+def test_a_refused_address_stops_everything(venue, warehouse):
+    venue.broken[RATES, "BTCUSDT"] = httpx.Response(451, json={"code": 0, "msg": "restricted location"})
+    with pytest.raises(BlockedError):
+        january(venue, warehouse)
+
+
+def test_doing_it_twice_changes_nothing(venue, warehouse):
+    venue.pages[RATES, "BTCUSDT"] = [settlement(f"2024-01-{day:02}T08:00") for day in range(1, 20)]
+    january(venue, warehouse)
+    before = (warehouse.root / layout.MANIFEST).read_bytes()
+    january(venue, warehouse)
+    assert (warehouse.root / layout.MANIFEST).read_bytes() == before
+    assert funding(warehouse).height == 19
+
+
+def test_a_later_correction_replaces_and_bronze_keeps_both(venue, warehouse):
+    venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00", "0.0001")]
+    january(venue, warehouse)
+    venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00", "0.0002")]
+    january(venue, warehouse)
+    assert funding(warehouse)["funding_rate"].to_list() == [0.0002]
+    bodies = [
+        body
+        for path in (warehouse.root / layout.BRONZE).rglob("endpoint=um.fundingRate/**/*.parquet")
+        for body in pl.read_parquet(path, hive_partitioning=False)["body"]
+    ]
+    assert any(b'"0.0001"' in body for body in bodies)
+    assert any(b'"0.0002"' in body for body in bodies)
+
+
+def test_silver_can_be_made_again_from_bronze_alone(venue, warehouse):
+    venue.pages[RATES, "BTCUSDT"] = [settlement("2023-12-31T16:00"), settlement("2024-01-01T00:00")]
+    venue.pages[KLINES, "BTCUSDT"] = [kline("2024-01-01T00:00"), kline("2024-01-01T01:00")]
+    pull(
+        "binance",
+        ["funding_rates", "ohlcv_1h"],
+        "BTCUSDT",
+        "2023-12-01",
+        "2024-02-01",
+        warehouse=warehouse,
+        instrument_type="perp",
+        fetcher=venue.fetcher,
+    )
+    before = warehouse.manifest.files
+    (warehouse.root / layout.MANIFEST).unlink()
+    for table in (LISTING, FUNDING, BARS):
+        to_silver(warehouse, "binance", table)
+    assert warehouse.manifest.files == before
+    assert [file.period for file in before if file.table == "funding_rates"] == ["2023", "2024"]
+
+
+def test_rows_that_fail_a_check_are_kept_apart_with_the_reason(venue, warehouse):
+    good, bad = kline("2024-01-01T00:00"), kline("2024-01-01T01:00", high="8")
+    off_grid = kline("2024-01-01T02:00")
+    off_grid[0] += 1789
+    venue.pages[KLINES, "BTCUSDT"] = [good, bad, off_grid]
+    report = january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+    assert (report.rows - 2, report.rejected) == (1, 2)
+    kept = pl.read_parquet(
+        warehouse.root / "rejects/ohlcv_1h/exchange=binance/year=2024.parquet", hive_partitioning=False
+    )
+    assert kept.sort("timestamp")["reason"].to_list() == ["ohlc_order", "on_grid"]
+    venue.pages[KLINES, "BTCUSDT"] = [good, kline("2024-01-01T01:00")]
+    report = january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+    assert warehouse.read(BARS).num_rows == 2
+
+
+def test_what_a_later_list_lacks_is_delisted_and_kept(venue, warehouse):
+    fetcher = venue.fetcher
+    to_bronze(warehouse, fetcher, "binance", LISTING)
+    venue.contracts = [contract("BTCUSDT"), contract("NEWUSDT")]
+    to_bronze(warehouse, fetcher, "binance", LISTING)
+    to_silver(warehouse, "binance", LISTING)
+    rows = pl.from_arrow(warehouse.read(LISTING))
+    assert dict(rows.select("symbol", "status").iter_rows()) == {
+        "BTCUSDT": "trading",
+        "ETHUSDT": "delisted",
+        "NEWUSDT": "trading",
+    }
+    assert rows.filter(symbol="ETHUSDT")["delisting_time"].item() == datetime(2024, 2, 1, tzinfo=UTC)
+    assert set(rows["funding_interval_hours"]) == {8.0}
+
+
+def test_what_a_later_list_has_in_an_unknown_form_is_not_called_delisted(venue, warehouse):
+    fetcher = venue.fetcher
+    to_bronze(warehouse, fetcher, "binance", LISTING)
+    venue.contracts = [contract("BTCUSDT"), contract("ETHUSDT", status="NEVER_SEEN_BEFORE")]
+    to_bronze(warehouse, fetcher, "binance", LISTING)
+    to_silver(warehouse, "binance", LISTING)
+    assert set(pl.from_arrow(warehouse.read(LISTING))["status"]) == {"trading"}
+
+
+def test_instruments_of_a_window_are_those_listed_in_it(venue, warehouse):
+    gone = to_ms(utc("2023-06-01"))
+    young = to_ms(utc("2024-03-01"))
+    venue.contracts += [
+        contract("OLDUSDT", deliveryDate=gone, status="SETTLING"),
+        contract("NEWUSDT", onboardDate=young),
+    ]
+    to_bronze(warehouse, venue.fetcher, "binance", LISTING)
+    to_silver(warehouse, "binance", LISTING)
+    found = instruments(warehouse, "binance", FUNDING, Window.of("2024-01-01", "2024-02-01"))
+    assert [one.symbol for one in found] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_bad_input_is_refused_before_anything_is_read(venue, warehouse):
+    def no_network(request):
+        raise AssertionError("nothing may be asked")
+
+    fetcher = Fetcher(transport=httpx.MockTransport(no_network))
+    for args, error, says in [
+        (("binanse", "funding_rates"), UnknownNameError, "did you mean 'binance'"),
+        (("binance", "funding"), UnknownNameError, "did you mean 'funding_rates'"),
+        (("binance", "liquidations"), NotOfferedError, "live stream"),
+        (("binance", "funding_rates"), InvalidInputError, "needs a start"),
+    ]:
+        with pytest.raises(error, match=says):
+            pull(*args, warehouse=warehouse, fetcher=fetcher)
+    with pytest.raises(InvalidInputError, match="ends before it starts"):
+        pull("binance", "funding_rates", start="2024-02-01", end="2024-01-01", warehouse=warehouse, fetcher=fetcher)
+    assert not warehouse.root.exists()
+
+
+def test_an_unknown_symbol_names_near_ones(venue, warehouse):
+    with pytest.raises(UnknownNameError, match="did you mean 'BTCUSDT'"):
+        january(venue, warehouse, symbols="BTCUSD")
+
+
+def test_reports_add_up_and_read_well():
+    both = Report(answers=1, rows=2, files=("a",)) + Report(rows=3, rejected=1, files=("b",))
+    assert both == Report(answers=1, rows=5, rejected=1, files=("a", "b"))
+    assert str(both) == "1 answers kept, 5 rows written, 1 rows rejected"
+
+
+def test_bronze_holds_the_answer_as_received(venue, warehouse):
+    venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00")]
+    january(venue, warehouse, symbols="BTCUSDT")
+    (path, *_) = (warehouse.root / layout.BRONZE).rglob("endpoint=um.fundingRate/**/*.parquet")
+    row = pl.read_parquet(path, hive_partitioning=False).row(0, named=True)
+    assert json.loads(row["body"])[0]["fundingRate"] == "0.0001"
+    assert json.loads(row["params"])["symbol"] == "BTCUSDT"
+    assert row["status"] == 200
+    assert row["url"].endswith(RATES)
+    assert row["data_start"] == utc("2024-01-10T08:00")
