@@ -28,6 +28,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Other base URLs by API, as JSON: {"binance.um": "http://127.0.0.1:8000"}.',
     )
+    pipeline_symbols: tuple[str, ...] = Field(
+        (), description='Canonical symbols that the pipeline reads, as JSON: ["BTCUSDT"]; unset: all that are listed.'
+    )
     http_timeout_s: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")
 

@@ -112,6 +112,7 @@ class Fetcher:
         self._listings: dict[tuple[str, str], pa.Table] = {}
         self._declared: set[str] = set()
         self._lock = threading.Lock()
+        self._listing = threading.Lock()
 
     def __enter__(self) -> Fetcher:
         return self
@@ -283,12 +284,14 @@ class Fetcher:
         parts = []
         for kind in kinds:
             key = (found.name, found.source("instruments", kind).endpoint)
-            if fresh or key not in self._listings:
-                page = next(self.instrument_pages(found.name, kind, companions=False))
-                if page.error is not None:
-                    raise page.error
-                self._listings[key] = page.table
-            parts.append(_of_type(self._listings[key], kind))
+            # one thread asks, the others wait for what it gets
+            with self._listing:
+                if fresh or key not in self._listings:
+                    page = next(self.instrument_pages(found.name, kind, companions=False))
+                    if page.error is not None:
+                        raise page.error
+                    self._listings[key] = page.table
+                parts.append(_of_type(self._listings[key], kind))
         return parts
 
 

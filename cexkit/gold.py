@@ -57,7 +57,7 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
     rates = _with_intervals(funding_rates)
     legs = _legs(_settled(rates), _weights(open_interest, tolerance_hours))
     weight_in = pl.col("weight").filter(pl.col("in")).sum()
-    rows = legs.group_by("base", "timestamp").agg(
+    rows = legs.group_by("base", "timestamp", maintain_order=True).agg(
         ((pl.col("rate") * pl.col("weight")).filter(pl.col("in")).sum() / weight_in).alias("weighted_funding"),
         pl.col("exchange").filter(pl.col("in")).n_unique().cast(pl.Int64).alias("venues"),
         (weight_in / pl.col("weight").sum()).alias("weight_coverage"),
@@ -66,8 +66,9 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
         weight_in.alias("weight_in"),
     )
     rows = rows.filter(pl.col("unknown") == 0, pl.col("weight_in") > 0)
-    # an end that no settlement has reached yet would mix venues that settle often with none of the others
-    return _finished(rows.filter(pl.col("timestamp") <= rates["timestamp"].max()), TABLES["funding_weighted_8h"])
+    # an end that no settlement has reached yet would show those that settle often without the others
+    last = pl.lit(rates["timestamp"].max(), dtype=rates.schema["timestamp"])
+    return _finished(rows.filter(pl.col("timestamp") <= last), TABLES["funding_weighted_8h"])
 
 
 def _with_intervals(funding_rates: Frame) -> pl.DataFrame:
@@ -83,18 +84,17 @@ def _with_intervals(funding_rates: Frame) -> pl.DataFrame:
 def _settled(rates: pl.DataFrame) -> pl.LazyFrame:
     """Per perp and end of 8 hours: the sum of what was settled, scaled to 8 hours, and the hours it covers."""
     hours = pl.col("funding_interval_hours").sum()
-    ended = rates.lazy().sort(*INSTRUMENT_KEYS, "timestamp").with_columns(_end_of_horizon())
-    return ended.group_by(*INSTRUMENT_KEYS, "timestamp").agg(
+    ended = _in_order(rates).with_columns(_end_of_horizon()).lazy()
+    return ended.group_by(*INSTRUMENT_KEYS, "timestamp", maintain_order=True).agg(
         (pl.col("funding_rate").sum() * HORIZON_HOURS / hours).alias("rate"), hours.alias("covered_hours")
     )
 
 
-def _legs(settled: pl.LazyFrame, weights: pl.LazyFrame) -> pl.LazyFrame:
+def _legs(settled: pl.LazyFrame, weights: pl.LazyFrame) -> pl.DataFrame:
     """Every perp with open interest at an end of 8 hours, what it settled, and whether that is enough to go in."""
     enough = (pl.col("covered_hours") >= COVERED * HORIZON_HOURS).fill_null(False)
     legs = weights.join(settled, on=[*INSTRUMENT_KEYS, "timestamp"], how="left").with_columns(enough.alias("in"))
-    # sorted, so that sums are added in the same order each time
-    return legs.sort(*INSTRUMENT_KEYS, "timestamp")
+    return _in_order(legs)
 
 
 def _weights(open_interest: Frame, tolerance_hours: float) -> pl.LazyFrame:
@@ -146,14 +146,18 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
     bars = ohlcv_1d.lazy().filter(pl.col("instrument_type") == "spot", pl.col("quote").is_in(USD_LIKE))
     units = instruments.lazy().select(*INSTRUMENT_KEYS, "multiplier")
     bars = _all_known(bars.join(units, on=INSTRUMENT_KEYS, how="left").collect())
-    venues = bars.group_by("base", "timestamp", "exchange").agg(
-        *((pl.col(name) / pl.col("multiplier")).median() for name in prices),
-        (pl.col("volume_base") * pl.col("multiplier")).sum(),
-        pl.col("quote").unique(),
+    venues = (
+        _in_order(bars)
+        .group_by("base", "timestamp", "exchange", maintain_order=True)
+        .agg(
+            *((pl.col(name) / pl.col("multiplier")).median() for name in prices),
+            (pl.col("volume_base") * pl.col("multiplier")).sum(),
+            pl.col("quote").unique(),
+        )
     )
     venues = venues.sort("exchange")
     apart = ((pl.col("close") - pl.col("close").median()).abs() / pl.col("close").median()).max() * 1e4
-    rows = venues.group_by("base", "timestamp").agg(
+    rows = venues.group_by("base", "timestamp", maintain_order=True).agg(
         *(pl.col(name).median() for name in prices),
         pl.col("volume_base").sum(),
         pl.len().cast(pl.Int64).alias("venues"),
@@ -193,8 +197,8 @@ def liquidations_1d(liquidations: Frame) -> pl.DataFrame:
     [('long', 'full'), ...]
     """
     worst = pl.col("coverage").replace_strict({value: rank for rank, value in enumerate(_COVERAGE)}).max()
-    rows = liquidations.lazy().with_columns(pl.col("timestamp").dt.truncate("1d"))
-    rows = rows.group_by(*INSTRUMENT_KEYS, "base", "quote", "timestamp", "side").agg(
+    rows = _in_order(liquidations, TABLES["liquidations"].key).with_columns(pl.col("timestamp").dt.truncate("1d"))
+    rows = rows.group_by(*INSTRUMENT_KEYS, "base", "quote", "timestamp", "side", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("events"),
         pl.col("quantity_base", "value_quote").sum(),
         worst.replace_strict(dict(enumerate(_COVERAGE)), return_dtype=pl.String),
@@ -254,6 +258,11 @@ def _found(check: Check) -> tuple[pl.Expr, ...]:
         pl.len().cast(pl.Int64).alias("rows_checked"),
         (~passed).sum().cast(pl.Int64).alias("rows_failed"),
     )
+
+
+def _in_order(rows: Frame, by: Sequence[str] = (*INSTRUMENT_KEYS, "timestamp")) -> pl.DataFrame:
+    """Rows sorted at once, so that sums are added in the same order each time; a lazy sort is optimised away."""
+    return rows.lazy().collect().sort(by)
 
 
 def _finished(rows: Frame, table: Table) -> pl.DataFrame:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.errors import (
+    CexkitWarning,
     ColumnTypeError,
     DuplicateKeyError,
     InvalidInputError,
     MissingColumnError,
     SuspectRateWarning,
 )
-from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS
+from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, TIMESTAMP
 
 if TYPE_CHECKING:
     from cexkit.analytics._registry import Metric
@@ -29,7 +31,7 @@ _HINTS = {
     "value_usd": "value_quote and quote do as well",
 }
 # a frame this long is judged by a sample of it
-_SAMPLE = 100_000
+_SAMPLE = 10_000
 
 
 def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any]) -> None:
@@ -37,6 +39,7 @@ def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any]) 
     required = {name: metric.column(name, arguments) for name in metric.required(arguments)}
     if metric.kind in ("rolling", "cross-venue"):
         required["timestamp"] = "timestamp"
+    required |= {name: name for name in metric.group_columns(arguments)}
     for name, column in required.items():
         if column not in names:
             raise _missing(metric, name, column, names)
@@ -68,30 +71,33 @@ def _listed(names: Sequence[Any]) -> str:
 
 def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, ordered: bool) -> None:
     """Raise ColumnTypeError where an input has a type that cannot be meant."""
-    used = [*metric.required(arguments), *metric.optional, *(name for group in metric.alternatives for name in group)]
-    for name in dict.fromkeys([*used, *(["timestamp"] if ordered or not metric.appends else [])]):
+    used = [*metric.used(arguments), *(["timestamp"] if ordered or not metric.appends else [])]
+    for name in used:
         column = metric.column(name, arguments)
-        # polars' Null and its kin: no value at all, so none of a wrong type
-        if column in schema and schema[column] != nw.Unknown:
-            _type(metric, name, column, schema[column])
+        # polars' Null and its kin hold no value, so none of a wrong type
+        if column in schema and schema[column] != nw.Unknown and not _RIGHT[kind(name)](schema[column]):
+            raise ColumnTypeError(
+                f"{metric.name} takes {kind(name)} in column {column!r}, not {schema[column]}; {_CONVERT[kind(name)]}"
+            )
 
 
-def _type(metric: Metric, name: str, column: str, dtype: Any) -> None:
+def kind(name: str) -> str:
+    """What a declared input holds: numbers, text or times."""
     declared = FIELDS[name].type if name in FIELDS else "float64"
-    if declared == "string":
-        right, wanted = dtype in (nw.String, nw.Categorical, nw.Enum), "text"
-    elif declared.startswith("timestamp"):
-        right, wanted = dtype in (nw.Datetime, nw.Date), "times"
-    else:
-        right, wanted = dtype.is_numeric(), "numbers"
-    if not right:
-        hint = {
-            "times": "convert it: pandas.to_datetime(column, unit='ms', utc=True) or polars.from_epoch(column, 'ms') "
-            "for whole numbers (say the unit: seconds, ms and us look alike), str.to_datetime for text",
-            "numbers": "convert it with astype(float) (pandas) or cast(pl.Float64) (polars)",
-            "text": "convert it with astype(str) (pandas) or cast(pl.String) (polars)",
-        }[wanted]
-        raise ColumnTypeError(f"{metric.name} takes {wanted} in column {column!r}, not {dtype}; {hint}")
+    return {"string": "text", TIMESTAMP: "times"}.get(declared, "numbers")
+
+
+_RIGHT: dict[str, Callable[[Any], bool]] = {
+    "text": lambda dtype: dtype in (nw.String, nw.Categorical, nw.Enum),
+    "times": lambda dtype: dtype in (nw.Datetime, nw.Date),
+    "numbers": lambda dtype: dtype.is_numeric(),
+}
+_CONVERT = {
+    "times": "convert whole numbers with pandas.to_datetime(column, unit='ms', utc=True) or "
+    "polars.from_epoch(column, 'ms'), saying the unit: nothing here guesses it; text with str.to_datetime",
+    "numbers": "convert it with astype(float) (pandas) or cast(pl.Float64) (polars)",
+    "text": "convert it with astype(str) (pandas) or cast(pl.String) (polars)",
+}
 
 
 def unique(metric: Metric, frame: pl.DataFrame) -> None:
@@ -123,20 +129,26 @@ def _ascending(frame: pl.DataFrame, key: Sequence[str]) -> bool:
     return bool(frame.select(above.slice(1).fill_null(False).all()).item())
 
 
-def rates(metric: Metric, frame: nw.DataFrame[Any], arguments: Mapping[str, Any]) -> None:
+def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     """Warn where funding rates look like percent: half of 30 or more rows above 0.2 % a settlement."""
-    if "funding_rate" not in metric.required(arguments):
+    if "funding_rate" not in metric.used(arguments):
         return
-    native = frame.get_column(metric.column("funding_rate", arguments)).to_native()
-    values = native if isinstance(native, pl.Series) else pl.from_pandas(native)
+    values = frame.get_column(metric.column("funding_rate", arguments))
     if len(values) > _SAMPLE:
         values = values.sample(_SAMPLE, with_replacement=True, seed=0)
-    values = values.cast(pl.Float64).fill_nan(None).drop_nulls().abs()
+    values = values.drop_nulls().abs()
     median = values.median()
     if len(values) >= 30 and isinstance(median, float) and median > 0.002:
-        warnings.warn(
+        warn(
             f"{metric.name}: the median funding rate is {median:.4g} per settlement, which looks like percent; "
             "cexkit takes fractions (0.0001 is 0.01 %): divide by 100",
             SuspectRateWarning,
-            stacklevel=6,
         )
+
+
+def warn(message: str, category: type[CexkitWarning]) -> None:
+    """Warn at the line of the caller's that led here, however many of our own frames lie between."""
+    frame, level = inspect.currentframe(), 1
+    while frame and str(frame.f_globals.get("__name__")).startswith("cexkit."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -1,12 +1,13 @@
 """One definition on every engine: the caller's frame in, the caller's kind of frame out.
 
-Eager frames travel through polars with only the columns that are needed, and the outputs are put
-onto the caller's frame by position, so that index, row order and all other columns stay untouched.
-Row metrics on pandas stay in pandas. Lazy polars and Ibis frames stay expressions.
+Of eager frames only the columns that are needed travel through polars, and the outputs are put onto
+the caller's frame by position, so that index, row order and all other columns stay untouched. Lazy
+polars and Ibis frames stay expressions.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,20 +75,18 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     checks.columns(metric, names, arguments)
     complete = metric.complete_with in names and _complete(_take(engine, frame, [metric.complete_with]))
     ordered = not complete and _ordered(metric, names, arguments)
-    needed = _needed(metric, names, arguments, ordered=ordered)
-    native_pandas = engine == "pandas" and metric.kind == "row" and not ordered and len(frame)
-    work = frame[needed] if native_pandas else _take(engine, frame, needed)
-    narwhal = nw.from_native(work, eager_only=True)
-    checks.types(metric, narwhal.schema, arguments, ordered=ordered)
+    work = _take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
+    checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
     if ordered:
         checks.unique(metric, work)
-    checks.rates(metric, narwhal, arguments)
+    work = _clean(metric, work, arguments)
+    checks.rates(metric, work, arguments)
     if metric.inspects:
         metric.inspects(work, arguments)
-    result = metric.definition(narwhal, **arguments)
+    result = metric.definition(nw.from_native(work), **arguments).to_native()
     if not metric.appends:
-        return _to(engine, result.to_native())
-    return _attach(engine, frame, {name: result.get_column(name).to_native() for name in metric.outputs}, work)
+        return _to(engine, result)
+    return _attach(engine, frame, result.select(metric.outputs))
 
 
 def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any]) -> bool:
@@ -104,17 +103,24 @@ def _complete(column: pl.DataFrame) -> bool:
     if not values.dtype.is_numeric() or values.null_count():
         return False
     values = values.cast(pl.Float64)
-    return bool((values.is_finite() & (values > 0)).all())
+    least = values.min()
+    return _all_finite(values) and (least is None or least > 0)  # type: ignore[operator]
+
+
+def _all_finite(values: pl.Series) -> bool:
+    """Whether a float column is free of NaN and infinities: either would show in the sum, in one cheap pass."""
+    return math.isfinite(values.sum()) or bool(values.is_finite().all())
 
 
 def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
-    declared = [*metric.required(arguments), *metric.optional, *(n for group in metric.alternatives for n in group)]
-    wanted = [metric.column(name, arguments) for name in declared if ordered or name != "timestamp"]
+    used = [name for name in metric.used(arguments) if ordered or not metric.appends or name != "timestamp"]
+    wanted = [*(metric.column(name, arguments) for name in used), *metric.group_columns(arguments)]
     wanted += [*INSTRUMENT_KEYS, "timestamp"] if ordered or not metric.appends else []
     return [name for name in dict.fromkeys(wanted) if name in names]
 
 
 def _take(engine: str, frame: Any, columns: list[str]) -> pl.DataFrame:
+    """The columns in polars."""
     if engine == "polars":
         return frame.select(columns)
     if engine == "pyarrow":
@@ -125,6 +131,18 @@ def _take(engine: str, frame: Any, columns: list[str]) -> pl.DataFrame:
     return pl.from_pandas(frame[columns])
 
 
+def _clean(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> pl.DataFrame:
+    """Number inputs as float64 without NaN and infinities: what ``number`` promises."""
+    columns = {metric.column(name, arguments) for name in metric.used(arguments) if checks.kind(name) == "numbers"}
+    cleaned = []
+    for name in columns & set(work.columns):
+        values = work.get_column(name).cast(pl.Float64)
+        if not _all_finite(values):
+            values = values.zip_with(values.is_finite(), pl.Series([None], dtype=pl.Float64))
+        cleaned.append(values)
+    return work.with_columns(cleaned)
+
+
 def _to(engine: str, result: pl.DataFrame) -> Any:
     if engine == "polars":
         return result
@@ -133,17 +151,21 @@ def _to(engine: str, result: pl.DataFrame) -> Any:
     return result.to_pandas()
 
 
-def _attach(engine: str, frame: Any, outputs: Mapping[str, Any], work: Any) -> Any:
+def _attach(engine: str, frame: Any, outputs: pl.DataFrame) -> Any:
     """Put output columns onto the caller's frame, row by row as they stand."""
     if engine == "polars":
-        return frame.with_columns(series.alias(name) for name, series in outputs.items())
+        return frame.with_columns(outputs)
     if engine == "pyarrow":
-        for name, series in outputs.items():
+        for series in outputs:
             array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
-            place = frame.column_names.index(name) if name in frame.column_names else None
-            frame = frame.append_column(name, array) if place is None else frame.set_column(place, name, array)
+            names = frame.column_names
+            if series.name in names:
+                frame = frame.set_column(names.index(series.name), series.name, array)
+            else:
+                frame = frame.append_column(series.name, array)
         return frame
     result = frame.copy(deep=False)
-    for name, series in outputs.items():
-        result[name] = (series.to_pandas() if isinstance(series, pl.Series) else series).array
+    arrow = any(hasattr(dtype, "pyarrow_dtype") for dtype in frame.dtypes)
+    for series in outputs:
+        result[series.name] = series.to_pandas(use_pyarrow_extension_array=arrow).array
     return result

@@ -16,6 +16,7 @@ import polars as pl
 
 from cexkit.analytics._engines import ENGINES, run
 from cexkit.analytics._seams import Frame
+from cexkit.schema.fields import INSTRUMENT_KEYS
 
 Kind = Literal["row", "rolling", "summary", "cross-venue"]
 Arguments = Mapping[str, Any]
@@ -56,6 +57,8 @@ class Metric:
     parts: Mapping[str, str]
     #: Inputs that depend on arguments; replaces ``inputs``.
     requires: Callable[[Arguments], tuple[str, ...]] | None
+    #: Argument that lists columns to group by.
+    groups: str | None
     #: The alternatives are needed only while this argument is None.
     unless: str | None
     #: An optional column that, complete, makes a row metric of one that must look at other rows.
@@ -87,6 +90,16 @@ class Metric:
         """Inputs that must be there, by their declared names."""
         return self.requires(arguments) if self.requires else self.inputs
 
+    def used(self, arguments: Arguments) -> tuple[str, ...]:
+        """All inputs that are read where they are there, by their declared names."""
+        alternatives = (name for names in self.alternatives for name in names)
+        return tuple(dict.fromkeys([*self.required(arguments), *self.optional, *alternatives]))
+
+    def group_columns(self, arguments: Arguments) -> tuple[str, ...]:
+        """Columns the caller groups by, beside the instrument keys that are there anyway."""
+        by = arguments[self.groups] if self.groups else None
+        return () if by is INSTRUMENT_KEYS or by is None else (by,) if isinstance(by, str) else tuple(by)
+
 
 METRICS: dict[str, Metric] = {}
 
@@ -100,6 +113,7 @@ def metric(
     alternatives: tuple[tuple[str, ...], ...] = (),
     engines: tuple[str, ...] = ENGINES,
     requires: Callable[[Arguments], tuple[str, ...]] | None = None,
+    groups: str | None = None,
     unless: str | None = None,
     complete_with: str | None = None,
     inspects: Callable[[pl.DataFrame, Arguments], None] | None = None,
@@ -122,6 +136,7 @@ def metric(
             _, *parameters = bound.arguments
             return run(METRICS[name], frame, {parameter: bound.arguments[parameter] for parameter in parameters})
 
+        function.__signature__ = _public(definition)  # type: ignore[attr-defined]
         METRICS[name] = Metric(
             name=name,
             kind=kind,
@@ -132,9 +147,10 @@ def metric(
             engines=engines,
             definition=definition,
             function=function,  # type: ignore[arg-type]
-            signature=signature,
+            signature=function.__signature__,  # type: ignore[attr-defined]
             parts={p.default: p.name for p in signature.parameters.values() if p.annotation == "Column"},
             requires=requires,
+            groups=groups,
             unless=unless,
             complete_with=complete_with,
             inspects=inspects,
@@ -142,6 +158,13 @@ def metric(
         return function  # type: ignore[return-value]
 
     return register
+
+
+def _public(definition: Callable[..., Frame]) -> inspect.Signature:
+    """The signature users see: types spelt out, and the type of frame that goes in comes out."""
+    signature = inspect.signature(definition, eval_str=True)
+    frame, *rest = signature.parameters.values()
+    return signature.replace(parameters=[frame.replace(annotation=FrameT), *rest], return_annotation=FrameT)
 
 
 def metrics() -> pl.DataFrame:
@@ -161,5 +184,8 @@ def metrics() -> pl.DataFrame:
     """
     text = pl.List(pl.String)
     schema = {"name": pl.String, "kind": pl.String, "inputs": text, "outputs": text, "window": pl.Int64}
-    rows = [(m.name, m.kind, list(m.inputs), list(m.outputs), m.window, list(m.engines), m.meaning) for m in METRICS.values()]
+    rows = [
+        (m.name, m.kind, list(m.inputs), list(m.outputs), m.window, list(m.engines), m.meaning)
+        for m in METRICS.values()
+    ]
     return pl.DataFrame(rows, schema=schema | {"engines": text, "meaning": pl.String}, orient="row").sort("name")

@@ -27,19 +27,25 @@ _MICRO = 1_000_000
 _MONDAY = 4 * _UNITS["d"]
 
 
-def number(column: str) -> nw.Expr:
-    """A column as float64 in which NaN and infinities are null."""
-    value = nw.col(column).cast(nw.Float64)
+def number(frame: Frame, column: str) -> nw.Expr:
+    """An input as float64 in which NaN and infinities are null.
+
+    Eager frames come from the core like that; on lazy and Ibis frames it is part of the expression.
+    """
+    value = nw.col(column)
+    if isinstance(frame, nw.DataFrame):
+        return value
+    value = value.cast(nw.Float64)
     return nw.when(value.is_finite()).then(value)
 
 
-def positive(column: str) -> nw.Expr:
-    """A column as float64 in which all but finite numbers above zero is null.
+def positive(frame: Frame, column: str) -> nw.Expr:
+    """An input as float64 in which all but finite numbers above zero is null.
 
-    For prices: DuckDB fails on the logarithm of anything else, polars and pandas return NaN.
+    For prices: DuckDB fails on the logarithm of anything else, polars returns NaN.
     """
-    value = nw.col(column).cast(nw.Float64)
-    return nw.when(value.is_finite() & (value > 0)).then(value)
+    value = number(frame, column)
+    return nw.when(value > 0).then(value)
 
 
 def text(column: str) -> nw.Expr:

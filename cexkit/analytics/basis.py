@@ -37,8 +37,8 @@ def basis(frame: Frame, *, price: Column = "price", reference: Column = "referen
     >>> cexkit.basis(frame)["basis"].to_list()
     [0.005, -0.002]
     """
-    spot = positive(reference)
-    return frame.with_columns(((positive(price) - spot) / spot).alias("basis"))
+    spot = positive(frame, reference)
+    return frame.with_columns(((positive(frame, price) - spot) / spot).alias("basis"))
 
 
 @metric(kind="row", inputs=("price", "reference"), outputs=("basis_bps",))
@@ -62,5 +62,5 @@ def basis_bps(frame: Frame, *, price: Column = "price", reference: Column = "ref
     >>> frame.crypto.basis_bps(price="mark_price", reference="index_price").tolist()
     [50.0]
     """
-    spot = positive(reference)
-    return frame.with_columns(((positive(price) - spot) / spot * 10_000).alias("basis_bps"))
+    spot = positive(frame, reference)
+    return frame.with_columns(((positive(frame, price) - spot) / spot * 10_000).alias("basis_bps"))

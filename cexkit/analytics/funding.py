@@ -18,9 +18,6 @@ HOURS_PER_YEAR = 365 * 24
 
 DECLARED = "funding_interval_hours"
 _MINUTE_US = 60_000_000
-_MINUTE = 1 / 60  # in hours
-# room for the rounding of minutes held as fractions of an hour
-_TOLERANCE = 1.001 * _MINUTE
 
 
 @metric(
@@ -82,8 +79,8 @@ def funding_interval(frame: Frame) -> Frame:
     frame = _derive(_with_distance(frame))
     if DECLARED not in names(frame):
         return frame.with_columns(nw.col("_derived").alias(DECLARED), nw.col("_doubt").alias("is_gap"))
-    declared = positive(DECLARED)
-    gap = (nw.col("_distance") >= 2 * declared - _TOLERANCE).fill_null(False)
+    declared = positive(frame, DECLARED)
+    gap = (nw.col("_minutes") + 1 >= declared * 120).fill_null(False)
     return frame.with_columns(
         nw.when(declared.is_null()).then(nw.col("_doubt")).otherwise(gap).alias("is_gap"),
         nw.coalesce(declared, nw.col("_derived")).alias(DECLARED),
@@ -91,64 +88,65 @@ def funding_interval(frame: Frame) -> Frame:
 
 
 def _with_distance(frame: Frame) -> Frame:
-    """Add ``_distance``, hours since the previous settlement, rounded to the minute and snapped."""
+    """Add ``_distance``, whole minutes since the previous settlement, snapped to the hour within one minute."""
     over = in_time(frame)
     frame = with_epoch_us(frame, "_us")
     frame = frame.with_columns(over(nw.col("_us").shift(1)).alias("_previous"))
-    minutes = (nw.col("_us") - nw.col("_previous") + _MINUTE_US // 2) // _MINUTE_US
-    frame = frame.with_columns((minutes.cast(nw.Float64) / 60).alias("_raw"))
-    raw = nw.col("_raw")
-    snapped = [nw.when((raw - hours).abs() <= _TOLERANCE).then(nw.lit(float(hours))) for hours in INTERVALS]
-    return frame.with_columns(nw.coalesce(*snapped, raw).alias("_distance"))
+    frame = frame.with_columns(
+        ((nw.col("_us") - nw.col("_previous") + _MINUTE_US // 2) // _MINUTE_US).alias("_minutes")
+    )
+    minutes = nw.col("_minutes")
+    frame = frame.with_columns(((minutes + 30) // 60 * 60).alias("_hour"))
+    near = (minutes - nw.col("_hour")).abs() <= 1
+    return frame.with_columns(nw.when(near).then(nw.col("_hour")).otherwise(minutes).alias("_distance"))
 
 
 def _derive(frame: Frame) -> Frame:
     """Add ``_derived`` (hours, null where in doubt) and ``_doubt`` (gap or doubt) from ``_distance``."""
     over = in_time(frame)
-    steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
-    frame = frame.with_columns(over(nw.col("_distance").shift(n)).alias(name) for name, n in steps.items())
     distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
-
-    gap = (before == after) & _is_multiple(distance, before)
-    repeated = _true(distance == before) | _true(distance == after)
-    pair_first = (distance == after) & (before == nw.col("_after2")) & _is_multiple(distance, before)
-    pair_second = (distance == before) & (nw.col("_before2") == after) & _is_multiple(distance, after)
-    single = ~repeated & (_true(_is_multiple(distance, before)) | _true(_is_multiple(distance, after)))
-    alone = before.is_null() & after.is_null()
-    supported = repeated | alone | _true(_supports(before, distance)) | _true(_supports(after, distance))
-    doubt = ~_true(_is_interval(distance)) | _true(pair_first) | _true(pair_second) | single | ~supported
-
-    frame = frame.with_columns(_true(gap).alias("_gap"), doubt.alias("_open"))
-    hours = nw.when(nw.col("_gap")).then(before).otherwise(nw.when(~nw.col("_open")).then(distance))
-    frame = frame.with_columns(hours.alias("_hours"), (nw.col("_gap") | nw.col("_open")).alias("_flag"))
-    # the first settlement of an instrument has no distance of its own: it shares that of the second
+    # 0 stands for no distance: it equals none and no distance is a multiple of it
+    steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
+    frame = frame.with_columns(over(distance.shift(n)).fill_null(0).alias(name) for name, n in steps.items())
     frame = frame.with_columns(
-        over(nw.col("_hours").shift(-1)).alias("_next_hours"), over(nw.col("_flag").shift(-1)).alias("_next_flag")
+        nw.col(name).is_in([hours * 60 for hours in INTERVALS]).alias(f"_fits{name}")
+        for name in ("_distance", "_before", "_after")
     )
-    first = distance.is_null()
+    frame = frame.with_columns(
+        (nw.col("_fits_before") & (distance > before) & (distance % before == 0)).alias("_over_before"),
+        (nw.col("_fits_after") & (distance > after) & (distance % after == 0)).alias("_over_after"),
+        ((distance == before) | (distance == after)).alias("_repeated"),
+        _supported(distance, before, after).alias("_supported"),
+    )
+    over_before, over_after = nw.col("_over_before"), nw.col("_over_after")
+    pair_first = (distance == after) & (before == nw.col("_after2")) & over_before
+    pair_second = (distance == before) & (nw.col("_before2") == after) & over_after
+    single = nw.col("_supported") & ~over_before & ~over_after
+    known = nw.col("_fits_distance") & (nw.col("_repeated") | single) & ~pair_first & ~pair_second
+
+    # minutes of the interval; below zero for a gap, 0 for doubt, null for a first settlement
+    found = (
+        nw.when(over_before & (before == after))
+        .then(-before)
+        .otherwise(nw.when(known).then(distance).otherwise(distance * 0))
+    )
+    frame = frame.with_columns(found.alias("_found"))
+    # the first settlement of an instrument has no distance of its own: it shares that of the second
+    frame = frame.with_columns(over(nw.col("_found").shift(-1)).alias("_next"))
+    frame = frame.with_columns(nw.coalesce("_found", "_next").alias("_found"))
+    found = nw.col("_found")
     return frame.with_columns(
-        nw.when(first).then(nw.col("_next_hours")).otherwise(nw.col("_hours")).alias("_derived"),
-        _true(nw.when(first).then(nw.col("_next_flag")).otherwise(nw.col("_flag"))).alias("_doubt"),
+        (nw.when(found != 0).then(found.abs()).cast(nw.Float64) / 60).alias("_derived"),
+        (found <= 0).fill_null(False).alias("_doubt"),
     )
 
 
-def _true(condition: nw.Expr) -> nw.Expr:
-    return condition.fill_null(False)
-
-
-def _is_interval(hours: nw.Expr) -> nw.Expr:
-    return hours.is_in([float(h) for h in INTERVALS])
-
-
-def _is_multiple(distance: nw.Expr, hours: nw.Expr) -> nw.Expr:
-    """Whether a distance is, within a minute, two or more times an interval."""
-    times = (distance / hours).round()
-    return _is_interval(hours) & (times >= 2) & ((distance - times * hours).abs() <= _TOLERANCE)
-
-
-def _supports(beside: nw.Expr, distance: nw.Expr) -> nw.Expr:
-    """Whether the distance beside is one that a series with this interval can have."""
-    return _is_interval(beside) | _is_multiple(beside, distance)
+def _supported(distance: nw.Expr, before: nw.Expr, after: nw.Expr) -> nw.Expr:
+    """Whether a single distance stands beside those that a series with this interval can have, or alone."""
+    alone = (before == 0) & (after == 0)
+    gap_before = (before > distance) & (before % distance == 0)
+    gap_after = (after > distance) & (after % distance == 0)
+    return alone | nw.col("_fits_before") | nw.col("_fits_after") | gap_before | gap_after
 
 
 def _with_hours(frame: Frame, interval_hours: float | None) -> Frame:
@@ -159,9 +157,9 @@ def _with_hours(frame: Frame, interval_hours: float | None) -> Frame:
         return frame.with_columns(nw.lit(float(interval_hours)).alias("_covered"))
     present = names(frame)
     if "timestamp" not in present:
-        return frame.with_columns(positive(DECLARED).alias("_covered"))
+        return frame.with_columns(positive(frame, DECLARED).alias("_covered"))
     frame = _derive(_with_distance(frame))
-    hours = [positive(DECLARED)] if DECLARED in present else []
+    hours = [positive(frame, DECLARED)] if DECLARED in present else []
     return frame.with_columns(nw.coalesce(*hours, nw.col("_derived")).alias("_covered"))
 
 
@@ -218,7 +216,7 @@ def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     [0.1095, 0.219]
     """
     frame = _with_hours(frame, interval_hours)
-    return frame.with_columns((number(rate) * 24 / nw.col("_covered") * 365).alias("funding_apr"))
+    return frame.with_columns((number(frame, rate) * 24 / nw.col("_covered") * 365).alias("funding_apr"))
 
 
 @metric(
@@ -252,8 +250,8 @@ def funding_apy(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     [0.115714]
     """
     frame = _with_hours(frame, interval_hours)
-    frame = frame.with_columns((number(rate) + 1).alias("_growth"))
-    grown = (positive("_growth").log() * HOURS_PER_YEAR / nw.col("_covered")).exp()
+    frame = frame.with_columns((number(frame, rate) + 1).alias("_growth"))
+    grown = (positive(frame, "_growth").log() * HOURS_PER_YEAR / nw.col("_covered")).exp()
     return frame.with_columns((grown - 1).alias("funding_apy"))
 
 
@@ -300,12 +298,14 @@ def cumulative_funding(frame: Frame, *, rate: Column = "funding_rate", compound:
     [0.875, 0.5, None]
     """
     over = in_time(frame)
-    settled = number(rate)
+    settled = number(frame, rate)
     if not compound:
         return frame.with_columns(over(settled.cum_sum()).alias("cumulative_funding"))
-    frame = frame.with_columns((settled + 1).alias("_growth"), _true(settled <= -1).cast(nw.Int64).alias("_lost"))
     frame = frame.with_columns(
-        over(positive("_growth").log().cum_sum()).alias("_log"), over(nw.col("_lost").cum_sum()).alias("_losses")
+        (settled + 1).alias("_growth"), (settled <= -1).fill_null(False).cast(nw.Int64).alias("_lost")
+    )
+    frame = frame.with_columns(
+        over(positive(frame, "_growth").log().cum_sum()).alias("_log"), over(nw.col("_lost").cum_sum()).alias("_losses")
     )
     return frame.with_columns(
         nw.when(nw.col("_losses") == 0).then(nw.col("_log").exp() - 1).alias("cumulative_funding")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._checks import warn
 from cexkit.analytics._registry import metric
 from cexkit.analytics._seams import Frame, names, number, text, with_bucket
-from cexkit.errors import InvalidInputError, MissingColumnError, UnpricedQuoteWarning
+from cexkit.errors import InvalidInputError, UnpricedQuoteWarning
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE
 
 SIDES = FIELDS["side"].values
@@ -25,19 +25,10 @@ def _groups(by: str | Sequence[str] | None, present: Sequence[str]) -> list[str]
     if by is INSTRUMENT_KEYS:
         return [key for key in INSTRUMENT_KEYS if key in present]
     groups = [by] if isinstance(by, str) else list(by or ())
-    missing = [name for name in groups if name not in present]
-    if missing:
-        raise MissingColumnError(f"liquidation_summary: by={missing[0]!r} is no column; there are: {', '.join(present)}")
     taken = {"timestamp", "side"} & set(groups)
     if taken or len(set(groups)) < len(groups):
         raise InvalidInputError(f"liquidation_summary: by={by!r} names a column twice; timestamp and side are implied")
     return groups
-
-
-def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    by = arguments["by"]
-    extra = () if by is INSTRUMENT_KEYS else (by,) if isinstance(by, str) else tuple(by or ())
-    return ("timestamp", "side", "quantity_base", *extra)
 
 
 def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
@@ -53,11 +44,10 @@ def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     quotes = frame["quote"].cast(pl.String).unique()
     strange = sorted(str(quote) for quote in quotes if quote not in USD_LIKE)
     if strange:
-        warnings.warn(
+        warn(
             f"liquidation_summary: quotes {', '.join(strange)} are not taken as dollars, so totals that hold them have "
             "no value_usd; add a value_usd column, or select other quotes",
             UnpricedQuoteWarning,
-            stacklevel=6,
         )
 
 
@@ -67,12 +57,10 @@ def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     alternatives=(("value_usd",), ("value_quote", "quote")),
     optional=("base", "multiplier", "coverage"),
     outputs=("timestamp", "side", "events", "quantity_base", "value_usd", "imbalance", "coverage"),
-    requires=_inputs,
+    groups="by",
     inspects=_inspect,
 )
-def liquidation_summary(
-    frame: Frame, *, every: str = "1d", by: str | Sequence[str] | None = INSTRUMENT_KEYS
-) -> Frame:
+def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[str] | None = INSTRUMENT_KEYS) -> Frame:
     """Liquidations per time bucket and side: how many, how much, and which side prevails.
 
     Parameters
@@ -133,8 +121,8 @@ def liquidation_summary(
     groups = _groups(by, present)
     frame = with_bucket(frame, every).with_columns(
         text("side").alias("_side"),
-        _value(present).alias("_value"),
-        _quantity(present, groups).alias("_quantity"),
+        _value(frame, present).alias("_value"),
+        _quantity(frame, present, groups).alias("_quantity"),
         _rank(present).alias("_rank"),
     )
     mixed = [nw.col(name).n_unique().alias(f"_mixed_{name}") for name in _must_agree(present, groups)]
@@ -150,15 +138,15 @@ def liquidation_summary(
     return _finish(totals, groups, mixed=[f"_mixed_{name}" for name in _must_agree(present, groups)])
 
 
-def _value(present: Sequence[str]) -> nw.Expr:
+def _value(frame: Frame, present: Sequence[str]) -> nw.Expr:
     if "value_usd" in present:
-        return number("value_usd")
-    return nw.when(text("quote").is_in(list(USD_LIKE))).then(number("value_quote"))
+        return number(frame, "value_usd")
+    return nw.when(text("quote").is_in(list(USD_LIKE))).then(number(frame, "value_quote"))
 
 
-def _quantity(present: Sequence[str], groups: Sequence[str]) -> nw.Expr:
+def _quantity(frame: Frame, present: Sequence[str], groups: Sequence[str]) -> nw.Expr:
     scaled = "multiplier" in present and "symbol" not in groups
-    return number("quantity_base") * number("multiplier") if scaled else number("quantity_base")
+    return number(frame, "quantity_base") * number(frame, "multiplier") if scaled else number(frame, "quantity_base")
 
 
 def _must_agree(present: Sequence[str], groups: Sequence[str]) -> list[str]:

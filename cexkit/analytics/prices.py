@@ -38,8 +38,8 @@ def returns(frame: Frame, *, price: Column = "close") -> Frame:
     >>> frame.crypto.returns().round(6).to_list()
     [0.1, None]
     """
-    frame = frame.with_columns(in_time(frame)(positive(price).shift(1)).alias("_before"))
-    return frame.with_columns(returns=positive(price) / positive("_before") - 1)
+    frame = frame.with_columns(in_time(frame)(positive(frame, price).shift(1)).alias("_before"))
+    return frame.with_columns(returns=positive(frame, price) / positive(frame, "_before") - 1)
 
 
 @metric(kind="rolling", inputs=("close",), outputs=("log_returns",))
@@ -64,5 +64,5 @@ def log_returns(frame: Frame, *, price: Column = "close") -> Frame:
     >>> frame.crypto.log_returns().round(6).to_list()
     [None, 0.09531]
     """
-    frame = frame.with_columns(in_time(frame)(positive(price).shift(1)).alias("_before"))
-    return frame.with_columns(log_returns=(positive(price) / positive("_before")).log())
+    frame = frame.with_columns(in_time(frame)(positive(frame, price).shift(1)).alias("_before"))
+    return frame.with_columns(log_returns=(positive(frame, price) / positive(frame, "_before")).log())

@@ -112,7 +112,7 @@ def realized_volatility(
         over(averages[how](nw.col(term), window, min_samples=samples)).alias(term + how) for term, how, _ in parts
     )
     variance = sum((nw.col(term + how) * weight for term, how, weight in parts), nw.lit(0.0))
-    frame = frame.with_columns((variance * YEAR_US / positive("_bar")).alias("_variance"))
+    frame = frame.with_columns((variance * YEAR_US / positive(frame, "_bar")).alias("_variance"))
     return frame.with_columns(
         nw.when(nw.col("_variance") >= 0).then(nw.col("_variance")).sqrt().alias("realized_volatility")
     )
@@ -144,10 +144,10 @@ def _with_bars(frame: Frame, interval: str | None) -> Frame:
 def _with_terms(frame: Frame, estimator: str, prices: Mapping[str, str]) -> Frame:
     """Add what one bar gives to the variance; the columns are those of :func:`_parts`."""
     if estimator in ("close", "yang_zhang"):
-        frame = frame.with_columns(in_time(frame)(positive(prices["close"]).shift(1)).alias("_close_before"))
+        frame = frame.with_columns(in_time(frame)(positive(frame, prices["close"]).shift(1)).alias("_close_before"))
 
     def ln(above: str, below: str) -> nw.Expr:
-        return (positive(prices.get(above, above)) / positive(prices.get(below, below))).log()
+        return (positive(frame, prices.get(above, above)) / positive(frame, prices.get(below, below))).log()
 
     adjacent = nw.col("_adjacent")
     if estimator == "close":

@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownTableError
+from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Got, OnePage, Paging
 from cexkit.http.ratelimit import Budget, Usage
@@ -180,13 +180,9 @@ class Exchange:
         NotReadYetError
             If cexkit cannot read it yet.
         """
-        found = self.sources.get((table, instrument_type))
-        if found is not None:
-            return found
-        self.explain(table, [instrument_type])
-        raise AssertionError  # unreachable: explain() raises
+        return self.sources.get((table, instrument_type)) or self.explain(table, [instrument_type])
 
-    def explain(self, table: str, instrument_types: Iterable[InstrumentType]) -> None:
+    def explain(self, table: str, instrument_types: Iterable[InstrumentType]) -> NoReturn:
         """Raise the error that says why a table is read for none of these kinds of instruments."""
         asked = tuple(instrument_types)
         what = f"{table} of {self.name} {' or '.join(asked)}"
@@ -211,7 +207,7 @@ class Exchange:
                 if name == table and candidate.endpoint == endpoint:
                     return candidate
         known = {c.endpoint for (name, _), s in self.sources.items() if name == table for c in (s, *s.companions)}
-        raise UnknownTableError.of(f"endpoint for {table} of {self.name}", endpoint, known)
+        raise UnknownNameError.of(f"endpoint for {table} of {self.name}", endpoint, known)
 
 
 def validated(adapter: TypeAdapter, body: bytes, endpoint: str, fields: tuple[str, ...] = ()) -> Any:

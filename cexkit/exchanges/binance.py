@@ -26,7 +26,7 @@ from cexkit.exchanges.base import Api, Context, Exchange, Source, facts, from_ms
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Forward
 from cexkit.http.ratelimit import Budget, Usage
-from cexkit.intervals import EPOCH, MILLISECOND, to_ms, to_timedelta
+from cexkit.intervals import EPOCH, MILLISECOND, Window, to_ms, to_timedelta
 from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
 from cexkit.symbols import Instrument, canonical, split_multiplier
@@ -104,7 +104,7 @@ class Filter(TypedDict, total=False):
 
 
 class Listed(TypedDict):
-    """A symbol of ``exchangeInfo``; the last four only of futures."""
+    """A symbol of ``exchangeInfo``, as far as spot and futures have it in common."""
 
     symbol: str
     status: str
@@ -361,24 +361,20 @@ def read_limits(body: bytes) -> tuple[Budget, ...]:
 
 
 def _kline_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {
-        "symbol": instrument.venue_symbol,
-        "interval": interval,
-        "startTime": str(to_ms(ask.window.start)),
-        "endTime": str(to_ms(ask.window.end) - 1),
-        "limit": str(ask.limit),
-    }
+    return {"symbol": instrument.venue_symbol, "interval": interval} | _span(ask.window, ask.limit)
 
 
 def _funding_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
     # Times are off the minute they are keyed on: asked for with half a minute to spare on both sides,
     # the parser then keeps what is keyed inside.
-    return {
-        "symbol": instrument.venue_symbol,
-        "startTime": str(to_ms(ask.window.start - HALF_MINUTE)),
-        "endTime": str(to_ms(ask.window.end + HALF_MINUTE)),
-        "limit": str(ask.limit),
-    }
+    around = Window(ask.window.start - HALF_MINUTE, ask.window.end + HALF_MINUTE)
+    return {"symbol": instrument.venue_symbol} | _span(around, ask.limit)
+
+
+def _span(window: Window, limit: int) -> dict[str, str]:
+    """A half-open window as Binance's inclusive milliseconds, which may not be negative."""
+    start, end = (max(0, to_ms(moment)) for moment in (window.start, window.end))
+    return {"startTime": str(start), "endTime": str(max(0, end - 1)), "limit": str(limit)}
 
 
 def _um_kline_cost(params: Mapping[str, str]) -> dict[str, float]:

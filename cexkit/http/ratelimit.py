@@ -77,6 +77,9 @@ class _Bucket:
 class RateLimiter:
     """Keeps requests within named budgets. Thread-safe.
 
+    What is sent within any span as long as a budget's own never exceeds its limit, given that no single
+    request weighs more than a tenth of it.
+
     Parameters
     ----------
     budgets : iterable of Budget

@@ -12,7 +12,7 @@ from cexkit.schema import TABLES
 from cexkit.simulation.market import SimulatedMarket, simulate
 from cexkit.simulation.world import HISTORY, MINUTES_FROM
 
-_DAY, _WEEKS, _MONTHS = (Window.of(start, HISTORY.end) for start in ("2026-06-30", "2026-06-10", MINUTES_FROM))
+_DAY, _WEEKS, _MONTHS = (Window.of(start, HISTORY.end) for start in ("2026-06-30", "2026-06-01", MINUTES_FROM))
 #: What the sample holds of the tables that are too large to hold all of.
 WINDOWS: dict[str, Window] = {
     "ohlcv_1m": _DAY,

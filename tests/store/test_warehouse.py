@@ -41,6 +41,17 @@ def test_rows_come_back_sorted_and_in_files_by_venue_and_year(warehouse, make_fu
     assert back.sort(FUNDING.key).equals(expected)
 
 
+def test_a_table_in_one_file_without_a_venue_keeps_all_rows(warehouse):
+    table = TABLES["funding_weighted_8h"]
+    times = pl.datetime_range(utc("2024-01-01"), utc("2024-01-03"), "8h", eager=True)
+    rows = pl.select(
+        timestamp=times, base=pl.lit("BTC"), weighted_funding=1e-4, venues=3, weight_coverage=1.0, quotes=pl.lit("USDT")
+    )
+    (file,) = warehouse.write(table, rows.with_columns(pl.col("venues").cast(pl.Int64)).to_arrow())
+    assert (file.exchange, file.period, file.rows) == (None, "all", 7)
+    assert warehouse.read(table).num_rows == 7
+
+
 def test_writing_the_same_twice_changes_nothing(warehouse, make_funding):
     warehouse.write(FUNDING, make_funding("2024-01-01", 5))
     before = (warehouse.root / layout.MANIFEST).read_bytes()

@@ -1,0 +1,1 @@
+"""Assets, made by factory wherever only data differs."""

@@ -1,0 +1,67 @@
+"""Bronze: one asset a venue and table, one partition a day. How it is read stands in ``cexkit.ingest``."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of assets
+import dagster as dg
+
+from cexkit.ingest import Report, instruments, to_bronze
+from cexkit.intervals import Window
+from cexkit.schema import TABLES, Table
+from cexkit_pipeline.partitions import DAYS
+from cexkit_pipeline.resources import Store, Venues
+
+LISTING = TABLES["instruments"]
+
+
+def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
+    """Every answer of a venue about a table, as received."""
+    if table is LISTING:
+        return _listing(exchange)
+
+    @dg.asset(
+        key=["bronze", exchange, table.name],
+        group_name=exchange,
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[dg.AssetKey(["silver", exchange, LISTING.name])],
+        description=f"Answers of {exchange} about {table.name}, exactly as received.",
+        kinds={"python", "parquet"},
+        pool=exchange,
+    )
+    def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
+        span = context.partition_time_window
+        window, warehouse = Window(span.start, span.end), store.open()
+        of = instruments(warehouse, exchange, table, window, store.symbols or None)
+        with venues.fetcher() as fetcher:
+            return result(context, to_bronze(warehouse, fetcher, exchange, table, window, of))
+
+    return bronze
+
+
+def _listing(exchange: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["bronze", exchange, LISTING.name],
+        group_name=exchange,
+        description=f"What {exchange} lists at the moment, exactly as received.",
+        kinds={"python", "parquet"},
+        pool=exchange,
+    )
+    def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
+        with venues.fetcher() as fetcher:
+            return result(context, to_bronze(store.open(), fetcher, exchange, LISTING))
+
+    return bronze
+
+
+def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeResult:
+    """A report as Dagster shows it: counts as metadata, every problem in the log."""
+    for problem in report.problems:
+        context.log.warning(str(problem))
+    return dg.MaterializeResult(
+        metadata={
+            "answers": report.answers,
+            "rows": report.rows,
+            "rejected": report.rejected,
+            "problems": len(report.problems),
+            "files": list(report.files),
+        }
+    )

@@ -1,0 +1,28 @@
+"""Silver: one asset a venue and table, one partition a file. How it is made stands in ``cexkit.ingest``."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of assets
+import dagster as dg
+
+from cexkit.ingest import to_silver
+from cexkit.schema import Table
+from cexkit_pipeline.assets.bronze import result
+from cexkit_pipeline.partitions import file_periods
+from cexkit_pipeline.resources import Store
+
+
+def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
+    """A table of a venue in the declared schema: parsed, deduplicated, checked."""
+
+    @dg.asset(
+        key=["silver", exchange, table.name],
+        group_name=exchange,
+        partitions_def=file_periods(table),
+        deps=[dg.AssetKey(["bronze", exchange, table.name])],
+        description=table.meaning,
+        kinds={"polars", "parquet"},
+    )
+    def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
+        periods = context.partition_keys if context.has_partition_key else None
+        return result(context, to_silver(store.open(), exchange, table, periods))
+
+    return silver

@@ -1,0 +1,33 @@
+"""Everything assembled. ``dagster dev`` and ``dagster definitions validate`` load this module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from cexkit.exchanges import EXCHANGES
+from cexkit.schema import TABLES
+from cexkit_pipeline.assets.bronze import bronze_asset
+from cexkit_pipeline.assets.silver import silver_asset
+from cexkit_pipeline.resources import from_settings
+
+
+def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:
+    """All assets, with resources as the environment says.
+
+    Parameters
+    ----------
+    overrides : mapping, optional
+        Resources in place of those: ``store``, ``venues``.
+    """
+    assets = [
+        make(venue.name, TABLES[table])
+        for venue in EXCHANGES.values()
+        for table in dict.fromkeys(table for table, _ in venue.sources)
+        for make in (bronze_asset, silver_asset)
+    ]
+    return dg.Definitions(assets=assets, resources=from_settings() | dict(overrides or {}))
+
+
+defs = build_defs()

@@ -1,0 +1,20 @@
+"""Partitions: Bronze by day, Silver by the period of its files."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from cexkit.schema import Table
+
+#: Before this no venue here settled funding or served hourly bars in this form.
+FIRST_DAY = "2019-01-01"
+
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
+#: The running year and month count: their files are rewritten as days come in.
+YEARS = dg.TimeWindowPartitionsDefinition(start="2019", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1)
+MONTHS = dg.TimeWindowPartitionsDefinition(start="2019-01", fmt="%Y-%m", cron_schedule="0 0 1 * *", end_offset=1)
+
+
+def file_periods(table: Table) -> dg.PartitionsDefinition | None:
+    """The partitions of a Silver table: one a file; None for a table in one file."""
+    return {"all": None, "year": YEARS, "month": MONTHS}[table.period]

@@ -1,0 +1,41 @@
+"""What assets need from outside: the warehouse, and how to read venues."""
+
+import dagster as dg
+from pydantic import Field
+
+from cexkit.config import Settings, settings
+from cexkit.fetch import Fetcher
+from cexkit.store.warehouse import Warehouse
+
+
+class Store(dg.ConfigurableResource):
+    """The warehouse that assets write.
+
+    ``symbols`` limits Bronze to these canonical symbols; none means all that are listed.
+    """
+
+    warehouse: str
+    symbols: list[str] = Field(default_factory=list)
+
+    def open(self) -> Warehouse:
+        """The warehouse."""
+        return Warehouse(self.warehouse)
+
+
+class Venues(dg.ConfigurableResource):
+    """How venues are read."""
+
+    base_urls: dict[str, str] = Field(default_factory=dict)
+
+    def fetcher(self) -> Fetcher:
+        """A reader with these base URLs and the other settings of the environment."""
+        return Fetcher(Settings(**settings().model_dump() | {"base_urls": self.base_urls}))
+
+
+def from_settings() -> dict[str, dg.ConfigurableResource]:
+    """Resources as the ``CEXKIT_…`` variables say."""
+    found = settings()
+    return {
+        "store": Store(warehouse=str(found.warehouse), symbols=list(found.pipeline_symbols)),
+        "venues": Venues(base_urls=dict(found.base_urls)),
+    }

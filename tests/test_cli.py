@@ -1,0 +1,119 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import cexkit
+from cexkit import demo as demo_module
+from cexkit.intervals import utc
+from cexkit.simulation import simulate
+from cexkit.testing import LoopbackBinance
+
+CEXKIT = str(Path(sys.executable).with_name("cexkit"))
+
+
+def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [CEXKIT, *words], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp("demo")
+    done = run("demo", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, folder
+
+
+def test_demo_says_what_it_is_and_when_it_ends(shown):
+    text, folder = shown
+    assert "SIMULATED" in text
+    assert "they end at 2026-06-30 23:59 UTC" in text
+    for title in ("Funding APR", "Spot-perp basis", "Open interest", "Liquidations"):
+        assert title in text
+    assert (folder / demo_module.CHART).read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in folder.iterdir()] == [demo_module.CHART]
+
+
+def _table(text: str, title: str) -> pd.DataFrame:
+    lines = text.split(title)[1].split("\n\n")[0].splitlines()[1:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not line.startswith("|-")]
+    return pd.DataFrame(cells[1:], columns=cells[0]).set_index(cells[0][0])
+
+
+def test_the_three_lines_give_the_numbers_of_the_first_table(shown):
+    text, _ = shown
+    lines = text.split("three lines of Python:\n\n")[1].strip().splitlines()
+    assert len(lines) == 3
+    scope: dict = {}
+    exec("\n".join(lines[:2]), scope)
+    expected = eval(lines[2], scope) * 100
+    printed = _table(text, "Funding APR").replace("", None).astype(float)
+    pd.testing.assert_frame_equal(
+        printed.sort_index(),
+        expected.round(2),
+        check_names=False,
+        check_index_type=False,
+        check_column_type=False,
+        atol=0.011,
+    )
+
+
+def test_demo_basis_and_liquidations_equal_the_client(shown):
+    text, _ = shown
+    market = cexkit.connect("sample")
+    end = utc("2026-06-30T23:00")
+    bars = market.table("ohlcv_1h", start=end, symbol="BTCUSDT", exchange="okx", instrument_type=["spot", "perp"])
+    close = bars.to_pandas().set_index("instrument_type").close
+    expected = (close.perp / close.spot - 1) * 1e4
+    assert float(_table(text, "Spot-perp basis").loc["BTC", "okx"]) == pytest.approx(expected, abs=0.011)
+    week = market.table("liquidations", start="2026-06-23T23:59", exchange="okx").to_pandas()
+    shown_events = _table(text, "Liquidations of the last 7 days").query("exchange == 'okx'").set_index("side").events
+    assert shown_events.astype(int).to_dict() == week.side.value_counts().to_dict()
+
+
+def test_pull_then_connect(tmp_path):
+    truth = simulate(start="2026-06-20", end="2026-06-25", coins=["BTC"], exchanges=["binance"]).tables
+    frames = {name: truth[name] for name in ("instruments", "funding_rates")}
+    with LoopbackBinance(frames, now="2026-06-25") as venue:
+        urls = json.dumps(dict(venue.settings.base_urls))
+        words = ["pull", "binance", "funding_rates", "--symbol", "BTCUSDT", "--start", "2026-06-20", "--warehouse", "w"]
+        done = run(*words, cwd=tmp_path, CEXKIT_BASE_URLS=urls)
+        assert done.returncode == 0, done.stderr
+        assert "0 rows rejected" in done.stdout
+        again = run(*words, "--end", "2026-06-10", cwd=tmp_path, CEXKIT_BASE_URLS=urls)
+    rows = cexkit.connect(tmp_path / "w").funding_rates.count().execute()
+    assert rows == truth["funding_rates"].height
+    assert again.returncode == 1
+    assert "ends before it starts" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["pull", "binanse", "funding_rates"], "did you mean 'binance'"),
+        (["pull", "binance", "fundings", "--start", "2024-01-01"], "did you mean 'funding_rates'"),
+        (["pull", "binance", "funding_rates", "--start", "soon"], "not a time: 'soon'"),
+    ],
+)
+def test_errors_are_one_line_without_a_traceback(tmp_path, words, says):
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_settings_that_cannot_be_used_are_named(tmp_path):
+    done = run("pull", "binance", "instruments", cwd=tmp_path, CEXKIT_HTTP_ATTEMPTS="0")
+    assert done.returncode == 1
+    assert "CEXKIT_HTTP_ATTEMPTS" in done.stderr
