@@ -15,7 +15,7 @@ from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNa
 from cexkit.intervals import TimeLike, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import resolve
+from cexkit.store.locations import SAMPLE_ROOT, resolve
 from cexkit.store.manifest import DataFile, Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ class Market:
 
     def _title(self) -> str:
         kind = "simulated data" if self.simulated else "data"
-        return f"Market: {kind} in {self._root}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
+        place = "the embedded sample" if self._root == SAMPLE_ROOT else self._root
+        return f"Market: {kind} in {place}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
 
     def _files(self, table: Table) -> tuple[DataFile, ...]:
         return self._manifest.select(table.name)

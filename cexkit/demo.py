@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHART = "cexkit_demo.png"
+CHART_COIN = "ETH"
 
 #: Blue, orange, green, purple of Okabe and Ito: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
@@ -42,7 +43,7 @@ def demo(folder: Path) -> str:
     latest = (
         funding.filter(pl.col("timestamp") >= end.date()).group_by("symbol", "exchange", maintain_order=True).last()
     )
-    _chart(funding.filter(base="BTC"), folder / CHART)
+    _chart(funding.filter(base=CHART_COIN), folder / CHART)
     return "\n\n".join(
         [
             f"cexkit demo: SIMULATED data, made up for trying things out; they end at {end:%Y-%m-%d %H:%M} UTC.",
@@ -50,7 +51,7 @@ def demo(folder: Path) -> str:
             _section(BASIS_TITLE, _wide(_basis(sample, end), "basis_bps")),
             _section("Open interest in million USD, last hour", _wide(_open_interest(sample, end), "usd_million")),
             _section("Liquidations of the last 7 days, by side of the position closed", _liquidations(sample, end)),
-            f"Chart: {folder / CHART} (BTC funding APR by venue, the last 60 days)",
+            f"Chart: {folder / CHART} ({CHART_COIN} funding APR by venue, the last 60 days)",
             "The first table again, in three lines of Python:\n\n" + THREE_LINES.format(start=end),
         ]
     )
@@ -127,6 +128,7 @@ def _chart(funding: pl.DataFrame, path: Path) -> None:
     import polars as pl
 
     # a Figure of its own, not pyplot: no global state and no search for a display
+    from matplotlib.dates import ConciseDateFormatter
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -136,7 +138,8 @@ def _chart(funding: pl.DataFrame, path: Path) -> None:
         days = rows.group_by_dynamic("timestamp", every="1d").agg(pl.col("funding_apr").mean())
         axes.plot(days["timestamp"].to_numpy(), days["funding_apr"].to_numpy() * 100, label=name, color=colour)
     axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.set(title="BTC perpetual funding by venue (simulated data)", ylabel="APR, % (mean of the day)", xlabel="UTC")
+    axes.set(title=f"{CHART_COIN} perpetual funding by venue (simulated data)", ylabel="APR, %, mean of the day")
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
     axes.legend(frameon=False, ncols=4)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)

@@ -239,8 +239,8 @@ def funding_apy(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     Returns
     -------
     Same type as ``frame``
-        With ``funding_apy`` added, a fraction per 365 days. Null where :func:`funding_apr` is, and for
-        r <= -1, where nothing is left to compound.
+        With ``funding_apy`` added, a fraction per 365 days. It is null where :func:`funding_apr` is, and
+        for r <= -1, where nothing is left to compound.
 
     Examples
     --------

@@ -15,7 +15,7 @@ import cexkit
 from cexkit.analytics import _seams as seams
 from cexkit.analytics.__main__ import generated
 from cexkit.analytics._registry import METRICS, metric
-from cexkit.errors import CexkitError, InvalidInputError, UnsupportedBackendError
+from cexkit.errors import CexkitError, DuplicateKeyError, InvalidInputError, UnsupportedBackendError
 from cexkit.intervals import utc
 
 ROOT = Path(cexkit.__file__).parent
@@ -70,7 +70,7 @@ def test_every_metric_is_declared_exported_and_documented():
         document = inspect.getdoc(entry.function)
         for part in ("Returns\n", "Examples\n", ">>> "):
             assert part in document, (entry.name, part)
-        assert "null" in document, f"{entry.name} does not say which rows are null"
+        assert "null" in document.lower(), f"{entry.name} does not say which rows are null"
         keyword = list(entry.signature.parameters.values())[1:]
         assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in keyword)
 
@@ -205,6 +205,29 @@ def test_buckets_are_the_same_on_every_engine(engine, every):
     got = got.collect() if isinstance(got, pl.LazyFrame) else got if isinstance(got, pl.DataFrame) else engine.back(got)
     want = frame["timestamp"].dt.truncate(every)
     assert got.sort("row")["_bucket"].dt.epoch("us").to_list() == want.dt.epoch("us").to_list()
+
+
+@pytest.mark.parametrize("order", ["by instrument", "by time", "two runs", "shuffled", "reversed"])
+@pytest.mark.parametrize("keys", [["symbol"], ["exchange", "symbol"], []])
+def test_ties_are_found_in_any_order_and_nothing_else(order, keys):
+    from cexkit.analytics import _checks as checks
+
+    times = [datetime(2024, 1, 1 + i, tzinfo=UTC) for i in range(20)]
+    parts = [pl.DataFrame({"exchange": e, "symbol": s, "timestamp": times}) for e in ("b", None) for s in ("B", "A")]
+    frame = (pl.concat(parts) if keys == ["exchange", "symbol"] else pl.concat(parts[: 1 + len(keys)])).select(
+        *keys, "timestamp"
+    )
+    arrange = {
+        "by instrument": lambda f: f,
+        "by time": lambda f: f.sort("timestamp", maintain_order=True),
+        "two runs": lambda f: pl.concat([f[1::2], f[::2]]),
+        "shuffled": lambda f: f.sample(fraction=1, shuffle=True, seed=2),
+        "reversed": lambda f: f.reverse(),
+    }[order]
+    checks.unique(METRICS["returns"], arrange(frame))
+    for row in (0, 7, frame.height - 1):
+        with pytest.raises(DuplicateKeyError, match="2 rows share"):
+            checks.unique(METRICS["returns"], arrange(pl.concat([frame, frame[row]])))
 
 
 def test_errors_are_our_own():
