@@ -177,8 +177,9 @@ class Market:
 
         Examples
         --------
-        >>> connect("sample").sql("select count(*) as n from funding_rates").execute().n[0] > 0
-        True
+        >>> result = connect("sample").sql("select distinct exchange from funding_rates order by exchange")
+        >>> result.to_pandas().exchange.tolist()
+        ['binance', 'bybit', 'coinbase', 'okx']
         """
         import duckdb
 

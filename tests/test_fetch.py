@@ -291,7 +291,7 @@ class TestUnfinishedBars:
         venue.now = START + 10 * HOUR + timedelta(minutes=59, seconds=59)
         ask = ("binance", "ohlcv_1h", "BTCUSDT", START)
         assert fetcher.fetch(*ask, instrument_type=kind)["timestamp"][-1].as_py() == START + 9 * HOUR
-        venue.now = START + 11 * HOUR
+        venue.now = START + 11 * HOUR + timedelta(seconds=1)
         same(fetcher.fetch(*ask, instrument_type=kind), truth("ohlcv_1h", kind, "BTCUSDT", START, START + 11 * HOUR))
 
     def test_the_venue_does_show_it(self, venue):
@@ -759,7 +759,7 @@ class TestSimulatedMarket:
         market = simulate(start=start, end=end, coins=["BTC", "PEPE"], exchanges=["binance"])
         listings = market.tables["instruments"].rows(named=True)
         assert {row["instrument_type"] for row in listings} >= {"spot", "perp"}
-        with LoopbackBinance(market.tables, now=end) as venue, Fetcher(venue.settings) as fetcher:
+        with LoopbackBinance(market.tables, now=f"{end}T00:00:01") as venue, Fetcher(venue.settings) as fetcher:
             for table in ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d", "funding_rates"):
                 for row in listings:
                     if row["instrument_type"] not in TABLES[table].instrument_types:

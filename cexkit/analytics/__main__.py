@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from cexkit.accessors import METRICS
-from cexkit.analytics._registry import Metric
+# importing cexkit, which comes first, has registered every metric
+from cexkit.analytics._registry import METRICS, Metric
 
 _HEAD = """\
 # Generated from the metric registry by `python -m cexkit.analytics`; do not edit.

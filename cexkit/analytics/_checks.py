@@ -48,6 +48,12 @@ def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any]) 
     for column in (*required.values(), *INSTRUMENT_KEYS):
         if names.count(column) > 1:
             raise InvalidInputError(f"{metric.name}: the frame has {names.count(column)} columns named {column!r}")
+    named = (*(arguments[part] for part in metric.parts.values()), *metric.group_columns(arguments))
+    for column in named:
+        if str(column).startswith("_"):
+            raise InvalidInputError(
+                f"{metric.name} cannot use column {column!r}: names with _ are temporary; rename it"
+            )
     overridden = metric.unless is not None and arguments[metric.unless] is not None
     if metric.alternatives and not overridden and not any(set(group) <= set(names) for group in metric.alternatives):
         raise _no_alternative(metric, names)

@@ -15,7 +15,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics import _checks as checks
-from cexkit.errors import UnsupportedBackendError
+from cexkit.errors import ColumnTypeError, UnsupportedBackendError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ def _take(engine: str, frame: Any, columns: list[str]) -> pl.DataFrame:
     if not len(frame):
         # an empty pandas column is often of type object, which says nothing
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
-    return pl.from_pandas(frame[columns])
+    try:
+        return pl.from_pandas(frame[columns])
+    except (TypeError, ValueError) as error:  # a column of type object that holds this and that
+        dtypes = ", ".join(f"{name} ({frame[name].dtype})" for name in columns)
+        raise ColumnTypeError(f"cannot read the columns {dtypes}: {error}; give each one type") from error
 
 
 def _clean(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> pl.DataFrame:

@@ -161,10 +161,11 @@ def metric(
 
 
 def _public(definition: Callable[..., Frame]) -> inspect.Signature:
-    """The signature users see: types spelt out, and the type of frame that goes in comes out."""
+    """The signature users see: types spelt out, any supported frame in and out."""
     signature = inspect.signature(definition, eval_str=True)
     frame, *rest = signature.parameters.values()
-    return signature.replace(parameters=[frame.replace(annotation=FrameT), *rest], return_annotation=FrameT)
+    bare = frame.replace(annotation=inspect.Parameter.empty)
+    return signature.replace(parameters=[bare, *rest], return_annotation=inspect.Signature.empty)
 
 
 def metrics() -> pl.DataFrame:

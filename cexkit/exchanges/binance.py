@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 NO_DELIVERY_MS = 4133404800000
 DEFAULT_FUNDING_HOURS = 8.0
+#: An answer may be stamped this much later than it was made: a bar must be over for as long to be finished.
+STAMPED_LATE = timedelta(seconds=1)
 #: Half of the grid that settlement times are keyed on; nothing settles closer than an hour.
 HALF_MINUTE = timedelta(seconds=30)
 
@@ -173,7 +175,7 @@ def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
             "taker_buy_volume_base": column["takerBuyBaseVolume"],
             "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
         },
-        keep=pc.less(over, (context.now - EPOCH) // MILLISECOND),
+        keep=pc.less(over, (context.now - STAMPED_LATE - EPOCH) // MILLISECOND),
     )
 
 

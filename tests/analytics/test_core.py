@@ -15,7 +15,7 @@ import cexkit
 from cexkit.analytics import _seams as seams
 from cexkit.analytics.__main__ import generated
 from cexkit.analytics._registry import METRICS, metric
-from cexkit.errors import CexkitError, DuplicateKeyError, InvalidInputError, UnsupportedBackendError
+from cexkit.errors import CexkitError, ColumnTypeError, DuplicateKeyError, InvalidInputError, UnsupportedBackendError
 from cexkit.intervals import utc
 
 ROOT = Path(cexkit.__file__).parent
@@ -165,6 +165,30 @@ def test_callers_columns_may_look_like_temporaries():
     for got in (cexkit.funding_interval(frame), cexkit.funding_interval(frame.lazy()).collect()):
         assert got.drop("funding_interval_hours", "is_gap").equals(frame)
         assert got["funding_interval_hours"].to_list() == [8.0] * 3
+
+
+def test_temporaries_cannot_be_inputs(engine):
+    frame = pl.DataFrame({"_price": [101.0], "reference": [100.0]})
+    with pytest.raises(InvalidInputError, match="'_price'"):
+        cexkit.basis(engine.make(frame), price="_price")
+
+
+def test_a_pandas_column_of_mixed_types():
+    frame = pd.DataFrame({"price": ["a", 1.0], "reference": [1.0, 1.0]})
+    with pytest.raises(ColumnTypeError, match="price"):
+        frame.crypto.basis()
+
+
+@pytest.mark.parametrize("kind", ["naive", "date"])
+def test_naive_times_and_dates_on_ibis(connection, kind):
+    times = [datetime(2024, 1, 1 + i, tzinfo=UTC) for i in range(4)]
+    frame = pl.DataFrame({"timestamp": times, "close": [1.0, 2.0, 4.0, 8.0]})
+    frame = frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None))
+    frame = frame.with_columns(pl.col("timestamp").dt.date()) if kind == "date" else frame
+    table = connection.create_table(f"times_{kind}", frame.to_arrow(), overwrite=True)
+    got = table.pipe(cexkit.realized_volatility, window=2, interval="1d").to_polars().sort("timestamp")
+    assert got["realized_volatility"].to_list() == pytest.approx([None, None, 0.0, 0.0])
+    assert cexkit.realized_volatility(frame, window=2)["realized_volatility"].null_count() == 2
 
 
 def test_an_output_that_is_there_is_replaced_in_place(engine):

@@ -310,6 +310,13 @@ def test_partly_declared_hours_are_completed(engine, helpers):
     helpers.close(helpers.column(got, "funding_apr"), [0.1095, 0.219, 0.219, 0.219, 0.219])
 
 
+@pytest.mark.parametrize("impossible", [0.0, -8.0, math.inf, math.nan])
+def test_impossible_declared_hours_are_derived(engine, helpers, impossible):
+    frame = settlements([4] * 4, funding_rate=[1e-4] * 5, funding_interval_hours=[8.0, impossible, 4.0, 4.0, 4.0])
+    got = engine.back(cexkit.funding_apr(engine.make(frame)))
+    helpers.close(helpers.column(got, "funding_apr"), [0.1095, 0.219, 0.219, 0.219, 0.219])
+
+
 def test_not_eight_hours_by_assumption():
     frame = settlements([4] * 4, funding_rate=[1e-4] * 5)
     assert frame.crypto.funding_apr().to_list() == pytest.approx([0.219] * 5)

@@ -84,15 +84,15 @@ class TestKlines:
 
     @pytest.mark.parametrize(
         ("now", "kept"),
-        [("2024-01-01T01:59:59.999", 1), ("2024-01-01T02:00", 2), ("2024-01-01T01:59:59.9995", 1), ("2024-01-01", 0)],
+        [("2024-01-01T02:00:00.999", 1), ("2024-01-01T02:00:01", 2), ("2024-01-01T01:59:59", 1), ("2024-01-01", 0)],
     )
-    def test_a_bar_counts_from_the_moment_it_is_over(self, now, kept):
+    def test_a_bar_counts_a_second_after_it_is_over(self, now, kept):
         assert klines([kline(0), kline(1)], now=now).num_rows == kept
 
     def test_a_bar_cut_short_by_an_outage_is_still_unfinished_until_its_time_is_over(self):
         cut = kline(1, closeTime=MS + HOUR_MS + 60_000)
         assert klines([kline(0), cut], now="2024-01-01T01:30").num_rows == 1
-        assert klines([kline(0), cut], now="2024-01-01T02:00").num_rows == 2
+        assert klines([kline(0), cut], now="2024-01-01T02:00:01").num_rows == 2
 
     def test_rows_outside_the_window_are_dropped(self):
         rows = klines([kline(h) for h in range(5)], window=("2024-01-01T01:00", "2024-01-01T03:00"))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 
@@ -72,24 +76,61 @@ def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
     assert rows.height > 0
 
 
-def test_the_commands_of_the_readme(venue, tmp_path, project_root):
-    """`dagster` finds the definitions from the project's folder and materialises a partition."""
-    environment = os.environ | {
+@pytest.fixture
+def environment(venue, tmp_path) -> dict[str, str]:
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    return os.environ | {
         "CEXKIT_WAREHOUSE": str(tmp_path / "warehouse"),
         "CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls)),
         "DAGSTER_HOME": str(tmp_path),
     }
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    dagster = str(Path(sys.executable).with_name("dagster"))
+
+
+DAGSTER = str(Path(sys.executable).with_name("dagster"))
+
+
+def test_the_commands_of_the_readme(environment, tmp_path, project_root):
+    """`dagster` finds the definitions from the project's folder and materialises a partition."""
     where = ["-m", "cexkit_pipeline.definitions"]
     for words in (
         ["definitions", "validate"],
         ["asset", "materialize", "--select", "key:*/binance/instruments", *where],
-        ["asset", "materialize", "--select", "key:bronze/binance/ohlcv_1d", "--partition", DAY, *where],
-        ["asset", "materialize", "--select", "key:silver/binance/ohlcv_1d", "--partition", DAY[:4], *where],
+        ["asset", "materialize", "--select", "key:bronze/binance/funding_rates", "--partition", DAY, *where],
+        ["asset", "materialize", "--select", "key:silver/binance/funding_rates", "--partition", DAY[:4], *where],
     ):
         done = subprocess.run(
-            [dagster, *words], env=environment, cwd=project_root, capture_output=True, text=True, timeout=120
+            [DAGSTER, *words], env=environment, cwd=project_root, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert cexkit.connect(tmp_path / "warehouse").ohlcv_1d.count().execute() > 0
+    assert cexkit.connect(tmp_path / "warehouse").funding_rates.count().execute() > 0
+
+
+def test_dagster_dev_serves_the_asset_graph(environment, tmp_path, project_root):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [DAGSTER, "dev", "--host", "127.0.0.1", "--port", str(port)],
+            env=environment, cwd=project_root, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        assert _assets(f"http://127.0.0.1:{port}/graphql", seconds=100) == {
+            key.to_user_string() for key in build_defs().resolve_asset_graph().get_all_asset_keys()
+        }
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=60)
+
+
+def _assets(url: str, seconds: float) -> set[str]:
+    """Asset keys the web server knows, as soon as it answers."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            answer = httpx.post(url, json={"query": "{assetNodes {assetKey {path}}}"}, timeout=10).json()
+            return {"/".join(node["assetKey"]["path"]) for node in answer["data"]["assetNodes"]}
+        except httpx.TransportError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
