@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import httpx
     import pyarrow as pa
 
-_IDENTITY = ("exchange", "instrument_type", "symbol", "venue_symbol", "base", "quote")
+_IDENTITY = [part.name for part in fields(Instrument)]
 
 
 @dataclass(frozen=True, slots=True)

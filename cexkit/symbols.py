@@ -26,8 +26,8 @@ _MILLION = {"1MBABYDOGE": "BABYDOGE"}
 class Instrument:
     """One tradable instrument of one venue, as far as reading its data needs it.
 
-    ``venue_symbol`` is the name the venue's own API takes; ``base`` is without multiplier: one unit
-    traded is ``multiplier`` coins of it.
+    ``venue_symbol`` is the name the venue's own API takes, ``base`` is without multiplier. A venue that
+    counts in contracts counts ``contract_size`` units of base in each (of quote, if ``inverse``).
     """
 
     exchange: str
@@ -36,6 +36,8 @@ class Instrument:
     venue_symbol: str
     base: str
     quote: str
+    contract_size: float = 1.0
+    inverse: bool = False
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.instrument_type} {self.symbol}"
