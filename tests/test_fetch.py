@@ -24,7 +24,6 @@ from cexkit.errors import (
     DuplicateKeyError,
     InvalidInputError,
     NotOfferedError,
-    NotReadYetError,
     PayloadError,
     RateLimitedError,
     TransportError,
@@ -598,7 +597,6 @@ class TestSymbols:
             (("binance", "ohlcv_5m", "BTCUSDT"), UnknownTableError, "ohlcv_1m"),
             (("binance", "liquidations_1d", "BTCUSDT"), UnknownTableError, "computed"),
             (("binance", "liquidations", "BTCUSDT"), NotOfferedError, "live stream"),
-            (("binance", "open_interest", "BTCUSDT"), NotReadYetError, "not read by cexkit yet"),
             (("kraken", "funding_rates", "BTCUSDT"), UnknownNameError, "binance"),
             (("binance", "funding_rates", ""), InvalidInputError, "a symbol is needed"),
             (("binance", "funding_rates", None), InvalidInputError, "a symbol is needed"),
@@ -760,7 +758,7 @@ class TestSimulatedMarket:
         listings = market.tables["instruments"].rows(named=True)
         assert {row["instrument_type"] for row in listings} >= {"spot", "perp"}
         with LoopbackBinance(market.tables, now=f"{end}T00:00:01") as venue, Fetcher(venue.settings) as fetcher:
-            for table in ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d", "funding_rates"):
+            for table in ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d", "funding_rates", "mark_1h", "index_1h", "open_interest"):
                 for row in listings:
                     if row["instrument_type"] not in TABLES[table].instrument_types:
                         continue

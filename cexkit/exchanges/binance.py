@@ -22,7 +22,17 @@ from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError, RateLimitedError, UnknownNameError, VenueError
-from cexkit.exchanges.base import Api, Context, Exchange, Source, facts, from_ms, validated, with_left_out
+from cexkit.exchanges.base import (
+    STAMPED_LATE,
+    Api,
+    Context,
+    Exchange,
+    Source,
+    facts,
+    from_ms,
+    validated,
+    with_left_out,
+)
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Forward
 from cexkit.http.ratelimit import Budget, Usage
@@ -36,8 +46,6 @@ if TYPE_CHECKING:
 
 NO_DELIVERY_MS = 4133404800000
 DEFAULT_FUNDING_HOURS = 8.0
-#: An answer may be stamped this much later than it was made: a bar must be over for as long to be finished.
-STAMPED_LATE = timedelta(seconds=1)
 #: Half of the grid that settlement times are keyed on; nothing settles closer than an hour.
 HALF_MINUTE = timedelta(seconds=30)
 
@@ -78,6 +86,8 @@ Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
 Price = Annotated[FiniteFloat, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Kline = tuple[Ms, Price, Price, Price, Price, Price, Ms, Price, Count, Price, Price, object]
+#: Mark and index bars have the same places; those of volumes hold zeros or blanks.
+PriceKline = tuple[Ms, Price, Price, Price, Price, object, Ms, object, object, object, object, object]
 
 
 class FundingRow(TypedDict):
@@ -88,6 +98,15 @@ class FundingRow(TypedDict):
     fundingRate: FiniteFloat
     markPrice: NotRequired[Annotated[Price | None, BeforeValidator(lambda text: None if text == "" else text)]]
     rateType: NotRequired[str]
+
+
+class OpenInterestRow(TypedDict):
+    """A row of ``/futures/data/openInterestHist``: one side, in units of base."""
+
+    symbol: str
+    sumOpenInterest: Price
+    sumOpenInterestValue: Price
+    timestamp: Ms
 
 
 class FundingInfo(TypedDict):
@@ -152,29 +171,38 @@ def _adapter(promise: Any) -> TypeAdapter:
 
 def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Trade bars of ``klines``, unfinished ones dropped."""
+    column = _columns(validated(_adapter(list[Kline]), body, endpoint, KLINE))
+    volumes = {
+        "volume_base": column["volume"],
+        "volume_quote": column["quoteVolume"],
+        "trades": column["trades"],
+        "taker_buy_volume_base": column["takerBuyBaseVolume"],
+        "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
+    }
+    return _bars_of(endpoint, column, volumes, context)
+
+
+def parse_price_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Bars of ``markPriceKlines`` and ``indexPriceKlines``, unfinished ones dropped."""
+    return _bars_of(endpoint, _columns(validated(_adapter(list[PriceKline]), body, endpoint, KLINE)), {}, context)
+
+
+def _columns(rows: list[tuple]) -> dict[str, tuple]:
+    return dict(zip(KLINE, zip(*rows, strict=True) if rows else [()] * len(KLINE), strict=True))
+
+
+def _bars_of(endpoint: str, column: Mapping[str, tuple], volumes: Mapping[str, tuple], context: Context) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = validated(_adapter(list[Kline]), body, endpoint, KLINE)
-    column = dict(zip(KLINE, zip(*rows, strict=True) if rows else [()] * len(KLINE), strict=True))
     opened, closed = pa.array(column["openTime"], pa.int64()), pa.array(column["closeTime"], pa.int64())
     length = to_timedelta(context.interval) // MILLISECOND
-    _check_length(endpoint, pc.max(pc.subtract(closed, opened)).as_py(), length, len(rows))
+    _check_length(endpoint, pc.max(pc.subtract(closed, opened)).as_py(), length, len(opened))
     over = pc.max_element_wise(closed, pc.add(opened, length - 1))
+    prices = {name: column[name] for name in ("open", "high", "low", "close")}
     return facts(
         context,
-        {
-            "timestamp": from_ms(opened),
-            "open": column["open"],
-            "high": column["high"],
-            "low": column["low"],
-            "close": column["close"],
-            "volume_base": column["volume"],
-            "volume_quote": column["quoteVolume"],
-            "trades": column["trades"],
-            "taker_buy_volume_base": column["takerBuyBaseVolume"],
-            "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
-        },
+        {"timestamp": from_ms(opened), **prices, **volumes},
         keep=pc.less(over, (context.now - STAMPED_LATE - EPOCH) // MILLISECOND),
     )
 
@@ -205,6 +233,25 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
             "funding_rate": column["fundingRate"],
             "mark_price": column["markPrice"],
             "venue_timestamp": from_ms(column["fundingTime"]),
+        },
+    )
+
+
+def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Snapshots of ``openInterestHist``."""
+    import pyarrow as pa
+
+    rows = validated(_adapter(list[OpenInterestRow]), body, endpoint)
+    number = pa.float64()
+    types = {"symbol": pa.string(), "timestamp": pa.int64(), "sumOpenInterest": number, "sumOpenInterestValue": number}
+    column = dict(zip(types, pa.array(rows, pa.struct(list(types.items()))).flatten(), strict=True))
+    _check_all(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
+    return facts(
+        context,
+        {
+            "timestamp": from_ms(column["timestamp"]),
+            "open_interest_base": column["sumOpenInterest"],
+            "open_interest_quote": column["sumOpenInterestValue"],
         },
     )
 
@@ -379,6 +426,15 @@ def _span(window: Window, limit: int) -> dict[str, str]:
     return {"startTime": str(start), "endTime": str(max(0, end - 1)), "limit": str(limit)}
 
 
+def _open_interest_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
+    return {"symbol": instrument.venue_symbol, "period": "1h"} | _span(ask.window, ask.limit)
+
+
+def _index_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
+    # an index belongs to a pair; a dated contract's name is its pair and its date
+    return {"pair": instrument.venue_symbol.partition("_")[0], "interval": interval} | _span(ask.window, ask.limit)
+
+
 def _um_kline_cost(params: Mapping[str, str]) -> dict[str, float]:
     limit = int(params["limit"])
     return {"weight": 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10}
@@ -415,6 +471,31 @@ _FUNDING_INFO = Source(
     parse=partial(parse_funding_info, "um.fundingInfo"),
     cost=partial(_flat, {"funding": 1}),
 )
+_HOUR = timedelta(hours=1)
+_MARK = Source(
+    endpoint="um.markPriceKlines",
+    path="/fapi/v1/markPriceKlines",
+    parse=partial(parse_price_klines, "um.markPriceKlines"),
+    params=partial(_kline_params, "1h"),
+    paging=Forward(limit=1000, step=_HOUR, fixed=True),
+    cost=_um_kline_cost,
+)
+_INDEX = Source(
+    endpoint="um.indexPriceKlines",
+    path="/fapi/v1/indexPriceKlines",
+    parse=partial(parse_price_klines, "um.indexPriceKlines"),
+    params=partial(_index_params, "1h"),
+    paging=Forward(limit=1000, step=_HOUR, fixed=True),
+    cost=_um_kline_cost,
+)
+_OPEN_INTEREST = Source(
+    endpoint="um.openInterestHist",
+    path="/futures/data/openInterestHist",
+    parse=partial(parse_open_interest, "um.openInterestHist"),
+    params=_open_interest_params,
+    paging=Forward(limit=500, step=_HOUR, fixed=True),
+    cost=partial(_flat, {"data": 1}),
+)
 _SPOT_LISTING = Source(
     endpoint="spot.exchangeInfo",
     path="/api/v3/exchangeInfo",
@@ -439,6 +520,8 @@ def _sources() -> dict[tuple[str, str], Source]:
         ("instruments", "future"): _FUTURES_LISTING,
         ("funding_rates", "perp"): _FUNDING,
     }
+    for kind in ("perp", "future"):
+        found |= {("mark_1h", kind): _MARK, ("index_1h", kind): _INDEX, ("open_interest", kind): _OPEN_INTEREST}
     for table in ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d"):
         found[table, "spot"] = _bars(table, "spot", "/api/v3/klines", partial(_flat, {"weight": 2}))
         found[table, "perp"] = found[table, "future"] = _bars(table, "um", "/fapi/v1/klines", _um_kline_cost)
@@ -458,7 +541,11 @@ EXCHANGE = Exchange(
         ),
         "um": Api(
             base_url="https://fapi.binance.com",
-            budgets=(Budget("weight", limit=2400, per_s=60), Budget("funding", limit=500, per_s=300)),
+            budgets=(
+                Budget("weight", limit=2400, per_s=60),
+                Budget("funding", limit=500, per_s=300),
+                Budget("data", limit=500, per_s=300),
+            ),
             usage=read_usage,
             error=read_error,
         ),

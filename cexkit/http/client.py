@@ -171,7 +171,7 @@ class HttpClient:
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             raise ConfigError(f"not a URL that can be read: {url!r} ({error})") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise TransportError(f"{url}: {type(error).__name__}: {error}") from error
+            raise TransportError(f"{url}: {type(error).__name__}: {error}; check the network connection") from error
         _refuse_truncated(url, response)
         lower = {name.lower(): value for name, value in response.headers.items()}
         return Answer(url, params, response.status_code, lower, datetime.now(UTC), response.content)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -17,11 +18,13 @@ from cexkit.intervals import INTERVALS, TimeLike, from_ms, to_ms
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Loopback, Reply, Request
 
-#: Weight a minute per API, and requests per 5 minutes for funding.
-LIMITS = {"spot": 6000, "um": 2400, "funding": 500}
+#: Weight a minute per API, and requests per 5 minutes for funding and for ``/futures/data``.
+LIMITS = {"spot": 6000, "um": 2400, "funding": 500, "data": 500}
 #: What ``fundingRate`` gives at most, whatever ``limit`` allows.
 FUNDING_ROWS = 500
-SPANS_S = {"spot": 60, "um": 60, "funding": 300}
+#: How far back ``openInterestHist`` goes.
+OPEN_INTEREST_REACH = timedelta(days=30)
+SPANS_S = {"spot": 60, "um": 60, "funding": 300, "data": 300}
 
 _SPOT_STATUS = {"trading": "TRADING", "pending": "PRE_TRADING", "halted": "BREAK"}
 _UM_STATUS = {"trading": "TRADING", "pending": "PENDING_TRADING", "halted": "SETTLING"}
@@ -112,6 +115,9 @@ class LoopbackBinance(Loopback):
             "/fapi/v1/fundingInfo": (self._funding_info, "um"),
             "/fapi/v1/fundingRate": (self._funding_rate, "um"),
             "/fapi/v1/klines": (self._klines, "um"),
+            "/fapi/v1/markPriceKlines": (partial(self._price_klines, "mark_1h", "symbol"), "um"),
+            "/fapi/v1/indexPriceKlines": (partial(self._price_klines, "index_1h", "pair"), "um"),
+            "/futures/data/openInterestHist": (self._open_interest, "um"),
         }
 
     def _charge(self, cost: Mapping[str, float], at: float) -> tuple[float, int]:
@@ -122,7 +128,7 @@ class LoopbackBinance(Loopback):
             total = self._used[name, window] = self._used.get((name, window), 0) + weight
             if total > self.limits[name]:
                 wait = max(wait, int((window + 1) * SPANS_S[name] - at) + 1)
-            used = total if name != "funding" else used
+            used = total if name in EXCHANGE.apis else used
         return used, wait
 
     def _exchange_info(self, api: str, params: dict[str, str]) -> dict[str, Any]:
@@ -162,6 +168,44 @@ class LoopbackBinance(Loopback):
         rows = self.feed.rows(f"ohlcv_{interval}", "binance", instrument["instrument_type"], instrument["symbol"])
         rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
         return _kline_rows(_with_partial(rows, self.now - bar), bar)
+
+    def _price_klines(self, table: str, name: str, api: str, params: dict[str, str]) -> list[list[Any]]:
+        # a pair is asked for where a symbol is elsewhere; the perpetual of a pair has its name
+        instrument = self._instrument(api, {"symbol": params.get(name, "")})
+        if params.get("interval") != "1h":
+            raise _Refused(-1120, "Invalid interval.")
+        limit = self._cut(_number(params, "limit", 500, highest=1500))
+        rows = self.feed.rows(table, "binance", instrument["instrument_type"], instrument["symbol"])
+        rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
+        running = pl.col("timestamp") > self.now - INTERVALS["1h"]
+        rows = rows.with_columns(pl.when(running).then("open").otherwise(x).alias(x) for x in ("high", "low", "close"))
+        blank = rows.with_columns(
+            *(pl.lit(0.0).alias(x) for x in ("volume_base", "volume_quote")),
+            *(pl.lit(0.0).alias(f"taker_buy_volume_{x}") for x in ("base", "quote")),
+            trades=3600,
+        )
+        return _kline_rows(blank, INTERVALS["1h"])
+
+    def _open_interest(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
+        instrument = self._instrument(api, params)
+        if params.get("period") != "1h":
+            raise _Refused(-1130, "parameter 'period' is invalid.")
+        start = _number(params, "startTime", None)
+        if start is not None and from_ms(start) < self.now - OPEN_INTEREST_REACH:
+            raise _Refused(-1130, "parameter 'startTime' is invalid.")
+        limit = self._cut(_number(params, "limit", 30, highest=500))
+        rows = self.feed.rows("open_interest", "binance", instrument["instrument_type"], instrument["symbol"])
+        rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
+        return [
+            {
+                "symbol": params["symbol"],
+                "sumOpenInterest": repr(row["open_interest_base"]),
+                "sumOpenInterestValue": repr(row["open_interest_quote"] or 0.0),
+                "CMCCirculatingSupply": "0",
+                "timestamp": to_ms(row["timestamp"]),
+            }
+            for row in rows.iter_rows(named=True)
+        ]
 
     def _funding_info(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
         changed = self._shown(api).filter(instrument_type="perp").filter(pl.col("funding_interval_hours") != 8)
@@ -203,6 +247,8 @@ def _cost(api: str, request: Request) -> dict[str, float]:
     name = request.path.rpartition("/")[2]
     if name in ("fundingRate", "fundingInfo"):
         return {"funding": 1, "um": 1} if name == "fundingRate" else {"funding": 1, "um": 0}
+    if name == "openInterestHist":
+        return {"data": 1, "um": 0}
     if name == "exchangeInfo":
         return {api: 20 if api == "spot" else 1}
     limit = request.params.get("limit", "500")
