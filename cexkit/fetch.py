@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cexkit.config import Settings
 from cexkit.config import settings as environment
@@ -19,13 +19,16 @@ from cexkit.errors import (
     AmbiguousInstrumentError,
     DuplicateKeyError,
     InvalidInputError,
+    NotOfferedError,
     PayloadError,
     UnknownNameError,
     UnknownTableError,
+    VenueError,
 )
 from cexkit.exchanges import exchange as venue
-from cexkit.exchanges.base import Context, Exchange, Source, extent, left_out, with_left_out
+from cexkit.exchanges.base import Context, Exchange, Source, extent, latest, left_out, with_left_out
 from cexkit.http.client import Answer, HttpClient
+from cexkit.http.paginate import Ask
 from cexkit.http.ratelimit import RateLimiter
 from cexkit.http.retry import RetryPolicy
 from cexkit.intervals import TimeLike, Window, utc
@@ -37,6 +40,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _IDENTITY = [part.name for part in fields(Instrument)]
+
+#: How often a page is asked for until its malformed body, or its lack of rows, is believed.
+MALFORMED_ASKS = 3
+EMPTY_ASKS = 2
+#: What is this close to being forgotten may be so before it is asked for.
+REACH_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,11 @@ class Page:
     error: PayloadError | None = None
     skipped: Window | None = None
     companion: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the body is a file of an archive, which is parsed later."""
+        return self.endpoint.startswith("archive.")
 
 
 class Fetcher:
@@ -111,6 +125,8 @@ class Fetcher:
         )
         self._listings: dict[tuple[str, str], pa.Table] = {}
         self._declared: set[str] = set()
+        #: What a venue's clock said last.
+        self._clocks: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._listing = threading.Lock()
 
@@ -145,27 +161,26 @@ class Fetcher:
                 raise page.error
         companions = {page.endpoint: page.table for page in pages if page.companion}
         parts = [_joined(venue(exchange), page, companions) for page in pages if not page.companion]
-        return _finished(_of_type(_stacked(parts), instrument_type), "instruments")
+        return _finished(_of_type(latest(_stacked(parts)), instrument_type), "instruments")
 
     def instrument_pages(
         self, exchange: str, instrument_type: InstrumentType | None = None, *, companions: bool = True
     ) -> Iterator[Page]:
         """The answers behind :meth:`instruments`; malformed ones too, with their error.
 
-        One answer may list several kinds of instruments. Companions follow the page they complete.
+        One answer may list several kinds of instruments. Companions follow the pages they complete.
         """
         found = venue(exchange)
         kinds = _kinds(found, "instruments", instrument_type)
         sources = {found.source("instruments", kind).endpoint: found.source("instruments", kind) for kind in kinds}
         for source in sources.values():
-            page = next(self._walk(found, source, Context(exchange=exchange, table="instruments", now=_now())))
-            if page.table is not None:
-                for budget in source.limits(page.answer.body):
-                    self._http.limiter.declare(replace(budget, name=_budget(found, source, budget.name)))
-            yield page
+            yield from self._list_pages(found, source)
             for companion in source.companions if companions else ():
-                context = Context(exchange=exchange, table="instruments", now=_now())
-                yield replace(next(self._walk(found, companion, context)), companion=True)
+                yield from (replace(page, companion=True) for page in self._list_pages(found, companion))
+        more = {part.endpoint: part for source in sources.values() for part in source.more}
+        for part in more.values():
+            if part.endpoint not in sources:
+                yield from self._list_pages(found, part)
 
     def resolve(
         self, exchange: str, table: str, symbol: str, instrument_type: InstrumentType | None = None
@@ -206,13 +221,25 @@ class Fetcher:
 
         Raises
         ------
+        NotOfferedError
+            If the window begins before what the venue keeps; see :meth:`earliest`.
         FetchError
             If the venue cannot be read at all.
         """
         found = venue(exchange)
         source = found.source(_known(table), instrument.instrument_type)
+        earliest = self.earliest(exchange, table, instrument.instrument_type)
+        if earliest is not None and window.start < earliest:
+            raise NotOfferedError(
+                f"{table} of {exchange} goes back {source.reach.days} days only: ask from {earliest:%Y-%m-%dT%H:%M} on"
+            )
         context = Context(exchange=exchange, table=table, now=_now(), instrument=instrument, window=window)
         return self._walk(found, source, context)
+
+    def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:
+        """The oldest time a venue's API still has rows of a table for, by the venue's clock; None: all of them."""
+        reach = venue(exchange).source(_known(table), instrument_type).reach
+        return None if reach is None else self._clocks.get(exchange, _now()) - reach + REACH_MARGIN
 
     def fetch(
         self,
@@ -242,33 +269,78 @@ class Fetcher:
             parts.append(page.table)
         return _finished(pa.concat_tables([empty(TABLES[table]), *parts]), table)
 
+    def _list_pages(self, found: Exchange, source: Source) -> Iterator[Page]:
+        """One list of instruments to its last page; a limit that it announces holds from then on."""
+        for page in self._walk(found, source, Context(exchange=found.name, table="instruments", now=_now())):
+            try:
+                limits = source.limits(page.answer.body) if page.table is not None else ()
+            except PayloadError as error:
+                yield replace(page, table=None, error=error)
+                continue
+            for budget in limits:
+                self._http.limiter.declare(replace(budget, name=_budget(found, source, budget.name)))
+            yield page
+
     def _walk(self, found: Exchange, source: Source, context: Context) -> Iterator[Page]:
         ask = source.paging.first(context.window)
         while ask is not None:
+            page = self._page(found, source, context, ask)
+            if page.table is None:
+                skipped, ask = source.paging.skip(ask)
+                yield replace(page, skipped=skipped)
+            else:
+                ask = source.paging.after(ask, extent(page.table, source.cursor(page.answer.body)))
+                yield page
+
+    def _page(self, found: Exchange, source: Source, context: Context, ask: Ask) -> Page:
+        """One page, asked for again where its body is malformed, or without rows.
+
+        Venues now and then answer with half a body or an empty list, and do better a moment later. What
+        is empty twice is empty.
+        """
+        malformed = empty = 0
+        while True:
             answer = self._get(found, source, source.params(context.instrument, ask))
             seen = replace(context, window=ask.window, now=answer.server_time)
             try:
                 table = source.parse(answer.body, seen)
             except PayloadError as error:
-                skipped, ask = source.paging.skip(ask)
-                yield Page(answer, source.endpoint, seen, None, error, skipped)
-            else:
-                ask = source.paging.after(ask, extent(table, source.cursor(answer.body)))
-                yield Page(answer, source.endpoint, seen, table)
+                malformed += 1
+                if malformed == MALFORMED_ASKS:
+                    return Page(answer, source.endpoint, seen, None, error)
+                continue
+            if ask.window is None or extent(table, None).last is not None:
+                return Page(answer, source.endpoint, seen, table)
+            empty += 1
+            if empty == EMPTY_ASKS:
+                return Page(answer, source.endpoint, seen, table)
+
+    def file(self, exchange: str, path: str) -> Answer | None:
+        """A file of a venue's archive; None where there is none."""
+        found = venue(exchange)
+        try:
+            return self._get(found, Source(endpoint="archive.file", path=path, parse=_no_table, cost=_one_file), {})
+        except VenueError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _get(self, found: Exchange, source: Source, params: dict[str, str]) -> Answer:
         api = found.apis[source.api]
         self._declare(found, source)
         named = partial(_budget, found, source)
         base = self._settings.base_urls.get(f"{found.name}.{source.api}", api.base_url)
-        return self._http.get(
-            base.rstrip("/") + source.path,
-            params,
+        path, query = source.target(params)
+        answer = self._http.get(
+            base.rstrip("/") + path,
+            query,
             headers=api.headers,
             cost={named(name): weight for name, weight in source.cost(params).items()},
             inspect=api.error,
             usage=lambda answer: tuple(replace(seen, budget=named(seen.budget)) for seen in api.usage(answer)),
         )
+        self._clocks[found.name] = answer.server_time
+        return answer
 
     def _declare(self, found: Exchange, source: Source) -> None:
         """Make an API's budgets known on its first use; later limits of the venue's own stand."""
@@ -280,19 +352,38 @@ class Fetcher:
             self._declared.add(key)
 
     def _listed(self, found: Exchange, kinds: tuple[InstrumentType, ...], *, fresh: bool) -> list[pa.Table]:
-        """Instruments of these kinds, from memory unless ``fresh``. Companions are not needed here."""
+        """Instruments of these kinds, from memory unless ``fresh``. Companions are not needed here.
+
+        Lists of what is no longer traded are read where ``fresh`` only: few ask for such instruments.
+        """
+        sources = {source.endpoint: source for source in (found.source("instruments", kind) for kind in kinds)}
+        more = {part.endpoint: part for source in sources.values() for part in source.more}
         parts = []
-        for kind in kinds:
-            key = (found.name, found.source("instruments", kind).endpoint)
-            # one thread asks, the others wait for what it gets
-            with self._listing:
-                if fresh or key not in self._listings:
-                    page = next(self.instrument_pages(found.name, kind, companions=False))
-                    if page.error is not None:
-                        raise page.error
-                    self._listings[key] = page.table
-                parts.append(_of_type(self._listings[key], kind))
-        return parts
+        # one thread asks, the others wait for what it gets
+        with self._listing:
+            for endpoint, source in (more | sources).items():
+                key = (found.name, endpoint)
+                if fresh or (key not in self._listings and endpoint in sources):
+                    self._listings[key] = self._list(found, source)
+                if key in self._listings:
+                    parts.append(self._listings[key])
+        listed = latest(_stacked(parts))
+        return [_of_type(listed, kind) for kind in kinds]
+
+    def _list(self, found: Exchange, source: Source) -> pa.Table:
+        pages = list(self._list_pages(found, source))
+        for page in pages:
+            if page.error is not None:
+                raise page.error
+        return _stacked([page.table for page in pages])
+
+
+def _no_table(body: bytes, context: Context) -> NoReturn:
+    raise NotImplementedError("files of an archive are parsed by their descriptor")
+
+
+def _one_file(params: Mapping[str, str]) -> dict[str, float]:
+    return {"requests": 1}
 
 
 def _now() -> datetime:
@@ -454,6 +545,6 @@ def fetch(
     >>> from cexkit.fetch import fetch
     >>> fetch("binanse", "funding_rates", "BTCUSDT", "2024-01-01")
     Traceback (most recent call last):
-    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: binance
+    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: binance, ...
     """
     return _default_fetcher().fetch(exchange, table, symbol, start, end, instrument_type=instrument_type)

@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cexkit.download import archive_pages
 from cexkit.errors import BlockedError, FetchError, InvalidInputError, PayloadError, UnknownNameError
 from cexkit.exchanges import Context, exchange, join_companions, left_out, parse_answer
+from cexkit.exchanges.archive import Archive, merged
+from cexkit.exchanges.base import latest
 from cexkit.fetch import Fetcher, Page
 from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
@@ -24,7 +28,7 @@ from cexkit.schema import table as declared
 from cexkit.schema.render import empty
 from cexkit.schema.validate import split
 from cexkit.store import layout
-from cexkit.store.bronze import BronzeWriter, bronze_window, read_bronze
+from cexkit.store.bronze import BronzeWriter, archived, bronze_window, read_bronze
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import Instrument, InstrumentType
 
@@ -231,13 +235,14 @@ def to_bronze(
     tally, run = _Tally(), _run_name()
     with ExitStack() as stack:
         writers: dict[str, BronzeWriter] = {}
-        for symbol, pages in _readings(fetcher, exchange_name, table, window, of):
+        for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, of, tally.problems):
             try:
                 for page in pages:
                     if page.endpoint not in writers:
                         writer = BronzeWriter(warehouse.root, exchange_name, page.endpoint, run)
                         writers[page.endpoint] = stack.enter_context(writer)
-                    writers[page.endpoint].add(_bronze_row(page))
+                    keep = writers[page.endpoint]
+                    (keep.add_file if page.is_file else keep.add)(_bronze_row(page))
                     tally.answers += 1
             except BlockedError:
                 raise
@@ -276,13 +281,64 @@ def to_silver(warehouse: Warehouse, exchange_name: str, table: Table, periods: I
 
 
 def _readings(
-    fetcher: Fetcher, exchange_name: str, table: Table, window: Window | None, of: Iterable[Instrument]
+    warehouse: Warehouse,
+    fetcher: Fetcher,
+    exchange_name: str,
+    table: Table,
+    window: Window | None,
+    of: Iterable[Instrument],
+    problems: list[Problem],
 ) -> Iterator[tuple[str | None, Iterator[Page]]]:
+    """What is read, instrument by instrument."""
     if table.name == "instruments":
         yield None, fetcher.instrument_pages(exchange_name)
         return
+    known: dict[str, dict[str, str]] = {}
     for instrument in of:
-        yield instrument.symbol, fetcher.pages(exchange_name, table.name, instrument, window)
+        archive = exchange(exchange_name).archives.get((table.name, instrument.instrument_type))
+        if archive is None:
+            yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems)
+            continue
+        if archive.endpoint not in known:
+            known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
+        files = partial(archive_pages, fetcher, table.name, archive, instrument, window, known[archive.endpoint])
+        yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, window, files, problems)
+
+
+def _with_archive(
+    fetcher: Fetcher,
+    table: Table,
+    archive: Archive,
+    instrument: Instrument,
+    window: Window,
+    files: Callable[[list[Window]], Iterator[Page]],
+    problems: list[Problem],
+) -> Iterator[Page]:
+    """Pages of a venue that has an archive too: read first where it is preferred, last where only it remembers."""
+    if not archive.preferred:
+        try:
+            yield from _api_pages(fetcher, table, instrument, window, problems)
+            return
+        except UnknownNameError:
+            pass  # delisted: the API forgets, the archive does not
+    rest: list[Window] = []
+    yield from files(rest)
+    for span in merged(rest):
+        yield from _api_pages(fetcher, table, instrument, span, problems)
+
+
+def _api_pages(
+    fetcher: Fetcher, table: Table, instrument: Instrument, window: Window, problems: list[Problem]
+) -> Iterator[Page]:
+    """Pages of a venue's API, of what it still keeps; what it does not is a problem, not a silence."""
+    exchange_name = instrument.exchange
+    earliest = fetcher.earliest(exchange_name, table.name, instrument.instrument_type)
+    if earliest is not None and window.start < earliest:
+        lost = Window(window.start, min(earliest, window.end))
+        problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
+        window = Window(lost.end, max(lost.end, window.end))
+    if not window.empty:
+        yield from fetcher.pages(exchange_name, table.name, instrument, window)
 
 
 def _bronze_row(page: Page) -> dict:
@@ -317,16 +373,18 @@ def _span(page: Page) -> tuple[datetime | None, datetime | None]:
 
 def _answers(
     warehouse: Warehouse, exchange_name: str, table: Table, window: Window | None, problems: list[Problem]
-) -> Iterator[tuple[dict, Context, pa.Table]]:
-    """Bronze answers of a table, parsed; malformed ones become problems."""
+) -> Iterator[tuple[dict, Context, pa.Table | None]]:
+    """Bronze answers of a table, parsed; malformed ones are None and become problems."""
     for endpoint in exchange(exchange_name).endpoints(table.name):
         for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window):
             context = Context.from_json(row["context"])
             try:
-                yield row, context, parse_answer(exchange_name, endpoint, row["body"], context)
+                rows = parse_answer(exchange_name, endpoint, row["body"], context)
             except PayloadError as error:
                 symbol = context.instrument.symbol if context.instrument else None
                 problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
+                rows = None
+            yield row, context, rows
 
 
 def _facts(
@@ -338,7 +396,7 @@ def _facts(
 
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
-    parsed = [rows for *_, rows in _answers(warehouse, exchange_name, table, around, problems)]
+    parsed = [rows for *_, rows in _answers(warehouse, exchange_name, table, around, problems) if rows is not None]
     if not parsed:
         return None, problems
     rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
@@ -359,28 +417,76 @@ def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     return funding_interval(rows).select(columns)
 
 
+@dataclass(slots=True)
+class _List:
+    """One list of instruments as one run read it: its pages, and whether these are all of it."""
+
+    endpoint: str
+    run: str
+    pages: list[pa.Table] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    at: datetime | None = None
+    malformed: bool = False
+    ended: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether an instrument that it lacks is not listed."""
+        return self.ended and not self.malformed
+
+    def add(self, context: Context, rows: pa.Table | None, cursor: Callable[[], str | None]) -> None:
+        """The next page; None where it is malformed."""
+        if rows is None:
+            self.malformed = True
+            return
+        self.pages.append(rows)
+        self.unread |= left_out(rows)
+        self.at, self.ended = context.now, not cursor()
+
+
 def _listings(warehouse: Warehouse, exchange_name: str, table: Table) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Everything ever listed, as last seen; what a later list lacks is delisted, at the latest then."""
+    """Everything ever listed, as last seen; what a later whole list lacks is delisted, at the latest then."""
     import polars as pl
+    import pyarrow as pa
 
     problems: list[Problem] = []
-    companions: dict[tuple[str, str], dict[str, pa.Table]] = {}
-    lists: list[tuple[dict, Context, pa.Table]] = []
-    for row, context, rows in _answers(warehouse, exchange_name, table, None, problems):
-        if rows.column_names == list(table.columns):
-            lists.append((row, context, rows))
-        else:
-            companions.setdefault(row["run"], {})[row["endpoint"]] = rows
+    companions: dict[str, dict[str, pa.Table]] = {}
     seen: dict[str, pl.DataFrame] = {}
-    for row, context, rows in sorted(lists, key=lambda found: found[0]["received_at"]):
-        joined = join_companions(exchange_name, row["endpoint"], rows, companions.get(row["run"], {}))
-        before = seen.get(row["endpoint"])
-        seen[row["endpoint"]] = _succeed(before, pl.from_arrow(joined), left_out(rows), context.now)
-    return (pl.concat(seen.values()) if seen else None), problems
+    lists = _lists(warehouse, exchange_name, table, companions, problems)
+    for found in sorted(lists, key=lambda one: one.at):
+        rows = latest(pa.concat_tables(found.pages))
+        joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions.get(found.run, {})))
+        before = seen.get(found.endpoint)
+        seen[found.endpoint] = _succeed(before, joined, found.unread, found.at, whole=found.whole)
+    if not seen:
+        return None, problems
+    return pl.from_arrow(latest(pl.concat(seen.values()).to_arrow())), problems
 
 
-def _succeed(before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, str], at: datetime) -> pl.DataFrame:
-    """The newer list, and what it no longer has marked as delisted.
+def _lists(
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    companions: dict[str, dict[str, pa.Table]],
+    problems: list[Problem],
+) -> list[_List]:
+    """All lists with a page that can be read; what completes them goes to ``companions``, by run."""
+    venue, lists = exchange(exchange_name), {}
+    completing = {part.endpoint for source in venue.sources.values() for part in source.companions}
+    for row, context, rows in _answers(warehouse, exchange_name, table, None, problems):
+        endpoint, run = row["endpoint"], row["run"]
+        if endpoint not in completing:
+            found = lists.setdefault((run, endpoint), _List(endpoint, run))
+            found.add(context, rows, partial(venue.endpoint(table.name, endpoint).cursor, row["body"]))
+        elif rows is not None:
+            companions.setdefault(run, {})[endpoint] = rows
+    return [found for found in lists.values() if found.pages]
+
+
+def _succeed(
+    before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, str], at: datetime, *, whole: bool
+) -> pl.DataFrame:
+    """The newer list, and what it no longer has marked as delisted if it is whole.
 
     What the newer list has in a form that is not read (``unread``) is not gone; it stays as it was.
     """
@@ -389,7 +495,7 @@ def _succeed(before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, s
     if before is None:
         return now
     gone = before.join(now, on=INSTRUMENT_KEYS, how="anti")
-    delisted = ~pl.col("venue_symbol").is_in(list(unread)) & (pl.col("status") != "delisted")
+    delisted = ~pl.col("venue_symbol").is_in(list(unread)) & (pl.col("status") != "delisted") & pl.lit(whole)
     gone = gone.with_columns(
         status=pl.when(delisted).then(pl.lit("delisted")).otherwise("status"),
         delisting_time=pl.when(delisted)

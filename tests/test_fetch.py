@@ -35,14 +35,19 @@ from cexkit.exchanges import left_out, parse_answer
 from cexkit.exchanges.base import Context
 from cexkit.fetch import Fetcher
 from cexkit.http import Ask
+from cexkit.ingest import pull
 from cexkit.intervals import INTERVALS, Window, utc
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.simulation import simulate
+from cexkit.store.warehouse import Warehouse
 from cexkit.testing import (
     LoopbackBinance,
     banned,
     chance,
+    disordered,
+    doubled,
+    emptied,
     every,
     garbled,
     nth,
@@ -51,6 +56,7 @@ from cexkit.testing import (
     stalled,
     too_many_requests,
     truncated,
+    web_page,
 )
 
 START = utc("2024-01-01")
@@ -252,7 +258,7 @@ class TestTheTruthComesBack:
         rows = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2024-12-01")
         same(rows, truth("funding_rates", "perp", "BTCUSDT", "2023-01-01", "2024-12-01"))
         pages = asked(venue, FUNDING)
-        assert [page.request.params["limit"] for page in pages] == ["1000"] * 4  # 500, 500, 200, nothing
+        assert [page.request.params["limit"] for page in pages] == ["1000"] * 5  # 500, 500, 200, nothing, still nothing
 
     def test_fixed_steps_need_no_empty_page_and_no_more_than_fits(self, venue, fetcher):
         fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", START, START + 1050 * HOUR, instrument_type="perp")
@@ -365,7 +371,7 @@ class TestJitter:
             fetched = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2023-01-15")
             pages = len(asked(venue, FUNDING))
         same(fetched, truth("funding_rates", "perp", "BTCUSDT", "2023-01-01", "2023-01-15"))
-        assert pages == -(-42 // rows) + 1
+        assert pages == -(-42 // rows) + 2, "what is empty is asked for twice"
 
     def test_the_raw_time_is_kept(self, fetcher):
         rows = pl.from_arrow(fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2023-02-01"))
@@ -478,14 +484,21 @@ class TestFaults:
 
 
 class TestMalformedPages:
-    FAULTS = (garbled(nth(2, path=UM_KLINES)),)
+    FAULTS = (garbled(nth(2, 3, 4, path=UM_KLINES)),)
     SPAN = (START, START + 2500 * HOUR)
 
     def test_fetch_raises(self):
         with LoopbackBinance(TRUTH, now=LATER, faults=self.FAULTS) as venue, Fetcher(venue.settings) as fetcher:
             with pytest.raises(PayloadError, match=r"um\.klines: Invalid JSON"):
                 fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", *self.SPAN, instrument_type="perp")
-            assert len(asked(venue, UM_KLINES)) == 2
+            assert len(asked(venue, UM_KLINES)) == 4
+
+    @pytest.mark.parametrize("fault", [garbled, web_page, emptied, doubled, disordered])
+    def test_a_page_that_is_wrong_once_is_asked_for_again(self, fault):
+        faults = [fault(nth(2, path=UM_KLINES))]
+        with LoopbackBinance(TRUTH, now=LATER, faults=faults) as venue, Fetcher(venue.settings) as fetcher:
+            rows = fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", *self.SPAN, instrument_type="perp")
+        same(rows, truth("ohlcv_1h", "perp", "BTCUSDT", *self.SPAN))
 
     def test_pages_go_on_behind_it_and_say_what_is_missing(self):
         with LoopbackBinance(TRUTH, now=LATER, faults=self.FAULTS) as venue, Fetcher(venue.settings) as fetcher:
@@ -770,6 +783,34 @@ class TestSimulatedMarket:
                     rest = [name for name in expected.columns if name not in unsaid]
                     assert expected.height > 0
                     assert pl.from_arrow(rows).select(rest).equals(expected.select(rest))
+
+
+class TestReach:
+    """What a venue no longer keeps is an error, not an empty table."""
+
+    @pytest.fixture
+    def recent(self):
+        truth = simulate(start="2026-05-20", end="2026-06-24", coins=["BTC"], exchanges=["binance"]).tables
+        with LoopbackBinance(truth, now="2026-06-24") as venue, Fetcher(venue.settings) as fetcher:
+            yield truth, fetcher
+
+    def test_asking_too_early_says_from_when_on(self, recent):
+        _, fetcher = recent
+        with pytest.raises(NotOfferedError, match="goes back 30 days only: ask from 2026-05-25T00:05 on"):
+            fetcher.fetch("binance", "open_interest", "BTCUSDT", "2026-05-20", "2026-06-01")
+        assert fetcher.fetch("binance", "open_interest", "BTCUSDT", "2026-05-26", "2026-06-01").num_rows == 144
+
+    def test_pull_brings_what_there_is_and_says_what_is_not(self, recent, tmp_path):
+        truth, fetcher = recent
+        report = pull(
+            "binance", "open_interest", "BTCUSDT", "2026-05-20", "2026-06-24", warehouse=tmp_path, fetcher=fetcher
+        )
+        assert [(str(one.window), one.message) for one in report.problems] == [
+            ("2026-05-20T00:00:00+00:00 … 2026-05-25T00:05:00+00:00", "the venue does not keep it")
+        ]
+        kept = truth["open_interest"].filter(pl.col("timestamp") >= utc("2026-05-25T00:05"))
+        stored = pl.from_arrow(Warehouse(tmp_path).read(TABLES["open_interest"]))
+        assert stored.equals(kept.select(stored.columns))
 
 
 def test_an_ask_carries_what_other_venues_page_by():

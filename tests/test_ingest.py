@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -52,11 +55,16 @@ class Venue:
         self.contracts = [contract("BTCUSDT"), contract("ETHUSDT")]
         self.pages: dict[tuple[str, str], list] = {}
         self.broken: dict[tuple[str, str], httpx.Response] = {}
+        self.files: dict[str, bytes] = {}
+        self.asked: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         params, path = request.url.params, request.url.path
         headers = {"Date": "Thu, 01 Feb 2024 00:00:00 GMT"}
         key = (path, params.get("symbol", ""))
+        self.asked.append(path)
+        if path.startswith("/data/"):
+            return self._file(path, headers)
         if key in self.broken:
             return self.broken[key]
         if path.endswith("exchangeInfo"):
@@ -67,6 +75,14 @@ class Venue:
             time = (lambda row: row["fundingTime"]) if "funding" in path else (lambda row: row[0])
             rows = [row for row in rows if int(params["startTime"]) <= time(row) <= int(params["endTime"])]
         return httpx.Response(200, json=rows[:2], headers=headers)
+
+    def _file(self, path: str, headers: dict[str, str]) -> httpx.Response:
+        body = self.files.get(path.removesuffix(".CHECKSUM"))
+        if body is None:
+            return httpx.Response(404, content=b"<Error><Code>NoSuchKey</Code></Error>", headers=headers)
+        if path.endswith(".CHECKSUM"):
+            body = f"{hashlib.sha256(body).hexdigest()}  {path.rpartition('/')[2]}\n".encode()
+        return httpx.Response(200, content=body, headers=headers)
 
     @property
     def fetcher(self) -> Fetcher:
@@ -276,3 +292,81 @@ def test_bronze_holds_the_answer_as_received(venue, warehouse):
     assert row["status"] == 200
     assert row["url"].endswith(RATES)
     assert row["data_start"] == utc("2024-01-10T08:00")
+
+
+MONTHLY = "/data/futures/um/monthly/fundingRate/BTCUSDT/BTCUSDT-fundingRate-2024-01.zip"
+
+
+def funding_file(*rows: tuple[str, int, str]) -> bytes:
+    lines = [f"{to_ms(utc(time)) + 3},{hours},{rate}" for time, hours, rate in rows]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.csv", "\n".join(["calc_time,funding_interval_hours,last_funding_rate", *lines]))
+    return buffer.getvalue()
+
+
+class TestArchive:
+    def test_a_month_that_is_there_is_read_from_its_file_alone(self, venue, warehouse):
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"), ("2024-01-10T12:00", 4, "0.0001"))
+        report = january(venue, warehouse, symbols="BTCUSDT")
+        assert report.problems == ()
+        assert funding(warehouse).select("funding_rate", "funding_interval_hours").rows() == [(0.0003, 8), (0.0001, 4)]
+        assert RATES not in venue.asked
+
+    def test_a_month_that_is_not_there_is_read_from_the_api(self, venue, warehouse):
+        venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00")]
+        assert january(venue, warehouse, symbols="BTCUSDT").problems == ()
+        assert funding(warehouse).height == 1
+
+    def test_a_known_file_is_not_downloaded_again_and_a_replaced_one_is(self, venue, warehouse):
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
+        january(venue, warehouse, symbols="BTCUSDT")
+        venue.asked.clear()
+        january(venue, warehouse, symbols="BTCUSDT")
+        assert [path for path in venue.asked if path.startswith("/data/")] == [f"{MONTHLY}.CHECKSUM"]
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0004"))
+        january(venue, warehouse, symbols="BTCUSDT")
+        assert funding(warehouse)["funding_rate"].to_list() == [0.0004]
+        assert len(list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))) == 2, "Bronze keeps both versions"
+
+    def test_a_file_that_is_not_what_its_checksum_says_is_refused(self, venue, warehouse):
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
+        cut = httpx.Response(200, content=venue.files[MONTHLY][:-20], headers={"Date": "Thu, 01 Feb 2024 00:00:00 GMT"})
+        served = venue._file
+        venue._file = lambda path, headers: cut if path == MONTHLY else served(path, headers)
+        report = january(venue, warehouse, symbols="BTCUSDT")
+        assert ["does not match its checksum" in problem.message for problem in report.problems] == [True]
+        assert not list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))
+
+    def test_bars_of_a_delisted_instrument_come_from_the_archive(self, venue, warehouse):
+        january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+        gone = httpx.Response(400, json={"code": -1121, "msg": "Invalid symbol."})
+        venue.broken[KLINES, "BTCUSDT"] = gone
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("x.csv", ",".join(map(str, kline("2024-01-01T05:00"))))
+        venue.files["/data/futures/um/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-2024-01.zip"] = buffer.getvalue()
+        january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+        assert warehouse.read(BARS)["timestamp"].to_pylist() == [utc("2024-01-01T05:00")]
+
+    def test_a_year_of_minutes_takes_hardly_more_requests_than_files(self, venue, warehouse):
+        path = "/data/futures/um/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2023-{:02}.zip"
+        for month in range(1, 13):
+            opened = to_ms(utc(f"2023-{month:02}-01"))
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("x.csv", f"{opened},10,12,9,11,5,{opened + 59_999},55,3,2,22,0")
+            venue.files[path.format(month)] = buffer.getvalue()
+        pull(
+            "binance",
+            "ohlcv_1m",
+            "BTCUSDT",
+            "2023-01-01",
+            "2024-01-01",
+            instrument_type="perp",
+            warehouse=warehouse,
+            fetcher=venue.fetcher,
+        )
+        assert warehouse.read(TABLES["ohlcv_1m"]).num_rows == 12
+        # a file and its checksum each, and what it takes to know the instrument
+        assert len([path for path in venue.asked if not path.endswith("Info")]) == 24

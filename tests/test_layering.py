@@ -24,8 +24,11 @@ ALLOWED = {
     "analytics": {"errors", "schema"},
     "accessors": {"analytics", "errors"},
     "fetch": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges"},
+    "download": {"errors", "intervals", "symbols", "exchanges", "fetch"},
     # the interval of a settlement is a metric, and stored
-    "ingest": {"errors", "intervals", "symbols", "schema", "config", "exchanges", "fetch", "store", "analytics"},
+    "ingest": {
+        *("errors", "intervals", "symbols", "schema", "config", "exchanges", "fetch", "download", "store", "analytics")
+    },
     "gold": {"errors", "intervals", "schema", "analytics"},
     "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cexkit.errors import UnknownNameError
-from cexkit.exchanges import binance
+from cexkit.exchanges import binance, bybit, coinbase, okx
 from cexkit.exchanges.base import Api, Context, Exchange, Source, left_out
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ __all__ = [
 
 EXCHANGES: dict[str, Exchange] = {
     "binance": binance.EXCHANGE,
+    "bybit": bybit.EXCHANGE,
+    "coinbase": coinbase.EXCHANGE,
+    "okx": okx.EXCHANGE,
 }
 
 
@@ -43,7 +46,7 @@ def exchange(name: str) -> Exchange:
     ('perp',)
     >>> exchange("binanse")
     Traceback (most recent call last):
-    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: binance
+    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: ...
     """
     try:
         return EXCHANGES[name]
@@ -86,7 +89,7 @@ def parse_answer(exchange_name: str, endpoint: str, body: bytes, context: Contex
     >>> parse_answer("binance", "um.fundingRate", body, context).select(["timestamp", "funding_rate"]).to_pylist()
     [{'timestamp': datetime.datetime(2024, 1, 1, 0, 0, tzinfo=...), 'funding_rate': 0.0001}]
     """
-    return exchange(exchange_name).endpoint(context.table, endpoint).parse(body, context)
+    return exchange(exchange_name).parser(context.table, endpoint)(body, context)
 
 
 def join_companions(

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Got, OnePage, Paging
 from cexkit.http.ratelimit import Budget, Usage
-from cexkit.intervals import Window, utc
+from cexkit.intervals import EPOCH, MILLISECOND, Window, utc
 from cexkit.schema import TABLES
 from cexkit.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import TypeAdapter
 
+    from cexkit.exchanges.archive import Archive
+
 #: Metadata of an instruments table: what the venue listed and the table leaves out, and why.
 LEFT_OUT = b"left_out"
+#: Metadata of a page from which unfinished rows were dropped: first and last time with them.
+REACHED = b"reached"
+#: An answer may be stamped this much later than it was made: a bar must be over for as long to be finished.
+STAMPED_LATE = timedelta(seconds=1)
+#: Settlements are keyed on the nearest minute; none are closer than an hour.
+MINUTE_MS = timedelta(minutes=1) // MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,19 +143,24 @@ class Source:
 
     #: Name of the endpoint, its API before the dot: ``um.fundingRate``.
     endpoint: str
+    #: May hold places, ``/products/{product_id}/candles``, that parameters of these names fill.
     path: str
     parse: Parse
     #: The query of one page.
     params: Callable[[Instrument | None, Ask], dict[str, str]] = _no_params
     paging: Paging = field(default_factory=OnePage)
+    #: How far back the venue keeps it; None: all of history.
+    reach: timedelta | None = None
     #: What a query costs, by budget.
     cost: Callable[[Mapping[str, str]], dict[str, float]] = _one_request
     #: The next page's cursor in a body, for venues that page by cursor.
     cursor: Callable[[bytes], str | None] = _no_cursor
     #: Limits that a body announces; they replace the descriptor's.
     limits: Callable[[bytes], tuple[Budget, ...]] = _no_limits
-    #: Other answers that complete this one, read beside it.
+    #: Other answers that complete this one, read beside it; each is one page.
     companions: tuple[Source, ...] = ()
+    #: Lists of instruments that this one leaves out, such as closed ones, with rows of their own.
+    more: tuple[Source, ...] = ()
     #: Completes the parsed table with the companions' tables, by endpoint. Pure.
     join: Callable[[pa.Table, Mapping[str, pa.Table]], pa.Table] | None = None
 
@@ -154,6 +168,17 @@ class Source:
     def api(self) -> str:
         """Name of the API it belongs to."""
         return self.endpoint.partition(".")[0]
+
+    @property
+    def parts(self) -> tuple[Source, ...]:
+        """Itself and all that is read beside it."""
+        return (self, *self.companions, *self.more)
+
+    def target(self, params: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """The path with its places filled, and the parameters that are left for the query."""
+        places = {name for name in params if f"{{{name}}}" in self.path}
+        path = self.path.format(**{name: quote(params[name], safe="") for name in places})
+        return path, {name: value for name, value in params.items() if name not in places}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +190,8 @@ class Exchange:
     sources: Mapping[tuple[str, InstrumentType], Source]
     #: What the venue does not publish, and why.
     not_offered: Mapping[tuple[str, InstrumentType], str] = field(default_factory=dict)
+    #: Where the venue keeps years of a table as files.
+    archives: Mapping[tuple[str, InstrumentType], Archive] = field(default_factory=dict)
 
     def instrument_types(self, table: str) -> tuple[InstrumentType, ...]:
         """The kinds of instruments for which a table is read."""
@@ -196,18 +223,35 @@ class Exchange:
         raise NotReadYetError(f"{what} is not read by cexkit yet; of {self.name} there are: {', '.join(there)}")
 
     def endpoints(self, table: str) -> tuple[str, ...]:
-        """Names of all endpoints that a table is read from, companions included."""
+        """Names of all endpoints that a table is read from, companions and archives included."""
+        return tuple(self._parsers(table))
+
+    def parser(self, table: str, endpoint: str) -> Parse:
+        """How an answer of an endpoint is parsed.
+
+        Raises
+        ------
+        UnknownNameError
+            If the table is not read from that endpoint.
+        """
+        parsers = self._parsers(table)
+        if endpoint not in parsers:
+            raise UnknownNameError.of(f"endpoint for {table} of {self.name}", endpoint, parsers)
+        return parsers[endpoint]
+
+    def _parsers(self, table: str) -> dict[str, Parse]:
         sources = [source for (name, _), source in self.sources.items() if name == table]
-        return tuple(dict.fromkeys(part.endpoint for source in sources for part in (source, *source.companions)))
+        archives = [archive for (name, _), archive in self.archives.items() if name == table]
+        parts = [part for source in sources for part in source.parts]
+        return {part.endpoint: part.parse for part in (*parts, *archives)}
 
     def endpoint(self, table: str, endpoint: str) -> Source:
-        """The source, or companion of a source, that an answer came from."""
+        """The source, or the part of one that is read beside it, that an answer came from."""
         for (name, _), source in self.sources.items():
-            for candidate in (source, *source.companions):
+            for candidate in source.parts:
                 if name == table and candidate.endpoint == endpoint:
                     return candidate
-        known = {c.endpoint for (name, _), s in self.sources.items() if name == table for c in (s, *s.companions)}
-        raise UnknownNameError.of(f"endpoint for {table} of {self.name}", endpoint, known)
+        raise UnknownNameError.of(f"endpoint for {table} of {self.name}", endpoint, self._parsers(table))
 
 
 def validated(adapter: TypeAdapter, body: bytes, endpoint: str, fields: tuple[str, ...] = ()) -> Any:
@@ -256,8 +300,46 @@ def from_ms(milliseconds: Any) -> pa.Array:
     return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("us", "UTC"))
 
 
+def finished(context: Context, opened_ms: pa.Array) -> pa.Array:
+    """Which bars, by their opening times in milliseconds, were over when the venue answered."""
+    import pyarrow.compute as pc
+
+    last = (context.now - STAMPED_LATE - TABLES[context.table].bar - EPOCH) // MILLISECOND
+    return pc.less_equal(opened_ms, last)
+
+
+def settlement(raw_ms: pa.Array) -> dict[str, pa.Array]:
+    """Columns ``timestamp`` (the nearest minute) and ``venue_timestamp`` of settlements in milliseconds.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> {name: column[0].as_py().isoformat() for name, column in settlement(pa.array([1577836800047])).items()}
+    {'timestamp': '2020-01-01T00:00:00+00:00', 'venue_timestamp': '2020-01-01T00:00:00.047000+00:00'}
+    """
+    import pyarrow.compute as pc
+
+    keyed = pc.multiply(pc.divide(pc.add(raw_ms, MINUTE_MS // 2), MINUTE_MS), MINUTE_MS)
+    return {"timestamp": from_ms(keyed), "venue_timestamp": from_ms(raw_ms)}
+
+
+def settlement_window(window: Window) -> Window:
+    """The span of the raw times whose :func:`settlement` lies in a window.
+
+    Examples
+    --------
+    >>> print(settlement_window(Window.of("2024-01-01", "2024-01-02")))
+    2023-12-31T23:59:30+00:00 … 2024-01-01T23:59:30+00:00
+    """
+    minute, half = timedelta(minutes=1), timedelta(seconds=30)
+    start, end = (moment + (EPOCH - moment) % minute - half for moment in (window.start, window.end))
+    return Window(start, end)
+
+
 def facts(context: Context, columns: Mapping[str, Any], keep: pa.Array | None = None) -> pa.Table:
     """Rows of one instrument as a conforming table: identity added, rows outside the window dropped.
+
+    Paging still learns of the rows that are not kept, see :func:`extent`.
 
     Parameters
     ----------
@@ -287,18 +369,52 @@ def facts(context: Context, columns: Mapping[str, Any], keep: pa.Array | None = 
     time = table["timestamp"]
     start, end = (pa.scalar(moment, time.type) for moment in (context.window.start, context.window.end))
     inside = pc.and_(pc.greater_equal(time, start), pc.less(time, end))
-    inside = inside if keep is None else pc.and_(inside, keep)
-    return table if pc.all(inside, min_count=0).as_py() else table.filter(inside)
+    table = table if pc.all(inside, min_count=0).as_py() else table.filter(inside)
+    return table if keep is None else _kept(table, pc.filter(keep, inside))
+
+
+def _kept(table: pa.Table, keep: pa.Array) -> pa.Table:
+    """The rows to keep, and in the metadata how far the page reached with the others."""
+    import pyarrow.compute as pc
+
+    if pc.all(keep, min_count=0).as_py():
+        return table
+    reached = [moment.isoformat() for moment in pc.min_max(table["timestamp"]).as_py().values()]
+    return table.filter(keep).replace_schema_metadata({REACHED: json.dumps(reached).encode()})
 
 
 def extent(table: pa.Table, cursor: str | None) -> Got:
-    """What paging needs to know of a parsed page."""
+    """What paging needs to know of a parsed page.
+
+    Rows that were dropped for being unfinished count: a page of nothing else is not an empty page.
+    """
     import pyarrow.compute as pc
 
+    if REACHED in (table.schema.metadata or {}):
+        return Got(*map(utc, json.loads(table.schema.metadata[REACHED])), cursor)
     if not table.num_rows or "timestamp" not in table.column_names:
         return Got(None, None, cursor)
     ends = pc.min_max(table["timestamp"])
     return Got(utc(ends["min"].as_py()), utc(ends["max"].as_py()), cursor)
+
+
+def latest(listed: pa.Table) -> pa.Table:
+    """Each instrument once, where several pages or lists show it: as tradable if any does, else as last seen.
+
+    One that the venue gives two names is left twice: which is meant cannot be told.
+
+    Examples
+    --------
+    >>> from cexkit.schema.render import empty
+    >>> latest(empty(TABLES["instruments"])).num_rows
+    0
+    """
+    import polars as pl
+
+    keys = [*TABLES["instruments"].key, "venue_symbol"]
+    rows = pl.from_arrow(listed).sort(pl.col("status") != "delisted", "observed_at", maintain_order=True)
+    rows = rows.unique(keys, keep="last", maintain_order=True)
+    return rows.to_arrow().cast(listed.schema)
 
 
 def left_out(instruments: pa.Table) -> dict[str, str]:
@@ -317,3 +433,14 @@ def left_out(instruments: pa.Table) -> dict[str, str]:
 def with_left_out(reasons: Mapping[str, str]) -> dict[bytes, bytes]:
     """Metadata that :func:`left_out` reads."""
     return {LEFT_OUT: json.dumps(dict(reasons)).encode()}
+
+
+def listing(records: list[dict[str, Any]], reasons: Mapping[str, str]) -> pa.Table:
+    """Rows of ``instruments`` from plain records, beside what is left out and why (see :func:`left_out`)."""
+    import pyarrow as pa
+
+    from cexkit.schema.render import conform, to_pyarrow
+
+    declared = TABLES["instruments"]
+    table = conform(pa.Table.from_pylist(records, schema=to_pyarrow(declared)), declared)
+    return table.replace_schema_metadata(with_left_out(reasons))

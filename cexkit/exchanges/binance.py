@@ -33,6 +33,7 @@ from cexkit.exchanges.base import (
     validated,
     with_left_out,
 )
+from cexkit.exchanges.binance_archive import ARCHIVES
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Forward
 from cexkit.http.ratelimit import Budget, Usage
@@ -405,7 +406,10 @@ def read_limits(body: bytes) -> tuple[Budget, ...]:
     return tuple(
         Budget("weight", limit=rule["limit"], per_s=60 * rule["intervalNum"])
         for rule in found
-        if rule.get("rateLimitType") == "REQUEST_WEIGHT" and rule.get("interval") == "MINUTE"
+        if rule.get("rateLimitType") == "REQUEST_WEIGHT"
+        and rule.get("interval") == "MINUTE"
+        # one that says no number says nothing; the descriptor's holds then
+        and min(rule.get("limit", 0), rule.get("intervalNum", 0)) > 0
     )
 
 
@@ -494,6 +498,7 @@ _OPEN_INTEREST = Source(
     parse=partial(parse_open_interest, "um.openInterestHist"),
     params=_open_interest_params,
     paging=Forward(limit=500, step=_HOUR, fixed=True),
+    reach=timedelta(days=30),
     cost=partial(_flat, {"data": 1}),
 )
 _SPOT_LISTING = Source(
@@ -549,8 +554,14 @@ EXCHANGE = Exchange(
             usage=read_usage,
             error=read_error,
         ),
+        "archive": Api(
+            base_url="https://data.binance.vision",
+            # no limit is documented; this is what a browser would do
+            budgets=(Budget("requests", limit=600, per_s=60),),
+        ),
     },
     sources=_sources(),
+    archives=ARCHIVES,
     not_offered={
         ("liquidations", "perp"): _NO_LIQUIDATIONS,
         ("liquidations", "future"): _NO_LIQUIDATIONS,

@@ -22,6 +22,7 @@ BAN_S = 120.0
 USER_AGENT = "cexkit"
 
 _REFUSED_HERE = frozenset({403, 451})
+_TOO_FAST = frozenset({418, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class HttpClient:
         TransportError
             No usable answer in all tries: network, timeout, truncated body, 5xx.
         RateLimitedError
-            429 in all tries, or a ban (418), which is never tried again.
+            429 in all tries, or a ban (418, or a 403 that ``inspect`` takes for one), which is never tried again.
         BlockedError
             403 or 451.
         Exception
@@ -177,7 +178,11 @@ class HttpClient:
         return Answer(url, params, response.status_code, lower, datetime.now(UTC), response.content)
 
     def _check(self, answer: Answer, cost: Mapping[str, float], inspect: Inspect) -> None:
-        error = _by_status(answer) or inspect(answer)
+        error = _by_status(answer)
+        if error is None or isinstance(error, BlockedError):
+            # some venues ban for a while with the status of a refusal, and only their words tell
+            said = inspect(answer)
+            error = said if error is None or isinstance(said, RateLimitedError) else error
         if error is None and answer.status != 200:
             error = VenueError(_said(answer), status=answer.status)
         if error is None:
@@ -195,7 +200,7 @@ def _by_status(answer: Answer) -> FetchError | None:
     """The error that a status means at any service."""
     status = answer.status
     wait = retry_after(answer.headers.get("retry-after"), answer.server_time)
-    if status == 429 or status in BANNED:
+    if status in _TOO_FAST:
         return RateLimitedError(_said(answer), status=status, retry_after=wait)
     if status in _REFUSED_HERE:
         return BlockedError(_said(answer), status=status)

@@ -3,6 +3,9 @@
 A strategy says which page to ask for first, and which next given what the last one held. **A short
 page is never the end**: venues cut pages below the limit they document. The end is an empty page,
 the end of the window, or the lack of a cursor.
+
+A strategy keeps no state: where a walk stands is all in the :class:`Ask`, so that every step of it can
+be replayed.
 """
 
 from __future__ import annotations
@@ -11,21 +14,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from cexkit.errors import VenueError
 from cexkit.intervals import MILLISECOND, Window
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One page to ask for: at most ``limit`` rows of ``window``, from ``cursor`` on where there is one."""
+    """One page to ask for: at most ``limit`` rows of ``window``, from ``cursor`` on where there is one.
+
+    ``rest`` is what is still to be read behind ``window``, where a walk goes in spans.
+    """
 
     window: Window | None
     limit: int
     cursor: str | None = None
+    rest: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """What a page held: its first and last ``timestamp`` (None: no rows), and the next page's cursor."""
+    """What a page held: its first and last ``timestamp`` (None: no rows), and the next page's cursor.
+
+    Rows count that lie in the window, those of unfinished bars included.
+    """
 
     first: datetime | None
     last: datetime | None
@@ -78,6 +89,9 @@ class Forward:
     fixed : bool
         Whether rows lie on a grid of ``step``, so that a window's rows can be counted beforehand
         and no more than these are asked for (venues charge by the limit).
+    span : int, optional
+        Longest window that one request may ask for, in steps. The window is then walked in such spans,
+        each until it is covered or gives an empty page. An empty span is not the end: gaps may be longer.
 
     Examples
     --------
@@ -94,21 +108,137 @@ class Forward:
     step: timedelta
     resolution: timedelta = MILLISECOND
     fixed: bool = False
+    span: int | None = None
 
     def first(self, window: Window | None) -> Ask | None:
         """The page at the window's start."""
         if window is None or window.empty:
             return None
-        rows = -((window.start - window.end) // self.step)
-        return Ask(window, min(self.limit, rows) if self.fixed else self.limit)
+        middle = window.end if self.span is None else window.start + _at_most(self.span * self.step, window)
+        return self._ask(Window(window.start, middle), Window(middle, window.end))
 
     def after(self, ask: Ask, got: Got) -> Ask | None:
-        """The page behind the last row; None after an empty page or at the window's end."""
+        """The page behind the last row; behind an empty page or a span's end the next span; None at the end."""
         if got.last is None or got.last + self.step >= ask.window.end:
-            return None
-        return self.first(Window(got.last + self.resolution, ask.window.end))
+            return self.first(ask.rest)
+        return self._ask(Window(got.last + self.resolution, ask.window.end), ask.rest)
 
     def skip(self, ask: Ask) -> tuple[Window, Ask | None]:
         """Give up as far as the page reached if its rows were as dense as can be."""
-        resume = min(ask.window.start + ask.limit * self.step, ask.window.end)
-        return Window(ask.window.start, resume), self.first(Window(resume, ask.window.end))
+        resume = ask.window.start + _at_most(ask.limit * self.step, ask.window)
+        behind = Window(resume, ask.window.end)
+        follows = self.first(ask.rest) if behind.empty else self._ask(behind, ask.rest)
+        return Window(ask.window.start, resume), follows
+
+    def _ask(self, window: Window, rest: Window | None) -> Ask:
+        return Ask(window, _limit(self, window), rest=rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """Newest first: the next page ends before the oldest row of this one.
+
+    Parameters
+    ----------
+    limit, step, fixed, span
+        As for :class:`Forward`; spans are walked from the newest to the oldest.
+
+    Examples
+    --------
+    >>> hourly = Backward(limit=2, step=timedelta(hours=1))
+    >>> ask = hourly.first(Window.of("2024-01-01", "2024-01-02"))
+    >>> noon = ask.window.start + timedelta(hours=12)
+    >>> print(hourly.after(ask, Got(first=noon, last=noon)).window)
+    2024-01-01T00:00:00+00:00 … 2024-01-01T12:00:00+00:00
+    >>> hourly.after(ask, Got(first=ask.window.start, last=noon)) is None
+    True
+    """
+
+    limit: int
+    step: timedelta
+    fixed: bool = False
+    span: int | None = None
+
+    def first(self, window: Window | None) -> Ask | None:
+        """The page at the window's end."""
+        if window is None or window.empty:
+            return None
+        middle = window.start if self.span is None else window.end - _at_most(self.span * self.step, window)
+        return self._ask(Window(middle, window.end), Window(window.start, middle))
+
+    def after(self, ask: Ask, got: Got) -> Ask | None:
+        """The page before the oldest row; before an empty page or a span's start the next span; None at the end."""
+        if got.first is None or got.first - self.step < ask.window.start:
+            return self.first(ask.rest)
+        return self._ask(Window(ask.window.start, got.first), ask.rest)
+
+    def skip(self, ask: Ask) -> tuple[Window, Ask | None]:
+        """Give up as far back as the page reached if its rows were as dense as can be."""
+        resume = ask.window.end - _at_most(ask.limit * self.step, ask.window)
+        before = Window(ask.window.start, resume)
+        follows = self.first(ask.rest) if before.empty else self._ask(before, ask.rest)
+        return Window(resume, ask.window.end), follows
+
+    def _ask(self, window: Window, rest: Window | None) -> Ask:
+        return Ask(window, _limit(self, window), rest=rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """On by an opaque cursor until the venue gives none; an empty page that has one is not the end.
+
+    Parameters
+    ----------
+    limit : int
+        Rows asked for; the venue may give fewer.
+    step : timedelta, optional
+        Smallest distance of two rows, given where cursors lead from new to old: a first row less than a
+        ``step`` behind the window's start is the end then, whatever the cursor says.
+
+    Examples
+    --------
+    >>> paging = Cursor(limit=2)
+    >>> ask = paging.first(None)
+    >>> paging.after(ask, Got(None, None, cursor="page=2"))
+    Ask(window=None, limit=2, cursor='page=2', rest=None)
+    >>> paging.after(ask, Got(None, None)) is None
+    True
+    """
+
+    limit: int
+    step: timedelta | None = None
+
+    def first(self, window: Window | None) -> Ask | None:
+        """The page without a cursor."""
+        return None if window is not None and window.empty else Ask(window, self.limit)
+
+    def after(self, ask: Ask, got: Got) -> Ask | None:
+        """The page that the cursor leads to; None without one.
+
+        Raises
+        ------
+        VenueError
+            If the cursor leads to the page it came with: what follows can never be read.
+        """
+        if not got.cursor or self._covers(ask, got):
+            return None
+        if got.cursor == ask.cursor:
+            raise VenueError(f"the page of cursor {ask.cursor!r} names itself as the next one")
+        return Ask(ask.window, self.limit, got.cursor)
+
+    def skip(self, ask: Ask) -> tuple[Window | None, None]:
+        """All is given up: a page that cannot be read does not say where the next one is."""
+        return ask.window, None
+
+    def _covers(self, ask: Ask, got: Got) -> bool:
+        return self.step is not None and got.first is not None and got.first - self.step < ask.window.start
+
+
+def _at_most(length: timedelta, window: Window) -> timedelta:
+    return min(length, window.end - window.start)
+
+
+def _limit(paging: Forward | Backward, window: Window) -> int:
+    """The rows to ask for: no more than a window holds, where these can be counted."""
+    rows = -((window.start - window.end) // paging.step)
+    return min(paging.limit, rows) if paging.fixed else paging.limit

@@ -13,8 +13,8 @@ from cexkit.errors import RateLimitedError, TransportError
 if TYPE_CHECKING:
     import tenacity
 
-#: Statuses that say "banned": asking again makes the ban longer.
-BANNED = frozenset({418})
+#: Statuses of a rate-limit error that say "banned": asking again makes the ban longer.
+BANNED = frozenset({403, 418})
 
 
 def http_date(text: str | None) -> datetime | None:
@@ -65,8 +65,8 @@ class RetryPolicy:
     """How a failed request is tried again.
 
     Transport errors and 5xx answers are tried again after an exponentially growing, randomised
-    pause; refusals for speed (429) after the pause the server asks for. A ban (418), an error of
-    the venue and an answer that asks for more patience than ``patience_s`` are raised at once.
+    pause; refusals for speed (429) after the pause the server asks for, a ban (418) after it ends. An
+    error of the venue, and an answer that asks for more patience than there is, are raised at once.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ class RetryPolicy:
         Upper end of the first pause, and of any pause, in seconds.
     patience_s : float
         Longest ``Retry-After`` that is waited for, in seconds.
+    ban_patience_s : float
+        The same for a ban. Nothing is sent while one lasts.
 
     Examples
     --------
@@ -88,11 +90,14 @@ class RetryPolicy:
     first_s: float = 0.5
     longest_s: float = 30.0
     patience_s: float = 300.0
+    ban_patience_s: float = 60.0
 
     def worth_retrying(self, error: BaseException) -> bool:
         """Whether the same request may well succeed in a moment."""
-        if not isinstance(error, TransportError | RateLimitedError) or error.status in BANNED:
+        if not isinstance(error, TransportError | RateLimitedError):
             return False
+        if error.status in BANNED:
+            return error.retry_after is not None and error.retry_after <= self.ban_patience_s
         return error.retry_after is None or error.retry_after <= self.patience_s
 
     def retrying(self, sleep: Callable[[float], None]) -> tenacity.Retrying:

@@ -11,13 +11,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cexkit.intervals import Window
-from cexkit.store.layout import bronze_file, bronze_folder
+from cexkit.store.layout import archive_file, bronze_file, bronze_folder
 from cexkit.store.parquet import write_atomic
 
 _TIME = pa.timestamp("us", tz="UTC")
 
 #: ``context`` is what a parser needs beside the body, as JSON. ``table``, ``data_start`` and ``data_end``
-#: say what an answer can hold rows of, so that only answers in question are read.
+#: say what an answer can hold rows of, so that only answers in question are read. The body of an archive
+#: file is not in ``body`` but in the ``file`` of that path, named by its hash.
 SCHEMA = pa.schema(
     [
         ("run", pa.string()),
@@ -34,6 +35,7 @@ SCHEMA = pa.schema(
         ("received_at", _TIME),
         ("sha256", pa.string()),
         ("body", pa.binary()),
+        ("file", pa.string()),
     ]
 )
 
@@ -53,10 +55,18 @@ class BronzeWriter:
 
     def add(self, row: dict) -> None:
         """Add one answer: the columns of :data:`SCHEMA` but run, exchange and endpoint."""
-        self._rows.append(row | {"run": self._run, "exchange": self._exchange, "endpoint": self._endpoint})
+        whose = {"run": self._run, "exchange": self._exchange, "endpoint": self._endpoint}
+        self._rows.append({"file": None} | row | whose)
         self._bytes += len(row["body"])
         if self._bytes >= self._file_bytes:
             self.flush()
+
+    def add_file(self, row: dict) -> None:
+        """Add one answer whose body is a file of an archive: kept as it is, once, under its hash."""
+        place = archive_file(self._exchange, row["sha256"])
+        if not (self._root / place).exists():
+            write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]))
+        self.add(row | {"body": b"", "file": place.as_posix()})
 
     def flush(self) -> None:
         """Write what was added since the last file."""
@@ -88,7 +98,17 @@ def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Wi
         )
     for path in _files(root, exchange, endpoint):
         for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
-            yield from batch.to_pylist()
+            for row in batch.to_pylist():
+                yield row if row["file"] is None else row | {"body": (root / row["file"]).read_bytes()}
+
+
+def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
+    """Files of an archive that were kept: address → hash of the newest version."""
+    found: dict[str, str] = {}
+    for path in _files(root, exchange, endpoint):
+        rows = pq.read_table(path, columns=["url", "sha256"])
+        found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
+    return found
 
 
 def bronze_window(root: Path, exchange: str, endpoint: str, table: str) -> Window | None:

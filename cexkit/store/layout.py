@@ -5,6 +5,7 @@
     <root>/manifest.json
     <root>/tables/<table>/exchange=<x>/year=<yyyy>/<digest>.parquet      Silver and Gold
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
+    <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
     <root>/rejects/<table>/exchange=<x>/year=<yyyy>.parquet              rows that failed a check
 
 A data file is named by its content and never changes once written; the manifest says which are current.
@@ -121,3 +122,8 @@ def bronze_file(exchange: str, endpoint: str, day: date, run: str, part: int) ->
 def bronze_folder(exchange: str, endpoint: str) -> PurePosixPath:
     """Folder of all answers of one endpoint."""
     return PurePosixPath(BRONZE, f"exchange={_part(exchange)}", f"endpoint={_part(endpoint)}")
+
+
+def archive_file(exchange: str, digest: str) -> PurePosixPath:
+    """Place of one file of a venue's archive."""
+    return PurePosixPath(BRONZE, f"exchange={_part(exchange)}", "archive", f"{_part(digest)}.zip")

@@ -1,6 +1,8 @@
 """Public tools for testing code that reads exchanges: loopback venues that speak real HTTP."""
 
 from cexkit.testing.binance import LoopbackBinance
+from cexkit.testing.bybit import LoopbackBybit
+from cexkit.testing.coinbase import LoopbackCoinbase
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import (
     Fault,
@@ -9,31 +11,54 @@ from cexkit.testing.loopback import (
     Request,
     banned,
     chance,
+    disordered,
+    doubled,
+    emptied,
     every,
     garbled,
     nth,
     reset,
+    said_inside,
     server_error,
     stalled,
     too_many_requests,
     truncated,
+    web_page,
 )
+from cexkit.testing.okx import LoopbackOkx
+
+#: Loopback venues by the name of the exchange they speak for.
+LOOPBACKS: dict[str, type[Loopback]] = {
+    "binance": LoopbackBinance,
+    "bybit": LoopbackBybit,
+    "coinbase": LoopbackCoinbase,
+    "okx": LoopbackOkx,
+}
 
 __all__ = [
+    "LOOPBACKS",
     "Fault",
     "Feed",
     "Loopback",
     "LoopbackBinance",
+    "LoopbackBybit",
+    "LoopbackCoinbase",
+    "LoopbackOkx",
     "Reply",
     "Request",
     "banned",
     "chance",
+    "disordered",
+    "doubled",
+    "emptied",
     "every",
     "garbled",
     "nth",
     "reset",
+    "said_inside",
     "server_error",
     "stalled",
     "too_many_requests",
     "truncated",
+    "web_page",
 ]

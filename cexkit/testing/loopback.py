@@ -5,6 +5,7 @@ Sockets, threads, timeouts and cut-off bodies are real; only the venue is not.
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import struct
@@ -27,7 +28,7 @@ class Request:
     """One request as it came in.
 
     ``number`` counts all requests from 1, ``path_number`` those of the same path; ``at`` is the
-    server's clock in seconds.
+    server's clock in seconds; names of ``headers`` are in lower case.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Request:
     at: float
     path: str
     params: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class Fault:
     """A failure and when it strikes. The first fault of a server that strikes is the one that happens.
 
     Made by :func:`too_many_requests`, :func:`banned`, :func:`server_error`, :func:`garbled`,
-    :func:`truncated`, :func:`stalled` and :func:`reset`.
+    :func:`truncated`, :func:`stalled`, :func:`reset`, :func:`web_page`, :func:`said_inside`,
+    :func:`emptied`, :func:`doubled` and :func:`disordered`.
     """
 
     name: str
@@ -143,6 +146,44 @@ def stalled(when: When, seconds: float) -> Fault:
 def reset(when: When) -> Fault:
     """The connection is reset in place of an answer."""
     return Fault("reset", when, sent=None)
+
+
+def web_page(when: When) -> Fault:
+    """Status 200 with a page for people in place of JSON, as a gateway gives."""
+    return Fault("html", when, _instead(200, b"<html><body>We will be right back.</body></html>"))
+
+
+def said_inside(when: When, body: bytes) -> Fault:
+    """Status 200 with an error of the venue in the body."""
+    return Fault("error in 200", when, _instead(200, body))
+
+
+def emptied(when: When) -> Fault:
+    """A page without its rows."""
+    return Fault("emptied", when, _with_rows(lambda rows: []))
+
+
+def doubled(when: When) -> Fault:
+    """A page whose rows come twice."""
+    return Fault("doubled", when, _with_rows(lambda rows: rows + rows))
+
+
+def disordered(when: When) -> Fault:
+    """A page whose rows come in another order."""
+    return Fault("disordered", when, _with_rows(lambda rows: rows[1::2] + rows[::2]))
+
+
+def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
+    """A change of the rows of a page: the outermost list of its body."""
+
+    def of(value: object) -> object:
+        if isinstance(value, list):
+            return change(value)
+        if isinstance(value, dict):
+            return {name: of(inner) for name, inner in value.items()}
+        return value
+
+    return lambda reply: replace(reply, body=json.dumps(of(json.loads(reply.body)), separators=(",", ":")).encode())
 
 
 class Loopback:
@@ -231,10 +272,10 @@ class Loopback:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _serve(self, path: str, params: dict[str, str]) -> tuple[Reply, Fault | None]:
+    def _serve(self, path: str, params: dict[str, str], headers: dict[str, str]) -> tuple[Reply, Fault | None]:
         with self._lock:
             self._counts[path] += 1
-            request = Request(len(self.log) + 1, self._counts[path], self._clock(), path, params)
+            request = Request(len(self.log) + 1, self._counts[path], self._clock(), path, params, headers)
             reply = self.answer(request)
             fault = next((fault for fault in self.faults if fault.when(request)), None)
             if fault is not None:
@@ -269,7 +310,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        reply, fault = self.server.venue._serve(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply, fault = self.server.venue._serve(parts.path, params, headers)
         sent = 1.0 if fault is None else fault.sent
         if sent is None:
             # lingering for 0 s makes close() send RST

@@ -347,12 +347,12 @@ class TestDescriptor:
                         venue.source(name, kind)
 
     def test_costs_name_declared_budgets(self):
-        for venue in EXCHANGES.values():
-            for source in venue.sources.values():
-                for one in (source, *source.companions):
-                    ask = one.paging.first(Window.of("2024-01-01", "2024-01-02"))
-                    cost = one.cost(one.params(instrument(), ask))
-                    assert set(cost) <= {budget.name for budget in venue.apis[one.api].budgets}
+        venue = EXCHANGES["binance"]
+        for source in venue.sources.values():
+            for one in (source, *source.companions):
+                ask = one.paging.first(Window.of("2024-01-01", "2024-01-02"))
+                cost = one.cost(one.params(instrument(), ask))
+                assert set(cost) <= {budget.name for budget in venue.apis[one.api].budgets}
 
     def test_unknown_names(self):
         with pytest.raises(UnknownNameError, match="binance"):

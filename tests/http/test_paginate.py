@@ -1,11 +1,14 @@
-"""Paging strategies, and that their shape carries the venues to come."""
+"""Paging strategies: whatever the history, the page sizes and the windows, what is read is the truth."""
 
-from dataclasses import dataclass
+import random
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cexkit.http import Ask, Forward, Got, OnePage
+from cexkit.errors import VenueError
+from cexkit.http import Ask, Backward, Cursor, Forward, Got, OnePage
 from cexkit.intervals import Window, utc
 
 HOUR = timedelta(hours=1)
@@ -87,50 +90,169 @@ def test_one_page():
     assert paging.skip(ask) == (None, None)
 
 
-@dataclass(frozen=True)
-class Backward:
-    """Newest first: the next page ends where this one began (Bybit, OKX)."""
-
-    limit: int
-
-    def first(self, window):
-        return Ask(window, self.limit)
-
-    def after(self, ask, got):
-        if got.first is None or got.first <= ask.window.start:
-            return None
-        return Ask(Window(ask.window.start, got.first), self.limit)
-
-
-@dataclass(frozen=True)
-class ByCursor:
-    """On until the venue gives no cursor (Bybit open interest)."""
-
-    limit: int
-
-    def first(self, window):
-        return Ask(window, self.limit)
-
-    def after(self, ask, got):
-        return Ask(ask.window, self.limit, got.cursor) if got.cursor else None
-
-
-def test_the_shape_carries_newest_first():
-    times = [START + i * HOUR for i in (0, 1, 5, 6, 7)]
-
+def newest_first(times, most):
     def serve(ask):
-        return sorted((t for t in times if t in ask.window), reverse=True)[:2], None
+        return sorted((t for t in times if t in ask.window), reverse=True)[: min(ask.limit, most)], None
 
-    rows, _ = walk(Backward(limit=2), Window(START, START + 9 * HOUR), serve)
+    return serve
+
+
+@pytest.mark.parametrize("most", [1, 3, 10])
+def test_backward_takes_no_short_page_for_the_end(most):
+    times = [START + i * HOUR for i in (0, 1, 2, 7, 8, 30, 31, 47)]
+    rows, _ = walk(Backward(limit=10, step=HOUR), Window(START, START + 48 * HOUR), newest_first(times, most))
     assert sorted(rows) == times
 
 
-def test_the_shape_carries_cursors():
-    times = [START + i * HOUR for i in range(5)]
+@pytest.mark.parametrize("strategy", [Forward, Backward])
+def test_an_empty_span_is_not_the_end_but_an_empty_page_of_all_is(strategy):
+    times = [START, START + 500 * HOUR]
+    window = Window(START, START + 501 * HOUR)
+    serve = oldest_first(times, 10) if strategy is Forward else newest_first(times, 10)
+    rows, pages = walk(strategy(limit=10, step=HOUR, span=10), window, serve)
+    assert sorted(rows) == times
+    assert pages > 40
+    window = Window(START + HOUR, START + 500 * HOUR)
+    assert walk(strategy(limit=10, step=HOUR), window, serve) == ([], 1)
+
+
+@pytest.mark.parametrize("strategy", [Forward, Backward])
+def test_no_request_is_wider_than_a_span(strategy):
+    paging = strategy(limit=10, step=HOUR, span=7)
+    ask = paging.first(Window(START, START + timedelta(hours=30, minutes=20)))
+    seen = []
+    while ask is not None:
+        seen.append(ask.window)
+        ask = paging.after(ask, Got(None, None))
+    assert all(window.end - window.start <= 7 * HOUR for window in seen)
+    covered = sorted(seen)
+    assert [one.end for one in covered[:-1]] == [two.start for two in covered[1:]]
+    assert (covered[0].start, covered[-1].end) == (START, START + timedelta(hours=30, minutes=20))
+
+
+def test_backward_skips_what_a_bad_page_may_have_held():
+    paging = Backward(limit=10, step=HOUR)
+    skipped, ask = paging.skip(paging.first(Window(START, START + 24 * HOUR)))
+    assert skipped == Window(START + 14 * HOUR, START + 24 * HOUR)
+    assert ask.window == Window(START, START + 14 * HOUR)
+    skipped, ask = paging.skip(Ask(Window(START, START + 4 * HOUR), 10))
+    assert (skipped, ask) == (Window(START, START + 4 * HOUR), None)
+
+
+@pytest.mark.parametrize("strategy", [Forward, Backward])
+def test_a_bad_page_costs_its_span_and_no_more(strategy):
+    paging = strategy(limit=10, step=HOUR, span=10)
+    ask = paging.first(Window(START, START + 24 * HOUR))
+    skipped, following = paging.skip(ask)
+    assert skipped == ask.window
+    assert following.window == paging.after(ask, Got(None, None)).window
+
+
+def numbered(times, most):
+    """Pages of an opaque cursor; one in three is empty."""
 
     def serve(ask):
-        at = int(ask.cursor or 0)
-        return times[at : at + 2], str(at + 2) if at + 2 < len(times) else None
+        at, gap = map(int, (ask.cursor or "0:0").split(":"))
+        if at % 3 == 1 and not gap:
+            return [], f"{at}:1"
+        size = min(ask.limit, most)
+        return times[at : at + size], f"{at + size}:0" if at + size < len(times) else None
 
-    rows, pages = walk(ByCursor(limit=2), Window(START, START + 9 * HOUR), serve)
-    assert (rows, pages) == (times, 3)
+    return serve
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_cursors_are_followed_over_empty_pages(most):
+    times = [START + i * HOUR for i in range(7)]
+    rows, _ = walk(Cursor(limit=2), None, numbered(times, most))
+    assert rows == times
+
+
+def test_a_cursor_from_new_to_old_ends_at_the_windows_start():
+    paging = Cursor(limit=2, step=HOUR)
+    ask = paging.first(Window(START, START + 9 * HOUR))
+    assert paging.after(ask, Got(START + HOUR, START + 2 * HOUR, "on")).cursor == "on"
+    assert paging.after(ask, Got(START, START + HOUR, "on")) is None
+    assert paging.after(ask, Got(None, None, "on")).cursor == "on"
+
+
+def test_a_cursor_that_goes_nowhere_is_an_error_and_not_the_end():
+    paging = Cursor(limit=2)
+    ask = paging.after(paging.first(None), Got(None, None, "same"))
+    with pytest.raises(VenueError, match="'same' names itself"):
+        paging.after(ask, Got(None, None, "same"))
+
+
+def test_nothing_follows_a_bad_page_of_a_cursor():
+    window = Window(START, START + HOUR)
+    assert Cursor(limit=2).skip(Ask(window, 2, "somewhere")) == (window, None)
+
+
+STEPPED = st.sampled_from([Forward, Backward])
+
+
+@st.composite
+def histories(draw):
+    """Times with gaps, bursts and changes of interval, all at least a step apart; a window that need not fit."""
+    gaps = draw(st.lists(st.sampled_from([1, 1, 1, 2, 4, 8, 8, 40]), max_size=60))
+    times, at = [START], START
+    for gap in gaps:
+        at += gap * HOUR
+        times.append(at)
+    ends = st.timedeltas(timedelta(hours=-30), timedelta(hours=300))
+    return times, Window(*sorted((START + draw(ends), START + draw(ends))))
+
+
+def shuffled_sizes(serve_all, seed, bad=0.0):
+    """Pages of any size from one row up, some of which cannot be read."""
+    chance = random.Random(seed)
+
+    def serve(ask):
+        page, cursor = serve_all(ask)
+        return page[: chance.randint(1, max(1, len(page)))], cursor, chance.random() < bad
+
+    return serve
+
+
+@given(histories(), STEPPED, st.integers(1, 12), st.none() | st.integers(1, 15), st.integers(0, 999), st.booleans())
+def test_what_is_read_is_the_truth(history, strategy, limit, span, seed, fixed):
+    times, window = history
+    serve = shuffled_sizes((oldest_first if strategy is Forward else newest_first)(times, 99), seed)
+    rows, _ = walk(strategy(limit, HOUR, span=span, fixed=fixed), window, lambda ask: serve(ask)[:2])
+    assert sorted(rows) == [t for t in times if t in window]
+
+
+@given(histories(), STEPPED, st.integers(1, 12), st.none() | st.integers(1, 15), st.integers(0, 999))
+def test_bad_pages_lose_what_is_said_and_nothing_else(history, strategy, limit, span, seed):
+    times, window = history
+    serve = shuffled_sizes((oldest_first if strategy is Forward else newest_first)(times, 99), seed, bad=0.3)
+    paging, rows, lost = strategy(limit, HOUR, span=span), [], []
+    ask = paging.first(window)
+    while ask is not None:
+        page, _, bad = serve(ask)
+        if bad:
+            skipped, ask = paging.skip(ask)
+            lost.append(skipped)
+        else:
+            rows += page
+            ask = paging.after(ask, Got(min(page, default=None), max(page, default=None)))
+    assert len(set(rows)) == len(rows)
+    assert not [t for t in rows if any(t in gone for gone in lost)]
+    assert set(rows) | {t for t in times if any(t in gone for gone in lost)} >= {t for t in times if t in window}
+
+
+@given(STEPPED, st.integers(1, 3000), st.integers(100, 1000), st.booleans())
+def test_without_gaps_no_request_is_wasted(strategy, rows, limit, spans):
+    paging = strategy(limit, HOUR, fixed=True, span=limit if spans else None)
+    window, pages, ask = Window(START, START + rows * HOUR), 0, None
+    ask = paging.first(window)
+    while ask is not None:
+        pages += 1
+        held = min(ask.limit, (ask.window.end - ask.window.start) // HOUR)
+        if strategy is Forward:
+            first = ask.window.start + (START - ask.window.start) % HOUR
+            got = Got(first, min(first + (ask.limit - 1) * HOUR, START + (rows - 1) * HOUR))
+        else:
+            got = Got(ask.window.end - held * HOUR, ask.window.end - HOUR)
+        ask = paging.after(ask, got)
+    assert pages == -(-rows // limit)

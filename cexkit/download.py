@@ -1,0 +1,83 @@
+"""Files of a venue's bulk archive: downloaded, verified against their checksums, left to others where absent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from cexkit.errors import TransportError
+from cexkit.exchanges.archive import Archive, Piece, days_of, plan
+from cexkit.exchanges.base import Context
+from cexkit.fetch import Fetcher, Page
+from cexkit.intervals import Window
+from cexkit.symbols import Instrument
+
+#: How often a file whose bytes do not match its checksum is downloaded in all.
+ATTEMPTS = 3
+
+
+def archive_pages(
+    fetcher: Fetcher,
+    table: str,
+    archive: Archive,
+    instrument: Instrument,
+    window: Window,
+    known: Mapping[str, str],
+    rest: list[Window],
+) -> Iterator[Page]:
+    """New files of an archive that hold a window, one page each, not parsed.
+
+    A month that is not there is replaced by its days, and what is not there at all goes to ``rest``.
+    A file whose published checksum is ``known`` is not downloaded again; one that was replaced is.
+
+    Parameters
+    ----------
+    fetcher : Fetcher
+        Reads the archive.
+    table, archive, instrument, window
+        What is wanted.
+    known : mapping of address to sha256
+        Files that were kept before.
+    rest : list of Window
+        Gets the spans that the archive does not have.
+
+    Raises
+    ------
+    TransportError
+        If a file does not match its checksum in :data:`ATTEMPTS` downloads.
+    """
+    made = plan(archive, instrument, window, datetime.now(UTC))
+    rest.extend(made.rest)
+    waiting = list(made.files)
+    while waiting:
+        piece = waiting.pop(0)
+        promised = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM")
+        if promised is None:
+            days = days_of(piece, instrument, window)
+            waiting[:0] = days
+            if not days:
+                rest.append(_common(piece.window, window))
+            continue
+        digest = promised.body.decode("ascii", errors="replace").strip().partition(" ")[0].lower()
+        if known.get(promised.url.removesuffix(".CHECKSUM")) != digest:
+            yield _verified(fetcher, table, piece, instrument, digest)
+
+
+def _verified(fetcher: Fetcher, table: str, piece: Piece, instrument: Instrument, digest: str) -> Page:
+    for _ in range(ATTEMPTS):
+        answer = fetcher.file(instrument.exchange, piece.path)
+        if answer is not None and hashlib.sha256(answer.body).hexdigest() == digest:
+            context = Context(
+                exchange=instrument.exchange,
+                table=table,
+                now=answer.server_time,
+                instrument=instrument,
+                window=piece.window,
+            )
+            return Page(answer, piece.archive.endpoint, context, None)
+    raise TransportError(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")
+
+
+def _common(one: Window, other: Window) -> Window:
+    return Window(max(one.start, other.start), min(one.end, other.end))

@@ -1,0 +1,285 @@
+"""Bybit's bodies: what they promise, and how they become tables. Facts of the venue stand in ``bybit``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
+from urllib.parse import unquote
+
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, TypeAdapter
+from typing_extensions import TypedDict
+
+from cexkit.errors import PayloadError
+from cexkit.exchanges.base import Context, facts, finished, from_ms, settlement, validated, with_left_out
+from cexkit.intervals import MILLISECOND
+from cexkit.intervals import from_ms as moment
+from cexkit.schema import TABLES
+from cexkit.symbols import Instrument, canonical, split_multiplier
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BAR = ("startTime", "open", "high", "low", "close", "volume", "turnover")
+STATUS = {"Trading": "trading", "PreLaunch": "pending", "Delivering": "halted", "Closed": "delisted"}
+KINDS = {"LinearPerpetual": "perp", "LinearFutures": "future"}
+
+# Milliseconds between 2001 and 2286: seconds and microseconds, which venues mix in, fall outside.
+Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
+#: Where seconds are mixed in: brought to milliseconds.
+MsOrSeconds = Annotated[
+    int, AfterValidator(lambda time: time * 1000 if 10**9 <= time < 10**10 else time), Field(ge=10**12, lt=10**13)
+]
+Price = Annotated[FiniteFloat, Field(ge=0)]
+#: A moment that may be missing: "0" or no text.
+Moment = Annotated[Ms | None, BeforeValidator(lambda value: None if value in ("0", "", 0) else value)]
+Bar = tuple[Ms, Price, Price, Price, Price, Price, Price]
+_NEXT = {"nextPageCursor": NotRequired[str | None]}
+PriceBar = tuple[Ms, Price, Price, Price, Price]
+
+
+class Settlement(TypedDict):
+    """A row of ``funding/history``."""
+
+    symbol: str
+    fundingRate: FiniteFloat
+    fundingRateTimestamp: Ms
+
+
+class OpenInterest(TypedDict):
+    """A row of ``open-interest``."""
+
+    openInterest: Price
+    singleOpenInterest: NotRequired[Price | None]
+    timestamp: MsOrSeconds
+
+
+class PriceFilter(TypedDict):
+    tickSize: Price
+
+
+class SpotLots(TypedDict):
+    basePrecision: Price
+
+
+class LinearLots(TypedDict):
+    qtyStep: Price
+
+
+class Listed(TypedDict):
+    """An instrument of ``instruments-info``, as far as spot and linear have it in common."""
+
+    symbol: str
+    status: str
+    baseCoin: Annotated[str, Field(min_length=1)]
+    quoteCoin: Annotated[str, Field(min_length=1)]
+    priceFilter: PriceFilter
+
+
+class ListedPair(Listed):
+    lotSizeFilter: SpotLots
+
+
+class ListedContract(Listed):
+    """A linear contract; ``fundingInterval`` is in minutes."""
+
+    contractType: str
+    settleCoin: Annotated[str, Field(min_length=1)]
+    launchTime: Moment
+    deliveryTime: Moment
+    fundingInterval: NotRequired[Annotated[int, Field(ge=0, le=1440)] | None]
+    lotSizeFilter: LinearLots
+
+
+@lru_cache
+def _body(row: Any) -> TypeAdapter:
+    """What a body with rows of a type promises."""
+    # the cursor is promised here too, so that a page that parses also tells where the next one is
+    result = {"category": str, "symbol": NotRequired[str], "list": list[row]} | _NEXT
+    return TypeAdapter(TypedDict("body", {"retCode": Literal[0], "result": TypedDict("result", result)}))
+
+
+def _result(row: Any, endpoint: str, body: bytes, part: str, fields: tuple[str, ...] = ()) -> dict[str, Any]:
+    result = validated(_body(row), body, endpoint, fields)["result"]
+    if result["category"] != part:
+        raise PayloadError(endpoint, f"got {result['category']!r} where {part!r} is read", field="category")
+    return result
+
+
+def _rows_of(row: Any, endpoint: str, body: bytes, context: Context, fields: tuple[str, ...] = ()) -> list:
+    """Rows of the instrument that was asked for, or an error."""
+    result = _result(row, endpoint, body, category(context.instrument), fields)
+    wanted = context.instrument.venue_symbol
+    if result.get("symbol", wanted) != wanted:
+        raise PayloadError(endpoint, f"got {result['symbol']!r} where {wanted!r} is read", field="symbol")
+    return result["list"]
+
+
+def category(instrument: Instrument) -> str:
+    """The part of the venue that an instrument belongs to."""
+    return "spot" if instrument.instrument_type == "spot" else "linear"
+
+
+def parse_bars(row: Any, endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Bars of ``kline``, ``mark-price-kline`` and ``index-price-kline``, unfinished ones dropped."""
+    import pyarrow as pa
+
+    rows = _rows_of(row, endpoint, body, context, BAR)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(row.__args__)
+    opened = pa.array(columns[0], pa.int64())
+    _check_grid(endpoint, opened, context, "startTime")
+    names = ("open", "high", "low", "close", "volume_base", "volume_quote")
+    values = dict(zip(names, columns[1:], strict=False))
+    return facts(context, {"timestamp": from_ms(opened)} | values, keep=finished(context, opened))
+
+
+def _check_grid(endpoint: str, times_ms: pa.Array, context: Context, field: str) -> None:
+    """Refuse rows of a shorter interval than was asked for."""
+    import pyarrow.compute as pc
+
+    step = TABLES[context.table].bar // MILLISECOND
+    off = pc.not_equal(times_ms, pc.multiply(pc.divide(times_ms, step), step))
+    row = pc.index(off, True).as_py()
+    if row >= 0:
+        raise PayloadError(endpoint, f"{times_ms[row]} is off the grid of {context.interval}", row=row, field=field)
+
+
+def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Settlements of ``funding/history``, keyed on the nearest minute."""
+    import pyarrow as pa
+
+    rows = _rows_of(Settlement, endpoint, body, context)
+    wanted = context.instrument.venue_symbol
+    for place, row in enumerate(rows):
+        if row["symbol"] != wanted:
+            raise PayloadError(endpoint, f"got {row['symbol']!r} where {wanted!r} is read", row=place, field="symbol")
+    times, rates = _columns(rows, "fundingRateTimestamp", "fundingRate")
+    return facts(context, {**settlement(pa.array(times, pa.int64())), "funding_rate": rates})
+
+
+def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Snapshots of ``open-interest``, one side: ``singleOpenInterest``, or half of ``openInterest`` without it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = _rows_of(OpenInterest, endpoint, body, context)
+    times, both, single = _columns(rows, "timestamp", "openInterest", "singleOpenInterest")
+    stamped, both, one = pa.array(times, pa.int64()), pa.array(both, pa.float64()), pa.array(single, pa.float64())
+    _check_grid(endpoint, stamped, context, "timestamp")
+    _check_both_sides(endpoint, both, one)
+    return facts(
+        context,
+        {"timestamp": from_ms(stamped), "open_interest_base": pc.coalesce(one, pc.divide(both, 2.0))},
+    )
+
+
+def _check_both_sides(endpoint: str, both: pa.Array, one: pa.Array) -> None:
+    """Refuse a page where one is not half of the other: halving would be wrong then."""
+    import pyarrow.compute as pc
+
+    known = pc.is_valid(one)
+    of_both, of_one = (pc.sum(pc.filter(values, known)).as_py() or 0.0 for values in (both, one))
+    # the venue rounds; on the sum of a page that is little
+    if abs(of_both - 2 * of_one) > 0.1 * of_both:
+        problem = f"openInterest {of_both:g} is not twice singleOpenInterest {of_one:g} (sums of the page)"
+        raise PayloadError(endpoint, problem, field="openInterest")
+
+
+def _columns(rows: list[dict[str, Any]], *names: str) -> list[list[Any]]:
+    return [[row.get(name) for row in rows] for name in names]
+
+
+def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Spot pairs of ``instruments-info``."""
+    return _instruments(_result(ListedPair, endpoint, body, "spot")["list"], _pair, context)
+
+
+def parse_linear_listing(endpoint: str, status: str | None, body: bytes, context: Context) -> pa.Table:
+    """Linear perpetuals and dated futures of ``instruments-info``, of one status where that was asked for."""
+    rows = _result(ListedContract, endpoint, body, "linear")["list"]
+    for place, row in enumerate(rows):
+        if status is not None and row["status"] != status:
+            said = f"got {row['status']!r} where {status!r} was asked for"
+            raise PayloadError(endpoint, said, row=place, field="status")
+        # the field is documented in minutes; below an hour it must be something else
+        if 0 < (row.get("fundingInterval") or 0) < 60:
+            said = f"{row['fundingInterval']} minutes cannot be meant"
+            raise PayloadError(endpoint, said, row=place, field="fundingInterval")
+    return _instruments(rows, _contract, context)
+
+
+def _instruments(rows: list[Any], record: Callable[[Any], dict[str, Any]], context: Context) -> pa.Table:
+    import pyarrow as pa
+
+    from cexkit.schema.render import conform, to_pyarrow
+
+    reasons = {row["symbol"]: _unread(row) for row in rows}
+    records = [_common(row, context) | record(row) for row in rows if not reasons[row["symbol"]]]
+    declared = TABLES["instruments"]
+    table = conform(pa.Table.from_pylist(records, schema=to_pyarrow(declared)), declared)
+    return table.replace_schema_metadata(with_left_out({name: why for name, why in reasons.items() if why}))
+
+
+def _unread(row: Mapping[str, Any]) -> str:
+    """Why an instrument cannot be read; empty where it can."""
+    if row["status"] not in STATUS:
+        return f"its status {row['status']!r} is not known"
+    kind = KINDS.get(row["contractType"]) if "contractType" in row else "spot"
+    if kind is None:
+        return f"its contract type {row['contractType']!r} is not known"
+    return "it is dated and has no delivery time" if kind == "future" and row["deliveryTime"] is None else ""
+
+
+def _common(row: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    base, multiplier = split_multiplier(row["baseCoin"])
+    return {
+        "exchange": "bybit",
+        "base": base,
+        "quote": row["quoteCoin"],
+        "venue_symbol": row["symbol"],
+        "multiplier": multiplier,
+        "contract_size": 1.0,
+        "inverse": False,
+        "tick_size": row["priceFilter"]["tickSize"],
+        "status": STATUS[row["status"]],
+        "observed_at": context.now,
+    }
+
+
+def _pair(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "instrument_type": "spot",
+        "symbol": canonical(row["baseCoin"], row["quoteCoin"]),
+        "settle": row["quoteCoin"],
+        "lot_size": row["lotSizeFilter"]["basePrecision"],
+    }
+
+
+def _contract(row: Mapping[str, Any]) -> dict[str, Any]:
+    kind, delivery = KINDS[row["contractType"]], _moment(row["deliveryTime"])
+    expiry = delivery if kind == "future" else None
+    minutes = row.get("fundingInterval") if kind == "perp" else None
+    return {
+        "instrument_type": kind,
+        "symbol": canonical(row["baseCoin"], row["quoteCoin"], settle=row["settleCoin"], expiry=expiry),
+        "settle": row["settleCoin"],
+        "lot_size": row["lotSizeFilter"]["qtyStep"],
+        "listing_time": _moment(row["launchTime"]),
+        "delisting_time": delivery,
+        "expiry": expiry,
+        "funding_interval_hours": minutes / 60 if minutes else None,
+    }
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else moment(milliseconds)
+
+
+_PAGED = TypeAdapter(TypedDict("body", {"result": TypedDict("page", _NEXT)}))
+
+
+def read_cursor(endpoint: str, body: bytes) -> str | None:
+    """The next page's cursor, as it is before the URL-encoding that it comes in and that HTTP adds again."""
+    cursor = validated(_PAGED, body, endpoint)["result"].get("nextPageCursor")
+    return unquote(cursor) if cursor else None

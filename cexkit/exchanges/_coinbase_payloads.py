@@ -1,0 +1,252 @@
+"""What Coinbase's endpoints promise, and how their bodies become tables. See :mod:`cexkit.exchanges.coinbase`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, FiniteFloat, TypeAdapter
+from typing_extensions import TypedDict
+
+from cexkit.errors import PayloadError
+from cexkit.exchanges.base import Context, facts, finished, from_ms, listing, settlement, validated
+from cexkit.intervals import MILLISECOND, to_timedelta
+from cexkit.intervals import from_ms as moment
+from cexkit.symbols import canonical, split_multiplier
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Expirations from the year 2100 on mean "never".
+NEVER_MS = 4_102_444_800_000
+HOUR = timedelta(hours=1)
+#: Hours between settlements, by the definition of ``interest_1h``.
+FUNDING_HOURS = 1.0
+
+CANDLE = ("time", "low", "high", "open", "close", "volume")
+STATUS = {"online": "trading", "offline": "halted", "delisted": "delisted"}
+#: Flags under which a product that is online is not matched.
+HALTED = ("trading_disabled", "cancel_only", "post_only", "auction_mode")
+
+# Between 2001 and 2286: other units fall outside. An expiry may be later.
+Seconds = Annotated[int, Field(ge=10**9, lt=10**10)]
+Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
+Expiry = Annotated[int, Field(ge=10**12, lt=10**14)]
+Price = Annotated[FiniteFloat, Field(ge=0)]
+Size = Annotated[FiniteFloat, Field(gt=0)]
+Candle = tuple[Seconds, Price, Price, Price, Price, Price]
+
+
+class Product(TypedDict):
+    """A row of ``/products``."""
+
+    id: str
+    base_currency: str
+    quote_currency: str
+    quote_increment: Price
+    base_increment: Price
+    status: str
+    trading_disabled: NotRequired[bool]
+    cancel_only: NotRequired[bool]
+    post_only: NotRequired[bool]
+    auction_mode: NotRequired[bool]
+
+
+class Contract(TypedDict):
+    """A row of ``get_instruments``. ``future_type`` is the older name of ``instrument_type``."""
+
+    instrument_name: str
+    kind: str
+    base_currency: str
+    quote_currency: str
+    settlement_currency: str
+    settlement_period: str
+    expiration_timestamp: Expiry
+    creation_timestamp: Ms
+    is_active: bool
+    contract_size: Size
+    tick_size: Price
+    min_trade_amount: Price
+    instrument_type: NotRequired[str]
+    future_type: NotRequired[str]
+
+
+class Chart(TypedDict):
+    """The result of ``get_tradingview_chart_data``."""
+
+    status: Literal["ok", "no_data"]
+    ticks: list[Ms]
+    open: list[Price]
+    high: list[Price]
+    low: list[Price]
+    close: list[Price]
+    volume: list[Price]
+    cost: list[Price]
+
+
+class FundingRow(TypedDict):
+    """A row of ``get_funding_rate_history``."""
+
+    timestamp: Ms
+    interest_1h: FiniteFloat
+    index_price: Price | None
+
+
+class Envelope(TypedDict):
+    """Around every result of the gateway. What a test network answers is no market data."""
+
+    testnet: NotRequired[Literal[False]]
+
+
+class Contracts(Envelope):
+    result: list[Contract]
+
+
+class ChartResult(Envelope):
+    result: Chart
+
+
+class Fundings(Envelope):
+    result: list[FundingRow]
+
+
+@lru_cache
+def adapter(promise: Any) -> TypeAdapter:
+    return TypeAdapter(promise)
+
+
+def parse_products(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Spot products of ``/products``, delisted ones among them."""
+    listed = validated(adapter(list[Product]), body, endpoint)
+    reasons = {row["id"]: f"its status {row['status']!r} is not known" for row in listed if row["status"] not in STATUS}
+    return listing([_product(row, context) for row in listed if row["id"] not in reasons], reasons)
+
+
+def _product(row: Product, context: Context) -> dict[str, Any]:
+    idle = row["status"] == "online" and any(row.get(flag, False) for flag in HALTED)
+    return {
+        **_names("spot", row["base_currency"], row["quote_currency"]),
+        "symbol": canonical(row["base_currency"], row["quote_currency"]),
+        "venue_symbol": row["id"],
+        "settle": row["quote_currency"],
+        "contract_size": 1.0,
+        "inverse": False,
+        "tick_size": row["quote_increment"],
+        "lot_size": row["base_increment"],
+        "status": "halted" if idle else STATUS[row["status"]],
+        "observed_at": context.now,
+    }
+
+
+def _names(kind: str, listed_base: str, quote: str) -> dict[str, Any]:
+    base, multiplier = split_multiplier(listed_base)
+    return {"exchange": "coinbase", "instrument_type": kind, "base": base, "quote": quote, "multiplier": multiplier}
+
+
+def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Spot candles, unfinished ones dropped. The venue gives no quote volume."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = validated(adapter(list[Candle]), body, endpoint, CANDLE)
+    column = dict(zip(CANDLE, zip(*rows, strict=True) if rows else [()] * len(CANDLE), strict=True))
+    opened = pc.multiply(pa.array(column["time"], pa.int64()), 1000)
+    prices = {name: column[name] for name in ("open", "high", "low", "close")}
+    return _bars(endpoint, "time", opened, prices | {"volume_base": column["volume"]}, context)
+
+
+def parse_chart(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Candles of the gateway, unfinished ones dropped and those without trades kept."""
+    import pyarrow as pa
+
+    chart = validated(adapter(ChartResult), body, endpoint)["result"]
+    rows = len(chart["ticks"])
+    for name in ("open", "high", "low", "close", "volume", "cost"):
+        if len(chart[name]) != rows:
+            raise PayloadError(endpoint, f"{len(chart[name])} values beside {rows} ticks", field=name)
+    if (chart["status"] == "ok") != bool(rows):
+        raise PayloadError(endpoint, f"{rows} rows with status {chart['status']!r}", field="status")
+    columns = {name: chart[name] for name in ("open", "high", "low", "close")}
+    volumes = {"volume_base": chart["volume"], "volume_quote": chart["cost"]}
+    return _bars(endpoint, "ticks", pa.array(chart["ticks"], pa.int64()), columns | volumes, context)
+
+
+def _bars(endpoint: str, field: str, opened: pa.Array, columns: Mapping[str, Any], context: Context) -> pa.Table:
+    _check_grid(endpoint, field, opened, to_timedelta(context.interval) // MILLISECOND)
+    return facts(context, {"timestamp": from_ms(opened), **columns}, keep=finished(context, opened))
+
+
+def _check_grid(endpoint: str, field: str, times: pa.Array, step: int) -> None:
+    """Refuse a page with a time that is not on the grid: it holds another interval than was asked for."""
+    import pyarrow.compute as pc
+
+    row = pc.index(pc.equal(pc.multiply(pc.divide(times, step), step), times), False).as_py()
+    if row >= 0:
+        raise PayloadError(endpoint, f"{times[row].as_py()} ms is off the grid of {step} ms", row=row, field=field)
+
+
+def parse_contracts(endpoint: str, expired: bool, body: bytes, context: Context) -> pa.Table:
+    """Perpetuals and dated futures of ``get_instruments``: those that are listed, or those that expired of late."""
+    listed = validated(adapter(Contracts), body, endpoint)["result"]
+    reasons = {row["instrument_name"]: reason for row in listed if (reason := _unreadable(row))}
+    readable = [row for row in listed if row["instrument_name"] not in reasons]
+    return listing([_contract(row, expired, context) for row in readable], reasons)
+
+
+def _unreadable(row: Contract) -> str:
+    if row["kind"] != "future":
+        return f"its kind {row['kind']!r} is not read"
+    terms = _terms(row)
+    return "" if terms in ("linear", "reversed") else f"its instrument type {terms!r} is not known"
+
+
+def _terms(row: Contract) -> str:
+    return row.get("instrument_type") or row.get("future_type") or ""
+
+
+def _contract(row: Contract, expired: bool, context: Context) -> dict[str, Any]:
+    kind = "perp" if row["settlement_period"] == "perpetual" else "future"
+    ends = moment(row["expiration_timestamp"]) if row["expiration_timestamp"] < NEVER_MS else None
+    expiry = ends if kind == "future" else None
+    base, quote, settle = (row[f"{name}_currency"] for name in ("base", "quote", "settlement"))
+    inverse = _terms(row) == "reversed"
+    return {
+        **_names(kind, base, quote),
+        "symbol": canonical(base, quote, settle=settle, expiry=expiry),
+        "venue_symbol": row["instrument_name"],
+        "settle": settle,
+        "contract_size": row["contract_size"],
+        "inverse": inverse,
+        "tick_size": row["tick_size"],
+        # amounts of inverse contracts are in the quote currency
+        "lot_size": None if inverse else row["min_trade_amount"],
+        "status": "delisted" if expired else "trading" if row["is_active"] else "halted",
+        "listing_time": moment(row["creation_timestamp"]),
+        "delisting_time": ends,
+        "expiry": expiry,
+        "funding_interval_hours": FUNDING_HOURS if kind == "perp" else None,
+        "observed_at": context.now,
+    }
+
+
+def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Funding of whole hours, each keyed on the hour's end."""
+    import pyarrow as pa
+
+    rows = validated(adapter(Fundings), body, endpoint)["result"]
+    types = {"timestamp": pa.int64(), "interest_1h": pa.float64(), "index_price": pa.float64()}
+    column = dict(zip(types, pa.array(rows, pa.struct(list(types.items()))).flatten(), strict=True))
+    times = settlement(column["timestamp"])
+    keyed = times["timestamp"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
+    _check_grid(endpoint, "timestamp", keyed, HOUR // MILLISECOND)
+    return facts(
+        context,
+        times
+        | {
+            "funding_rate": column["interest_1h"],
+            "funding_interval_hours": pa.repeat(FUNDING_HOURS, len(rows)),
+            "index_price": column["index_price"],
+        },
+    )

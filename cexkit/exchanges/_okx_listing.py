@@ -1,0 +1,193 @@
+"""OKX's lists of instruments and of coming settlements, as tables. Facts of the venue stand in ``okx``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typing_extensions import TypedDict
+
+from cexkit.exchanges._okx_payloads import HOUR_MS, OR_NONE, Exact, Ms, rows_of
+from cexkit.exchanges.base import Context, listing
+from cexkit.intervals import from_ms as moment
+from cexkit.symbols import canonical, split_multiplier
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STATUS = {
+    "live": "trading",
+    "preopen": "pending",
+    "suspend": "halted",
+    "rebase": "halted",
+    "post_only": "halted",
+    "expired": "delisted",
+}
+
+
+class NextFunding(TypedDict):
+    """A row of ``funding-rate``: the coming settlement and the one after."""
+
+    instId: str
+    fundingTime: Annotated[Ms | None, OR_NONE]
+    nextFundingTime: Annotated[Ms | None, OR_NONE]
+
+
+class Listed(TypedDict):
+    """A row of ``instruments``."""
+
+    instId: str
+    state: str
+    baseCcy: str
+    quoteCcy: str
+    tickSz: Annotated[Exact | None, OR_NONE]
+    lotSz: Annotated[Exact | None, OR_NONE]
+    listTime: Annotated[Ms | None, OR_NONE]
+    expTime: Annotated[Ms | None, OR_NONE]
+
+
+class ListedContract(Listed):
+    """A row of ``instruments`` that is a swap or a future."""
+
+    uly: str
+    settleCcy: str
+    ctType: str
+    ctVal: Annotated[Exact | None, OR_NONE]
+    ctMult: Annotated[Exact | None, OR_NONE]
+    ctValCcy: str
+
+
+def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Instruments of ``instType=SPOT``."""
+    return _listing(rows_of(Listed, body, endpoint), context, _spot)
+
+
+def parse_swap_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Instruments of ``instType=SWAP``."""
+    return _listing(rows_of(ListedContract, body, endpoint), context, _swap)
+
+
+def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Instruments of ``instType=FUTURES``, X-Perps left out."""
+    return _listing(rows_of(ListedContract, body, endpoint), context, _future)
+
+
+class _NotRead(Exception):
+    """Why an instrument is left out."""
+
+
+def _listing(rows: list[Any], context: Context, read: Callable[[Any, Context], dict[str, Any]]) -> pa.Table:
+    """Records of the instruments that can be read; the others by name. Of two with one symbol the shorter name."""
+    records: dict[str, dict[str, Any]] = {}
+    reasons: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: (len(row["instId"]), row["instId"])):
+        try:
+            record = read(row, context)
+            named = records.setdefault(record["symbol"], record)["venue_symbol"]
+            if named != row["instId"]:
+                raise _NotRead(f"its symbol {record['symbol']} is that of {named}")
+        except _NotRead as reason:
+            reasons[row["instId"]] = str(reason)
+    return listing(list(records.values()), reasons)
+
+
+def _record(row: Listed, kind: str, base: str, quote: str, context: Context) -> dict[str, Any]:
+    if row["state"] not in STATUS:
+        raise _NotRead(f"its state {row['state']!r} is not read")
+    if not (base.isalnum() and quote.isalnum()):
+        raise _NotRead(f"its currencies are not plain names: {base!r} and {quote!r}")
+    coin, multiplier = split_multiplier(base)
+    return {
+        "exchange": "okx",
+        "instrument_type": kind,
+        "symbol": canonical(base, quote),
+        "base": coin,
+        "quote": quote,
+        "venue_symbol": row["instId"],
+        "settle": quote,
+        "multiplier": multiplier,
+        "contract_size": 1.0,
+        "inverse": False,
+        "tick_size": _float(row["tickSz"]),
+        "lot_size": _float(row["lotSz"]),
+        "status": STATUS[row["state"]],
+        "listing_time": _time(row["listTime"]),
+        "delisting_time": _time(row["expTime"]),
+        "observed_at": context.now,
+    }
+
+
+def _spot(row: Listed, context: Context) -> dict[str, Any]:
+    return _record(row, "spot", row["baseCcy"], row["quoteCcy"], context)
+
+
+def _swap(row: ListedContract, context: Context) -> dict[str, Any]:
+    return _contract(row, "perp", context)
+
+
+def _future(row: ListedContract, context: Context) -> dict[str, Any]:
+    if "XPERP" in row["instId"]:
+        raise _NotRead("it is an X-Perp: it has a date and pays funding")
+    expiry = _time(row["expTime"])
+    if expiry is None or not row["instId"].endswith(f"-{expiry:%y%m%d}"):
+        raise _NotRead(f"its expiry {expiry} is not the one in its name")
+    return _contract(row, "future", context) | {"expiry": expiry}
+
+
+def _contract(row: ListedContract, kind: str, context: Context) -> dict[str, Any]:
+    base, _, quote = row["uly"].partition("-")
+    record = _record(row, kind, base, quote, context)
+    if not (row["ctVal"] and row["ctMult"] and row["settleCcy"]):
+        raise _NotRead("its contract's value or settlement is not said")
+    if (row["ctType"], row["ctValCcy"]) not in (("linear", base), ("inverse", quote)):
+        raise _NotRead(f"its contract is worth {row['ctVal']} {row['ctValCcy']}, though it is {row['ctType']!r}")
+    size, inverse = row["ctVal"] * row["ctMult"], row["ctType"] == "inverse"
+    expiry = _time(row["expTime"]) if kind == "future" else None
+    return record | {
+        "symbol": canonical(base, quote, settle=row["settleCcy"], expiry=expiry),
+        "settle": row["settleCcy"],
+        "contract_size": float(size),
+        "inverse": inverse,
+        # a lot of an inverse contract is a number of dollars
+        "lot_size": None if inverse or row["lotSz"] is None else float(row["lotSz"] * size),
+    }
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else moment(milliseconds)
+
+
+def parse_next_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Funding intervals now: columns ``venue_symbol`` and ``funding_interval_hours``."""
+    import pyarrow as pa
+
+    rows = rows_of(NextFunding, body, endpoint)
+    hours = [_hours(row["fundingTime"], row["nextFundingTime"]) for row in rows]
+    columns = {"venue_symbol": [row["instId"] for row in rows], "funding_interval_hours": hours}
+    return pa.table(columns, pa.schema({"venue_symbol": pa.string(), "funding_interval_hours": pa.float64()}))
+
+
+def _hours(coming: int | None, following: int | None) -> float | None:
+    hours = None if coming is None or following is None else (following - coming) / HOUR_MS
+    return hours if hours and 0 < hours <= 24 else None
+
+
+def join_next_funding(instruments: pa.Table, companions: Mapping[str, pa.Table]) -> pa.Table:
+    """Put funding intervals on perpetuals; null where the venue does not say one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    info = companions.get("v5.funding-rate")
+    if info is None:
+        return instruments
+    found = pc.index_in(instruments["venue_symbol"], value_set=info["venue_symbol"].combine_chunks())
+    hours = pc.take(info["funding_interval_hours"], found)
+    hours = pc.if_else(pc.equal(instruments["instrument_type"], "perp"), hours, pa.scalar(None, pa.float64()))
+    place = instruments.schema.get_field_index("funding_interval_hours")
+    return instruments.set_column(place, instruments.schema.field(place), hours)

@@ -1,0 +1,273 @@
+"""OKX's bodies of market data: what they promise, and how they become tables. Facts of the venue stand in ``okx``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
+from typing_extensions import TypedDict
+
+from cexkit.errors import PayloadError
+from cexkit.exchanges.base import (
+    Context,
+    facts,
+    finished,
+    from_ms,
+    settlement,
+    settlement_window,
+    validated,
+)
+from cexkit.intervals import MILLISECOND, Window, to_ms, to_timedelta
+from cexkit.intervals import from_ms as moment
+from cexkit.symbols import Instrument
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HOUR_MS = timedelta(hours=1) // MILLISECOND
+#: Events that a page of ``liquidation-orders`` holds.
+LIQUIDATION_ROWS = 100
+#: A page's average price may be this many times off its range of prices before its volumes are in other units.
+ROUNDING = 3.0
+
+CANDLE = ("ts", "open", "high", "low", "close", "vol", "volCcy", "volCcyQuote", "confirm")
+REFERENCE = ("ts", "open", "high", "low", "close", "confirm")
+OPEN_INTEREST = ("ts", "oi", "oiCcy", "oiUsd")
+
+# Milliseconds between 2001 and 2286: other units fall outside.
+Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
+Price = Annotated[FiniteFloat, Field(ge=0, lt=1e12)]
+Amount = Annotated[FiniteFloat, Field(ge=0, lt=1e24)]
+Exact = Annotated[Decimal, Field(gt=0, lt=10**18)]
+Confirm = Literal["0", "1"]
+OR_NONE = BeforeValidator(lambda text: None if text == "" else text)
+Candle = tuple[Ms, Price, Price, Price, Price, Amount, Amount, Amount, Confirm]
+Reference = tuple[Ms, Price, Price, Price, Price, Confirm]
+OpenInterestRow = tuple[Ms, Amount, Amount, Amount]
+
+
+class FundingRow(TypedDict):
+    """A row of ``funding-rate-history``."""
+
+    instId: str
+    instType: Literal["SWAP"]
+    fundingTime: Ms
+    realizedRate: Annotated[FiniteFloat | None, OR_NONE]
+
+
+class Liquidation(TypedDict):
+    """One event of an item of ``liquidation-orders``."""
+
+    ts: Ms
+    bkPx: Price
+    sz: Exact
+    side: Literal["buy", "sell"]
+    posSide: Literal["long", "short", "net", ""]
+
+
+class Liquidations(TypedDict):
+    """An item of ``liquidation-orders``."""
+
+    instId: str
+    details: list[Liquidation]
+
+
+@lru_cache
+def _adapter(row: Any) -> TypeAdapter:
+    # `code` is text; the number 0 would be another API's
+    return TypeAdapter(TypedDict("Body", {"code": Literal["0"], "data": list[row]}))
+
+
+def rows_of(row: Any, body: bytes, endpoint: str, fields: tuple[str, ...] = ()) -> list[Any]:
+    return validated(_adapter(row), body, endpoint, fields)["data"]
+
+
+def _columns(rows: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
+
+
+def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Trade bars of ``history-candles`` that are confirmed, amounts in coins."""
+    column = _columns(rows_of(Candle, body, endpoint, CANDLE), CANDLE)
+    base = column["vol" if context.instrument.instrument_type == "spot" else "volCcy"]
+    _check_units(endpoint, column, base)
+    return _bars(endpoint, context, column, {"volume_base": base, "volume_quote": column["volCcyQuote"]})
+
+
+def parse_references(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Bars of mark or index prices that are confirmed."""
+    return _bars(endpoint, context, _columns(rows_of(Reference, body, endpoint, REFERENCE), REFERENCE), {})
+
+
+def _bars(endpoint: str, context: Context, column: Mapping[str, Any], volumes: Mapping[str, Any]) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    opened = pa.array(column["ts"], pa.int64())
+    _check_order(endpoint, opened, context.window)
+    _check_grid(endpoint, opened, to_timedelta(context.interval) // MILLISECOND)
+    confirmed = pc.equal(pa.array(column["confirm"], pa.string()), "1")
+    prices = {name: column[name] for name in ("open", "high", "low", "close")}
+    return facts(
+        context,
+        {"timestamp": from_ms(opened), **prices, **volumes},
+        keep=pc.and_(confirmed, finished(context, opened)),
+    )
+
+
+def _check_order(endpoint: str, times: pa.Array, window: Window) -> None:
+    """Refuse a page on which paging would go astray: not newest first, or not older than it was asked for."""
+    import pyarrow.compute as pc
+
+    if not len(times):
+        return
+    if times[0].as_py() >= to_ms(window.end):
+        text = f"{moment(times[0].as_py()).isoformat()} where rows before {window.end.isoformat()} were asked for"
+        raise PayloadError(endpoint, text, row=0, field="ts")
+    row = pc.index(pc.greater(times[1:], times[:-1]), True).as_py()
+    if row >= 0:
+        raise PayloadError(endpoint, "a row is newer than the one before it", row=row + 1, field="ts")
+
+
+def _check_grid(endpoint: str, times: pa.Array, length: int) -> None:
+    """Refuse times that are not on the UTC grid: bars of another length, or of days in UTC+8."""
+    import pyarrow.compute as pc
+
+    row = pc.index(pc.not_equal(pc.multiply(pc.divide(times, length), length), times), True).as_py()
+    if row >= 0:
+        text = f"{moment(times[row].as_py()).isoformat()} is not on the UTC grid of {length} ms"
+        raise PayloadError(endpoint, text, row=row, field="ts")
+
+
+def _check_units(endpoint: str, column: Mapping[str, Any], base: tuple[float, ...]) -> None:
+    """Refuse volumes in other units than read: the average price of a page lies within its range of prices."""
+    base, quote = sum(base), sum(column["volCcyQuote"])
+    if not base or not quote:
+        return
+    low, high = min(column["low"]), max(column["high"])
+    if not low / ROUNDING <= quote / base <= high * ROUNDING:
+        text = f"{quote:g} over {base:g} is no price between {low:g} and {high:g}: volumes are in other units"
+        raise PayloadError(endpoint, text, field="volCcyQuote")
+
+
+def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Settlements of ``funding-rate-history``: the rate that was paid, keyed on the nearest minute.
+
+    A settlement without that rate is dropped while it may still be under way; later it is an error.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = rows_of(FundingRow, body, endpoint)
+    times = pa.array([row["fundingTime"] for row in rows], pa.int64())
+    rates = pa.array([row["realizedRate"] for row in rows], pa.float64())
+    _check_order(endpoint, times, settlement_window(context.window))
+    _check_instrument(endpoint, rows, context.instrument)
+    now = to_ms(context.now)
+    row = pc.index(pc.and_(pc.is_null(rates), pc.less(times, now - HOUR_MS)), True).as_py()
+    if row >= 0:
+        raise PayloadError(endpoint, "an old settlement without the rate that was paid", row=row, field="realizedRate")
+    settled = pc.and_(pc.is_valid(rates), pc.less_equal(times, now))
+    known = pc.fill_null(rates, 0.0)
+    return facts(context, {**settlement(times), "funding_rate": known}, keep=settled)
+
+
+def _check_instrument(endpoint: str, rows: list[Any], instrument: Instrument) -> None:
+    for row, found in enumerate(rows):
+        if found["instId"] != instrument.venue_symbol:
+            text = f"got {found['instId']!r} where {instrument.venue_symbol!r} is read"
+            raise PayloadError(endpoint, text, row=row, field="instId")
+
+
+def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Hourly rows of ``open-interest-history`` whose hour is over, in coins.
+
+    The value in US dollars is the one in the quote currency only where that is USD.
+    """
+    import pyarrow as pa
+
+    column = _columns(rows_of(OpenInterestRow, body, endpoint, OPEN_INTEREST), OPEN_INTEREST)
+    times = pa.array(column["ts"], pa.int64())
+    _check_order(endpoint, times, context.window)
+    _check_grid(endpoint, times, HOUR_MS)
+    values = {"open_interest_base": column["oiCcy"]}
+    if context.instrument.quote == "USD":
+        values["open_interest_quote"] = column["oiUsd"]
+    return facts(context, {"timestamp": from_ms(times), **values}, keep=finished(context, times))
+
+
+def parse_liquidations(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Events of one instrument in ``liquidation-orders``, in coins at the bankruptcy price.
+
+    Contracts of an inverse instrument are dollars; the coins are as many as these buy at that price.
+    """
+    items = rows_of(Liquidations, body, endpoint)
+    times = [event["ts"] for item in items for event in item["details"]]
+    if len(times) >= LIQUIDATION_ROWS and min(times) == max(times):
+        raise PayloadError(endpoint, f"a whole page of {len(times)} events in one moment: others may be cut off")
+    return liquidation_rows(endpoint, items, context)
+
+
+def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context) -> pa.Table:
+    """Rows of the context's instrument in items that hold lists of events.
+
+    Events that are alike in all columns are numbered from 0 **within their moment**. A page that shows a moment
+    whole therefore gives its events the same numbers whenever it is read, and one that shows a part of it gives
+    the first of these: read twice, an event is one row, and two that are alike stay two.
+    """
+    import polars as pl
+
+    instrument = context.instrument
+    events = [event for item in items if item["instId"] == instrument.venue_symbol for event in item["details"]]
+    price = [event["bkPx"] for event in events]
+    amount = [_coins(event, instrument) for event in events]
+    columns = {
+        "timestamp": from_ms([event["ts"] for event in events]),
+        "side": [_closed(endpoint, row, event) for row, event in enumerate(events)],
+        "price": price,
+        "quantity_base": amount,
+    }
+    if items:
+        newest = max((event["ts"] for item in items for event in item["details"]), default=0)
+        if newest >= to_ms(context.window.end):
+            text = f"{moment(newest).isoformat()} where events before {context.window.end.isoformat()} were asked for"
+            raise PayloadError(endpoint, text, field="ts")
+    numbers = pl.DataFrame(columns).select(pl.int_range(pl.len()).over(list(columns))).to_series()
+    return facts(
+        context,
+        columns
+        | {
+            "price_type": ["bankruptcy"] * len(events),
+            "value_quote": [p * q for p, q in zip(price, amount, strict=True)],
+            "event": numbers.to_arrow(),
+            "coverage": ["throttled"] * len(events),
+        },
+    )
+
+
+def _coins(event: Liquidation, instrument: Instrument) -> float:
+    """The size of an event in coins, by exact decimals."""
+    worth = event["sz"] * Decimal(repr(instrument.contract_size))
+    if not instrument.inverse:
+        return float(worth)
+    return float(worth) / event["bkPx"] if event["bkPx"] else 0.0
+
+
+def _closed(endpoint: str, row: int, event: Liquidation) -> str:
+    """Side of the position: as the venue says, or against the order that closed it where it does not."""
+    side = "long" if event["side"] == "sell" else "short"
+    if event["posSide"] in ("long", "short") and event["posSide"] != side:
+        text = f"a {event['posSide']} position closed by an order to {event['side']}"
+        raise PayloadError(endpoint, text, row=row, field="posSide")
+    return side
+
+
+def oldest_event(body: bytes) -> str | None:
+    """Time of the oldest event of a page of ``liquidation-orders``, whosever it is."""
+    items = validated(_adapter(Liquidations), body, "v5.liquidation-orders")["data"]
+    times = [event["ts"] for item in items for event in item["details"]]
+    return str(min(times)) if times else None

@@ -1,0 +1,199 @@
+"""Bulk archives: which files hold a window, and how their tables are read. Pure, like all descriptors.
+
+An archive publishes a zip with one CSV a month or day. Months cost the fewest requests, days serve
+what no finished month covers, and the venue's API serves the rest.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from cexkit.errors import PayloadError
+from cexkit.exchanges.base import Parse
+from cexkit.intervals import Window
+from cexkit.symbols import Instrument
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Period = Literal["month", "day"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Files that hold one table of one kind of instrument."""
+
+    #: Name of the endpoint, ``archive.`` before it: ``archive.um.klines``.
+    endpoint: str
+    #: Path of the file of a period that begins at a date.
+    path: Callable[[Instrument, Period, datetime], str]
+    parse: Parse
+    #: Kinds of files there are; months first where there are both.
+    periods: tuple[Period, ...]
+    #: Whether it is read before the venue's API: it says more, or costs fewer requests.
+    preferred: bool = False
+    #: How long after its end a file may be missing: before that it is not asked for.
+    ready: Mapping[Period, timedelta] = field(
+        default_factory=lambda: {"month": timedelta(days=8), "day": timedelta(days=1)}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One file of an archive, and the span it holds."""
+
+    archive: Archive
+    period: Period
+    window: Window
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a window is read: files, and spans left to the venue's API."""
+
+    files: tuple[Piece, ...] = ()
+    rest: tuple[Window, ...] = ()
+
+    def __str__(self) -> str:
+        counts = {period: sum(piece.period == period for piece in self.files) for period in ("month", "day")}
+        parts = [f"{count} {period}ly files".replace("dayly", "daily") for period, count in counts.items() if count]
+        return ", ".join([*parts, *(f"API {window}" for window in self.rest)]) or "nothing"
+
+
+def plan(archive: Archive, instrument: Instrument, window: Window, now: datetime) -> Plan:
+    """The fewest files that hold a window, as far as files are out by now.
+
+    A month that the window only touches is read whole: one file costs less than its days.
+
+    Examples
+    --------
+    >>> from cexkit.exchanges.binance import EXCHANGE
+    >>> from cexkit.intervals import utc
+    >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
+    ...                  base="BTC", quote="USDT")
+    >>> archive = EXCHANGE.archives["ohlcv_1m", "perp"]
+    >>> print(plan(archive, btc, Window.of("2024-01-15", "2024-03-05"), now=utc("2024-03-05T12:00")))
+    1 monthly files, 32 daily files, API 2024-03-04T00:00:00+00:00 … 2024-03-05T00:00:00+00:00
+    """
+    files: list[Piece] = []
+    moment = window.start
+    while moment < window.end:
+        piece = next((piece for piece in _candidates(archive, instrument, moment) if _is_out(piece, now)), None)
+        if piece is None:
+            break
+        files.append(piece)
+        moment = piece.window.end
+    rest = (Window(moment, window.end),) if moment < window.end else ()
+    return Plan(files=tuple(files), rest=rest)
+
+
+def days_of(piece: Piece, instrument: Instrument, window: Window) -> tuple[Piece, ...]:
+    """The daily files that stand in for a monthly one that is not there; none where there are no daily ones."""
+    if piece.period == "day" or "day" not in piece.archive.periods:
+        return ()
+    start, end = max(piece.window.start, window.start), min(piece.window.end, window.end)
+    first = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = Window(first, end).split(timedelta(days=1))
+    return tuple(_piece(piece.archive, instrument, "day", day.start) for day in days)
+
+
+def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Windows in order, those that touch made one.
+
+    Examples
+    --------
+    >>> [w.days for w in merged([Window.of("2024-01-02", "2024-01-03"), Window.of("2024-01-01", "2024-01-02")])]
+    [2.0]
+    """
+    found: list[Window] = []
+    for window in sorted(windows):
+        if found and window.start <= found[-1].end:
+            found[-1] = Window(found[-1].start, max(found[-1].end, window.end))
+        else:
+            found.append(window)
+    return tuple(found)
+
+
+def _candidates(archive: Archive, instrument: Instrument, moment: datetime) -> Iterable[Piece]:
+    return (_piece(archive, instrument, period, moment) for period in archive.periods)
+
+
+def _piece(archive: Archive, instrument: Instrument, period: Period, moment: datetime) -> Piece:
+    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    end = start + timedelta(days=1)
+    if period == "month":
+        start = start.replace(day=1)
+        end = (start + timedelta(days=31)).replace(day=1)
+    return Piece(
+        archive=archive, period=period, window=Window(start, end), path=archive.path(instrument, period, start)
+    )
+
+
+def _is_out(piece: Piece, now: datetime) -> bool:
+    return piece.window.end + piece.archive.ready[piece.period] <= now
+
+
+def read_csv(endpoint: str, body: bytes, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
+    """The one CSV in a zip, with or without a header line, as declared columns.
+
+    Parameters
+    ----------
+    endpoint : str
+        For messages.
+    body : bytes
+        The zip.
+    columns : mapping of name to polars type
+        All columns of the file, in order; a header line must name them.
+
+    Raises
+    ------
+    PayloadError
+        If it is no zip of one CSV, or a cell is not of its type (with row and field).
+    """
+    import polars as pl
+
+    text = _unzipped(endpoint, body)
+    first = text.partition(b"\n")[0].decode("utf-8", errors="replace").strip()
+    header = first.split(",") == list(columns)
+    if not text.strip():
+        return pl.DataFrame(schema=dict(columns))
+    if len(first.split(",")) != len(columns):
+        raise PayloadError(endpoint, f"{len(columns)} columns expected, the first line is {first!r:.120}")
+    try:
+        return pl.read_csv(text, has_header=header, new_columns=list(columns), schema_overrides=dict(columns))
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise _first_bad_cell(endpoint, text, header, columns, error) from None
+
+
+def _unzipped(endpoint: str, body: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                raise PayloadError(endpoint, f"one file expected in the zip, there are {len(names)}")
+            return archive.read(names[0])
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise PayloadError(endpoint, f"not a zip that can be read: {error}") from error
+
+
+def _first_bad_cell(
+    endpoint: str, text: bytes, header: bool, columns: Mapping[str, type[pl.DataType]], error: Exception
+) -> PayloadError:
+    import polars as pl
+
+    try:
+        raw = pl.read_csv(text, has_header=header, new_columns=list(columns), infer_schema=False)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+        return PayloadError(endpoint, f"not a CSV that can be read: {error!s:.200}")
+    for name, dtype in columns.items():
+        bad = raw[name].is_not_null() & raw[name].cast(dtype, strict=False).is_null()
+        if bad.any():
+            row = bad.arg_true()[0]
+            return PayloadError(endpoint, f"not a {dtype}: {raw[name][row]!r:.80}", row=row, field=name)
+    return PayloadError(endpoint, f"not a CSV that can be read: {error!s:.200}")

@@ -1,0 +1,181 @@
+"""Binance's bulk archive, the practical way to years of history.
+
+Facts that shape it, each of which has made somebody's numbers wrong:
+
+- files of futures have no header line before about 2023 and one after; it is told by the line itself;
+- spot files are in microseconds from 2025 on, all others in milliseconds; it is told by the magnitude;
+- ``fundingRate`` files are monthly only and say the interval of every settlement, unlike the API;
+- ``metrics`` files are daily only, of 5 minutes, may hold the next day's first row, and fill gaps with zeros.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cexkit.errors import PayloadError
+from cexkit.exchanges.archive import Archive, Period, read_csv
+from cexkit.exchanges.base import STAMPED_LATE, Context, facts
+from cexkit.intervals import to_timedelta
+from cexkit.schema import TABLES
+from cexkit.symbols import Instrument
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+#: Times above are microseconds, below milliseconds; seconds are below both bounds.
+_MICROSECONDS_FROM, _MILLISECONDS_FROM = 10**14, 10**12
+
+
+def _kline_columns() -> dict[str, Any]:
+    import polars as pl
+
+    numbers = ("open", "high", "low", "close", "volume")
+    taker = ("taker_buy_volume", "taker_buy_quote_volume")
+    return (
+        {"open_time": pl.Int64}
+        | dict.fromkeys(numbers, pl.Float64)
+        | {"close_time": pl.Int64, "quote_volume": pl.Float64, "count": pl.Int64}
+        | dict.fromkeys(taker, pl.Float64)
+        | {"ignore": pl.String}
+    )
+
+
+def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Bars of a ``klines``, ``markPriceKlines`` or ``indexPriceKlines`` file."""
+    import polars as pl
+
+    rows = _finite(endpoint, read_csv(endpoint, body, _kline_columns()))
+    rows = rows.with_columns(timestamp=_times(endpoint, "open_time", rows["open_time"]))
+    bar = to_timedelta(context.interval)
+    longest = (_times(endpoint, "close_time", rows["close_time"]) - rows["timestamp"]).max()
+    if longest is not None and not bar - timedelta(seconds=1) < longest <= bar:
+        raise PayloadError(endpoint, f"bars of {longest} where {bar} are expected", field="close_time")
+    columns: dict[str, Any] = {name: rows[name].to_arrow() for name in ("open", "high", "low", "close")}
+    if "volume_base" in TABLES[context.table].columns:
+        columns |= {
+            "volume_base": rows["volume"].to_arrow(),
+            "volume_quote": rows["quote_volume"].to_arrow(),
+            "trades": rows["count"].to_arrow(),
+            "taker_buy_volume_base": rows["taker_buy_volume"].to_arrow(),
+            "taker_buy_volume_quote": rows["taker_buy_quote_volume"].to_arrow(),
+        }
+    finished = rows["timestamp"] + bar + STAMPED_LATE <= pl.Series([context.now])
+    return facts(context, columns | {"timestamp": rows["timestamp"].to_arrow()}, keep=finished.to_arrow())
+
+
+def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Settlements of a ``fundingRate`` file, each with its own interval."""
+    import polars as pl
+
+    columns = {"calc_time": pl.Int64, "funding_interval_hours": pl.Float64, "last_funding_rate": pl.Float64}
+    rows = _finite(endpoint, read_csv(endpoint, body, columns))
+    raw = _times(endpoint, "calc_time", rows["calc_time"])
+    return facts(
+        context,
+        {
+            "timestamp": raw.dt.round("1m").to_arrow(),
+            "funding_rate": rows["last_funding_rate"].to_arrow(),
+            "funding_interval_hours": rows["funding_interval_hours"].to_arrow(),
+            "venue_timestamp": raw.to_arrow(),
+        },
+    )
+
+
+def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Open interest of a ``metrics`` file, the snapshots at full hours."""
+    import polars as pl
+
+    ratios = (
+        "count_toptrader_long_short_ratio",
+        "sum_toptrader_long_short_ratio",
+        "count_long_short_ratio",
+        "sum_taker_long_short_vol_ratio",
+    )
+    columns = {
+        "create_time": pl.String,
+        "symbol": pl.String,
+        "sum_open_interest": pl.Float64,
+        "sum_open_interest_value": pl.Float64,
+    } | dict.fromkeys(ratios, pl.String)
+    rows = _finite(endpoint, read_csv(endpoint, body, columns))
+    other = rows.filter(pl.col("symbol") != context.instrument.venue_symbol)
+    if other.height:
+        raise PayloadError(endpoint, f"rows of {other['symbol'][0]!r}", field="symbol")
+    times = rows["create_time"].str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+    if times.null_count():
+        row = times.is_null().arg_true()[0]
+        raise PayloadError(endpoint, f"not a time: {rows['create_time'][row]!r}", row=row, field="create_time")
+    return facts(
+        context,
+        {
+            "timestamp": times.to_arrow(),
+            "open_interest_base": rows["sum_open_interest"].to_arrow(),
+            "open_interest_quote": rows["sum_open_interest_value"].to_arrow(),
+        },
+        keep=(times.dt.truncate("1h") == times).to_arrow(),
+    )
+
+
+def _finite(endpoint: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Refuse a file with a missing, infinite or not-a-number cell among its numbers."""
+    import polars as pl
+
+    for name, dtype in rows.schema.items():
+        if dtype == pl.String:
+            continue
+        good = rows[name].is_not_null() & (rows[name].cast(pl.Float64).is_finite().fill_null(False))
+        if not good.all():
+            row = (~good).arg_true()[0]
+            raise PayloadError(endpoint, f"no number: {rows[name][row]!r}", row=row, field=name)
+    return rows
+
+
+def _times(endpoint: str, field: str, raw: pl.Series) -> pl.Series:
+    """Milliseconds or microseconds since 1970, told apart by magnitude for the whole file."""
+    import polars as pl
+
+    least, most = raw.min(), raw.max()
+    if least is not None and least >= _MICROSECONDS_FROM:
+        return raw.cast(pl.Datetime("us", "UTC"))
+    if least is not None and (least < _MILLISECONDS_FROM or most >= _MICROSECONDS_FROM):
+        raise PayloadError(endpoint, f"neither milliseconds nor microseconds: {least} … {most}", field=field)
+    return (raw * 1000).cast(pl.Datetime("us", "UTC"))
+
+
+_FOLDER = {"spot": "spot", "perp": "futures/um", "future": "futures/um"}
+_FORMAT = {"month": "%Y-%m", "day": "%Y-%m-%d"}
+_SPELLED = {"month": "monthly", "day": "daily"}
+
+
+def _path(kind: str, interval: str | None, instrument: Instrument, period: Period, start: datetime) -> str:
+    symbol, place = instrument.venue_symbol, _FOLDER[instrument.instrument_type]
+    folder = f"/data/{place}/{_SPELLED[period]}/{kind}/{symbol}" + (f"/{interval}" if interval else "")
+    return f"{folder}/{symbol}-{interval or kind}-{start.strftime(_FORMAT[period])}.zip"
+
+
+def _archive(kind: str, parse: Any, interval: str | None = None, **more: Any) -> Archive:
+    endpoint = f"archive.{kind}"
+    return Archive(endpoint=endpoint, path=partial(_path, kind, interval), parse=partial(parse, endpoint), **more)
+
+
+def _archives() -> dict[tuple[str, str], Archive]:
+    both: dict[str, Any] = {"periods": ("month", "day")}
+    found = {}
+    for table in ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d"):
+        # one page of the API holds 17 hours of minutes, but six weeks of hours
+        bars = _archive("klines", parse_klines, TABLES[table].interval, preferred=table == "ohlcv_1m", **both)
+        found |= {(table, kind): bars for kind in ("spot", "perp", "future")}
+    for kind in ("perp", "future"):
+        found["mark_1h", kind] = _archive("markPriceKlines", parse_klines, "1h", **both)
+        # the API goes back 30 days
+        found["open_interest", kind] = _archive("metrics", parse_metrics, periods=("day",), preferred=True)
+    found["index_1h", "perp"] = _archive("indexPriceKlines", parse_klines, "1h", **both)
+    # the API does not say intervals
+    found["funding_rates", "perp"] = _archive("fundingRate", parse_funding, periods=("month",), preferred=True)
+    return found
+
+
+ARCHIVES = _archives()

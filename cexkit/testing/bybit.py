@@ -1,0 +1,319 @@
+"""Bybit on this machine: canonical frames in, Bybit's wire form out, quirks included."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+
+from cexkit.config import Settings
+from cexkit.intervals import EPOCH, MILLISECOND, TimeLike, from_ms, to_ms
+from cexkit.schema import TABLES
+from cexkit.testing.feed import Feed
+from cexkit.testing.loopback import Fault, Loopback, Reply, Request, When
+
+#: Requests in 5 seconds.
+LIMIT, SPAN_S = 600, 5
+
+_STATUS = {"trading": "Trading", "pending": "PreLaunch", "halted": "Delivering", "delisted": "Closed"}
+_KINDS = {"spot": ("spot",), "linear": ("perp", "future")}
+_BARS = {"1": "ohlcv_1m", "60": "ohlcv_1h", "D": "ohlcv_1d"}
+_CLOUDFRONT = (
+    b"<html><body><h1>403 ERROR</h1>The request could not be satisfied. The Amazon CloudFront distribution is "
+    b"configured to block access from your country.</body></html>"
+)
+
+
+def shut_out(when: When) -> Fault:
+    """403 for asking too fast: the address is banned for ten minutes."""
+    said = b'{"retCode":10006,"retMsg":"access too frequent. Please try again in 10 minutes."}'
+    return Fault("403 too fast", when, lambda reply: Reply(403, said))
+
+
+def wrong_country(when: When) -> Fault:
+    """403 for where the request comes from."""
+    return Fault("403 country", when, lambda reply: Reply(403, _CLOUDFRONT, {"Content-Type": "text/html"}))
+
+
+def code(when: When, ret_code: int, message: str) -> Fault:
+    """An error of the venue, with status 200 as all of them."""
+    return Fault(str(ret_code), when, lambda reply: Reply(200, _error(ret_code, message, 0)))
+
+
+class _Refused(Exception):
+    """Parameters that are refused, with code 10001."""
+
+
+class LoopbackBybit(Loopback):
+    """Bybit's public market data, spot and linear, from a feed.
+
+    Quirks it has in common with the venue: errors have status 200; spot and linear share names; rows go
+    from new to old and a window wider than a page keeps its newest part; a start inside a bar gives that
+    bar; the newest bar is unfinished and does not say so; funding refuses a start without an end;
+    open interest counts both sides, the oldest row of a page is stamped in seconds, cursors are
+    URL-encoded; linear instruments come in pages and closed ones only when asked for; funding intervals
+    are in minutes; a perpetual's delivery time is "0"; numbers are text.
+
+    Parameters
+    ----------
+    feed : Feed or mapping of table name to polars.DataFrame
+        What it answers from.
+    now, faults, clock
+        As for :class:`~cexkit.testing.Loopback`.
+    limit : int, optional
+        Requests in 5 seconds; beyond them it answers 10006.
+    page_rows : int, optional
+        Most rows of any page, below the venue's own limits.
+
+    Examples
+    --------
+    >>> from cexkit.fetch import Fetcher
+    >>> from cexkit.schema.render import to_polars
+    >>> with LoopbackBybit({"instruments": to_polars(TABLES["instruments"]).to_frame()}, now="2024-01-01") as venue:
+    ...     with Fetcher(venue.settings) as fetcher:
+    ...         fetcher.instruments("bybit").num_rows
+    0
+    """
+
+    def __init__(
+        self,
+        feed: Feed | Mapping[str, pl.DataFrame],
+        *,
+        now: TimeLike | Callable[[], datetime],
+        faults: Iterable[Fault] = (),
+        limit: int = LIMIT,
+        page_rows: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        super().__init__(now=now, faults=faults, clock=clock)
+        self.feed = feed if isinstance(feed, Feed) else Feed(feed)
+        self.limit, self.page_rows = limit, page_rows
+        self._used: dict[int, int] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """Settings under which cexkit reads this venue in place of the real one."""
+        return Settings(base_urls={"bybit.v5": self.url}, http_timeout_s=5)
+
+    def answer(self, request: Request) -> Reply:
+        """The answer of the endpoint, after the request is counted."""
+        serve, now_ms = self._endpoints.get(request.path.removeprefix("/v5/market/")), int(self.now.timestamp() * 1000)
+        if serve is None:
+            return Reply(404, b"404 page not found")
+        left, headers = self._charge(request.at, now_ms)
+        if left < 0:
+            return Reply(200, _error(10006, "Too many visits. Exceeded the API Rate Limit.", now_ms), headers, 1)
+        try:
+            body = {"retCode": 0, "retMsg": "OK", "result": serve(request.params), "retExtInfo": {}, "time": now_ms}
+            return Reply(200, _json(body), headers, 1)
+        except _Refused as error:
+            return Reply(200, _error(10001, str(error), now_ms), headers, 1)
+
+    @property
+    def _endpoints(self) -> dict[str, Callable[[dict[str, str]], dict[str, Any]]]:
+        return {
+            "instruments-info": self._instruments,
+            "kline": self._klines,
+            "mark-price-kline": partial(self._price_klines, "mark_1h"),
+            "index-price-kline": partial(self._price_klines, "index_1h"),
+            "funding/history": self._funding,
+            "open-interest": self._open_interest,
+        }
+
+    def _charge(self, at: float, now_ms: int) -> tuple[int, dict[str, str]]:
+        window = int(at // SPAN_S)
+        used = self._used[window] = self._used.get(window, 0) + 1
+        left, reset = self.limit - used, now_ms + int(((window + 1) * SPAN_S - at) * 1000) + 1
+        headers = {
+            "X-Bapi-Limit": str(self.limit),
+            "X-Bapi-Limit-Status": str(max(0, left)),
+            "X-Bapi-Limit-Reset-Timestamp": str(reset),
+        }
+        return left, headers
+
+    def _shown(self, params: Mapping[str, str]) -> pl.DataFrame:
+        if params.get("category") not in _KINDS:
+            raise _Refused("params error: Category is invalid")
+        return self.feed.instruments("bybit").filter(pl.col("instrument_type").is_in(_KINDS[params["category"]]))
+
+    def _instrument(self, params: Mapping[str, str]) -> dict[str, Any]:
+        found = self._shown(params).filter(venue_symbol=params.get("symbol", ""))
+        if found.is_empty():
+            raise _Refused("params error: Symbol Is Invalid")
+        return found.row(0, named=True)
+
+    def _rows(self, table: str, params: Mapping[str, str]) -> pl.DataFrame:
+        instrument = self._instrument(params)
+        rows = self.feed.rows(table, "bybit", instrument["instrument_type"], instrument["symbol"])
+        return rows.filter(pl.col("timestamp") <= self.now)
+
+    def _cut(self, limit: int) -> int:
+        return limit if self.page_rows is None else min(limit, self.page_rows)
+
+    def _instruments(self, params: dict[str, str]) -> dict[str, Any]:
+        status, shown = params.get("status"), self._shown(params)
+        known = pl.col("status").replace_strict(_STATUS, default=None)
+        shown = shown.filter(known != "Closed" if status is None else known == status)
+        if params["category"] == "spot":
+            return {"category": "spot", "list": [_pair(row) for row in shown.iter_rows(named=True)]}
+        at, limit = _place(params), self._cut(_number(params, "limit", 500, highest=1000))
+        page = [_contract(row) for row in shown.slice(at, limit).iter_rows(named=True)]
+        more = quote(f"first={at + limit}&last={at + 2 * limit}") if at + limit < shown.height else ""
+        return {"category": "linear", "list": page, "nextPageCursor": more}
+
+    def _klines(self, params: dict[str, str]) -> dict[str, Any]:
+        table = _BARS.get(params.get("interval", ""), "")
+        if not self.feed.holds(table):
+            raise _Refused("params error: Interval Is Invalid")
+        columns = ("open", "high", "low", "close", "volume_base", "volume_quote")
+        return self._bars(table, columns, params)
+
+    def _price_klines(self, table: str, params: dict[str, str]) -> dict[str, Any]:
+        if params.get("interval") != "60":
+            raise _Refused("params error: Interval Is Invalid")
+        if params.get("category") == "spot":
+            raise _Refused("params error: Category is invalid")
+        return self._bars(table, ("open", "high", "low", "close"), params)
+
+    def _bars(self, table: str, columns: tuple[str, ...], params: dict[str, str]) -> dict[str, Any]:
+        bar, rows = TABLES[table].bar, self._rows(table, params)
+        start, end = _number(params, "start", None), _number(params, "end", None)
+        # a start inside a bar gives that bar
+        since = None if start is None else from_ms(start) - (from_ms(start) - EPOCH) % bar
+        page = _newest(rows, since, end, self._cut(_number(params, "limit", 200, highest=1000)))
+        page = _with_partial(page, self.now - bar, columns)
+        text = [page[name].cast(pl.String).to_list() for name in columns]
+        times = page["timestamp"].dt.timestamp("ms").cast(pl.String).to_list()
+        return _result(params, [list(row) for row in zip(times, *text, strict=True)])
+
+    def _funding(self, params: dict[str, str]) -> dict[str, Any]:
+        start, end = _number(params, "startTime", None), _number(params, "endTime", None)
+        if start is not None and end is None:
+            raise _Refused("params error: EndTime is required with StartTime")
+        rows = self._rows("funding_rates", params)
+        limit = self._cut(_number(params, "limit", 200, highest=200))
+        page = _newest(rows, None if start is None else from_ms(start), end, limit)
+        listed = [
+            {
+                "symbol": params["symbol"],
+                "fundingRate": repr(row["funding_rate"]),
+                "fundingRateTimestamp": str(to_ms(row["timestamp"])),
+            }
+            for row in page.iter_rows(named=True)
+        ]
+        return {"category": params["category"], "list": listed}
+
+    def _open_interest(self, params: dict[str, str]) -> dict[str, Any]:
+        if params.get("intervalTime") != "1h" or params.get("category") != "linear":
+            raise _Refused("params error: intervalTime is invalid")
+        start, end = _number(params, "startTime", None), _number(params, "endTime", None)
+        limit = self._cut(_number(params, "limit", 50, highest=200))
+        since = None if start is None else from_ms(start)
+        whole = _newest(self._rows("open_interest", params), since, end, None)
+        at = _place(params)
+        page = [
+            {
+                "openInterest": repr(2 * row["open_interest_base"]),
+                "singleOpenInterest": repr(row["open_interest_base"]),
+                "timestamp": str(to_ms(row["timestamp"])),
+            }
+            for row in whole.slice(at, limit).iter_rows(named=True)
+        ]
+        if page:
+            page[-1]["timestamp"] = page[-1]["timestamp"][:-3]
+        cursor = quote(f"lastid={at + limit}&lasttime={page[-1]['timestamp']}") if at + limit < whole.height else ""
+        return _result(params, page) | {"nextPageCursor": cursor}
+
+
+def _newest(rows: pl.DataFrame, since: datetime | None, end: int | None, limit: int | None) -> pl.DataFrame:
+    """From new to old, both ends inclusive; of more than a page the newest."""
+    if since is not None:
+        rows = rows.filter(pl.col("timestamp") >= since)
+    if end is not None:
+        rows = rows.filter(pl.col("timestamp") <= from_ms(end))
+    rows = rows.sort("timestamp", descending=True)
+    return rows if limit is None else rows.head(limit)
+
+
+def _with_partial(rows: pl.DataFrame, over: datetime, columns: tuple[str, ...]) -> pl.DataFrame:
+    """The bar that still runs, as it is after its first trade: nothing that may be taken for the truth."""
+    running = pl.col("timestamp") > over
+    prices = [pl.when(running).then("open").otherwise(name).alias(name) for name in ("high", "low", "close")]
+    volumes = [name for name in columns if name.startswith("volume")]
+    parts = [pl.when(running).then(pl.col(name) * 0.01).otherwise(name).alias(name) for name in volumes]
+    return rows.with_columns(*prices, *parts)
+
+
+def _place(params: Mapping[str, str]) -> int:
+    """Where a cursor leads to; one that was encoded twice is refused."""
+    cursor = params.get("cursor")
+    if cursor is None:
+        return 0
+    number = cursor.partition("&")[0].partition("=")[2]
+    if not number.isdecimal():
+        raise _Refused("params error: cursor is invalid")
+    return int(number)
+
+
+def _number(params: Mapping[str, str], name: str, default: int | None, highest: int | None = None) -> int | None:
+    text = params.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or (highest is not None and not 1 <= int(text) <= highest):
+        raise _Refused(f"params error: {name} is invalid")
+    return int(text)
+
+
+def _result(params: Mapping[str, str], rows: list[Any]) -> dict[str, Any]:
+    return {"symbol": params["symbol"], "category": params["category"], "list": rows}
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _error(ret_code: int, message: str, now_ms: int) -> bytes:
+    return _json({"retCode": ret_code, "retMsg": message, "result": {}, "retExtInfo": {}, "time": now_ms})
+
+
+def _text(size: float | None) -> str:
+    return "0" if size is None else f"{Decimal(repr(size)):f}"
+
+
+def _common(row: Mapping[str, Any]) -> dict[str, Any]:
+    pair = row["symbol"].partition(":")[0].partition("-")[0]
+    return {
+        "symbol": row["venue_symbol"],
+        "status": _STATUS[row["status"]],
+        "baseCoin": pair.removesuffix(row["quote"]),
+        "quoteCoin": row["quote"],
+        "priceFilter": {"tickSize": _text(row["tick_size"])},
+    }
+
+
+def _pair(row: Mapping[str, Any]) -> dict[str, Any]:
+    return _common(row) | {"marginTrading": "none", "lotSizeFilter": {"basePrecision": _text(row["lot_size"])}}
+
+
+def _contract(row: Mapping[str, Any]) -> dict[str, Any]:
+    perpetual = row["instrument_type"] == "perp"
+    minutes = (row["funding_interval_hours"] or 0) * timedelta(hours=1) // timedelta(minutes=1)
+    return _common(row) | {
+        "contractType": "LinearPerpetual" if perpetual else "LinearFutures",
+        "launchTime": _ms(row["listing_time"]),
+        "deliveryTime": _ms(row["expiry"] or row["delisting_time"]),
+        "settleCoin": row["settle"],
+        "fundingInterval": minutes,
+        "lotSizeFilter": {"qtyStep": _text(row["lot_size"])},
+    }
+
+
+def _ms(moment: datetime | None) -> str:
+    return "0" if moment is None else str((moment - EPOCH) // MILLISECOND)
