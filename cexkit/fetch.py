@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 
 _IDENTITY = [part.name for part in fields(Instrument)]
 
-#: How often a page is asked for until its malformed body, or its lack of rows, is believed.
-MALFORMED_ASKS = 3
+#: How often a page is asked for until its malformed body, or its lack of rows, is believed: an empty
+#: page that ends the reading deserves more doubt than one between others.
+MALFORMED_ASKS = 5
+EMPTY_ASKS_AT_END = 3
 EMPTY_ASKS = 2
 #: What is this close to being forgotten may be so before it is asked for.
 REACH_MARGIN = timedelta(minutes=5)
@@ -295,8 +297,7 @@ class Fetcher:
     def _page(self, found: Exchange, source: Source, context: Context, ask: Ask) -> Page:
         """One page, asked for again where its body is malformed, or without rows.
 
-        Venues now and then answer with half a body or an empty list, and do better a moment later. What
-        is empty twice is empty.
+        Venues now and then answer with half a body or an empty list, and do better a moment later.
         """
         malformed = empty = 0
         while True:
@@ -309,10 +310,10 @@ class Fetcher:
                 if malformed == MALFORMED_ASKS:
                     return Page(answer, source.endpoint, seen, None, error)
                 continue
-            if ask.window is None or extent(table, None).last is not None:
-                return Page(answer, source.endpoint, seen, table)
+            got = extent(table, source.cursor(answer.body))
             empty += 1
-            if empty == EMPTY_ASKS:
+            enough = EMPTY_ASKS if source.paging.after(ask, got) else EMPTY_ASKS_AT_END
+            if ask.window is None or got.last is not None or empty >= enough:
                 return Page(answer, source.endpoint, seen, table)
 
     def file(self, exchange: str, path: str) -> Answer | None:

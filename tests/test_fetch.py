@@ -258,7 +258,7 @@ class TestTheTruthComesBack:
         rows = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2024-12-01")
         same(rows, truth("funding_rates", "perp", "BTCUSDT", "2023-01-01", "2024-12-01"))
         pages = asked(venue, FUNDING)
-        assert [page.request.params["limit"] for page in pages] == ["1000"] * 5  # 500, 500, 200, nothing, still nothing
+        assert [page.request.params["limit"] for page in pages] == ["1000"] * 6  # 500, 500, 200, and three times nothing
 
     def test_fixed_steps_need_no_empty_page_and_no_more_than_fits(self, venue, fetcher):
         fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", START, START + 1050 * HOUR, instrument_type="perp")
@@ -371,7 +371,7 @@ class TestJitter:
             fetched = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2023-01-15")
             pages = len(asked(venue, FUNDING))
         same(fetched, truth("funding_rates", "perp", "BTCUSDT", "2023-01-01", "2023-01-15"))
-        assert pages == -(-42 // rows) + 2, "what is empty is asked for twice"
+        assert pages == -(-42 // rows) + 3, "what is empty at the end is asked for three times"
 
     def test_the_raw_time_is_kept(self, fetcher):
         rows = pl.from_arrow(fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2023-02-01"))
@@ -484,14 +484,14 @@ class TestFaults:
 
 
 class TestMalformedPages:
-    FAULTS = (garbled(nth(2, 3, 4, path=UM_KLINES)),)
+    FAULTS = (garbled(nth(2, 3, 4, 5, 6, path=UM_KLINES)),)
     SPAN = (START, START + 2500 * HOUR)
 
     def test_fetch_raises(self):
         with LoopbackBinance(TRUTH, now=LATER, faults=self.FAULTS) as venue, Fetcher(venue.settings) as fetcher:
             with pytest.raises(PayloadError, match=r"um\.klines: Invalid JSON"):
                 fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", *self.SPAN, instrument_type="perp")
-            assert len(asked(venue, UM_KLINES)) == 4
+            assert len(asked(venue, UM_KLINES)) == 6
 
     @pytest.mark.parametrize("fault", [garbled, web_page, emptied, doubled, disordered])
     def test_a_page_that_is_wrong_once_is_asked_for_again(self, fault):

@@ -294,7 +294,7 @@ class TestFaults:
         same(rows, TRUTH["open_interest"])
 
     def test_a_malformed_page_costs_its_span(self):
-        faults = [garbled(nth(2, 3, 4, path=KLINE))]
+        faults = [garbled(nth(2, 3, 4, 5, 6, path=KLINE))]
         with LoopbackBybit(TRUTH, now=LATER, faults=faults) as venue, Fetcher(venue.settings) as fetcher:
             instrument = fetcher.resolve("bybit", "ohlcv_1h", "BTCUSDT", "perp")
             pages = list(fetcher.pages("bybit", "ohlcv_1h", instrument, Window(START, START + 2500 * HOUR)))
@@ -304,7 +304,7 @@ class TestFaults:
 
     def test_fetch_raises_rather_than_leaves_out(self):
         with (
-            LoopbackBybit(TRUTH, now=LATER, faults=[garbled(nth(2, 3, 4, path=OI))]) as venue,
+            LoopbackBybit(TRUTH, now=LATER, faults=[garbled(nth(2, 3, 4, 5, 6, path=OI))]) as venue,
             Fetcher(venue.settings) as fetcher,
             pytest.raises(PayloadError, match=r"v5\.open-interest"),
         ):
