@@ -13,10 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.accessors import crypto
 from cexkit.analytics._registry import metrics
-from cexkit.analytics.basis import basis, basis_bps
+from cexkit.analytics.basis import annualized_basis, basis, basis_bps
+from cexkit.analytics.basis_maturity import constant_maturity_basis
+from cexkit.analytics.carry import carry_return
+from cexkit.analytics.flow import cvd, taker_imbalance
 from cexkit.analytics.funding import cumulative_funding, funding_apr, funding_apy, funding_interval
+from cexkit.analytics.funding_flows import funding_pnl, funding_spend_usd
+from cexkit.analytics.funding_spread import funding_spread
+from cexkit.analytics.funding_stats import funding_pct_rank, funding_regime, funding_zscore
+from cexkit.analytics.funding_weighted import weighted_funding
+from cexkit.analytics.liquidation_cascades import liquidation_cascades
+from cexkit.analytics.liquidation_heatmap import liquidation_heatmap
+from cexkit.analytics.liquidation_intensity import liquidation_intensity_bps
 from cexkit.analytics.liquidations import liquidation_summary
-from cexkit.analytics.prices import log_returns, returns
+from cexkit.analytics.liquidity import amihud, corwin_schultz
+from cexkit.analytics.market import beta, correlation
+from cexkit.analytics.open_interest import oi_change, oi_quadrant, oi_to_market_cap, oi_to_volume
+from cexkit.analytics.prices import drawdown, log_returns, returns
+from cexkit.analytics.resample import resample, vwap
+from cexkit.analytics.venues import dominance, herfindahl, price_divergence_bps, volume_share
 from cexkit.analytics.volatility import realized_volatility
 
 if TYPE_CHECKING:
@@ -26,20 +41,50 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "amihud",
+    "annualized_basis",
     "basis",
     "basis_bps",
+    "beta",
+    "carry_return",
     "connect",
+    "constant_maturity_basis",
+    "correlation",
+    "corwin_schultz",
     "crypto",
     "cumulative_funding",
+    "cvd",
+    "dominance",
+    "drawdown",
     "fetch",
     "funding_apr",
     "funding_apy",
     "funding_interval",
+    "funding_pct_rank",
+    "funding_pnl",
+    "funding_regime",
+    "funding_spend_usd",
+    "funding_spread",
+    "funding_zscore",
+    "herfindahl",
+    "liquidation_cascades",
+    "liquidation_heatmap",
+    "liquidation_intensity_bps",
     "liquidation_summary",
     "log_returns",
     "metrics",
+    "oi_change",
+    "oi_quadrant",
+    "oi_to_market_cap",
+    "oi_to_volume",
+    "price_divergence_bps",
     "realized_volatility",
+    "resample",
     "returns",
+    "taker_imbalance",
+    "volume_share",
+    "vwap",
+    "weighted_funding",
 ]
 
 #: Attributes whose modules are imported on first use: attribute → module that defines it.

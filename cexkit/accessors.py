@@ -14,7 +14,28 @@ import pandas as pd
 import polars as pl
 
 # each definition registers itself when its module is imported
-from cexkit.analytics import basis, funding, liquidations, prices, volatility  # noqa: F401
+from cexkit.analytics import (  # noqa: F401
+    basis,
+    basis_maturity,
+    carry,
+    flow,
+    funding,
+    funding_flows,
+    funding_spread,
+    funding_stats,
+    funding_weighted,
+    liquidation_cascades,
+    liquidation_heatmap,
+    liquidation_intensity,
+    liquidations,
+    liquidity,
+    market,
+    open_interest,
+    prices,
+    resample,
+    venues,
+    volatility,
+)
 from cexkit.analytics._engines import EAGER, engine_of
 from cexkit.analytics._registry import METRICS, Metric
 from cexkit.errors import UnsupportedBackendError

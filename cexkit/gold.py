@@ -16,9 +16,6 @@ from cexkit.schema.render import to_polars
 
 Frame = pl.DataFrame | pl.LazyFrame
 
-HORIZON_HOURS = 8
-#: A venue goes in when at least this part of the horizon is covered by its settlements.
-COVERED = 0.5
 _COVERAGE = TABLES["liquidations"].fields[TABLES["liquidations"].columns.index("coverage")].values
 
 
@@ -54,63 +51,30 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
     >>> funding_weighted_8h(tables["funding_rates"], tables["open_interest"]).select("venues", "quotes").row(1)
     (4, 'USDC+USDT')
     """
-    rates = _with_intervals(funding_rates)
-    legs = _legs(_settled(rates), _weights(open_interest, tolerance_hours))
-    weight_in = pl.col("weight").filter(pl.col("in")).sum()
-    rows = legs.group_by("base", "timestamp", maintain_order=True).agg(
-        ((pl.col("rate") * pl.col("weight")).filter(pl.col("in")).sum() / weight_in).alias("weighted_funding"),
-        pl.col("exchange").filter(pl.col("in")).n_unique().cast(pl.Int64).alias("venues"),
-        (weight_in / pl.col("weight").sum()).alias("weight_coverage"),
-        pl.col("quote").filter(pl.col("in")).unique().sort().str.join("+").alias("quotes"),
-        pl.col("weight").null_count().alias("unknown"),
-        weight_in.alias("weight_in"),
+    from cexkit.analytics.funding_weighted import weighted_funding
+
+    interest = open_interest.lazy().filter(pl.col("instrument_type") == "perp", pl.col("quote").is_in(USD_LIKE))
+    interest = _in_order(interest.select(*_LEG, "timestamp", "open_interest_quote"))
+    rates = funding_rates.lazy().select(*_LEG, "timestamp", "funding_rate", "funding_interval_hours")
+    rows = rates.join(interest.lazy(), on=[*_LEG, "timestamp"], how="full", coalesce=True)
+    seconds = round(tolerance_hours * 3600)
+    weighted = weighted_funding(_in_order(rows), weight="open_interest_quote", tolerance=f"{seconds}s")
+    weighted = weighted.rename({"coverage": "weight_coverage"})
+    unknown = _without_value(interest, seconds)
+    return _finished(weighted.join(unknown, on=["base", "timestamp"], how="anti"), TABLES["funding_weighted_8h"])
+
+
+_LEG = (*INSTRUMENT_KEYS, "base", "quote")
+
+
+def _without_value(interest: pl.DataFrame, tolerance_seconds: int) -> pl.DataFrame:
+    """Bases and ends of 8 hours at which the last snapshot of some perp has no value."""
+    end = (pl.col("timestamp") - pl.duration(microseconds=1)).dt.truncate("8h").dt.offset_by("8h")
+    recent = interest.with_columns(end.alias("end")).filter(
+        pl.col("end") - pl.col("timestamp") <= pl.duration(seconds=tolerance_seconds)
     )
-    rows = rows.filter(pl.col("unknown") == 0, pl.col("weight_in") > 0)
-    # an end that no settlement has reached yet would show those that settle often without the others
-    last = pl.lit(rates["timestamp"].max(), dtype=rates.schema["timestamp"])
-    return _finished(rows.filter(pl.col("timestamp") <= last), TABLES["funding_weighted_8h"])
-
-
-def _with_intervals(funding_rates: Frame) -> pl.DataFrame:
-    """Rates whose interval is given or can be derived; the others cover no known time and are left out."""
-    rates = funding_rates.lazy().collect()
-    if rates["funding_interval_hours"].null_count():
-        from cexkit.analytics.funding import funding_interval
-
-        rates = funding_interval(rates)
-    return rates.drop_nulls("funding_interval_hours")
-
-
-def _settled(rates: pl.DataFrame) -> pl.LazyFrame:
-    """Per perp and end of 8 hours: the sum of what was settled, scaled to 8 hours, and the hours it covers."""
-    hours = pl.col("funding_interval_hours").sum()
-    ended = _in_order(rates).with_columns(_end_of_horizon()).lazy()
-    return ended.group_by(*INSTRUMENT_KEYS, "timestamp", maintain_order=True).agg(
-        (pl.col("funding_rate").sum() * HORIZON_HOURS / hours).alias("rate"), hours.alias("covered_hours")
-    )
-
-
-def _legs(settled: pl.LazyFrame, weights: pl.LazyFrame) -> pl.DataFrame:
-    """Every perp with open interest at an end of 8 hours, what it settled, and whether that is enough to go in."""
-    enough = (pl.col("covered_hours") >= COVERED * HORIZON_HOURS).fill_null(False)
-    legs = weights.join(settled, on=[*INSTRUMENT_KEYS, "timestamp"], how="left").with_columns(enough.alias("in"))
-    return _in_order(legs)
-
-
-def _weights(open_interest: Frame, tolerance_hours: float) -> pl.LazyFrame:
-    """Per perp and end of 8 hours: value of the open interest of the last snapshot that is not too old."""
-    age = (_end_of_horizon() - pl.col("timestamp")).alias("age")
-    recent = open_interest.lazy().filter(pl.col("instrument_type") == "perp", pl.col("quote").is_in(USD_LIKE))
-    recent = recent.with_columns(age, _end_of_horizon()).filter(pl.col("age") <= pl.duration(hours=tolerance_hours))
-    return recent.group_by(*INSTRUMENT_KEYS, "base", "quote", "timestamp").agg(
-        pl.col("open_interest_quote").sort_by("age").first().alias("weight")
-    )
-
-
-def _end_of_horizon() -> pl.Expr:
-    """The end ``t`` of the 8 hours ``(t − 8 h, t]`` that a time falls in."""
-    instant = pl.duration(microseconds=1)
-    return (pl.col("timestamp") - instant).dt.truncate(f"{HORIZON_HOURS}h").dt.offset_by(f"{HORIZON_HOURS}h")
+    last = recent.group_by(*_LEG, "end").agg(pl.col("open_interest_quote").sort_by("timestamp").last())
+    return last.filter(pl.col("open_interest_quote").is_null()).select("base", timestamp="end").unique()
 
 
 def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:

@@ -258,7 +258,9 @@ class TestTheTruthComesBack:
         rows = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2024-12-01")
         same(rows, truth("funding_rates", "perp", "BTCUSDT", "2023-01-01", "2024-12-01"))
         pages = asked(venue, FUNDING)
-        assert [page.request.params["limit"] for page in pages] == ["1000"] * 6  # 500, 500, 200, and three times nothing
+        assert [page.request.params["limit"] for page in pages] == [
+            "1000"
+        ] * 6  # 500, 500, 200, and three times nothing
 
     def test_fixed_steps_need_no_empty_page_and_no_more_than_fits(self, venue, fetcher):
         fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", START, START + 1050 * HOUR, instrument_type="perp")

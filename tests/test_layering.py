@@ -34,6 +34,7 @@ ALLOWED = {
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
     "client": {"errors", "intervals", "schema", "store", "analytics"},
     "demo": {"schema", "store"},
+    "sql": {"schema", "store", "analytics", "accessors"},
     "cli": {"demo", "ingest", "errors", "client"},
     "__init__": {"accessors", "analytics", "client", "fetch"},
 }

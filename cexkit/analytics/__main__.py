@@ -1,4 +1,4 @@
-"""Write the generated type stub: ``python -m cexkit.analytics`` from the project's root."""
+"""Write what is generated from the registry, type stub and docs: ``python -m cexkit.analytics`` from the root."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 # importing cexkit, which comes first, has registered every metric
+from cexkit.analytics._engines import ENGINES
 from cexkit.analytics._registry import METRICS, Metric
 
 _HEAD = """\
@@ -41,7 +42,48 @@ def crypto(frame: pa.Table) -> Crypto[pa.Table, pa.ChunkedArray]: ...
 def generated() -> dict[str, str]:
     """Path below the project's root → text."""
     methods = (_method(METRICS[name]) for name in sorted(METRICS))
-    return {"cexkit/accessors.pyi": "".join([_HEAD, *methods, _TAIL])}
+    return {"cexkit/accessors.pyi": "".join([_HEAD, *methods, _TAIL]), "docs/reference/metrics.md": _page()}
+
+
+_PAGE = """\
+# Metrics
+
+Generated from the metric registry by `python -m cexkit.analytics`; do not edit.
+
+Each metric is `cexkit.<name>(frame, …)`, `frame.crypto.<name>(…)` on pandas and polars, and
+`cexkit.crypto(frame).<name>(…)` on all engines. Inputs are columns that must be there beside `timestamp` and those
+of `exchange`, `instrument_type`, `symbol` that there are; "or" separates what may stand in for each other. A rolling
+metric looks at the trailing rows of its instrument, in time order.
+
+"""
+
+
+def _page() -> str:
+    """Metrics by kind, then metric × engine."""
+    parts = [_PAGE]
+    for kind in ("row", "rolling", "summary", "cross-venue"):
+        chosen = [METRICS[name] for name in sorted(METRICS) if METRICS[name].kind == kind]
+        rows = [
+            f"| `{one.name}` | {_needs(one)} | {_ticks(one.outputs)} | {one.window or ''} | {one.meaning} |"
+            for one in chosen
+        ]
+        head = f"## {kind.capitalize()}\n\n| metric | inputs | outputs | window | meaning |\n|---|---|---|---|---|\n"
+        parts.append(head + "\n".join(rows) + "\n\n")
+    parts.append("## Engines\n\nA cell without a mark raises `UnsupportedBackendError`, which names the way round.\n\n")
+    parts.append(f"| metric | {' | '.join(ENGINES)} |\n|---|{'---|' * len(ENGINES)}\n")
+    for name in sorted(METRICS):
+        marks = " | ".join("yes" if engine in METRICS[name].engines else "" for engine in ENGINES)
+        parts.append(f"| `{name}` | {marks} |\n")
+    return "".join(parts)
+
+
+def _needs(one: Metric) -> str:
+    choices = " or ".join(_ticks(each) for each in one.alternatives)
+    return "; ".join(part for part in (_ticks(one.inputs), choices) if part)
+
+
+def _ticks(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _method(metric: Metric) -> str:

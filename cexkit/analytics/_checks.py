@@ -28,6 +28,7 @@ _HINTS = {
     "timestamp": "rename the time column to 'timestamp'; if it is the index, call frame.reset_index() first",
     "funding_interval_hours": "cexkit.funding_interval(frame) derives it from the timestamps",
     "reference": "the spot or index price of the same moment, joined on before, for example with join_asof",
+    "benchmark": "benchmark='BTCUSDT' takes the rows of that symbol in the same frame",
     "value_usd": "value_quote and quote do as well",
 }
 # a frame this long is judged by a sample of it
@@ -82,6 +83,8 @@ def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, or
     used = [*metric.used(arguments), *(["timestamp"] if ordered or not metric.appends else [])]
     for name in used:
         column = metric.column(name, arguments)
+        if name in metric.signs and column in schema and schema[column].is_numeric():
+            continue
         # polars' Null and its kin hold no value, so none of a wrong type
         if column in schema and schema[column] != nw.Unknown and not _RIGHT[kind(name)](schema[column]):
             raise ColumnTypeError(
@@ -90,21 +93,23 @@ def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, or
 
 
 def kind(name: str) -> str:
-    """What a declared input holds: numbers, text or times."""
+    """What a declared input holds: numbers, text, times or truth values."""
     declared = FIELDS[name].type if name in FIELDS else "float64"
-    return {"string": "text", TIMESTAMP: "times"}.get(declared, "numbers")
+    return {"string": "text", TIMESTAMP: "times", "boolean": "truth values"}.get(declared, "numbers")
 
 
 _RIGHT: dict[str, Callable[[Any], bool]] = {
     "text": lambda dtype: dtype in (nw.String, nw.Categorical, nw.Enum),
     "times": lambda dtype: dtype in (nw.Datetime, nw.Date),
     "numbers": lambda dtype: dtype.is_numeric(),
+    "truth values": lambda dtype: dtype == nw.Boolean,
 }
 _CONVERT = {
     "times": "convert whole numbers with pandas.to_datetime(column, unit='ms', utc=True) or "
     "polars.from_epoch(column, 'ms'), saying the unit: nothing here guesses it; text with str.to_datetime",
     "numbers": "convert it with astype(float) (pandas) or cast(pl.Float64) (polars)",
     "text": "convert it with astype(str) (pandas) or cast(pl.String) (polars)",
+    "truth values": "convert it with astype(bool) (pandas) or cast(pl.Boolean) (polars)",
 }
 
 
@@ -140,9 +145,10 @@ def _one_run_each(rows: pl.DataFrame) -> bool:
 
 def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     """Warn where funding rates look like percent: half of 30 or more rows above 0.2 % a settlement."""
-    if "funding_rate" not in metric.used(arguments):
+    column = metric.column("funding_rate", arguments)
+    if "funding_rate" not in metric.used(arguments) or column not in frame.columns:
         return
-    values = frame.get_column(metric.column("funding_rate", arguments))
+    values = frame.get_column(column)
     if len(values) > _SAMPLE:
         values = values.sample(_SAMPLE, with_replacement=True, seed=0)
     values = values.drop_nulls().abs()

@@ -21,18 +21,26 @@ from cexkit.schema.fields import INSTRUMENT_KEYS
 if TYPE_CHECKING:
     from cexkit.analytics._registry import Metric
 
-ENGINES: tuple[str, ...] = ("pandas", "polars", "lazy", "pyarrow", "ibis")
+#: ``lazy`` is polars' LazyFrame; the last two are Ibis tables on these backends.
+ENGINES: tuple[str, ...] = ("pandas", "polars", "lazy", "pyarrow", "duckdb", "pyspark")
 EAGER: tuple[str, ...] = ("pandas", "polars", "pyarrow")
 
 
 def engine_of(frame: Any) -> str | None:
-    """Name of the engine of a native frame, None where cexkit has none for it."""
+    """Name of the engine of a native frame, None where cexkit has none for it.
+
+    An Ibis table has the name of its backend, also of one that no metric takes; tables of none (unbound
+    ones, memtables) count as DuckDB.
+    """
     if isinstance(frame, pl.DataFrame):
         return "polars"
     if isinstance(frame, pl.LazyFrame):
         return "lazy"
     known = nw.dependencies
-    tests = {"pandas": known.is_pandas_dataframe, "pyarrow": known.is_pyarrow_table, "ibis": known.is_ibis_table}
+    if known.is_ibis_table(frame):
+        backends, _ = frame._find_backends()  # get_backend() would open a connection where there is none
+        return backends[0].name if backends else "duckdb"
+    tests = {"pandas": known.is_pandas_dataframe, "pyarrow": known.is_pyarrow_table}
     return next((name for name, test in tests.items() if test(frame)), None)
 
 
@@ -40,8 +48,9 @@ def run(metric: Metric, frame: Any, arguments: Mapping[str, Any]) -> Any:
     """Evaluate a metric on a native frame."""
     engine = engine_of(frame)
     if engine not in metric.engines:
+        on = f" on {engine}" if nw.dependencies.is_ibis_table(frame) else ""
         raise UnsupportedBackendError(
-            f"{metric.name} cannot take {type(frame).__module__}.{type(frame).__qualname__}; "
+            f"{metric.name} cannot take {type(frame).__module__}.{type(frame).__qualname__}{on}; "
             f"it takes {', '.join(metric.engines)}: convert first, for example with polars.from_pandas, "
             "polars.from_arrow, or ibis.duckdb.connect().create_table"
         )
@@ -92,7 +101,7 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
 def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any]) -> bool:
     """Whether the metric looks at other rows of the instrument, given these columns and arguments."""
     if metric.complete_with is None:
-        return metric.kind in ("rolling", "cross-venue")
+        return metric.kind in ("rolling", "cross-venue") and not metric.ties
     overridden = metric.unless is not None and arguments[metric.unless] is not None
     return not overridden and "timestamp" in names
 
@@ -113,7 +122,10 @@ def _all_finite(values: pl.Series) -> bool:
 
 
 def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
-    used = [name for name in metric.used(arguments) if ordered or not metric.appends or name != "timestamp"]
+    if metric.whole:
+        return list(names)
+    timed = ordered or not metric.appends or "timestamp" in metric.required(arguments)
+    used = [name for name in metric.used(arguments) if timed or name != "timestamp"]
     wanted = [*(metric.column(name, arguments) for name in used), *metric.group_columns(arguments)]
     wanted += [*INSTRUMENT_KEYS, "timestamp"] if ordered or not metric.appends else []
     return [name for name in dict.fromkeys(wanted) if name in names]

@@ -63,6 +63,12 @@ class Metric:
     unless: str | None
     #: An optional column that, complete, makes a row metric of one that must look at other rows.
     complete_with: str | None
+    #: Text inputs that may be numbers instead: a side as +1 and -1.
+    signs: tuple[str, ...]
+    #: Rows may share instrument and time: none is looked at beside another.
+    ties: bool
+    #: Every column of the frame goes in, not only those declared.
+    whole: bool
     #: Looks at the values of an eager frame; raises or warns.
     inspects: Callable[[pl.DataFrame, Arguments], None] | None
 
@@ -116,6 +122,9 @@ def metric(
     groups: str | None = None,
     unless: str | None = None,
     complete_with: str | None = None,
+    signs: tuple[str, ...] = (),
+    ties: bool = False,
+    whole: bool = False,
     inspects: Callable[[pl.DataFrame, Arguments], None] | None = None,
 ) -> Callable[[Callable[Concatenate[Frame, P], Frame]], MetricFunction[P]]:
     """Register a definition and make it callable on the frames of every engine.
@@ -125,6 +134,8 @@ def metric(
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind is one of {get_args(Kind)}, not {kind!r}")
+    if not set(engines) <= set(ENGINES):
+        raise ValueError(f"engines are some of {ENGINES}, not {engines!r}")
 
     def register(definition: Callable[Concatenate[Frame, P], Frame]) -> MetricFunction[P]:
         name, signature = definition.__name__, inspect.signature(definition)
@@ -153,6 +164,9 @@ def metric(
             groups=groups,
             unless=unless,
             complete_with=complete_with,
+            signs=signs,
+            ties=ties,
+            whole=whole,
             inspects=inspects,
         )
         return function  # type: ignore[return-value]

@@ -6,11 +6,13 @@ Everything else in this package is plain Narwhals that means the same on polars,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import narwhals.stable.v2 as nw
+import polars as pl
 
 from cexkit.errors import InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
@@ -36,7 +38,8 @@ def number(frame: Frame, column: str) -> nw.Expr:
     if isinstance(frame, nw.DataFrame):
         return value
     value = value.cast(nw.Float64)
-    return nw.when(value.is_finite()).then(value)
+    # every engine sorts NaN above all numbers, whereas what is finite is not the same on Spark
+    return nw.when(value.abs() <= sys.float_info.max).then(value)
 
 
 def positive(frame: Frame, column: str) -> nw.Expr:
@@ -110,6 +113,95 @@ def with_bucket(frame: Frame, every: str, name: str = "_bucket") -> Frame:
         return frame.with_columns((nw.col(name) * _MICRO).cast(nw.Datetime("us", "UTC")).alias(name))
     table = frame.to_native()
     return nw.from_native(table.mutate(**{name: table[name].as_timestamp("s").cast("timestamp('UTC', 6)")}))
+
+
+def with_time(frame: Frame, name: str, column: str) -> Frame:
+    """Add whole seconds since 1970 (int64) as a UTC timestamp."""
+    if not is_ibis(frame):
+        return frame.with_columns((nw.col(column) * _MICRO).cast(nw.Datetime("us", "UTC")).alias(name))
+    table = frame.to_native()
+    return nw.from_native(table.mutate(**{name: table[column].as_timestamp("s").cast("timestamp('UTC', 6)")}))
+
+
+def with_instant(frame: Frame, name: str, column: str) -> Frame:
+    """Add microseconds since 1970 (int64) as a UTC timestamp."""
+    if not is_ibis(frame):
+        return frame.with_columns(nw.col(column).cast(nw.Datetime("us", "UTC")).alias(name))
+    table = frame.to_native()
+    # no SQL engine of Ibis' takes microseconds, all take seconds and add the rest
+    whole = (table[column] // _MICRO).as_timestamp("s").cast("timestamp('UTC', 6)")
+    return nw.from_native(table.mutate(**{name: whole + (table[column] % _MICRO).as_interval("us")}))
+
+
+def with_rolling_rank(frame: Frame, name: str, column: str, window: int, method: Literal["average", "min"]) -> Frame:
+    """Add the rank, from 1 on, of each value among those of the instrument's trailing rows, its own included.
+
+    Ties share the average or the lowest of their ranks. Nulls have no rank and take no part, but fill their
+    place in the window.
+    """
+    keys = instrument_keys(frame)
+    native: Any = frame.to_native()
+    if not is_ibis(frame):
+        rank = pl.col(column).rolling_rank(window, method=method, min_samples=1)
+        return nw.from_native(native.with_columns(rank.over(keys or None, order_by="timestamp").alias(name)))
+    values = native[column].collect().over(rows=(1 - window, 0), group_by=keys, order_by="timestamp")
+    table = native.mutate(_values=values)
+    value = table[column]
+    below = table["_values"].filter(lambda other: other < value).length()
+    equal = table["_values"].filter(lambda other: other == value).length()
+    rank = {"min": below + 1, "average": below + (equal + 1) / 2}[method].cast("float64")
+    return nw.from_native(table.mutate(**{name: value.notnull().ifelse(rank, None)}).drop("_values"))
+
+
+def distinct_text(frame: Frame, by: Sequence[str], column: str, name: str) -> Frame:
+    """One row per group: its distinct values of a text column, sorted and joined by ``+``; null where it has none."""
+    native: Any = frame.to_native()
+    if not is_ibis(frame):
+        # unique over the whole frame first: per group it takes three times as long
+        values = native.select(*by, pl.col(column).cast(pl.String).alias(name)).unique().sort(name)
+        found = pl.col(name).drop_nulls()
+        return nw.from_native(values.group_by(by).agg(pl.when(found.len() > 0).then(found.str.join("+")).alias(name)))
+    values = native.group_by(list(by)).agg(_values=native[column].cast("string").collect(distinct=True))
+    joined = values["_values"].sort().join("+").nullif("")
+    return nw.from_native(values.mutate(**{name: joined}).drop("_values"))
+
+
+def aggregated(frame: Frame, by: Sequence[str], hows: Mapping[str, str], *, rows: str) -> Frame:
+    """One row per group: each column by its aggregate, null where it has no value, and the number of rows.
+
+    ``first`` and ``last`` are by ``timestamp``, of the rows that have a value; ``same`` is the one value of the
+    group, null where there are several.
+    """
+    native: Any = frame.to_native()
+    if not is_ibis(frame):
+        wanted = [_polars_aggregate(pl.col(name), how).alias(name) for name, how in hows.items()]
+        return nw.from_native(native.group_by(by).agg(pl.len().cast(pl.Int64).alias(rows), *wanted))
+    time = native["timestamp"]
+    table = native.group_by(list(by)).agg(
+        **{rows: native.count()}, **{name: _ibis_aggregate(native[name], how, time) for name, how in hows.items()}
+    )
+    return nw.from_native(table)
+
+
+def _polars_aggregate(column: pl.Expr, how: str) -> pl.Expr:
+    if how in ("first", "last"):
+        there = column.is_not_null()
+        value, time = column.filter(there), pl.col("timestamp").filter(there)
+        return value.min_by(time) if how == "first" else value.max_by(time)
+    if how == "sum":
+        return pl.when(column.count() > 0).then(column.sum())
+    if how == "same":
+        return pl.when(column.drop_nulls().n_unique() == 1).then(column.drop_nulls().first())
+    return getattr(column, how)()
+
+
+def _ibis_aggregate(column: Any, how: str, time: Any) -> Any:
+    if how in ("first", "last"):
+        by_time = column.argmin if how == "first" else column.argmax
+        return by_time(time, where=column.notnull())
+    if how == "same":
+        return (column.min() == column.max()).ifelse(column.min(), None)
+    return getattr(column, how)()
 
 
 def seconds(duration: str) -> int:

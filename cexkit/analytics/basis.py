@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal, get_args
+
+import narwhals.stable.v2 as nw
+
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, positive
+from cexkit.analytics._seams import Column, Frame, positive, with_epoch_us
+from cexkit.errors import InvalidInputError, UnknownNameError
+
+Method = Literal["simple", "continuous", "compound"]
+DAY_US = 86_400 * 1_000_000
+# largest x for which exp(x) is a float64
+_LARGEST = math.log(1.797e308)
 
 
 @metric(kind="row", inputs=("price", "reference"), outputs=("basis",))
@@ -64,3 +75,89 @@ def basis_bps(frame: Frame, *, price: Column = "price", reference: Column = "ref
     """
     spot = positive(frame, reference)
     return frame.with_columns(((positive(frame, price) - spot) / spot * 10_000).alias("basis_bps"))
+
+
+@metric(kind="row", inputs=("price", "reference", "expiry", "timestamp"), outputs=("annualized_basis",))
+def annualized_basis(
+    frame: Frame,
+    *,
+    method: Method = "simple",
+    min_days: float = 3.0,
+    price: Column = "price",
+    reference: Column = "reference",
+    expiry: Column = "expiry",
+) -> Frame:
+    """Basis of a dated future as an annual rate over the d days to its expiry.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
+        Both prices in one row, as for :func:`basis`, with ``timestamp`` and the expiry.
+    method : str
+        With F the price and S the reference:
+
+        * ``simple``: ``(F/S - 1) * 365/d``.
+        * ``continuous``: ``ln(F/S) * 365/d``.
+        * ``compound``: ``(F/S) ** (365/d) - 1``.
+    min_days : float
+        Null below so many days: a fixed distance of prices grows without bound as d goes to zero.
+    price, reference : str
+        As for :func:`basis`.
+    expiry : str
+        Column of the time of delivery; a date is its midnight, UTC (most venues deliver at 08:00).
+
+    Returns
+    -------
+    Same type as ``frame``
+        With ``annualized_basis`` added, a fraction per 365 days; d is fractional, from ``timestamp`` to
+        expiry. Null where :func:`basis` is, without expiry (perpetuals), below ``min_days``, at and after
+        expiry, and where compounding leaves the range of a float. Each row stands alone, so gaps and order
+        do not matter.
+
+    Raises
+    ------
+    UnknownNameError
+        If the method is not known.
+    InvalidInputError
+        If min_days is below zero.
+    MissingColumnError, ColumnTypeError
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import datetime
+    >>> frame = pl.DataFrame({
+    ...     "timestamp": [datetime(2024, 1, 1)], "expiry": [datetime(2024, 3, 14)],
+    ...     "price": [51_000.0], "reference": [50_000.0],
+    ... })
+    >>> frame.crypto.annualized_basis().round(6).to_list()
+    [0.1]
+    >>> frame.crypto.annualized_basis(method="compound").round(6).to_list()
+    [0.104081]
+    """
+    frame = with_days(frame, expiry, min_days)
+    return frame.with_columns(annualized(frame, method, price, reference).alias("annualized_basis"))
+
+
+def with_days(frame: Frame, expiry: str, min_days: float) -> Frame:
+    """Add ``_days`` to expiry, null at and after it and below ``min_days``."""
+    if not 0 <= min_days < math.inf:
+        raise InvalidInputError(f"min_days is a number of days, zero or more, not {min_days!r}")
+    frame = with_epoch_us(with_epoch_us(frame, "_us"), "_expires", expiry)
+    left = nw.col("_expires") - nw.col("_us")
+    days = left.cast(nw.Float64) / DAY_US
+    return frame.with_columns(nw.when(left > 0, days >= min_days).then(days).alias("_days"))
+
+
+def annualized(frame: Frame, method: str, price: str, reference: str) -> nw.Expr:
+    """The annual rate from both prices and ``_days``."""
+    if method not in get_args(Method):
+        raise UnknownNameError.of("method", method, get_args(Method))
+    ratio, days = positive(frame, price) / positive(frame, reference), nw.col("_days")
+    if method == "simple":
+        return (ratio - 1) * 365 / days
+    rate = ratio.log() * 365 / days
+    if method == "continuous":
+        return rate
+    # DuckDB fails where others give infinity
+    return nw.when(rate < _LARGEST).then(rate).exp() - 1

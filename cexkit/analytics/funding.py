@@ -6,10 +6,12 @@ fraction. Predicted rates are another series and do not belong in the same colum
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, names, number, positive, with_epoch_us
+from cexkit.analytics._seams import Column, Frame, in_time, instrument_keys, names, number, positive, with_epoch_us
 from cexkit.errors import InvalidInputError
 
 #: Hours between settlements that venues use.
@@ -87,9 +89,15 @@ def funding_interval(frame: Frame) -> Frame:
     )
 
 
-def _with_distance(frame: Frame) -> Frame:
+def _in_time(frame: Frame, apart: Sequence[str]) -> Callable[[nw.Expr], nw.Expr]:
+    """As :func:`in_time`, for rows that are alike in the columns ``apart``."""
+    keys = [*instrument_keys(frame), *apart]
+    return lambda step: step.over(*keys, order_by="timestamp")
+
+
+def _with_distance(frame: Frame, apart: Sequence[str] = ()) -> Frame:
     """Add ``_distance``, whole minutes since the previous settlement, snapped to the hour within one minute."""
-    over = in_time(frame)
+    over = _in_time(frame, apart)
     frame = with_epoch_us(frame, "_us")
     frame = frame.with_columns(over(nw.col("_us").shift(1)).alias("_previous"))
     frame = frame.with_columns(
@@ -101,9 +109,9 @@ def _with_distance(frame: Frame) -> Frame:
     return frame.with_columns(nw.when(near).then(nw.col("_hour")).otherwise(minutes).alias("_distance"))
 
 
-def _derive(frame: Frame) -> Frame:
+def _derive(frame: Frame, apart: Sequence[str] = ()) -> Frame:
     """Add ``_derived`` (hours, null where in doubt) and ``_doubt`` (gap or doubt) from ``_distance``."""
-    over = in_time(frame)
+    over = _in_time(frame, apart)
     distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
     # 0 stands for no distance: it equals none and no distance is a multiple of it
     steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
@@ -149,18 +157,42 @@ def _supported(distance: nw.Expr, before: nw.Expr, after: nw.Expr) -> nw.Expr:
     return alone | nw.col("_fits_before") | nw.col("_fits_after") | gap_before | gap_after
 
 
-def _with_hours(frame: Frame, interval_hours: float | None) -> Frame:
-    """Add ``_covered``: the hours a settlement covers, from argument, column or times, in this order."""
+def with_hours(frame: Frame, interval_hours: float | None, apart: Sequence[str] = ()) -> Frame:
+    """Add ``_covered``: the hours a settlement covers, from argument, column or times, in this order.
+
+    Rows that differ in the columns ``apart`` are no settlements of one series.
+    """
     if interval_hours is not None:
         if not 0 < interval_hours < float("inf"):
             raise InvalidInputError(f"interval_hours is a number of hours above zero, not {interval_hours!r}")
         return frame.with_columns(nw.lit(float(interval_hours)).alias("_covered"))
     present = names(frame)
-    if "timestamp" not in present:
+    if "timestamp" not in present or _declared_throughout(frame):
         return frame.with_columns(positive(frame, DECLARED).alias("_covered"))
-    frame = _derive(_with_distance(frame))
+    frame = _derive(_with_distance(frame, apart), apart)
     hours = [positive(frame, DECLARED)] if DECLARED in present else []
     return frame.with_columns(nw.coalesce(*hours, nw.col("_derived")).alias("_covered"))
+
+
+def _declared_throughout(frame: Frame) -> bool:
+    """Whether no row of an eager frame needs its hours derived; a lazy one cannot be looked at."""
+    if not isinstance(frame, nw.DataFrame) or DECLARED not in frame.columns:
+        return False
+    hours = frame.get_column(DECLARED)
+    return not hours.null_count() and bool((hours > 0).all())
+
+
+def with_apr(frame: Frame, name: str, *, rate: str, interval_hours: float | None) -> Frame:
+    """Add the rate as a simple annual rate."""
+    frame = with_hours(frame, interval_hours)
+    return frame.with_columns((number(frame, rate) * 24 / nw.col("_covered") * 365).alias(name))
+
+
+def _log_growth(frame: Frame, rate: str) -> nw.Expr:
+    """Logarithm of ``_growth``, which is 1 + rate, without the digits that the sum of 1 and a small rate loses."""
+    growth = positive(frame, "_growth")
+    # W. Kahan's correction: the rounding error of 1 + r is the same above and below
+    return nw.when(growth == 1).then(number(frame, rate)).otherwise(growth.log() * number(frame, rate) / (growth - 1))
 
 
 @metric(
@@ -215,8 +247,7 @@ def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     >>> cexkit.funding_apr(frame)["funding_apr"].round(6).to_list()
     [0.1095, 0.219]
     """
-    frame = _with_hours(frame, interval_hours)
-    return frame.with_columns((number(frame, rate) * 24 / nw.col("_covered") * 365).alias("funding_apr"))
+    return with_apr(frame, "funding_apr", rate=rate, interval_hours=interval_hours)
 
 
 @metric(
@@ -249,9 +280,9 @@ def funding_apy(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     >>> frame.crypto.funding_apy(interval_hours=8).round(6).tolist()
     [0.115714]
     """
-    frame = _with_hours(frame, interval_hours)
+    frame = with_hours(frame, interval_hours)
     frame = frame.with_columns((number(frame, rate) + 1).alias("_growth"))
-    grown = (positive(frame, "_growth").log() * HOURS_PER_YEAR / nw.col("_covered")).exp()
+    grown = (_log_growth(frame, rate) * HOURS_PER_YEAR / nw.col("_covered")).exp()
     return frame.with_columns((grown - 1).alias("funding_apy"))
 
 
@@ -304,8 +335,9 @@ def cumulative_funding(frame: Frame, *, rate: Column = "funding_rate", compound:
     frame = frame.with_columns(
         (settled + 1).alias("_growth"), (settled <= -1).fill_null(False).cast(nw.Int64).alias("_lost")
     )
+    frame = frame.with_columns(_log_growth(frame, rate).alias("_log"))
     frame = frame.with_columns(
-        over(positive(frame, "_growth").log().cum_sum()).alias("_log"), over(nw.col("_lost").cum_sum()).alias("_losses")
+        over(nw.col("_log").cum_sum()).alias("_log"), over(nw.col("_lost").cum_sum()).alias("_losses")
     )
     return frame.with_columns(
         nw.when(nw.col("_losses") == 0).then(nw.col("_log").exp() - 1).alias("cumulative_funding")

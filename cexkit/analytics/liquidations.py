@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
-import polars as pl
 
-from cexkit.analytics._checks import warn
+from cexkit.analytics._liquidations import (
+    SIDES,
+    coverage,
+    group_columns,
+    inspects_events,
+    must_agree,
+    quantity,
+    rank,
+    whole,
+)
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Frame, names, number, text, with_bucket
-from cexkit.errors import InvalidInputError, UnpricedQuoteWarning
-from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE
-
-SIDES = FIELDS["side"].values
-#: From best to worst; a total carries the worst of its parts.
-COVERAGE = FIELDS["coverage"].values
-_UNKNOWN = len(COVERAGE)
-
-
-def _groups(by: str | Sequence[str] | None, present: Sequence[str]) -> list[str]:
-    """Columns that a total is taken by."""
-    if by is INSTRUMENT_KEYS:
-        return [key for key in INSTRUMENT_KEYS if key in present]
-    groups = [by] if isinstance(by, str) else list(by or ())
-    taken = {"timestamp", "side"} & set(groups)
-    if taken or len(set(groups)) < len(groups):
-        raise InvalidInputError(f"liquidation_summary: by={by!r} names a column twice; timestamp and side are implied")
-    return groups
-
-
-def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
-    sides = frame["side"].cast(pl.String).unique()
-    strange = sorted(str(side) for side in sides if side not in SIDES)
-    if strange:
-        raise InvalidInputError(
-            f"liquidation_summary: side holds {', '.join(strange)}; it is the side of the position that was closed, "
-            "'long' or 'short' (an order that sells closes a long, one that buys closes a short)"
-        )
-    if "value_usd" in frame.columns:
-        return
-    quotes = frame["quote"].cast(pl.String).unique()
-    strange = sorted(str(quote) for quote in quotes if quote not in USD_LIKE)
-    if strange:
-        warn(
-            f"liquidation_summary: quotes {', '.join(strange)} are not taken as dollars, so totals that hold them have "
-            "no value_usd; add a value_usd column, or select other quotes",
-            UnpricedQuoteWarning,
-        )
+from cexkit.analytics._seams import Frame, names, text, with_bucket
+from cexkit.analytics._usd import usd, usd_inputs
+from cexkit.schema.fields import INSTRUMENT_KEYS
 
 
 @metric(
     kind="summary",
     inputs=("timestamp", "side", "quantity_base"),
-    alternatives=(("value_usd",), ("value_quote", "quote")),
+    alternatives=usd_inputs("value_usd"),
     optional=("base", "multiplier", "coverage"),
     outputs=("timestamp", "side", "events", "quantity_base", "value_usd", "imbalance", "coverage"),
     groups="by",
-    inspects=_inspect,
+    inspects=inspects_events("liquidation_summary"),
 )
 def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[str] | None = INSTRUMENT_KEYS) -> Frame:
     """Liquidations per time bucket and side: how many, how much, and which side prevails.
@@ -118,14 +89,14 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
     [('long', 2, 60000.0, 0.5), ('short', 1, 20000.0, 0.5)]
     """
     present = names(frame)
-    groups = _groups(by, present)
+    groups = group_columns("liquidation_summary", by, present, {"timestamp", "side"})
     frame = with_bucket(frame, every).with_columns(
         text("side").alias("_side"),
-        _value(frame, present).alias("_value"),
-        _quantity(frame, present, groups).alias("_quantity"),
-        _rank(present).alias("_rank"),
+        usd(frame, "value_usd").alias("_value"),
+        quantity(frame, groups).alias("_quantity"),
+        rank(frame).alias("_rank"),
     )
-    mixed = [nw.col(name).n_unique().alias(f"_mixed_{name}") for name in _must_agree(present, groups)]
+    agree = must_agree(present, groups)
     totals = frame.group_by(*groups, "_bucket", "_side").agg(
         nw.len().cast(nw.Int64).alias("events"),
         nw.col("_quantity").sum().alias("_quantity"),
@@ -133,35 +104,9 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
         nw.col("_value").sum().alias("_value"),
         nw.col("_value").is_null().cast(nw.Int64).sum().alias("_no_value"),
         nw.col("_rank").max().alias("_rank"),
-        *mixed,
+        *(nw.col(name).n_unique().alias(f"_mixed_{name}") for name in agree),
     )
-    return _finish(totals, groups, mixed=[f"_mixed_{name}" for name in _must_agree(present, groups)])
-
-
-def _value(frame: Frame, present: Sequence[str]) -> nw.Expr:
-    if "value_usd" in present:
-        return number(frame, "value_usd")
-    return nw.when(text("quote").is_in(list(USD_LIKE))).then(number(frame, "value_quote"))
-
-
-def _quantity(frame: Frame, present: Sequence[str], groups: Sequence[str]) -> nw.Expr:
-    scaled = "multiplier" in present and "symbol" not in groups
-    return number(frame, "quantity_base") * number(frame, "multiplier") if scaled else number(frame, "quantity_base")
-
-
-def _must_agree(present: Sequence[str], groups: Sequence[str]) -> list[str]:
-    """Columns that must be one in a total for its quantities to add up."""
-    if "symbol" in groups:
-        return []
-    symbol = [] if "multiplier" in present and "base" in present else ["symbol"]
-    return [name for name in ("base", *symbol) if name in present and name not in groups]
-
-
-def _rank(present: Sequence[str]) -> nw.Expr:
-    if "coverage" not in present:
-        return nw.lit(_UNKNOWN)
-    ranks = [nw.when(text("coverage") == name).then(nw.lit(rank)) for rank, name in enumerate(COVERAGE)]
-    return nw.coalesce(*ranks, nw.lit(_UNKNOWN))
+    return _finish(totals, groups, mixed=[f"_mixed_{name}" for name in agree])
 
 
 def _finish(totals: Frame, groups: Sequence[str], *, mixed: Sequence[str]) -> Frame:
@@ -181,14 +126,13 @@ def _finish(totals: Frame, groups: Sequence[str], *, mixed: Sequence[str]) -> Fr
     for name in mixed:
         adds_up = adds_up & (nw.col(name) == 1)
     imbalance = nw.when((nw.col("_unusable") == 0) & (nw.col("_gross") > 0)).then(nw.col("_net") / nw.col("_gross"))
-    worst = [nw.when(nw.col("_rank") == rank).then(nw.lit(name)) for rank, name in enumerate(COVERAGE)]
     return totals.select(
         *groups,
         nw.col("_bucket").alias("timestamp"),
         side.alias("side"),
         "events",
         nw.when(adds_up).then(nw.col("_quantity")).alias("quantity_base"),
-        nw.when(nw.col("_no_value") == 0).then(value).alias("value_usd"),
+        whole("_value").alias("value_usd"),
         imbalance.alias("imbalance"),
-        nw.coalesce(*worst).alias("coverage"),
+        coverage("_rank").alias("coverage"),
     ).sort(*groups, "timestamp", "side")

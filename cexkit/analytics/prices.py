@@ -1,6 +1,8 @@
-"""Returns of a price series."""
+"""Returns of a price series, and how far it is below its highest price."""
 
 from __future__ import annotations
+
+import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
 from cexkit.analytics._seams import Column, Frame, in_time, positive
@@ -66,3 +68,41 @@ def log_returns(frame: Frame, *, price: Column = "close") -> Frame:
     """
     frame = frame.with_columns(in_time(frame)(positive(frame, price).shift(1)).alias("_before"))
     return frame.with_columns(log_returns=(positive(frame, price) / positive(frame, "_before")).log())
+
+
+@metric(kind="rolling", inputs=("close",), outputs=("drawdown",))
+def drawdown(frame: Frame, *, price: Column = "close") -> Frame:
+    """Distance of the price from its highest so far, ``p / max(p) - 1``, as a fraction.
+
+    Parameters
+    ----------
+    frame, price
+        As for :func:`returns`.
+
+    Returns
+    -------
+    Same type as ``frame``
+        With ``drawdown`` added: 0 at a new high, -0.2 where the price is 20 % below the highest of the
+        instrument's rows up to this one. The maximum begins with the first row of the frame: a high before it
+        is not known. Null where the price is null, NaN, infinite or not above zero; such rows do not change
+        the maximum, and neither does a gap. It is the maximum of the column that is given: that of ``close``
+        is below that of ``high``.
+
+    Raises
+    ------
+    MissingColumnError, ColumnTypeError
+    DuplicateKeyError
+        If two rows of one instrument share a time (eager frames).
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import date
+    >>> days = [date(2024, 1, day) for day in range(1, 5)]
+    >>> frame = pl.DataFrame({"timestamp": days, "close": [100.0, 125.0, 100.0, 150.0]})
+    >>> frame.crypto.drawdown().round(6).to_list()
+    [0.0, 0.0, -0.2, 0.0]
+    """
+    frame = frame.with_columns(positive(frame, price).alias("_price"))
+    frame = frame.with_columns(in_time(frame)(nw.col("_price").cum_max()).alias("_high"))
+    return frame.with_columns((nw.col("_price") / nw.col("_high") - 1).alias("drawdown"))

@@ -66,8 +66,8 @@ def realized_volatility(
         * ``yang_zhang``: var ln(O/C') + k var ln(C/O) + (1 - k) Rogers-Satchell, with
           k = 0.34 / (1.34 + (N + 1) / (N - 1)).
     interval : str, optional
-        Length of a bar, such as ``"1m"``, ``"1h"`` or ``"1d"``. By default the median distance between
-        the rows of each instrument.
+        Length of a bar, such as ``"1h"`` or ``"1d"``. By default the median distance between all rows of the
+        instrument, later ones too: say it where the length changes.
     min_samples : int, optional
         Bars in the window that must have a value; by default all of them.
     open, high, low, price : str
@@ -102,9 +102,9 @@ def realized_volatility(
     >>> frame.crypto.realized_volatility(window=3).round(4).to_list()
     [None, None, None, 0.2195, 0.2195]
     """
-    samples = _samples(window, min_samples)
+    samples = samples_of(window, min_samples)
     prices = {"open": open, "high": high, "low": low, "close": price}
-    frame = _with_terms(_with_bars(frame, interval), estimator, prices)
+    frame = _with_terms(with_bars(frame, interval), estimator, prices)
     over = in_time(frame)
     parts = _parts(estimator, window)
     averages = {"_mean": nw.Expr.rolling_mean, "_var": nw.Expr.rolling_var}
@@ -118,7 +118,8 @@ def realized_volatility(
     )
 
 
-def _samples(window: int, min_samples: int | None) -> int:
+def samples_of(window: int, min_samples: int | None) -> int:
+    """Values that a window must hold; raises where the two cannot be meant."""
     samples = window if min_samples is None else min_samples
     if not (isinstance(window, int) and isinstance(samples, int) and 2 <= samples <= window):
         raise InvalidInputError(
@@ -127,12 +128,11 @@ def _samples(window: int, min_samples: int | None) -> int:
     return samples
 
 
-def _with_bars(frame: Frame, interval: str | None) -> Frame:
+def with_bars(frame: Frame, interval: str | None) -> Frame:
     """Add ``_bar``, microseconds of a bar, and ``_adjacent``: whether the row before is one bar away."""
     over = in_time(frame)
     frame = with_epoch_us(frame, "_us")
-    frame = frame.with_columns(over(nw.col("_us").shift(1)).alias("_previous"))
-    frame = frame.with_columns((nw.col("_us") - nw.col("_previous")).cast(nw.Float64).alias("_step"))
+    frame = frame.with_columns((nw.col("_us") - over(nw.col("_us").shift(1))).cast(nw.Float64).alias("_step"))
     if interval is None:
         frame = frame.with_columns(per_instrument(frame)(nw.col("_step").median()).alias("_bar"))
     else:

@@ -171,7 +171,7 @@ VENUES: dict[str, Venue] = {
         premium_bps=0.5,
         funding="plain_average",
         cap=(0.00375, 0.015),
-        liquidations="full",
+        liquidations="throttled",
     ),
 }
 

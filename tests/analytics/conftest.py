@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,7 +28,7 @@ class Engine:
 
     @property
     def eager(self) -> bool:
-        return self.name not in ("lazy", "ibis")
+        return self.name not in ("lazy", "ibis", "spark")
 
 
 def _to_polars(frame: pd.DataFrame) -> pl.DataFrame:
@@ -42,15 +46,76 @@ def connection() -> Iterator[Any]:
     connection.disconnect()
 
 
+def _no_spark() -> str | None:
+    """Why Spark cannot run here, None where it can."""
+    home = os.environ.get("JAVA_HOME")
+    if importlib.util.find_spec("pyspark") is None:
+        return "pyspark is not installed: pip install 'cexkit[spark]'"
+    if shutil.which("java") is None and not (home and (Path(home) / "bin" / "java").exists()):
+        return "Spark needs Java 17 or later: put java on the PATH or set JAVA_HOME"
+    return None
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One local session for the whole run: small, without a web page, bound to this machine."""
+    if reason := _no_spark():
+        pytest.skip(reason)
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.default.parallelism": "1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.log.level": "ERROR",
+    }
+    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def spark_connection(spark: Any) -> Any:
+    import ibis
+
+    return ibis.pyspark.connect(spark)
+
+
 ENGINES = ("pandas", "pandas-pyarrow", "pandas-nullable", "polars", "lazy", "pyarrow", "ibis")
 
 
 @pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, connection: Any) -> Engine:
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine but Spark, which takes a second for what takes the others milliseconds."""
+    return _engine(request)
+
+
+@pytest.fixture(params=[*ENGINES, pytest.param("spark", marks=pytest.mark.spark)])
+def every_engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine, Spark among them: for the parity of every metric, and what is special to Spark."""
+    return _engine(request)
+
+
+def _engine(request: pytest.FixtureRequest) -> Engine:
     table = iter(range(10_000))
 
     def ibis_table(frame: pl.DataFrame) -> Any:
+        connection = request.getfixturevalue("connection")
         return connection.create_table(f"t{next(table)}", frame.to_arrow(), temp=True, overwrite=True)
+
+    def spark_table(frame: pl.DataFrame) -> Any:
+        connection = request.getfixturevalue("spark_connection")
+        name = f"t{next(table)}"
+        compatible = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        request.getfixturevalue("spark").createDataFrame(compatible).createOrReplaceTempView(name)
+        return connection.table(name)
+
+    def spark_result(table: Any) -> pl.DataFrame:
+        # Spark's own way to Arrow: that of Ibis leads through pandas, which mixes up null and NaN
+        session = request.getfixturevalue("spark")
+        return pl.DataFrame(pl.from_arrow(session.sql(table.compile()).toArrow()))
 
     makers: dict[str, tuple[Callable, Callable]] = {
         "pandas": (lambda f: f.to_pandas(), _to_polars),
@@ -60,6 +125,7 @@ def engine(request: pytest.FixtureRequest, connection: Any) -> Engine:
         "lazy": (lambda f: f.lazy(), lambda f: f.collect()),
         "pyarrow": (lambda f: f.to_arrow(), pl.from_arrow),
         "ibis": (ibis_table, lambda t: pl.from_arrow(t.to_pyarrow())),
+        "spark": (spark_table, spark_result),
     }
     return Engine(request.param, *makers[request.param])
 

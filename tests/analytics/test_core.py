@@ -17,6 +17,7 @@ from cexkit.analytics.__main__ import generated
 from cexkit.analytics._registry import METRICS, metric
 from cexkit.errors import CexkitError, ColumnTypeError, DuplicateKeyError, InvalidInputError, UnsupportedBackendError
 from cexkit.intervals import utc
+from cexkit.schema.fields import FIELDS
 
 ROOT = Path(cexkit.__file__).parent
 MODULES = sorted((ROOT / "analytics").glob("*.py"))
@@ -137,11 +138,18 @@ def test_renders_as_sql_from_a_schema_alone(name):
     columns = {
         **dict.fromkeys(("exchange", "instrument_type", "symbol", "side", "quote", "base", "coverage"), "string"),
         "timestamp": "timestamp('UTC', 6)",
-        **dict.fromkeys(("open", "high", "low", "close", "price", "reference"), "float64"),
+        **dict.fromkeys(("open", "high", "low", "close", "price", "reference", "benchmark"), "float64"),
         **dict.fromkeys(("funding_rate", "quantity_base", "value_quote"), "float64"),
+        **dict.fromkeys(("mark_price", "quantity", "contract_size", "open_interest_quote"), "float64"),
+        **dict.fromkeys(("taker_buy_volume_base", "volume_base", "volume_quote"), "float64"),
+        **dict.fromkeys(("open_interest_base", "market_cap_usd", "multiplier"), "float64"),
+        "inverse": "boolean",
+        "expiry": "timestamp('UTC', 6)",
     }
     table = ibis.table(columns, name="source")
     for source in (table, ibis.table({**columns, "timestamp": "timestamp(6)"}, name="naive")):
+        if METRICS[name].whole:  # takes every column, so those that are declared alone
+            source = source[[column for column in columns if column in FIELDS]]
         sql = ibis.to_sql(getattr(cexkit, name)(source), dialect="duckdb")
         assert sql.startswith(("SELECT", "WITH"))
 

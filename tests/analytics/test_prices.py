@@ -68,3 +68,27 @@ def test_ties_are_refused():
     frame = pl.concat([bars({"A": [1.0, 2.0]}), bars({"A": [1.0]})])
     with pytest.raises(DuplicateKeyError, match="symbol=A"):
         cexkit.returns(frame)
+
+
+def test_drawdown_by_hand(engine, helpers):
+    series = {"A": [100.0, 125.0, None, 100.0, 150.0], "B": [4.0, math.nan, 2.0, 0.0, 8.0, 6.0], "C": [1.0]}
+    got = engine.back(cexkit.drawdown(engine.make(bars(series))))
+    want = [0.0, 0.0, None, -0.2, 0.0, 0.0, None, -0.5, None, 0.0, -0.25, 0.0]
+    helpers.close(helpers.column(got, "drawdown"), want)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.sampled_from("ABC"), st.lists(price, max_size=15), min_size=1))
+def test_drawdown_agrees_with_plain_python(series):
+    got = cexkit.drawdown(bars(series)).sort("symbol", "timestamp")["drawdown"].to_list()
+    expected = []
+    for _, prices in sorted(series.items()):
+        for i, p in enumerate(prices):
+            legal = [q for q in prices[: i + 1] if q is not None and q > 0]
+            expected.append(p / max(legal) - 1 if p is not None and p > 0 else None)
+    assert got == expected
+
+
+def test_a_later_high_changes_no_earlier_drawdown():
+    whole = bars({"A": [5.0, 4.0, 3.0, 90.0]}).sort("timestamp")
+    assert whole.crypto.drawdown().to_list()[:3] == whole[:3].crypto.drawdown().to_list()

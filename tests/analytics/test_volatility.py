@@ -152,3 +152,14 @@ def test_arguments_that_cannot_be_meant():
 
 def test_defaults_are_declared():
     assert cexkit.metrics().filter(name="realized_volatility")["window"].to_list() == [30]
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_spike_of_one_instrument_spoils_no_other_window(engine, helpers, estimator):
+    spiked, calm = bars(90, 11), bars(90, 12)
+    spiked[30] |= {name: spiked[30][name] * 1e12 for name in ("open", "high", "close")}
+    want = [value for rows in (spiked, calm) for value in oracle(rows, estimator, 12, timedelta(hours=1))]
+    frames = (pl.DataFrame(rows).with_columns(symbol=pl.lit(name)) for name, rows in (("A", spiked), ("B", calm)))
+    native = engine.make(pl.concat(frames).sample(fraction=1, shuffle=True, seed=6))
+    got = engine.back(cexkit.realized_volatility(native, window=12, estimator=estimator))
+    helpers.close(helpers.column(got, "realized_volatility"), want, 1e-9)

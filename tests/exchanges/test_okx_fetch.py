@@ -75,8 +75,6 @@ def truth(market, table, kind, symbol, start=SPAN.start, end=SPAN.end):
         "open_interest": ("open_interest_quote",),
     }
     nothing = {name: pl.lit(None, rows.schema[name]) for name in unsaid.get(table, ())}
-    if table == "liquidations":
-        nothing["coverage"] = pl.lit("throttled")
     return rows.with_columns(**nothing).sort(TABLES[table].key)
 
 

@@ -150,7 +150,7 @@ def test_each_venue_shows_liquidations_its_own_way(may):
     assert ways == [
         ("binance", "throttled", "average_fill"),
         ("bybit", "full", "bankruptcy"),
-        ("okx", "full", "bankruptcy"),
+        ("okx", "throttled", "bankruptcy"),
     ]
     assert (events["value_quote"] == events["price"] * events["quantity_base"]).all()
     busiest = events.group_by("exchange", "symbol", pl.col("timestamp").dt.truncate("1s")).len()

@@ -1,0 +1,238 @@
+"""From short bars to long ones, and the price that was paid on average."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+from cexkit.analytics._checks import kind as kind_of
+from cexkit.analytics._checks import unique
+from cexkit.analytics._liquidations import coverage, rank
+from cexkit.analytics._registry import METRICS, metric
+from cexkit.analytics._seams import (
+    Column,
+    Frame,
+    aggregated,
+    instrument_keys,
+    names,
+    number,
+    positive,
+    text,
+    with_bucket,
+)
+from cexkit.analytics._usd import QUOTED
+from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, Aggregate
+
+#: Columns without an aggregate that say what the instrument is, so that a bucket has one value.
+DESCRIPTIVE: tuple[str, ...] = (
+    "base", "quote", "settle", "venue_symbol", "multiplier", "contract_size", "inverse", "tick_size", "lot_size",
+    "listing_time", "delisting_time", "expiry",
+)  # fmt: skip
+#: How each column that is known is brought to a bucket. Dollars are as the quotes they stand for.
+DECLARED: dict[str, Aggregate] = {
+    **{name: field.aggregate for name, field in FIELDS.items()},
+    **{name: FIELDS[quoted].aggregate for name, quoted in QUOTED.items()},
+}
+_IMPLIED = ("timestamp", *INSTRUMENT_KEYS)
+
+
+def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    given = arguments["aggregates"] or {}
+    return ("timestamp", *(name for name, how in given.items() if how != "none"))
+
+
+def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
+    # where no first or last is asked for, events may share a time
+    if {"first", "last"} & set(_plan(frame.columns, arguments["aggregates"]).values()):
+        unique(METRICS["resample"], frame)
+
+
+@metric(
+    kind="summary",
+    inputs=("timestamp",),
+    optional=tuple(name for name in DECLARED if name not in _IMPLIED),
+    outputs=("timestamp", "rows"),
+    requires=_inputs,
+    inspects=_inspect,
+    whole=True,
+)
+def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] | None = None) -> Frame:
+    """Longer bars: each column by its declared aggregate, so that a stock is not summed and a flow not averaged.
+
+    ``open`` first, ``high`` max, ``low`` min, ``close``, ``mark_price``, ``index_price`` and open interest last;
+    volumes, ``trades``, ``funding_rate`` and what was liquidated summed (``cexkit.schema.FIELDS`` declares them).
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
+        ``timestamp`` and columns that cexkit declares, or ``volume_usd``, ``open_interest_usd``, ``value_usd``;
+        several instruments where their keys are there; in any order.
+    every : str
+        Length of a bucket: a whole number of ``s``, ``m``, ``h``, ``d`` or ``w``, and a multiple of the length of
+        the bars: a bar lies wholly in the bucket in which it begins. Buckets are counted in UTC from
+        1970; weeks begin on Monday.
+    aggregates : mapping, optional
+        Column → ``first``, ``max``, ``min``, ``last``, ``sum`` or ``none`` (to leave it out), for columns that are
+        not declared and for other aggregates than the declared one. Columns of your own must be numbers.
+
+    Returns
+    -------
+    Same type as ``frame``
+        One row per instrument and bucket that has rows, sorted so (Ibis promises no order): the keys,
+        ``timestamp`` (start of the bucket, UTC), ``rows``, and the columns of the frame.
+
+        * **Partial buckets** are there like all others, the first and last among them: ``rows``, the number of rows
+          that went in, tells them. Twenty-four hours make a day.
+        * A null, NaN or infinite value is left out; null is a column of which the bucket holds no value. ``first`` and
+          ``last`` are by time, of the rows that have a value. A gap adds nothing.
+        * Columns that say what an instrument is (``base``, ``quote``, ``multiplier``, ``contract_size``,
+          ``expiry`` …) are kept, and null in buckets in which they change. ``coverage`` is the worst of the bucket.
+        * All other columns are facts of one row (``side``, ``price``, ``venue_timestamp`` …) and left out. So
+          is ``funding_interval_hours``: a summed rate covers the bucket, not the interval.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not declared how a column is brought to a bucket and ``aggregates`` does not say so.
+    UnknownNameError
+        If ``aggregates`` holds no such aggregate.
+    MissingColumnError, ColumnTypeError
+    DuplicateKeyError
+        If a first or last is asked for and two rows of one instrument share a time (eager frames).
+
+    Warns
+    -----
+    SuspectRateWarning
+        As for :func:`funding_apr`.
+
+    Notes
+    -----
+    Bars carry the time they begin, settlements the time they are paid: the rate of 00:00 is in the bucket
+    that begins there, though it is for the hours before.
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import datetime
+    >>> frame = pl.DataFrame({
+    ...     "timestamp": [datetime(2024, 1, 1, hour) for hour in (0, 8, 16)],
+    ...     "close": [100.0, 120.0, 110.0],
+    ...     "volume_base": [1.0, 2.0, 3.0],
+    ...     "open_interest_base": [7.0, 8.0, 9.0],
+    ...     "funding_rate": [0.0001, 0.0001, 0.0002],
+    ... })
+    >>> result = frame.crypto.resample(every="1d")
+    >>> result.select("rows", "close", "volume_base", "open_interest_base", pl.col("funding_rate").round(6)).rows()
+    [(3, 110.0, 6.0, 9.0, 0.0004)]
+    """
+    present = names(frame)
+    plan = _plan(present, aggregates)
+    keys = instrument_keys(frame)
+    frame = with_bucket(frame, every).with_columns(_value(frame, name).alias(name) for name in plan)
+    with_coverage = "coverage" in present and "coverage" not in plan and (aggregates or {}).get("coverage") != "none"
+    if with_coverage:
+        frame = frame.with_columns(rank(frame).alias("_rank"))
+    totals = aggregated(frame, [*keys, "_bucket"], {**plan, **({"_rank": "max"} if with_coverage else {})}, rows="rows")
+    return totals.select(
+        *keys,
+        nw.col("_bucket").alias("timestamp"),
+        "rows",
+        *(_typed(name) for name in plan),
+        *([coverage("_rank").alias("coverage")] if with_coverage else []),
+    ).sort(*keys, "timestamp")
+
+
+def _plan(present: Sequence[str], aggregates: Mapping[str, str] | None) -> dict[str, str]:
+    """How each column that goes in is brought to a bucket; ``same`` for what must not change in it."""
+    given = dict(aggregates or {})
+    for how in given.values():
+        if how not in get_args(Aggregate):
+            raise UnknownNameError.of("aggregate", how, get_args(Aggregate))
+    if taken := [name for name in given if name in _IMPLIED or str(name).startswith("_")]:
+        raise InvalidInputError(f"resample: {', '.join(taken)} cannot have aggregates: keys, time and temporary names")
+    hows = {**DECLARED, **dict.fromkeys(DESCRIPTIVE, "same"), **given}
+    unknown = [str(name) for name in present if name not in hows and name not in _IMPLIED]
+    if unknown:
+        raise InvalidInputError(
+            f"resample: it is not declared how {', '.join(unknown)} is brought to a bucket; say so, for example "
+            f"aggregates={{{unknown[0]!r}: 'last'}}, or leave it out with 'none'"
+        )
+    plan = {name: hows[name] for name in present if name not in _IMPLIED and hows[name] != "none"}
+    if summed := [name for name, how in plan.items() if how == "sum" and kind_of(name) != "numbers"]:
+        raise InvalidInputError(f"resample: {', '.join(summed)} cannot be summed: no numbers")
+    return plan
+
+
+def _value(frame: Frame, name: str) -> nw.Expr:
+    """A column without NaN, text as plain strings."""
+    reads = {"numbers": lambda: number(frame, name), "text": lambda: text(name)}
+    return reads.get(kind_of(name), lambda: nw.col(name))()
+
+
+def _typed(name: str) -> nw.Expr:
+    whole = name in FIELDS and FIELDS[name].type == "int64"
+    return nw.col(name).cast(nw.Int64) if whole else nw.col(name)
+
+
+@metric(
+    kind="summary",
+    inputs=("timestamp", "close", "volume_base"),
+    outputs=("timestamp", "vwap", "volume"),
+)
+def vwap(frame: Frame, *, every: str = "1d", price: Column = "close", volume: Column = "volume_base") -> Frame:
+    """Average price per bucket, weighted by volume: ``sum(price * volume) / sum(volume)``.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
+        ``timestamp``, a price and a volume in units of base; several instruments where their keys are there; in
+        any order. From bars it is an approximation, the better the shorter they are against the bucket;
+        where bars have their value, ``volume_quote / volume_base`` is their exact average price.
+    every : str
+        Length of a bucket, as for :func:`resample`.
+    price, volume : str
+        Columns of the two; of events for example ``price`` and ``quantity_base``.
+
+    Returns
+    -------
+    Same type as ``frame``
+        One row per instrument and bucket that has rows, sorted so (Ibis promises no order), with its keys,
+        ``timestamp`` (start of the bucket, UTC), ``vwap`` and ``volume``, the sum of the weights. Rows whose
+        price or volume is null, NaN or infinite, whose price is not above zero or whose volume is below zero,
+        are in neither sum. ``vwap`` is null where nothing was traded. The first and last bucket may be partial,
+        and a gap adds nothing: each is the average of the rows that there are.
+
+    Raises
+    ------
+    MissingColumnError, ColumnTypeError
+
+    Examples
+    --------
+    >>> import cexkit, polars as pl
+    >>> from datetime import datetime
+    >>> frame = pl.DataFrame({
+    ...     "timestamp": [datetime(2024, 1, 1, 0), datetime(2024, 1, 1, 1)],
+    ...     "close": [100.0, 110.0],
+    ...     "volume_base": [3.0, 1.0],
+    ... })
+    >>> frame.crypto.vwap().select("vwap", "volume").rows()
+    [(102.5, 4.0)]
+    """
+    keys = instrument_keys(frame)
+    paid, weight = positive(frame, price), number(frame, volume)
+    usable = (weight >= 0) & ~paid.is_null()
+    frame = with_bucket(
+        frame.with_columns(
+            nw.when(usable).then(weight).alias("_weight"), nw.when(usable).then(weight * paid).alias("_value")
+        ),
+        every,
+    )
+    sums = frame.group_by(*keys, "_bucket").agg(nw.col("_weight").sum(), nw.col("_value").sum())
+    average = nw.when(nw.col("_weight") > 0).then(nw.col("_value") / nw.col("_weight"))
+    return sums.select(
+        *keys, nw.col("_bucket").alias("timestamp"), average.alias("vwap"), nw.col("_weight").alias("volume")
+    ).sort(*keys, "timestamp")

@@ -1,0 +1,264 @@
+"""Longer bars and average prices: stocks, flows, first and last, on every engine."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import hypothesis.strategies as st
+import polars as pl
+import pytest
+from hypothesis import given, settings
+
+import cexkit
+from cexkit.errors import ColumnTypeError, DuplicateKeyError, InvalidInputError, MissingColumnError, UnknownNameError
+from cexkit.schema.fields import FIELDS
+from cexkit.simulation import simulate
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+FLOATS = ("open", "high", "low", "close", "volume_base", "open_interest_base", "open_interest_usd", "funding_rate")
+SCHEMA = {
+    **dict.fromkeys(("exchange", "symbol", "base"), pl.String),
+    "timestamp": pl.Datetime("us", "UTC"),
+    **dict.fromkeys(FLOATS, pl.Float64),
+    "trades": pl.Int64,
+}
+HOW = {
+    "open": "first", "high": "max", "low": "min", "close": "last", "volume_base": "sum", "open_interest_base": "last",
+    "open_interest_usd": "last", "funding_rate": "sum", "trades": "sum",
+}  # fmt: skip
+
+
+def row(symbol: str, hour: float, values: list, trades: int | None = 1) -> tuple:
+    return ("okx", symbol, symbol[:3], START + timedelta(hours=hour), *values, trades)
+
+
+def frame_of(rows) -> pl.DataFrame:
+    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    return frame.sample(fraction=1, shuffle=True, seed=1) if rows else frame
+
+
+def resampled(engine, frame, **arguments) -> pl.DataFrame:
+    got = engine.back(cexkit.resample(engine.make(frame), **arguments))
+    hour = (pl.col("timestamp").dt.epoch("s") - int(START.timestamp())) / 3600
+    return got.with_columns(hour=hour).sort(
+        [c for c in ("exchange", "symbol", "hour") if c in got.columns or c == "hour"]
+    )
+
+
+def oracle(rows, hours: int) -> dict:
+    """(symbol, start) → column → value, one bucket at a time."""
+    buckets: dict = {}
+    names = list(SCHEMA)
+    for r in rows:
+        start = (r[3] - START) // timedelta(hours=hours) * hours
+        buckets.setdefault((r[1], start), []).append(dict(zip(names, r, strict=True)))
+    result = {}
+    for key, part in buckets.items():
+        part.sort(key=lambda r: r["timestamp"])
+        out = {"rows": len(part)}
+        for name, how in HOW.items():
+            values = [r[name] for r in part if r[name] is not None and math.isfinite(r[name])]
+            take = {"first": lambda v: v[0], "last": lambda v: v[-1], "max": max, "min": min, "sum": sum}[how]
+            out[name] = take(values) if values else None
+        result[key] = out
+    return result
+
+
+def random_rows(n: int, seed: int, symbols=("BTCUSDT", "ETHUSDT")) -> list[tuple]:
+    rng, rows = random.Random(seed), []
+    for symbol in symbols:
+        for hour in rng.sample(range(60), n):
+            # small, so that as funding rates they do not look like percent
+            values = [rng.choice([rng.uniform(1e-4, 1e-3), rng.uniform(1e-4, 1e-3), None, math.nan]) for _ in FLOATS]
+            rows.append(row(symbol, hour, values, rng.choice([None, rng.randrange(9)])))
+    return rows
+
+
+def same(got: pl.DataFrame, want: dict):
+    assert {(r["symbol"], r["hour"]) for r in got.to_dicts()} == set(want)
+    for r in got.to_dicts():
+        for name, value in want[r["symbol"], r["hour"]].items():
+            assert (r[name] is None) == (value is None), name
+            assert r[name] == value or math.isclose(r[name], value, rel_tol=1e-12), name
+
+
+def test_by_hand(every_engine):
+    rows = [
+        row("BTCUSDT", 0, [10.0, 15.0, 9.0, 12.0, 1.0, 100.0, 5e3, 1e-4], 5),
+        row("BTCUSDT", 8, [12.0, 20.0, 11.0, 19.0, 2.0, 110.0, 6e3, 2e-4], 6),
+        row("BTCUSDT", 16, [19.0, 19.5, 8.0, 8.5, 4.0, 90.0, 4e3, -5e-4], 7),
+        row("BTCUSDT", 24, [8.5, 9.0, 8.0, 8.8, 3.0, 95.0, 4e3, 1e-4], 2),
+    ]
+    got = resampled(every_engine, frame_of(rows))
+    assert got.columns == ["exchange", "symbol", "timestamp", "rows", "base", *FLOATS, "trades", "hour"]
+    assert {got.schema["trades"], got.schema["rows"]} == {pl.Int64}
+    assert got.drop("timestamp", "funding_rate").rows() == [
+        ("okx", "BTCUSDT", 3, "BTC", 10.0, 20.0, 8.0, 8.5, 7.0, 90.0, 4e3, 18, 0.0),
+        ("okx", "BTCUSDT", 1, "BTC", 8.5, 9.0, 8.0, 8.8, 3.0, 95.0, 4e3, 2, 24.0),
+    ]
+    assert got["funding_rate"].to_list() == pytest.approx([-2e-4, 1e-4], rel=1e-12)
+
+
+@pytest.mark.parametrize("hours", [4, 24])
+def test_every_engine_agrees_with_plain_python(engine, hours):
+    rows = random_rows(40, 3)
+    same(resampled(engine, frame_of(rows), every=f"{hours}h"), oracle(rows, hours))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 20), st.integers(0, 999), st.sampled_from([1, 8, 24]))
+def test_oracle(n, seed, hours):
+    rows = random_rows(n, seed)
+    got = cexkit.resample(frame_of(rows), every=f"{hours}h")
+    same(got.with_columns(hour=(pl.col("timestamp") - START).dt.total_hours()), oracle(rows, hours))
+
+
+def test_what_an_instrument_is_stays_and_facts_of_one_row_go(engine):
+    times = [START + timedelta(hours=h) for h in (0, 6, 30)]
+    frame = pl.DataFrame(
+        {
+            "timestamp": times,
+            "quote": ["USDT", "USDT", None],
+            "multiplier": [1.0, 1000.0, 1000.0],
+            "inverse": [False, False, True],
+            "expiry": [times[2]] * 3,
+            "coverage": ["full", "throttled", "full"],
+            "side": ["long", "short", "long"],
+            "venue_timestamp": times,
+            "funding_interval_hours": [8.0] * 3,
+            "quantity_base": [1.0, 2.0, 4.0],
+            "value_quote": [1.0, 2.0, None],
+            "event": [0, 1, 0],
+        },
+        schema_overrides={"expiry": pl.Datetime("us", "UTC")},
+    )
+    got = resampled(engine, frame).drop("timestamp", "hour")
+    assert got.columns == [
+        "rows",
+        "quote",
+        "multiplier",
+        "inverse",
+        "expiry",
+        "quantity_base",
+        "value_quote",
+        "coverage",
+    ]
+    assert got.drop("expiry").rows() == [
+        (2, "USDT", None, False, 3.0, 3.0, "throttled"),
+        (1, None, 1000.0, True, 4.0, None, "full"),
+    ]
+    assert got["expiry"].dt.epoch("s").to_list() == [int(times[2].timestamp())] * 2
+
+
+def test_aggregates_of_ones_own(engine):
+    rows = [row("BTCUSDT", h, [float(h + 1)] * 8) for h in (1, 0, 2)]
+    frame = frame_of(rows).with_columns(score=pl.col("close") * 2, note=pl.lit("x"))
+    choice = {"score": "first", "funding_rate": "last", "high": "min", "note": "none", "open": "none"}
+    got = resampled(engine, frame, aggregates=choice)
+    assert "note" not in got.columns
+    assert "open" not in got.columns
+    assert got.select("score", "funding_rate", "high", "low").rows() == [(2.0, 3.0, 1.0, 1.0)]
+
+
+@cache
+def history():
+    return simulate(start="2026-05-02", end="2026-05-09", coins=["BTC"])
+
+
+@pytest.mark.parametrize("name", ["ohlcv_1h", "mark_1h", "funding_rates", "open_interest", "liquidations"])
+def test_tables_go_in_as_they_are(name):
+    """Nothing of a table is undeclared, stocks are the last of the bucket and flows add up to the same."""
+    frame = pl.DataFrame(history().tables[name])
+    got = frame.crypto.resample(every="12h")
+    assert got["rows"].sum() == frame.height > got.height > 0
+    keys = ["exchange", "instrument_type", "symbol"]
+    for column in set(got.columns) & set(FIELDS):
+        if FIELDS[column].aggregate == "sum":
+            assert got[column].sum() == pytest.approx(frame[column].sum(), rel=1e-9)
+        if FIELDS[column].aggregate == "last":
+            ends = frame.sort("timestamp").group_by(keys).agg(pl.col(column).drop_nulls().last()).sort(keys)
+            last = got.sort("timestamp").group_by(keys).agg(pl.col(column).drop_nulls().last()).sort(keys)
+            assert last[column].to_list() == ends[column].to_list()
+
+
+def test_what_is_refused(engine):
+    frame = frame_of([row("BTCUSDT", 0, [1.0] * 8)])
+    own = frame.with_columns(score=1.0, note=pl.lit("x"))
+    with pytest.raises(InvalidInputError, match=r"how score, note is brought.*aggregates=\{'score': 'last'\}"):
+        cexkit.resample(engine.make(own))
+    with pytest.raises(UnknownNameError, match="did you mean 'sum'"):
+        cexkit.resample(engine.make(frame), aggregates={"close": "sums"})
+    with pytest.raises(MissingColumnError, match="'score'"):
+        cexkit.resample(engine.make(frame), aggregates={"score": "sum"})
+    with pytest.raises(InvalidInputError, match="symbol cannot have aggregates"):
+        cexkit.resample(engine.make(frame), aggregates={"symbol": "last"})
+    with pytest.raises(InvalidInputError, match="base cannot be summed"):
+        cexkit.resample(engine.make(frame), aggregates={"base": "sum"})
+    with pytest.raises(ColumnTypeError, match="'note'"):
+        cexkit.resample(engine.make(own), aggregates={"score": "sum", "note": "last"})
+    with pytest.raises(InvalidInputError, match="not a duration"):
+        cexkit.resample(engine.make(frame), every="1M")
+
+
+def test_ties_matter_only_to_first_and_last():
+    frame = frame_of([row("BTCUSDT", 0, [1.0] * 8), row("BTCUSDT", 0, [2.0] * 8)])
+    with pytest.raises(DuplicateKeyError):
+        frame.crypto.resample()
+    flows = frame.select("timestamp", "symbol", "volume_base", "high")
+    assert flows.crypto.resample().select("rows", "volume_base", "high").rows() == [(2, 3.0, 2.0)]
+
+
+def test_few_rows(engine):
+    assert resampled(engine, frame_of([])).height == 0
+    assert resampled(engine, frame_of([row("BTCUSDT", 3, [1.0] * 8)]))["rows"].to_list() == [1]
+
+
+def test_resampled_twice_is_resampled_once():
+    frame = frame_of(random_rows(50, 8))
+    once, twice = frame.crypto.resample(every="1d"), frame.crypto.resample(every="4h").drop("rows").crypto.resample()
+    for name in HOW:
+        assert twice[name].to_list() == pytest.approx(once[name].to_list(), rel=1e-12, nan_ok=False) or name in FLOATS
+    assert twice.select("open", "high", "low", "close", "trades").equals(
+        once.select("open", "high", "low", "close", "trades")
+    )
+
+
+def trades(rows) -> pl.DataFrame:
+    schema = {
+        "symbol": pl.String,
+        "timestamp": pl.Datetime("us", "UTC"),
+        "close": pl.Float64,
+        "volume_base": pl.Float64,
+    }
+    data = [(s, START + timedelta(hours=h), p, v) for s, h, p, v in rows]
+    return pl.DataFrame(data, schema=schema, orient="row")
+
+
+def test_vwap_by_hand(engine):
+    rows = [
+        ("A", 0, 100.0, 3.0), ("A", 1, 110.0, 1.0), ("A", 2, None, 9.0), ("A", 3, 120.0, math.nan), ("A", 3, 1.0, -1.0),
+        ("A", 25, 50.0, 0.0), ("A", 49, None, 1.0), ("B", 1, 7.0, 2.0), ("B", 1, 9.0, 2.0),
+    ]  # fmt: skip
+    got = engine.back(cexkit.vwap(engine.make(trades(rows)))).sort("symbol", "timestamp")
+    assert got.select("symbol", "vwap").rows() == [("A", 102.5), ("A", None), ("A", None), ("B", 8.0)]
+    assert got["volume"].fill_null(0.0).to_list() == [4.0, 0.0, 0.0, 4.0]
+    assert engine.back(cexkit.vwap(engine.make(trades([])))).height == 0
+
+
+number = st.one_of(st.none(), st.just(math.nan), st.integers(-1, 50).map(float))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 60), number, number), max_size=30))
+def test_vwap_agrees_with_plain_python(rows):
+    want = {}
+    for symbol, start in {(r[0], r[1] // 8 * 8) for r in rows}:
+        part = [r[2:] for r in rows if (r[0], r[1] // 8 * 8) == (symbol, start)]
+        part = [(p, v) for p, v in part if p is not None and v is not None and p > 0 and v >= 0]
+        total = sum(v for _, v in part)
+        want[symbol, start] = sum(p * v for p, v in part) / total if total else None
+    got = cexkit.vwap(trades(rows), every="8h").with_columns(hour=(pl.col("timestamp") - START).dt.total_hours())
+    assert {r[:2]: r[2] for r in got.select("symbol", "hour", "vwap").rows()} == pytest.approx(want)
