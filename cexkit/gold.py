@@ -158,7 +158,7 @@ def liquidations_1d(liquidations: Frame) -> pl.DataFrame:
     >>> from cexkit.simulation import simulate
     >>> market = simulate(start="2026-05-20", end="2026-05-21", coins=["BTC"], exchanges=["okx"])
     >>> liquidations_1d(market.tables["liquidations"]).select("side", "coverage").rows()
-    [('long', 'full'), ...]
+    [('long', 'throttled'), ('short', 'throttled')]
     """
     worst = pl.col("coverage").replace_strict({value: rank for rank, value in enumerate(_COVERAGE)}).max()
     rows = _in_order(liquidations, TABLES["liquidations"].key).with_columns(pl.col("timestamp").dt.truncate("1d"))
