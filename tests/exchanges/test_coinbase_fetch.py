@@ -351,8 +351,11 @@ class TestFaults:
         assert not [entry for entry in venue.log if entry.status != 200]
         assert clock.seconds > 5, "more was asked for than goes at once"
 
-    def test_an_error_in_status_200_is_seen_and_waited_out(self, clock):
-        limits = {"drb": (0.2, 2.0)}
+    def test_an_error_in_status_200_is_seen_and_waited_out(self, venue, fetcher, clock):
+        fetcher.fetch("coinbase", "funding_rates", PERP, START, "2024-05-01")
+        pages = len(asked(venue, FUNDING))
+        # refilled fast beside the pauses between tries, whose length is chance, and slowly beside our pace
+        limits = {"drb": (2.0, 2.0)}
         with (
             LoopbackCoinbase(TRUTH, now=LATER, limits=limits, clock=clock) as venue,
             Fetcher(venue.settings, clock=clock, sleep=clock.sleep) as fetcher,
@@ -360,7 +363,7 @@ class TestFaults:
             rows = fetcher.fetch("coinbase", "funding_rates", PERP, START, "2024-05-01")
             bodies = len(asked(venue, FUNDING))
         same(rows, truth("funding_rates", "perp", PERP, START, "2024-05-01"))
-        assert bodies > 5, "some were refused with 10028"
+        assert bodies > pages, "some were refused with 10028"
 
     def test_too_many_requests_to_the_end(self, clock):
         with (
