@@ -22,6 +22,7 @@ which input, and ends with what to do about it::
     │   └── VenueError                             the venue answered with an error of its own
     ├── PayloadError (ValueError)                an answer whose body is not what the endpoint promises
     ├── SchemaError (ValueError)                 a table that does not conform to its declaration
+    ├── QualityError (ValueError)                data that fails a check which stops a publication
     └── DatasetError (OSError)                   a dataset that cannot be read or written
         ├── DatasetNotFoundError (FileNotFoundError)  nothing there
         └── NewerSchemaError                       written by a later cexkit
@@ -167,6 +168,10 @@ class PayloadError(CexkitError, ValueError):
 
 class SchemaError(CexkitError, ValueError):
     """A table that does not conform to its declaration."""
+
+
+class QualityError(CexkitError, ValueError):
+    """Data that fails a check which stops a publication."""
 
 
 class DatasetError(CexkitError, OSError):

@@ -30,6 +30,8 @@ ALLOWED = {
         *("errors", "intervals", "symbols", "schema", "config", "exchanges", "fetch", "download", "store", "analytics")
     },
     "gold": {"errors", "intervals", "schema", "analytics"},
+    "quality": {"errors", "schema", "store", "gold"},
+    "refine": {"errors", "schema", "store", "gold", "quality"},
     "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
     "client": {"errors", "intervals", "schema", "store", "analytics"},

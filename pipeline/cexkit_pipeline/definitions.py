@@ -9,25 +9,35 @@ import dagster as dg
 from cexkit.exchanges import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit_pipeline.assets.bronze import bronze_asset
+from cexkit_pipeline.assets.gold import gold_asset
 from cexkit_pipeline.assets.silver import silver_asset
+from cexkit_pipeline.automation import SCHEDULES
+from cexkit_pipeline.checks import silver_checks
 from cexkit_pipeline.resources import from_settings
 
 
 def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:
-    """All assets, with resources as the environment says.
+    """All assets, checks and schedules, with resources as the environment says.
 
     Parameters
     ----------
     overrides : mapping, optional
         Resources in place of those: ``store``, ``venues``.
     """
-    assets = [
-        make(venue.name, TABLES[table])
+    read = [
+        (venue.name, TABLES[table])
         for venue in EXCHANGES.values()
         for table in dict.fromkeys(table for table, _ in venue.sources)
-        for make in (bronze_asset, silver_asset)
     ]
-    return dg.Definitions(assets=assets, resources=from_settings() | dict(overrides or {}))
+    return dg.Definitions(
+        assets=[
+            *(make(exchange, table) for exchange, table in read for make in (bronze_asset, silver_asset)),
+            *(gold_asset(table) for table in TABLES.values() if table.layer == "gold"),
+        ],
+        asset_checks=[silver_checks(exchange, table) for exchange, table in read],
+        schedules=SCHEDULES,
+        resources=from_settings() | dict(overrides or {}),
+    )
 
 
 defs = build_defs()

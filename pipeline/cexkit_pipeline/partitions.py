@@ -9,7 +9,8 @@ from cexkit.schema import Table
 #: Before this no venue here settled funding or served hourly bars in this form.
 FIRST_DAY = "2019-01-01"
 
-DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY)
+#: The running day counts: it is read hour by hour.
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DAY, end_offset=1)
 #: The running year and month count: their files are rewritten as days come in.
 YEARS = dg.TimeWindowPartitionsDefinition(start="2019", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1)
 MONTHS = dg.TimeWindowPartitionsDefinition(start="2019-01", fmt="%Y-%m", cron_schedule="0 0 1 * *", end_offset=1)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,10 @@ import pytest
 
 import cexkit
 from cexkit.exchanges import EXCHANGES
+from cexkit.quality import checks_of
+from cexkit.schema import TABLES
 from cexkit.simulation import simulate
+from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
@@ -45,17 +49,59 @@ def _materialize(defs, key: list[str], partition: str | None = None):
     return dg.materialize([asset], partition_key=partition)
 
 
-def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read():
-    keys = {
-        key.path[0] + "/" + "/".join(key.path[1:]) for key in build_defs().resolve_asset_graph().get_all_asset_keys()
-    }
-    expected = {
+def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_each_gold_table():
+    keys = {key.to_user_string() for key in build_defs().resolve_asset_graph().get_all_asset_keys()}
+    read = {
         f"{layer}/{name}/{table}"
         for layer in ("bronze", "silver")
         for name, venue in EXCHANGES.items()
         for table, _ in venue.sources
     }
-    assert keys == expected
+    assert keys == read | {f"gold/{table.name}" for table in TABLES.values() if table.layer == "gold"}
+
+
+def test_every_silver_asset_has_all_checks_of_its_table():
+    checks = {(key.asset_key.path[-1], key.name) for key in build_defs().resolve_asset_graph().asset_check_keys}
+    read = {table for venue in EXCHANGES.values() for table, _ in venue.sources}
+    assert checks == {(table, check) for table in read for check in checks_of(TABLES[table])}
+
+
+def test_silver_and_gold_follow_what_changed_though_most_days_are_missing():
+    defs = build_defs()
+    with dg.DagsterInstance.ephemeral() as instance:
+        nothing = dg.evaluate_automation_conditions(defs, instance)
+        assert nothing.total_requested == 0
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(["bronze", "okx", "liquidations"], partition="2024-03-05")
+        )
+        silver = dg.AssetKey(["silver", "okx", "liquidations"])
+        found = dg.evaluate_automation_conditions(defs, instance, cursor=nothing.cursor)
+        assert found.get_requested_partitions(silver) == {"2024"}
+        assert found.get_num_requested(dg.AssetKey(["silver", "binance", "liquidations"])) == 0
+        instance.report_runless_asset_event(dg.AssetMaterialization(silver, partition="2024"))
+        found = dg.evaluate_automation_conditions(defs, instance, cursor=found.cursor)
+        assert found.get_num_requested(dg.AssetKey(["gold", "liquidations_1d"])) == 1
+        assert found.get_num_requested(dg.AssetKey(["gold", "ohlcv_1d_composite"])) == 0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "at", "partition"),
+    [
+        ("hourly_running_day", "2026-06-20T13:10", "2026-06-20"),
+        ("daily_closed_day", "2026-06-20T00:20", "2026-06-19"),
+        ("hourly_listings", "2026-06-20T13:05", None),
+    ],
+)
+def test_schedules_ask_for_the_running_and_the_closed_day(schedule, at, partition):
+    defs = build_defs()
+    when = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=when, repository_def=defs.get_repository_def()
+        )
+        found = defs.resolve_schedule_def(schedule).evaluate_tick(context)
+    (request,) = found.run_requests
+    assert request.partition_key == partition
 
 
 def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
@@ -74,6 +120,24 @@ def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
     columns = ["symbol", "timestamp", "funding_rate"]
     assert rows.select(columns).sort(columns).equals(expected.select(columns).sort(columns))
     assert rows.height > 0
+
+
+def test_checks_of_a_silver_table_run_as_dagster_checks(venue, truth, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    for name in ("instruments", "ohlcv_1h"):
+        warehouse.write(TABLES[name], truth[name].to_arrow())
+    apart = truth["ohlcv_1h"].head(2).with_columns(reason=pl.lit("ohlc_order"))
+    warehouse.write_rejects(TABLES["ohlcv_1h"], "binance", "2026", apart.to_arrow())
+    defs = build_defs({"store": Store(warehouse=str(tmp_path))})
+    job = dg.define_asset_job(
+        "checks", dg.AssetSelection.checks_for_assets(dg.AssetKey(["silver", "binance", "ohlcv_1h"]))
+    )
+    done = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("checks").execute_in_process()
+    found = {result.check_name: result for result in done.get_asset_check_evaluations()}
+    assert set(found) == set(checks_of(TABLES["ohlcv_1h"]))
+    assert {name for name, result in found.items() if not result.passed} == {"fresh", "kept_apart"}
+    assert found["kept_apart"].severity == dg.AssetCheckSeverity.WARN
+    assert found["kept_apart"].metadata["rows_failed"].value == 2
 
 
 @pytest.fixture

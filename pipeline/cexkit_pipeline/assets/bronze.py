@@ -40,7 +40,7 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
 def _listing(exchange: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["bronze", exchange, LISTING.name],
-        group_name=exchange,
+        group_name="listings",
         description=f"What {exchange} lists at the moment, exactly as received.",
         kinds={"python", "parquet"},
         pool=exchange,

@@ -5,7 +5,8 @@ import dagster as dg
 
 from cexkit.ingest import to_silver
 from cexkit.schema import Table
-from cexkit_pipeline.assets.bronze import result
+from cexkit_pipeline.assets.bronze import LISTING, result
+from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.partitions import file_periods
 from cexkit_pipeline.resources import Store
 
@@ -15,11 +16,13 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=["silver", exchange, table.name],
-        group_name=exchange,
+        group_name="listings" if table is LISTING else exchange,
         partitions_def=file_periods(table),
         deps=[dg.AssetKey(["bronze", exchange, table.name])],
         description=table.meaning,
         kinds={"polars", "parquet"},
+        backfill_policy=dg.BackfillPolicy.single_run() if table.period != "all" else None,
+        automation_condition=WHEN_INPUTS_CHANGE,
     )
     def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
         periods = context.partition_keys if context.has_partition_key else None

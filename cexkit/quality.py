@@ -1,0 +1,267 @@
+"""What is wrong with a warehouse: every check, counted per venue and UTC day of data.
+
+Silver holds no row that fails a declared check (those are kept apart, see ``rejects/``); these checks look at the
+files themselves again, at what was kept apart, and at what no single row can show: keys, gaps, age, other venues.
+The outcome is the table ``data_quality``. A failure of a ``blocking`` check stops a publication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from cexkit.errors import QualityError
+from cexkit.gold import data_quality
+from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
+from cexkit.schema.render import to_polars, to_pyarrow
+from cexkit.store import layout
+from cexkit.store.warehouse import Warehouse
+
+#: Checks beside those that tables declare: name → whether it blocks, and what it says.
+CHECKS = {
+    "schema": (True, "every file has the declared columns and types"),
+    "unique_key": (True, "no key stands twice"),
+    "kept_apart": (False, "rows that failed a check on the way in, and are not in the table"),
+    "gaps": (False, "every bar, snapshot and settlement of the instrument's own calendar is there"),
+    "fresh": (False, "the newest row of every trading instrument is young enough"),
+    "outlier": (False, "a close is near the median of at least three venues"),
+}
+#: How old the newest row of a table may be: a day's refresh and the time it takes.
+MAX_AGE = timedelta(hours=36)
+#: How far a close may be from the median of all venues.
+OUTLIER = 0.05
+#: Venues that a median is believed of.
+MIN_VENUES = 3
+
+_DAY = pl.col("timestamp").dt.truncate("1d")
+
+
+def inspect(
+    warehouse: Warehouse,
+    names: Iterable[str] | None = None,
+    *,
+    now: datetime | None = None,
+    max_age: timedelta = MAX_AGE,
+) -> pl.DataFrame:
+    """Run all checks over the Silver tables of a warehouse.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        What to look at; nothing is changed.
+    names : iterable of str, optional
+        Tables to look at; all that are there by default.
+    now : datetime, optional
+        Time that the age of data is measured at; the clock by default.
+    max_age : timedelta
+        How old the newest row of a trading instrument may be.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``data_quality``: one row for every venue, table, check and UTC day of data, also where nothing failed.
+
+    Examples
+    --------
+    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> found = inspect(Warehouse(SAMPLE_ROOT))
+    >>> blocking_failures(found).height
+    0
+    """
+    moment = now or datetime.now(UTC)
+    wanted = set(TABLES if names is None else names)
+    silver = [table for table in TABLES.values() if table.layer == "silver" and table.name in wanted]
+    tables = [table for table in silver if warehouse.manifest.select(table.name)]
+    parts = [part for table in tables for part in _found(warehouse, table, moment, max_age)]
+    return _as_quality(pl.concat(parts)) if parts else _as_quality(to_polars(TABLES["data_quality"]).to_frame())
+
+
+def checks_of(table: Table) -> dict[str, bool]:
+    """Checks that :func:`inspect` runs on a table: name → whether it blocks.
+
+    Examples
+    --------
+    >>> list(checks_of(TABLES["liquidations"]))
+    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'kept_apart']
+    """
+    with_gaps = table.bar is not None or table.name == "funding_rates"
+    fits = {
+        "gaps": with_gaps,
+        "fresh": table.time is not None and table.name != "liquidations",
+        "outlier": table.bar is not None and "volume_base" in table.columns,
+    }
+    others = {name: blocking for name, (blocking, _) in CHECKS.items() if fits.get(name, True)}
+    return {check.name: check.blocking for check in table.checks} | others
+
+
+def blocking_failures(quality: pl.DataFrame) -> pl.DataFrame:
+    """The rows of ``data_quality`` that stop a publication."""
+    return quality.filter("blocking", pl.col("rows_failed") > 0)
+
+
+def require(quality: pl.DataFrame) -> None:
+    """Refuse data that fails a blocking check.
+
+    Raises
+    ------
+    QualityError
+        Naming the table, venue, check and day of the first failures.
+
+    Examples
+    --------
+    >>> require(to_polars(TABLES["data_quality"]).to_frame())
+    """
+    failed = blocking_failures(quality)
+    if failed.height:
+        first = "; ".join(
+            f"{row['table_name']} of {row['exchange']} on {row['timestamp']:%Y-%m-%d}: {row['check_name']} fails for "
+            f"{row['rows_failed']} of {row['rows_checked']} rows"
+            for row in failed.head(3).iter_rows(named=True)
+        )
+        raise QualityError(f"{failed.height} blocking checks failed: {first}")
+
+
+def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta) -> Iterator[pl.DataFrame]:
+    sound, schema = _schemas(warehouse, table)
+    yield schema
+    if not sound:
+        return
+    rows = pl.scan_parquet(sound, hive_partitioning=False)
+    yield data_quality(table, rows)
+    yield data_quality(table, *_kept_apart(warehouse, table, rows))
+    yield _doubled(table, rows)
+    fits, listed = checks_of(table), _listed(warehouse)
+    if "gaps" in fits:
+        yield _missing_settlements(table, rows) if table.bar is None else _missing_bars(table, rows, listed)
+    if "fresh" in fits:
+        yield _stale(table, rows, listed, now, max_age)
+    if "outlier" in fits:
+        yield _outliers(table, rows, listed)
+
+
+def _schemas(warehouse: Warehouse, table: Table) -> tuple[list[str], pl.DataFrame]:
+    """Files with the declared schema, and the count of rows in those without."""
+    expected, sound, rows = to_pyarrow(table), [], []
+    for file in warehouse.manifest.select(table.name):
+        path = warehouse.root / file.path
+        same = pq.read_schema(path).equals(expected, check_metadata=False)
+        if same:
+            sound.append(str(path))
+        day = (file.start or warehouse.manifest.updated_at).replace(hour=0, minute=0, second=0, microsecond=0)
+        rows.append({"timestamp": day, "exchange": file.exchange, "rows": file.rows, "bad": 0 if same else file.rows})
+    frame = pl.DataFrame(rows).with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
+    counted = frame.group_by("exchange", "timestamp").agg(rows_checked=pl.sum("rows"), rows_failed=pl.sum("bad"))
+    return sound, _named(counted, table, "schema")
+
+
+def _kept_apart(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, list[Check]]:
+    """All rows that came in, with whether they were kept apart, and the check that says so."""
+    folder = warehouse.root / layout.REJECTS / table.name
+    columns = ["exchange", table.time or "observed_at"]
+    apart = [pl.scan_parquet(path).select(columns) for path in sorted(folder.rglob("*.parquet"))]
+    parts = [rows.select(*columns, apart=pl.lit(False)), *(part.with_columns(apart=pl.lit(True)) for part in apart)]
+    check = Check("kept_apart", "NOT apart", CHECKS["kept_apart"][1], blocking=False)
+    return pl.concat(parts, how="vertical_relaxed"), [check]
+
+
+def _doubled(table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
+    """Rows whose key stands more than once."""
+    time = table.time or "observed_at"
+    counted = rows.group_by(table.key).agg(pl.len().alias("_n"), *([pl.first(time)] if time not in table.key else []))
+    counted = counted.group_by("exchange", timestamp=pl.col(time).dt.truncate("1d")).agg(
+        rows_checked=pl.sum("_n"), rows_failed=pl.col("_n").filter(pl.col("_n") > 1).sum()
+    )
+    return _named(counted.collect(), table, "unique_key")
+
+
+def _listed(warehouse: Warehouse) -> pl.DataFrame:
+    """What is known of the life and unit of each instrument."""
+    columns = (*INSTRUMENT_KEYS, "multiplier", "status", "delisting_time", "expiry")
+    return pl.from_arrow(warehouse.read(TABLES["instruments"]).select(columns))
+
+
+def _missing_bars(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Rows missing between the first one of an instrument and its end, per day of the row they should have been.
+
+    The end is that of the instrument, else the venue's newest row in the table. A venue that leaves out bars without
+    trades shows them here too.
+    """
+    life = rows.group_by(INSTRUMENT_KEYS).agg(first=pl.min("timestamp"), last=pl.max("timestamp")).collect()
+    life = life.join(listed, on=INSTRUMENT_KEYS, how="left")
+    newest = pl.max("last").over("exchange")
+    end = pl.min_horizontal(pl.coalesce("delisting_time", "expiry", newest), newest)
+    life = life.with_columns(end=pl.max_horizontal("last", end.dt.truncate(table.interval)))
+    bars_a_day = round(timedelta(days=1) / table.bar)
+    days = life.select(
+        *INSTRUMENT_KEYS, "first", "end", timestamp=pl.datetime_ranges(_midnight("first"), _midnight("end"), "1d")
+    ).explode("timestamp")
+    # a day's bars, less those before the first and after the end
+    expected = (
+        bars_a_day
+        - _bars(pl.col("first") - pl.col("timestamp"), table).clip(lower_bound=0)
+        - (bars_a_day - 1 - _bars(pl.col("end") - pl.col("timestamp"), table)).clip(lower_bound=0)
+    )
+    there = rows.group_by(*INSTRUMENT_KEYS, timestamp=_DAY).agg(there=pl.len()).collect()
+    counted = days.with_columns(expected=expected).join(there, on=[*INSTRUMENT_KEYS, "timestamp"], how="left")
+    counted = counted.group_by("exchange", "timestamp").agg(
+        rows_checked=pl.sum("expected"), rows_failed=(pl.col("expected") - pl.col("there").fill_null(0)).sum()
+    )
+    return _named(counted, table, "gaps")
+
+
+def _missing_settlements(table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
+    """Settlements missing before each one, by the interval it says; counted on its day."""
+    hours = (pl.col("timestamp") - pl.col("timestamp").shift(1).over(INSTRUMENT_KEYS)).dt.total_minutes() / 60
+    missing = (hours / pl.col("funding_interval_hours")).round() - 1
+    counted = rows.sort(*INSTRUMENT_KEYS, "timestamp").select("exchange", "timestamp", missing=missing)
+    missing = pl.col("missing").fill_null(0).clip(lower_bound=0).cast(pl.Int64)
+    counted = counted.group_by("exchange", timestamp=_DAY).agg(
+        rows_checked=pl.len() + missing.sum(), rows_failed=missing.sum()
+    )
+    return _named(counted.collect(), table, "gaps")
+
+
+def _stale(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame, now: datetime, max_age: timedelta) -> pl.DataFrame:
+    """Trading instruments whose newest row is too old, counted on the day of the newest row of the venue."""
+    newest = rows.group_by(INSTRUMENT_KEYS).agg(last=pl.max("timestamp")).collect()
+    trading = newest.join(listed.filter(status="trading"), on=INSTRUMENT_KEYS, how="semi")
+    counted = trading.group_by("exchange").agg(
+        timestamp=pl.max("last").dt.truncate("1d"),
+        rows_checked=pl.len(),
+        rows_failed=(pl.col("last") < now - max_age).sum(),
+    )
+    return _named(counted, table, "fresh")
+
+
+def _outliers(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Bars whose close per coin is far from the median of all venues at that time."""
+    near = rows.filter(pl.col("quote").is_in(USD_LIKE)).join(listed.lazy(), on=INSTRUMENT_KEYS)
+    near = near.select("exchange", "base", "timestamp", close=pl.col("close") / pl.col("multiplier"))
+    medians = near.group_by("base", "timestamp").agg(median=pl.median("close"), venues=pl.n_unique("exchange"))
+    joined = near.join(medians.filter(pl.col("venues") >= MIN_VENUES), on=["base", "timestamp"])
+    far = (pl.col("close") / pl.col("median") - 1).abs() > OUTLIER
+    counted = joined.group_by("exchange", timestamp=_DAY).agg(rows_checked=pl.len(), rows_failed=far.sum())
+    return _named(counted.collect(), table, "outlier")
+
+
+def _midnight(column: str) -> pl.Expr:
+    return pl.col(column).dt.truncate("1d")
+
+
+def _bars(span: pl.Expr, table: Table) -> pl.Expr:
+    return span.dt.total_microseconds() // round(table.bar / timedelta(microseconds=1))
+
+
+def _named(counted: pl.DataFrame, table: Table, check: str) -> pl.DataFrame:
+    counted = counted.with_columns(
+        table_name=pl.lit(table.name), check_name=pl.lit(check), blocking=pl.lit(CHECKS[check][0])
+    )
+    return _as_quality(counted)
+
+
+def _as_quality(rows: pl.DataFrame) -> pl.DataFrame:
+    schema = to_polars(TABLES["data_quality"])
+    return rows.select(schema.names()).cast(dict(schema)).sort(TABLES["data_quality"].key)
