@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cexkit.errors import ConfigError
@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     )
     pipeline_symbols: tuple[str, ...] = Field(
         (), description='Canonical symbols that the pipeline reads, as JSON: ["BTCUSDT"]; unset: all that are listed.'
+    )
+    alert_webhook: SecretStr | None = Field(
+        None, description="Slack-compatible webhook that the pipeline tells of failures; a secret."
     )
     http_timeout_s: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")

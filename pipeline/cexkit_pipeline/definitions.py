@@ -8,6 +8,7 @@ import dagster as dg
 
 from cexkit.exchanges import EXCHANGES
 from cexkit.schema import TABLES
+from cexkit_pipeline.alerts import SENSORS
 from cexkit_pipeline.assets.bronze import bronze_asset
 from cexkit_pipeline.assets.gold import gold_asset
 from cexkit_pipeline.assets.silver import silver_asset
@@ -17,7 +18,7 @@ from cexkit_pipeline.resources import from_settings
 
 
 def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -> dg.Definitions:
-    """All assets, checks and schedules, with resources as the environment says.
+    """All assets, checks, schedules and sensors, with resources as the environment says.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
         ],
         asset_checks=[silver_checks(exchange, table) for exchange, table in read],
         schedules=SCHEDULES,
+        sensors=SENSORS,
         resources=from_settings() | dict(overrides or {}),
     )
 
