@@ -1,15 +1,18 @@
-"""The command line: ``cexkit demo``, ``cexkit pull``."""
+"""The command line, ``cexkit …``."""
 
 from __future__ import annotations
 
 import gc
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cexkit.errors import CexkitError
+from cexkit.errors import CexkitError, InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Exit codes: all went well; an error; finished, but something is missing and was said.
 OK, FAILED, INCOMPLETE = 0, 1, 3
@@ -21,6 +24,97 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+Data = Annotated[str | None, typer.Option(help="Dataset: a folder or `sample`. Default: CEXKIT_DATA, else the sample.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a row instead of a table.")]
+Output = Annotated[
+    Path | None, typer.Option(help="Write the rows to this file, by its ending .parquet, .csv or .json.")
+]
+
+#: Rows that a table on a screen has room for.
+SCREEN_ROWS = 40
+
+
+@app.command()
+def tables(data: Data = None, as_json: Json = False, output: Output = None) -> None:
+    """List the tables of a dataset: rows, span of time, venues, size."""
+    from cexkit.client import connect
+
+    market = connect(data)
+    if not (as_json or output):
+        print(repr(market).splitlines()[0])
+    _give(market.tables.to_pandas().reset_index(), as_json, output)
+
+
+@app.command()
+def show(
+    table: Annotated[str, typer.Argument(help="Table, such as funding_rates.")],
+    symbol: Annotated[list[str] | None, typer.Option(help="Canonical symbol; may be given often.")] = None,
+    exchange: Annotated[list[str] | None, typer.Option(help="Venue; may be given often.")] = None,
+    instrument_type: Annotated[str | None, typer.Option("--type", help="spot, perp or future.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows. Default: 20 on a screen.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Show rows of a table; only the files that hold them are read."""
+    from cexkit.client import connect
+
+    rows = connect(data).table(
+        table,
+        start=start,
+        end=end,
+        exchange=exchange or None,
+        symbol=symbol or None,
+        instrument_type=instrument_type,
+    )
+    if limit is None and not (as_json or output):
+        limit = 20
+    _give((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the tables by their names.")],
+    data: Data = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Run DuckDB SQL over a dataset."""
+    from cexkit.client import connect
+
+    _give(connect(data).sql(query).to_pandas(), as_json, output)
+
+
+def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
+    """Rows to a file, as lines of JSON, or as a table."""
+    if output is not None:
+        _write(rows, output)
+        print(f"{len(rows)} rows in {output}", file=sys.stderr)
+    elif as_json:
+        print(
+            rows.to_json(orient="records", lines=True, date_format="iso", date_unit="us", double_precision=15), end=""
+        )
+    else:
+        print(
+            rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
+        )
+
+
+def _write(rows: pd.DataFrame, path: Path) -> None:
+    writers = {
+        ".parquet": lambda: rows.to_parquet(path, index=False),
+        ".csv": lambda: rows.to_csv(path, index=False),
+        ".json": lambda: rows.to_json(
+            path, orient="records", lines=True, date_format="iso", date_unit="us", double_precision=15
+        ),
+    }
+    if path.suffix not in writers:
+        raise InvalidInputError(f"cannot write {path.name!r}: the name must end in {', '.join(writers)}")
+    writers[path.suffix]()
 
 
 @app.command()

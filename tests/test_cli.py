@@ -117,3 +117,47 @@ def test_settings_that_cannot_be_used_are_named(tmp_path):
     done = run("pull", "binance", "instruments", cwd=tmp_path, CEXKIT_HTTP_ATTEMPTS="0")
     assert done.returncode == 1
     assert "CEXKIT_HTTP_ATTEMPTS" in done.stderr
+
+
+def test_tables_are_listed(tmp_path):
+    done = run("tables", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "simulated data" in done.stdout
+    rows = [json.loads(line) for line in run("tables", "--json", cwd=tmp_path).stdout.splitlines()]
+    assert {row["table"]: row["rows"] for row in rows} == {
+        name: info.rows for name, info in cexkit.connect("sample").tables.items()
+    }
+
+
+SHOW = ["show", "funding_rates", "--symbol", "BTCUSDT", "--exchange", "okx", "--start", "2026-06-29"]
+
+
+def test_rows_are_shown_and_written_with_the_same_numbers(tmp_path):
+    market = cexkit.connect("sample")
+    expected = market.table("funding_rates", symbol="BTCUSDT", exchange="okx", start="2026-06-29").to_pandas()
+    shown = run(*SHOW, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "funding_rate" in shown.stdout
+    lines = [json.loads(line) for line in run(*SHOW, "--json", cwd=tmp_path).stdout.splitlines()]
+    assert [line["funding_rate"] for line in lines] == pytest.approx(expected.funding_rate.tolist(), rel=1e-13)
+    assert pd.to_datetime([line["timestamp"] for line in lines]).tolist() == expected.timestamp.tolist()
+    for name, read in (("rates.parquet", pd.read_parquet), ("rates.csv", pd.read_csv)):
+        done = run(*SHOW, "--output", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert read(tmp_path / name).funding_rate.tolist() == expected.funding_rate.tolist()
+    refused = run(*SHOW, "--output", "rates.xls", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert ".parquet, .csv, .json" in refused.stderr
+    assert not (tmp_path / "rates.xls").exists()
+
+
+def test_sql_over_a_dataset(tmp_path):
+    query = "select exchange, count(*) as n from funding_rates group by all order by all"
+    done = run("sql", query, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    counts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(row["n"] for row in counts) == cexkit.connect("sample").tables["funding_rates"].rows
+    wrong = run("sql", "select nonsense from funding_rates", cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert "nonsense" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
