@@ -113,11 +113,16 @@ _CONVERT = {
 }
 
 
-def unique(metric: Metric, frame: pl.DataFrame) -> None:
-    """Raise unless each row of an instrument has a time of its own: no order is right among ties."""
-    nulls = frame["timestamp"].null_count()
+def timed(metric: Metric, frame: pl.DataFrame) -> None:
+    """Raise unless every row has a time."""
+    nulls = frame.get_column("timestamp").null_count()
     if nulls:
         raise InvalidInputError(f"{metric.name}: {nulls} rows have no timestamp, so their order is unknown; drop them")
+
+
+def unique(metric: Metric, frame: pl.DataFrame) -> None:
+    """Raise unless each row of an instrument has a time of its own: no order is right among ties."""
+    timed(metric, frame)
     key = [*(name for name in INSTRUMENT_KEYS if name in frame.columns), "timestamp"]
     rows = frame.select(key)
     # equal rows have equal hashes: as many hashes as rows means that all differ

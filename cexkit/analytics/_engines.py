@@ -15,6 +15,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics import _checks as checks
+from cexkit.analytics._order import arrange
 from cexkit.errors import ColumnTypeError, UnsupportedBackendError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
@@ -84,10 +85,15 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     checks.columns(metric, names, arguments)
     complete = metric.complete_with in names and _complete(_take(engine, frame, [metric.complete_with]))
     ordered = not complete and _ordered(metric, names, arguments)
-    work = _take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
-    checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
-    if ordered:
-        checks.unique(metric, work)
+    needed = _needed(metric, names, arguments, ordered=ordered)
+    keys = [name for name in INSTRUMENT_KEYS if name in needed]
+    if ordered and metric.appends and _only_groups(metric, keys, arguments):
+        work, back = _in_order(metric, engine, frame, needed, keys, arguments)
+    else:
+        work, back = _take(engine, frame, needed), None
+        checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+        if ordered:
+            checks.unique(metric, work)
     work = _clean(metric, work, arguments)
     checks.rates(metric, work, arguments)
     if metric.inspects:
@@ -95,7 +101,39 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     result = metric.definition(nw.from_native(work), **arguments).to_native()
     if not metric.appends:
         return _to(engine, result)
-    return _attach(engine, frame, result.select(metric.outputs))
+    outputs = pl.DataFrame([result.get_column(name) for name in metric.outputs])
+    return _attach(engine, frame, outputs if back is None else outputs[pl.Series(back)])
+
+
+def _only_groups(metric: Metric, keys: Sequence[str], arguments: Mapping[str, Any]) -> bool:
+    """Whether keys serve to tell instruments apart and for nothing else."""
+    return not set(keys) & {*metric.used(arguments), *metric.group_columns(arguments)}
+
+
+def _in_order(
+    metric: Metric, engine: str, frame: Any, needed: list[str], keys: list[str], arguments: Mapping[str, Any]
+) -> tuple[pl.DataFrame, Any]:
+    """The columns, keys aside, with rows grouped and in time order; and how to put results back."""
+    work = _take(engine, frame, [name for name in needed if name not in keys])
+    checks.types(metric, nw.from_native(work).schema, arguments, ordered=True)
+    checks.timed(metric, work)
+
+    def doubled() -> None:
+        checks.unique(metric, _take(engine, frame, [*keys, "timestamp"]))
+
+    return arrange(work, [_key(engine, frame, name) for name in keys], doubled)
+
+
+def _key(engine: str, frame: Any, name: str) -> Any:
+    """A column to compare with itself: as it lies in memory where that can be, text of pandas above all."""
+    column = frame.column(name) if engine == "pyarrow" else frame[name]
+    if engine == "polars":
+        return column
+    if engine == "pandas" and getattr(column.dtype, "storage", None) == "pyarrow":
+        column = column.array.__arrow_array__()
+    if hasattr(column, "combine_chunks") and not column.null_count and "string" in str(column.type):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return _take(engine, frame, [name]).to_series()
 
 
 def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any]) -> bool:
@@ -134,14 +172,16 @@ def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], 
 def _take(engine: str, frame: Any, columns: list[str]) -> pl.DataFrame:
     """The columns in polars."""
     if engine == "polars":
-        return frame.select(columns)
+        # as every step here, without an expression: the core of polars costs more than the work on small frames
+        return pl.DataFrame([frame.get_column(name) for name in columns])
     if engine == "pyarrow":
         return pl.DataFrame(pl.from_arrow(frame.select(columns)))
     if not len(frame):
         # an empty pandas column is often of type object, which says nothing
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
     try:
-        return pl.from_pandas(frame[columns])
+        # column by column: a slice of the frame would copy them first
+        return pl.DataFrame([pl.from_pandas(frame[name]).alias(name) for name in columns])
     except (TypeError, ValueError) as error:  # a column of type object that holds this and that
         dtypes = ", ".join(f"{name} ({frame[name].dtype})" for name in columns)
         raise ColumnTypeError(f"cannot read the columns {dtypes}: {error}; give each one type") from error
@@ -150,13 +190,14 @@ def _take(engine: str, frame: Any, columns: list[str]) -> pl.DataFrame:
 def _clean(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> pl.DataFrame:
     """Number inputs as float64 without NaN and infinities: what ``number`` promises."""
     columns = {metric.column(name, arguments) for name in metric.used(arguments) if checks.kind(name) == "numbers"}
-    cleaned = []
-    for name in columns & set(work.columns):
-        values = work.get_column(name).cast(pl.Float64)
-        if not _all_finite(values):
-            values = values.zip_with(values.is_finite(), pl.Series([None], dtype=pl.Float64))
-        cleaned.append(values)
-    return work.with_columns(cleaned)
+    return pl.DataFrame([_finite(values) if values.name in columns else values for values in work])
+
+
+def _finite(values: pl.Series) -> pl.Series:
+    values = values.cast(pl.Float64)
+    if _all_finite(values):
+        return values
+    return values.zip_with(values.is_finite(), pl.Series([None], dtype=pl.Float64))
 
 
 def _to(engine: str, result: pl.DataFrame) -> Any:
@@ -170,7 +211,8 @@ def _to(engine: str, result: pl.DataFrame) -> Any:
 def _attach(engine: str, frame: Any, outputs: pl.DataFrame) -> Any:
     """Put output columns onto the caller's frame, row by row as they stand."""
     if engine == "polars":
-        return frame.with_columns(outputs)
+        fresh = not set(outputs.columns) & set(frame.columns)
+        return frame.hstack(outputs) if fresh else frame.with_columns(outputs)
     if engine == "pyarrow":
         for series in outputs:
             array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
@@ -183,5 +225,8 @@ def _attach(engine: str, frame: Any, outputs: pl.DataFrame) -> Any:
     result = frame.copy(deep=False)
     arrow = any(hasattr(dtype, "pyarrow_dtype") for dtype in frame.dtypes)
     for series in outputs:
-        result[series.name] = series.to_pandas(use_pyarrow_extension_array=arrow).array
+        column = series.to_pandas(use_pyarrow_extension_array=arrow)
+        # with the frame's own index pandas takes it as it is; a bare array it would copy
+        column.index = frame.index
+        result[series.name] = column
     return result

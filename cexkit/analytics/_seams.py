@@ -22,6 +22,9 @@ Frame: TypeAlias = "nw.LazyFrame[Any]"
 #: A parameter that names the caller's column for an input.
 Column: TypeAlias = str
 
+#: Number of a row's instrument in eager frames whose rows are in order.
+INSTRUMENT = "_instrument"
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MICRO = 1_000_000
@@ -67,15 +70,35 @@ def instrument_keys(frame: Frame) -> list[str]:
     return [key for key in INSTRUMENT_KEYS if key in present]
 
 
+def group_keys(frame: Frame) -> list[str]:
+    """What tells instruments apart: their number where rows came in order through the door, else their keys."""
+    return [INSTRUMENT] if INSTRUMENT in names(frame) else instrument_keys(frame)
+
+
 def in_time(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
     """A function that evaluates an order-dependent step per instrument, in time order."""
-    keys = instrument_keys(frame)
+    keys = group_keys(frame)
+    if keys == [INSTRUMENT]:
+        return lambda step: step.over(INSTRUMENT)
     return lambda step: step.over(*keys, order_by="timestamp")
+
+
+def shifted(frame: Frame, apart: Sequence[str] = ()) -> Callable[[nw.Expr, int], nw.Expr]:
+    """A function that gives each row the value that stands ``n`` rows before it in its instrument, null at the ends.
+
+    Rows that differ in the columns ``apart`` are no rows of one series.
+    """
+    keys = [*group_keys(frame), *apart]
+    if keys == [INSTRUMENT]:
+        # rows in order: the neighbour is the one before, if it is of the same instrument
+        number = nw.col(INSTRUMENT)
+        return lambda value, n: nw.when(number == number.shift(n)).then(value.shift(n))
+    return lambda value, n: value.shift(n).over(*keys, order_by="timestamp")
 
 
 def per_instrument(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
     """A function that evaluates an aggregate per instrument and gives it to each of its rows."""
-    keys = instrument_keys(frame)
+    keys = group_keys(frame)
     return (lambda aggregate: aggregate.over(*keys)) if keys else (lambda aggregate: aggregate)
 
 
@@ -139,11 +162,12 @@ def with_rolling_rank(frame: Frame, name: str, column: str, window: int, method:
     Ties share the average or the lowest of their ranks. Nulls have no rank and take no part, but fill their
     place in the window.
     """
-    keys = instrument_keys(frame)
+    keys = group_keys(frame)
     native: Any = frame.to_native()
     if not is_ibis(frame):
         rank = pl.col(column).rolling_rank(window, method=method, min_samples=1)
-        return nw.from_native(native.with_columns(rank.over(keys or None, order_by="timestamp").alias(name)))
+        order = None if keys == [INSTRUMENT] else "timestamp"
+        return nw.from_native(native.with_columns(rank.over(keys or None, order_by=order).alias(name)))
     values = native[column].collect().over(rows=(1 - window, 0), group_by=keys, order_by="timestamp")
     table = native.mutate(_values=values)
     value = table[column]

@@ -6,12 +6,12 @@ fraction. Predicted rates are another series and do not belong in the same colum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, instrument_keys, names, number, positive, with_epoch_us
+from cexkit.analytics._seams import Column, Frame, in_time, names, number, positive, shifted, with_epoch_us
 from cexkit.errors import InvalidInputError
 
 #: Hours between settlements that venues use.
@@ -89,17 +89,10 @@ def funding_interval(frame: Frame) -> Frame:
     )
 
 
-def _in_time(frame: Frame, apart: Sequence[str]) -> Callable[[nw.Expr], nw.Expr]:
-    """As :func:`in_time`, for rows that are alike in the columns ``apart``."""
-    keys = [*instrument_keys(frame), *apart]
-    return lambda step: step.over(*keys, order_by="timestamp")
-
-
 def _with_distance(frame: Frame, apart: Sequence[str] = ()) -> Frame:
     """Add ``_distance``, whole minutes since the previous settlement, snapped to the hour within one minute."""
-    over = _in_time(frame, apart)
     frame = with_epoch_us(frame, "_us")
-    frame = frame.with_columns(over(nw.col("_us").shift(1)).alias("_previous"))
+    frame = frame.with_columns(shifted(frame, apart)(nw.col("_us"), 1).alias("_previous"))
     frame = frame.with_columns(
         ((nw.col("_us") - nw.col("_previous") + _MINUTE_US // 2) // _MINUTE_US).alias("_minutes")
     )
@@ -111,11 +104,11 @@ def _with_distance(frame: Frame, apart: Sequence[str] = ()) -> Frame:
 
 def _derive(frame: Frame, apart: Sequence[str] = ()) -> Frame:
     """Add ``_derived`` (hours, null where in doubt) and ``_doubt`` (gap or doubt) from ``_distance``."""
-    over = _in_time(frame, apart)
+    shift = shifted(frame, apart)
     distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
     # 0 stands for no distance: it equals none and no distance is a multiple of it
     steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
-    frame = frame.with_columns(over(distance.shift(n)).fill_null(0).alias(name) for name, n in steps.items())
+    frame = frame.with_columns(shift(distance, n).fill_null(0).alias(name) for name, n in steps.items())
     frame = frame.with_columns(
         nw.col(name).is_in([hours * 60 for hours in INTERVALS]).alias(f"_fits{name}")
         for name in ("_distance", "_before", "_after")
@@ -140,7 +133,7 @@ def _derive(frame: Frame, apart: Sequence[str] = ()) -> Frame:
     )
     frame = frame.with_columns(found.alias("_found"))
     # the first settlement of an instrument has no distance of its own: it shares that of the second
-    frame = frame.with_columns(over(nw.col("_found").shift(-1)).alias("_next"))
+    frame = frame.with_columns(shift(nw.col("_found"), -1).alias("_next"))
     frame = frame.with_columns(nw.coalesce("_found", "_next").alias("_found"))
     found = nw.col("_found")
     return frame.with_columns(

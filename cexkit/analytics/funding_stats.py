@@ -7,21 +7,13 @@ import narwhals.stable.v2 as nw
 from cexkit.analytics._registry import metric
 from cexkit.analytics._seams import Column, Frame, in_time, with_rolling_rank
 from cexkit.analytics.funding import DECLARED, with_apr
+from cexkit.analytics.volatility import samples_of
 from cexkit.errors import InvalidInputError
 
 #: Regimes, from shorts paying to longs paying most.
 REGIMES: tuple[str, ...] = ("negative", "baseline", "elevated", "extreme")
 # rolling variances of equal numbers differ from zero by rounding on some engines
 _CONSTANT = 1e-9
-
-
-def _samples(window: int, min_samples: int | None) -> int:
-    samples = window if min_samples is None else min_samples
-    if not (isinstance(window, int) and isinstance(samples, int) and 2 <= samples <= window):
-        raise InvalidInputError(
-            f"window={window!r}, min_samples={min_samples!r}: both are whole numbers, 2 <= min_samples <= window"
-        )
-    return samples
 
 
 def _with_count(frame: Frame, window: int) -> Frame:
@@ -91,7 +83,7 @@ def funding_zscore(
     >>> frame.crypto.funding_zscore(window=3).round(4).to_list()
     [None, None, 1.1339]
     """
-    samples = _samples(window, min_samples)
+    samples = samples_of(window, min_samples)
     frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
     over, apr = in_time(frame), nw.col("_apr")
     frame = frame.with_columns(
@@ -146,7 +138,7 @@ def funding_pct_rank(
     >>> frame.crypto.funding_pct_rank(window=3).round(6).to_list()
     [None, None, 0.5, 1.0]
     """
-    samples = _samples(window, min_samples)
+    samples = samples_of(window, min_samples)
     frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window)
     frame = with_rolling_rank(frame, "_rank", "_apr", window, "average")
     enough = nw.col("_count") >= samples
@@ -202,7 +194,7 @@ def funding_regime(
     >>> frame.crypto.funding_regime(window=4).to_list()
     ['negative', 'baseline', None, 'extreme']
     """
-    samples = _samples(window, min_samples)
+    samples = samples_of(window, min_samples)
     if not (0 <= baseline < float("inf") and 0 < extreme < 1):
         raise InvalidInputError(
             f"baseline={baseline!r} is an annual rate of zero or more, extreme={extreme!r} a quantile between 0 and 1"

@@ -9,7 +9,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, instrument_keys, positive, text
+from cexkit.analytics._seams import Column, Frame, in_time, instrument_keys, positive, shifted, text
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import UnknownNameError
 
@@ -143,10 +143,10 @@ def _with_moments(
 ) -> Frame:
     """Add variances and covariance of the trailing pairs of returns."""
     samples = samples_of(window, min_samples)
-    over = in_time(frame)
+    over, shift = in_time(frame), shifted(frame)
     frame = _with_prices(frame, benchmark, price, benchmark_price)
     frame = frame.with_columns(
-        over(nw.col("_price").shift(1)).alias("_price_before"), over(nw.col("_market").shift(1)).alias("_market_before")
+        shift(nw.col("_price"), 1).alias("_price_before"), shift(nw.col("_market"), 1).alias("_market_before")
     )
     own = (nw.col("_price") / nw.col("_price_before")).log()
     market = (nw.col("_market") / nw.col("_market_before")).log()

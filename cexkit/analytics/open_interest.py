@@ -9,7 +9,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, number, positive
+from cexkit.analytics._seams import Column, Frame, number, positive, shifted
 from cexkit.analytics._usd import usd, usd_inputs, warns_of_quotes
 
 #: By sign of the change of price and of open interest.
@@ -67,7 +67,7 @@ def oi_change(frame: Frame, *, open_interest: Column = "open_interest_base", rel
     [None, 0.25, -0.2]
     """
     frame = frame.with_columns(_not_negative(number(frame, open_interest)).alias("_now"))
-    frame = frame.with_columns(in_time(frame)(nw.col("_now").shift(1)).alias("_before"))
+    frame = frame.with_columns(shifted(frame)(nw.col("_now"), 1).alias("_before"))
     if relative:
         return frame.with_columns((nw.col("_now") / positive(frame, "_before") - 1).alias("oi_change"))
     return frame.with_columns((nw.col("_now") - nw.col("_before")).alias("oi_change"))
@@ -119,12 +119,12 @@ def oi_quadrant(frame: Frame, *, open_interest: Column = "open_interest_base", p
     >>> frame.crypto.oi_quadrant().to_list()
     [None, 'new_longs', 'long_unwinding', 'unchanged']
     """
-    over = in_time(frame)
+    shift = shifted(frame)
     frame = frame.with_columns(
         _not_negative(number(frame, open_interest)).alias("_now"), positive(frame, price).alias("_price")
     )
     frame = frame.with_columns(
-        over(nw.col("_now").shift(1)).alias("_before"), over(nw.col("_price").shift(1)).alias("_price_before")
+        shift(nw.col("_now"), 1).alias("_before"), shift(nw.col("_price"), 1).alias("_price_before")
     )
     frame = frame.with_columns(
         _sign(nw.col("_price"), nw.col("_price_before")).alias("_price_sign"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, positive
+from cexkit.analytics._seams import Column, Frame, in_time, positive, shifted
 
 
 @metric(kind="rolling", inputs=("close",), outputs=("returns",))
@@ -40,7 +40,7 @@ def returns(frame: Frame, *, price: Column = "close") -> Frame:
     >>> frame.crypto.returns().round(6).to_list()
     [0.1, None]
     """
-    frame = frame.with_columns(in_time(frame)(positive(frame, price).shift(1)).alias("_before"))
+    frame = frame.with_columns(shifted(frame)(positive(frame, price), 1).alias("_before"))
     return frame.with_columns(returns=positive(frame, price) / positive(frame, "_before") - 1)
 
 
@@ -66,7 +66,7 @@ def log_returns(frame: Frame, *, price: Column = "close") -> Frame:
     >>> frame.crypto.log_returns().round(6).to_list()
     [None, 0.09531]
     """
-    frame = frame.with_columns(in_time(frame)(positive(frame, price).shift(1)).alias("_before"))
+    frame = frame.with_columns(shifted(frame)(positive(frame, price), 1).alias("_before"))
     return frame.with_columns(log_returns=(positive(frame, price) / positive(frame, "_before")).log())
 
 

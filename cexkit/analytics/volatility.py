@@ -9,7 +9,7 @@ from typing import Any, Literal
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, per_instrument, positive, seconds, with_epoch_us
+from cexkit.analytics._seams import Column, Frame, in_time, per_instrument, positive, seconds, shifted, with_epoch_us
 from cexkit.errors import InvalidInputError, UnknownNameError
 
 YEAR_US = 365 * 86_400 * 1_000_000
@@ -130,9 +130,8 @@ def samples_of(window: int, min_samples: int | None) -> int:
 
 def with_bars(frame: Frame, interval: str | None) -> Frame:
     """Add ``_bar``, microseconds of a bar, and ``_adjacent``: whether the row before is one bar away."""
-    over = in_time(frame)
     frame = with_epoch_us(frame, "_us")
-    frame = frame.with_columns((nw.col("_us") - over(nw.col("_us").shift(1))).cast(nw.Float64).alias("_step"))
+    frame = frame.with_columns((nw.col("_us") - shifted(frame)(nw.col("_us"), 1)).cast(nw.Float64).alias("_step"))
     if interval is None:
         frame = frame.with_columns(per_instrument(frame)(nw.col("_step").median()).alias("_bar"))
     else:
@@ -144,7 +143,7 @@ def with_bars(frame: Frame, interval: str | None) -> Frame:
 def _with_terms(frame: Frame, estimator: str, prices: Mapping[str, str]) -> Frame:
     """Add what one bar gives to the variance; the columns are those of :func:`_parts`."""
     if estimator in ("close", "yang_zhang"):
-        frame = frame.with_columns(in_time(frame)(positive(frame, prices["close"]).shift(1)).alias("_close_before"))
+        frame = frame.with_columns(shifted(frame)(positive(frame, prices["close"]), 1).alias("_close_before"))
 
     def ln(above: str, below: str) -> nw.Expr:
         return (positive(frame, prices.get(above, above)) / positive(frame, prices.get(below, below))).log()

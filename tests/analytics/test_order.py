@@ -1,0 +1,98 @@
+"""Rows put in order: every row keeps its instrument and comes back to its place, whatever order it came in."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cexkit.analytics import _order
+from cexkit.analytics._order import arrange
+from cexkit.analytics._seams import INSTRUMENT
+
+
+class Doubled(Exception):
+    pass
+
+
+def doubled() -> None:
+    raise Doubled
+
+
+def check(rows: list[tuple], *, arrow: bool = False) -> np.ndarray | None:
+    """Arrange rows of (exchange, symbol, hour) and hold the outcome against sorting them in Python."""
+    frame = pl.DataFrame(rows, schema={"exchange": pl.String, "symbol": pl.String, "hour": pl.Int64}, orient="row")
+    work = frame.select(pl.from_epoch("hour").alias("timestamp"), row=pl.int_range(pl.len()))
+    keys = [frame["exchange"], frame["symbol"]]
+    found, back = arrange(work, [key.to_arrow() for key in keys] if arrow else keys, doubled)
+    places = found["row"].to_list()
+    assert sorted(places) == list(range(len(rows)))
+    if back is not None:
+        assert found["row"].to_numpy()[back].tolist() == list(range(len(rows)))
+    else:
+        assert places == list(range(len(rows)))
+    ordered = [rows[place] for place in places]
+    numbers = found[INSTRUMENT].to_list()
+    assert numbers == sorted(numbers)
+    for (one, first), (two, second) in zip(
+        zip(ordered, numbers, strict=True), list(zip(ordered, numbers, strict=True))[1:], strict=False
+    ):
+        assert (one[:2] == two[:2]) == (first == second)
+        if first == second:
+            assert one[2] < two[2]
+    assert len(set(numbers)) == len({row[:2] for row in rows})
+    return back
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from(["x", "y", "z", None]), st.integers(0, 9)),
+    unique=True, max_size=40,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("many", [0, 10_000], ids=["told apart row by row", "told apart run by run"])
+@given(rows=ROWS)
+def test_any_order_becomes_the_right_one(many, rows):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_order, "MANY", many)
+        check(rows)
+
+
+@given(rows=ROWS.map(lambda rows: [row for row in rows if None not in row]))
+def test_text_compared_where_it_lies_gives_the_same(rows):
+    check(rows, arrow=True)
+
+
+def test_rows_in_order_are_left_as_they_are():
+    assert check([("a", "x", 0), ("a", "x", 1), ("b", "x", 0)]) is None
+    assert check([("a", "x", 0), ("b", "x", 0), ("a", "x", 1)]) is not None
+    assert check([("a", "x", 1), ("a", "x", 0)]) is not None
+    assert check([]) is None
+
+
+@pytest.mark.parametrize("apart", [0, 5])
+def test_two_rows_at_one_time_are_refused_wherever_they_stand(apart):
+    rows = [("a", "x", 3), *(("b", "y", hour) for hour in range(apart)), ("a", "x", 3)]
+    with pytest.raises(Doubled):
+        check(rows)
+
+
+def test_without_keys_all_rows_are_one_instrument():
+    work = pl.DataFrame({"timestamp": [3, 1, 2], "row": [0, 1, 2]})
+    found, back = arrange(work, [], doubled)
+    assert found["row"].to_list() == [1, 2, 0]
+    assert back.tolist() == [2, 0, 1]
+    with pytest.raises(Doubled):
+        arrange(pl.DataFrame({"timestamp": [3, 1, 3]}), [], doubled)
+
+
+def test_more_instruments_than_a_small_number_holds():
+    symbols = [f"S{n}" for n in range(70_000)]
+    work = pl.DataFrame({"timestamp": np.tile([2, 1], 70_000), "row": np.arange(140_000)})
+    keys = [pl.Series(np.repeat(symbols, 2)), pl.Series(["one"]).new_from_index(0, 140_000)]
+    found, back = arrange(work, keys, doubled)
+    assert found[INSTRUMENT].n_unique() == 70_000
+    assert (found["row"].to_numpy()[back] == np.arange(140_000)).all()
+    assert (np.diff(found["timestamp"].to_numpy().reshape(-1, 2)) == 1).all()
