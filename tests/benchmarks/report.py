@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
+from cexkit.analytics._registry import METRICS
+
+Times = dict[str, dict[str, float]]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"
 HEAD = """\
 # Benchmarks
@@ -19,9 +23,20 @@ python -m pytest tests/benchmarks --benchmark-json=benchmarks.json
 python tests/benchmarks/report.py benchmarks.json
 ```
 
-"Same steps" is the metric written by hand with the same rules (NaN is null, time order per instrument); "shortest"
-leaves them out and takes the rows to be sorted.
+"Same steps" is the metric written by hand with the same rules (NaN and impossible prices are null, time order per
+instrument); "shortest" leaves them out and takes the rows to be sorted. `groupby().rolling()` is what a pandas user
+would write, sorting included, for without it the result is wrong wherever rows are not in order.
+
+What is aimed at: on polars 1.15 of the same steps and 3 of the shortest; row metrics on pandas 1.25; rolling ones on
+pandas 0.2. On 1,000 rows: row metrics 1 ms on polars and 2 ms on pandas, rolling ones 4 and 8 ms. Memory beyond the
+frame: 3 times the columns used. **Bold** is what is missed.
 """
+
+#: Alternative → the ratio aimed at.
+AIMS = {"same steps": 1.15, "shortest": 3.0, "groupby().rolling()": 0.2}
+#: Kind of metric → milliseconds on polars and pandas.
+SMALL = {"row": (1.0, 2.0), "rolling": (4.0, 8.0)}
+MEMORY = 3.0
 
 
 def main(results: Path) -> None:
@@ -30,16 +45,37 @@ def main(results: Path) -> None:
     for one in found:
         key = one["params"].get("version") or one["params"]["name"]
         least[one["group"]][key] = one["stats"]["min"] * 1e3
-    parts = [HEAD, "\n| metric | cexkit, ms | alternative | ms | ratio |\n|---|---|---|---|---|\n"]
+    memory = {one["params"]["name"]: one["extra_info"]["ratio"] for one in found if one["group"] == "memory"}
+    PAGE.write_text("".join([HEAD, *_ratios(least), *_small(least), *_memory(memory)]), encoding="utf-8")
+
+
+def _ratios(least: Times) -> Iterator[str]:
+    yield "\n| metric | cexkit, ms | alternative | ms | ratio |\n|---|---|---|---|---|\n"
     for group, times in least.items():
         for other, ms in times.items():
             if other != "cexkit" and "cexkit" in times:
                 ratio = times["cexkit"] / ms
-                parts.append(f"| {group} | {times['cexkit']:.1f} | {other} | {ms:.1f} | {ratio:.2f} |\n")
-    parts.append("\n| metric on 1,000 rows | polars, ms | pandas, ms |\n|---|---|---|\n")
-    small = [least.get(f"1,000 rows on {library}", {}) for library in ("polars", "pandas")]
-    parts += [f"| {name} | {small[0][name]:.2f} | {small[1][name]:.2f} |\n" for name in small[0]]
-    PAGE.write_text("".join(parts), encoding="utf-8")
+                aim = 1.25 if other == "same steps" and "pandas" in group else AIMS.get(other, float("inf"))
+                yield f"| {group} | {times['cexkit']:.1f} | {other} | {ms:.1f} | {_marked(ratio, aim)} |\n"
+
+
+def _small(least: Times) -> Iterator[str]:
+    yield "\n| metric on 1,000 rows | kind | polars, ms | pandas, ms |\n|---|---|---|---|\n"
+    polars, pandas = (least.get(f"1,000 rows on {library}", {}) for library in ("polars", "pandas"))
+    for name in polars:
+        kind = METRICS[name].kind
+        one, two = (_marked(ms, aim) for ms, aim in zip((polars[name], pandas[name]), SMALL[kind], strict=True))
+        yield f"| {name} | {kind} | {one} | {two} |\n"
+
+
+def _memory(ratios: dict[str, float]) -> Iterator[str]:
+    yield "\n| metric on polars | peak memory beyond the frame, in sizes of the columns used |\n|---|---|\n"
+    for name, ratio in ratios.items():
+        yield f"| {name} | {_marked(ratio, MEMORY)} |\n"
+
+
+def _marked(value: float, aim: float) -> str:
+    return f"{value:.2f}" if value <= aim else f"**{value:.2f}**"
 
 
 if __name__ == "__main__":
