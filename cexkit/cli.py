@@ -168,6 +168,21 @@ def pull(
         raise typer.Exit(INCOMPLETE)
 
 
+@app.command()
+def collect(
+    exchanges: Annotated[list[str], typer.Argument(help="Venues with a stream: binance bybit okx.")],
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long. Default: when told to.")] = None,
+    warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
+) -> None:
+    """Listen to liquidations live and keep every message, until SIGTERM or Ctrl-C."""
+    from cexkit.collect import collect as run
+    from cexkit.config import settings
+
+    found = settings()
+    urls = {name.removesuffix(".stream"): url for name, url in found.base_urls.items() if name.endswith(".stream")}
+    print(run(exchanges, warehouse or found.warehouse, seconds=seconds, urls=urls))
+
+
 def main() -> None:
     """Entry point: errors of cexkit end as one line on stderr, not as a traceback."""
     try:

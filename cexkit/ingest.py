@@ -21,6 +21,7 @@ from cexkit.errors import BlockedError, FetchError, InvalidInputError, PayloadEr
 from cexkit.exchanges import Context, exchange, join_companions, left_out, parse_answer
 from cexkit.exchanges.archive import Archive, merged
 from cexkit.exchanges.base import latest
+from cexkit.exchanges.streams import STREAMS, liquidations_of
 from cexkit.fetch import Fetcher, Page
 from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
@@ -397,6 +398,7 @@ def _facts(
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
     parsed = [rows for *_, rows in _answers(warehouse, exchange_name, table, around, problems) if rows is not None]
+    parsed += _streamed(warehouse, exchange_name, table, span, problems)
     if not parsed:
         return None, problems
     rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
@@ -404,6 +406,23 @@ def _facts(
     if table.name == "funding_rates":
         rows = _with_intervals(rows)
     return rows.filter(pl.col(table.time).is_between(span.start, span.end, closed="left")), problems
+
+
+def _streamed(
+    warehouse: Warehouse, exchange_name: str, table: Table, window: Window, problems: list[Problem]
+) -> list[pa.Table]:
+    """Rows of what was heard live."""
+    if table.name != "liquidations" or exchange_name not in STREAMS:
+        return []
+    answers = read_bronze(warehouse.root, exchange_name, STREAMS[exchange_name].endpoint, table.name, window)
+    messages = [answer["body"] for answer in answers]
+    if not messages:
+        return []
+    names = [part.name for part in fields(Instrument)]
+    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name).select(names).to_pylist()
+    rows, said = liquidations_of(exchange_name, messages, [Instrument(**row) for row in listed])
+    problems += [Problem(exchange_name, table.name, None, window, text) for text in said]
+    return [rows]
 
 
 def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
@@ -530,6 +549,8 @@ def _write(
 
 def _periods(warehouse: Warehouse, exchange_name: str, table: Table) -> list[str]:
     endpoints = exchange(exchange_name).endpoints(table.name)
+    if table.name == "liquidations" and exchange_name in STREAMS:
+        endpoints = (*endpoints, STREAMS[exchange_name].endpoint)
     spans = [bronze_window(warehouse.root, exchange_name, endpoint, table.name) for endpoint in endpoints]
     spans = [span for span in spans if span is not None]
     if not spans:

@@ -8,7 +8,8 @@ The outcome is the table ``data_quality``. A failure of a ``blocking`` check sto
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -122,6 +123,43 @@ def require(quality: pl.DataFrame) -> None:
             for row in failed.head(3).iter_rows(named=True)
         )
         raise QualityError(f"{failed.height} blocking checks failed: {first}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one check found in all rows of a table of a venue; ``days`` are those on which rows failed."""
+
+    check_name: str
+    blocking: bool
+    rows_checked: int
+    rows_failed: int
+    days: tuple[date, ...]
+
+
+def outcomes(warehouse: Warehouse, exchange: str, table: Table) -> list[Outcome]:
+    """All checks of a table of a venue, one outcome each, also where there are no rows."""
+    found = inspect(warehouse, [table.name]).filter(exchange=exchange)
+    parts = {name: found.filter(check_name=name) for name in checks_of(table)}
+    return [
+        Outcome(
+            check_name=name,
+            blocking=checks_of(table)[name],
+            rows_checked=int(rows["rows_checked"].sum()),
+            rows_failed=int(rows["rows_failed"].sum()),
+            days=tuple(moment.date() for moment in rows.filter(pl.col("rows_failed") > 0)["timestamp"]),
+        )
+        for name, rows in parts.items()
+    ]
+
+
+def stale(warehouse: Warehouse, *, now: datetime | None = None) -> list[str]:
+    """A line for every venue and table whose newest rows are too old."""
+    found = inspect(warehouse, now=now).filter(pl.col("check_name") == "fresh", pl.col("rows_failed") > 0)
+    return [
+        f"{row['table_name']} of {row['exchange']}: {row['rows_failed']} of {row['rows_checked']} instruments, "
+        f"newest day {row['timestamp']:%Y-%m-%d}"
+        for row in found.iter_rows(named=True)
+    ]
 
 
 def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta) -> Iterator[pl.DataFrame]:

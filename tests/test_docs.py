@@ -32,3 +32,8 @@ def test_spark(project_root, capsys):
         pytest.skip("Spark needs Java")
     exec(compile(blocks(project_root / "docs/how-to/spark.md"), "spark", "exec"), {})
     assert "apr" in capsys.readouterr().out
+
+
+def test_collect_liquidations(project_root, capsys):
+    exec(compile(blocks(project_root / "docs/how-to/collect-liquidations.md"), "collect-liquidations", "exec"), {})
+    assert "0 rows written" in capsys.readouterr().out

@@ -29,6 +29,7 @@ ALLOWED = {
     "ingest": {
         *("errors", "intervals", "symbols", "schema", "config", "exchanges", "fetch", "download", "store", "analytics")
     },
+    "collect": {"errors", "intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
     "gold": {"errors", "intervals", "schema", "analytics"},
     "quality": {"errors", "schema", "store", "gold"},
     "refine": {"errors", "schema", "store", "gold", "quality"},
@@ -37,7 +38,8 @@ ALLOWED = {
     "client": {"errors", "intervals", "schema", "store", "analytics"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "cli": {"demo", "ingest", "errors", "client"},
+    "plotting": {"errors", "analytics"},
+    "cli": {"demo", "ingest", "collect", "config", "errors", "client"},
     "__init__": {"accessors", "analytics", "client", "fetch"},
 }
 

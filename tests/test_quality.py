@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cexkit.errors import DatasetNotFoundError, QualityError, UnknownTableError
-from cexkit.quality import blocking_failures, checks_of, inspect, require
+from cexkit.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
@@ -165,3 +165,19 @@ def test_gold_says_what_is_missing(warehouse, truth):
         to_gold(warehouse, "liquidations_1d")
     with pytest.raises(UnknownTableError, match="liquidations_1d"):
         to_gold(warehouse, "liquidation_1d")
+
+
+def test_stale_tables_are_named_with_their_venue(warehouse, truth):
+    filled(warehouse, {name: truth[name].filter(exchange="okx") for name in ("instruments", "open_interest")})
+    assert stale(warehouse, now=END + timedelta(hours=1)) == []
+    (line,) = stale(warehouse, now=END + timedelta(days=5))
+    assert line.startswith("open_interest of okx: ")
+    assert line.endswith("newest day 2026-06-04")
+
+
+def test_outcomes_are_there_where_no_rows_are(warehouse, truth):
+    assert {outcome.rows_checked for outcome in outcomes(warehouse, "okx", TABLES["ohlcv_1h"])} == {0}
+    filled(warehouse, truth)
+    found = {outcome.check_name: outcome for outcome in outcomes(warehouse, "okx", TABLES["ohlcv_1h"])}
+    assert found["ohlc_order"].rows_checked == truth["ohlcv_1h"].filter(exchange="okx").height
+    assert found["fresh"].days, "the simulated time is long over"

@@ -533,7 +533,10 @@ def _sources() -> dict[tuple[str, str], Source]:
     return found
 
 
-_NO_LIQUIDATIONS = "liquidations come only as a live stream, at most one a second and symbol; no history is published"
+_NO_LIQUIDATIONS = (
+    "liquidations come only as a live stream, at most one a second and symbol; "
+    "no history is published (`cexkit collect` listens to it)"
+)
 
 EXCHANGE = Exchange(
     name="binance",

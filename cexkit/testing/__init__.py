@@ -1,4 +1,4 @@
-"""Public tools for testing code that reads exchanges: loopback venues that speak real HTTP."""
+"""Public tools for testing code that reads exchanges: loopback venues that speak real HTTP and websockets."""
 
 from cexkit.testing.binance import LoopbackBinance
 from cexkit.testing.bybit import LoopbackBybit
@@ -26,6 +26,7 @@ from cexkit.testing.loopback import (
     web_page,
 )
 from cexkit.testing.okx import LoopbackOkx
+from cexkit.testing.stream import LoopbackStream
 
 #: Loopback venues by the name of the exchange they speak for.
 LOOPBACKS: dict[str, type[Loopback]] = {
@@ -44,6 +45,7 @@ __all__ = [
     "LoopbackBybit",
     "LoopbackCoinbase",
     "LoopbackOkx",
+    "LoopbackStream",
     "Reply",
     "Request",
     "banned",

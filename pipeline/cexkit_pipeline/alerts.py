@@ -9,11 +9,10 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import dagster as dg
-import polars as pl
 from pydantic import SecretStr
 
 from cexkit.config import settings
-from cexkit.quality import inspect
+from cexkit.quality import stale
 from cexkit_pipeline.resources import Store
 
 TIMEOUT_S = 10.0
@@ -76,22 +75,12 @@ def stale_data(context: dg.SensorEvaluationContext, store: Store) -> dg.SkipReas
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     if context.cursor == today:
         return dg.SkipReason("told today")
-    stale = stale_tables(store)
-    if not stale:
+    lines = stale(store.open())
+    if not lines:
         return dg.SkipReason("nothing is stale")
-    if alert("stale: " + "; ".join(stale), settings().alert_webhook):
+    if alert("stale: " + "; ".join(lines), settings().alert_webhook):
         context.update_cursor(today)
-    return dg.SkipReason(f"told of {len(stale)} stale tables")
-
-
-def stale_tables(store: Store, now: datetime | None = None) -> list[str]:
-    """A line for every venue and table whose newest rows are too old."""
-    found = inspect(store.open(), now=now).filter(pl.col("check_name") == "fresh", pl.col("rows_failed") > 0)
-    return [
-        f"{row['table_name']} of {row['exchange']}: {row['rows_failed']} of {row['rows_checked']} instruments, "
-        f"newest day {row['timestamp']:%Y-%m-%d}"
-        for row in found.iter_rows(named=True)
-    ]
+    return dg.SkipReason(f"told of {len(lines)} stale tables")
 
 
 SENSORS = (failed_runs, stale_data)

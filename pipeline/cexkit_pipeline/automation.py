@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import dagster as dg
 
+from cexkit.exchanges.streams import STREAMS
+
 #: Silver and Gold follow their inputs, whichever partition changed. Without the rule that every input partition
 #: must be there: a year's file is wanted long before its last day has been read.
 WHEN_INPUTS_CHANGE = (
@@ -41,4 +43,18 @@ def daily_closed_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"{ended:%Y-%m-%d}", partition_key=f"{ended:%Y-%m-%d}")
 
 
-SCHEDULES = (hourly_listings, hourly_running_day, daily_closed_day)
+heard = dg.define_asset_job(
+    "heard",
+    dg.AssetSelection.assets(*(["silver", name, "liquidations"] for name in STREAMS)),
+    description="Liquidations that the collector has heard, as rows.",
+)
+
+
+@dg.schedule(job=heard, cron_schedule="15 * * * *", execution_timezone="UTC")
+def hourly_heard(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """The collector tells Dagster nothing, so its files are looked at every hour."""
+    now = context.scheduled_execution_time
+    return dg.RunRequest(run_key=f"{now:%Y-%m-%dT%H}", partition_key=f"{now:%Y}")
+
+
+SCHEDULES = (hourly_listings, hourly_running_day, daily_closed_day, hourly_heard)

@@ -4,9 +4,8 @@
 from collections.abc import Iterator
 
 import dagster as dg
-import polars as pl
 
-from cexkit.quality import checks_of, inspect
+from cexkit.quality import Outcome, checks_of, outcomes
 from cexkit.schema import Table
 from cexkit_pipeline.resources import Store
 
@@ -18,23 +17,21 @@ def silver_checks(exchange: str, table: Table) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"checks_{exchange}_{table.name}", specs=specs)
     def checks(store: Store) -> Iterator[dg.AssetCheckResult]:
-        found = inspect(store.open(), [table.name]).filter(exchange=exchange)
-        for name, blocking in checks_of(table).items():
-            yield _result(name, blocking, found.filter(check_name=name), asset)
+        for outcome in outcomes(store.open(), exchange, table):
+            yield _result(outcome, asset)
 
     return checks
 
 
-def _result(name: str, blocking: bool, found: pl.DataFrame, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    failed = found.filter(pl.col("rows_failed") > 0)
+def _result(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=asset,
-        check_name=name,
-        passed=failed.is_empty(),
-        severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+        check_name=outcome.check_name,
+        passed=not outcome.rows_failed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN,
         metadata={
-            "rows_checked": int(found["rows_checked"].sum()),
-            "rows_failed": int(found["rows_failed"].sum()),
-            "days": [f"{day:%Y-%m-%d}" for day in failed["timestamp"].head(20)],
+            "rows_checked": outcome.rows_checked,
+            "rows_failed": outcome.rows_failed,
+            "days": [day.isoformat() for day in outcome.days[:20]],
         },
     )

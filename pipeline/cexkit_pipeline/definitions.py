@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import dagster as dg
 
 from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit_pipeline.alerts import SENSORS
-from cexkit_pipeline.assets.bronze import bronze_asset
+from cexkit_pipeline.assets.bronze import bronze_asset, live_asset
 from cexkit_pipeline.assets.gold import gold_asset
 from cexkit_pipeline.assets.silver import silver_asset
 from cexkit_pipeline.automation import SCHEDULES
 from cexkit_pipeline.checks import silver_checks
+from cexkit_pipeline.collector import collect_liquidations
 from cexkit_pipeline.resources import from_settings
 
 
@@ -30,12 +32,16 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
         for venue in EXCHANGES.values()
         for table in dict.fromkeys(table for table, _ in venue.sources)
     ]
+    heard = [(name, TABLES["liquidations"]) for name in STREAMS if (name, TABLES["liquidations"]) not in read]
     return dg.Definitions(
         assets=[
             *(make(exchange, table) for exchange, table in read for make in (bronze_asset, silver_asset)),
+            *(live_asset(exchange) for exchange, _ in heard),
+            *(silver_asset(exchange, table) for exchange, table in heard),
             *(gold_asset(table) for table in TABLES.values() if table.layer == "gold"),
         ],
-        asset_checks=[silver_checks(exchange, table) for exchange, table in read],
+        asset_checks=[silver_checks(exchange, table) for exchange, table in (*read, *heard)],
+        jobs=[collect_liquidations],
         schedules=SCHEDULES,
         sensors=SENSORS,
         resources=from_settings() | dict(overrides or {}),

@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from pydantic import SecretStr
 
-from cexkit.schema import TABLES
-from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
-
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
-from cexkit_pipeline.alerts import alert, failed_runs, stale_tables  # noqa: E402
-from cexkit_pipeline.resources import Store  # noqa: E402
+from cexkit_pipeline.alerts import alert, failed_runs  # noqa: E402
 
 SECRET = "T0/B0/verysecret"
 
@@ -94,15 +88,3 @@ def test_a_failed_run_is_told(hook, monkeypatch):
         settings.cache_clear()
     assert len(said) == 1
     assert "of broken failed" in said[0]
-
-
-def test_stale_tables_are_named_with_their_venue(tmp_path):
-    tables = simulate(start="2026-06-01", end="2026-06-03", coins=["BTC"], exchanges=["okx"]).tables
-    warehouse = Warehouse(tmp_path)
-    for name in ("instruments", "open_interest"):
-        warehouse.write(TABLES[name], tables[name].to_arrow())
-    store = Store(warehouse=str(tmp_path))
-    assert stale_tables(store, datetime(2026, 6, 3, 1, tzinfo=UTC)) == []
-    (line,) = stale_tables(store, datetime(2026, 6, 8, tzinfo=UTC))
-    assert line.startswith("open_interest of okx: ")
-    assert line.endswith("newest day 2026-06-02")

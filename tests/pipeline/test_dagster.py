@@ -18,11 +18,12 @@ import pytest
 
 import cexkit
 from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.streams import STREAMS
 from cexkit.quality import checks_of
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse
-from cexkit.testing import LoopbackBinance
+from cexkit.testing import LoopbackBinance, LoopbackStream
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
@@ -57,6 +58,7 @@ def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_e
         for name, venue in EXCHANGES.items()
         for table, _ in venue.sources
     }
+    read |= {f"{layer}/{name}/liquidations" for layer in ("bronze", "silver") for name in STREAMS}
     assert keys == read | {f"gold/{table.name}" for table in TABLES.values() if table.layer == "gold"}
 
 
@@ -90,6 +92,7 @@ def test_silver_and_gold_follow_what_changed_though_most_days_are_missing():
         ("hourly_running_day", "2026-06-20T13:10", "2026-06-20"),
         ("daily_closed_day", "2026-06-20T00:20", "2026-06-19"),
         ("hourly_listings", "2026-06-20T13:05", None),
+        ("hourly_heard", "2026-06-20T13:15", "2026"),
     ],
 )
 def test_schedules_ask_for_the_running_and_the_closed_day(schedule, at, partition):
@@ -120,6 +123,21 @@ def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
     columns = ["symbol", "timestamp", "funding_rate"]
     assert rows.select(columns).sort(columns).equals(expected.select(columns).sort(columns))
     assert rows.height > 0
+
+
+def test_the_collector_runs_as_a_job_and_its_messages_become_rows(tmp_path):
+    truth = simulate(start="2026-05-19", end="2026-05-21", coins=["BTC"], exchanges=["binance"]).tables
+    frames = {"instruments": truth["instruments"]}
+    with (
+        LoopbackBinance(frames, now="2026-05-21") as venue,
+        LoopbackStream("binance", truth["liquidations"], truth["instruments"]) as stream,
+    ):
+        urls = dict(venue.settings.base_urls) | {"binance.stream": stream.url}
+        defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": Venues(base_urls=urls)})
+        config = {"ops": {"listen": {"config": {"exchanges": ["binance"], "seconds": 3}}}}
+        assert defs.resolve_job_def("collect_liquidations").execute_in_process(run_config=config).success
+    assert _materialize(defs, ["silver", "binance", "liquidations"], "2026").success
+    assert cexkit.connect(tmp_path).liquidations.count().execute() == truth["liquidations"].height > 0
 
 
 def test_checks_of_a_silver_table_run_as_dagster_checks(venue, truth, tmp_path):

@@ -52,6 +52,16 @@ def _listing(exchange: str) -> dg.AssetsDefinition:
     return bronze
 
 
+def live_asset(exchange: str) -> dg.AssetSpec:
+    """Liquidations of a venue that publishes them only as they happen: the collector's, not Dagster's, to make."""
+    return dg.AssetSpec(
+        key=["bronze", exchange, "liquidations"],
+        group_name=exchange,
+        description=f"Liquidations of {exchange}, heard live by the collector, exactly as received.",
+        kinds={"python", "parquet"},
+    )
+
+
 def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeResult:
     """A report as Dagster shows it: counts as metadata, every problem in the log."""
     for problem in report.problems:

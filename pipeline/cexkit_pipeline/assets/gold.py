@@ -4,6 +4,7 @@
 import dagster as dg
 
 from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.streams import STREAMS
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES, Table
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
@@ -40,5 +41,5 @@ def _silver(tables: tuple[str, ...]) -> list[dg.AssetKey]:
         dg.AssetKey(["silver", venue.name, table])
         for venue in EXCHANGES.values()
         for table in tables
-        if any(table == offered for offered, _ in venue.sources)
+        if any(table == offered for offered, _ in venue.sources) or (table == "liquidations" and venue.name in STREAMS)
     ]

@@ -1,0 +1,51 @@
+"""The collector of liquidations as a Dagster job: a process of its own, that Dagster starts, watches and ends.
+
+How it listens stands in ``cexkit.collect``. It runs until it is ended; in production give it a service of its own
+(``cexkit collect``) and leave this job to try it out.
+"""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of ops
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import dagster as dg
+from pydantic import Field
+
+from cexkit.exchanges.streams import STREAMS
+from cexkit_pipeline.resources import Store, Venues
+
+
+class Listening(dg.Config):
+    """Whom to listen to, and for how long."""
+
+    exchanges: list[str] = Field(default_factory=lambda: sorted(STREAMS))
+    seconds: float | None = None
+
+
+@dg.op(description="Runs `cexkit collect` until it ends or the run is ended.")
+def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venues: Venues) -> None:
+    """The process' words go to the log; a run that is ended ends it as SIGTERM would, losing nothing."""
+    words = [sys.executable, "-m", "cexkit.cli", "collect", *config.exchanges, "--warehouse", store.warehouse]
+    if config.seconds is not None:
+        words += ["--seconds", str(config.seconds)]
+    environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(venues.base_urls)}
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            process.send_signal(signal.SIGTERM)
+            raise
+    context.log.info(said)
+    if process.returncode:
+        raise dg.Failure(f"cexkit collect ended with {process.returncode}: {said[-2000:]}")
+
+
+@dg.job(description="Liquidations live, until the run is ended.")
+def collect_liquidations() -> None:
+    """One op that runs for as long as it is let."""
+    listen()

@@ -1,0 +1,316 @@
+"""What is heard live becomes the same rows whatever the line does, and what was not heard is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cexkit.collect import SESSIONS, Patience, collect, coverage
+from cexkit.errors import PayloadError, UnknownNameError
+from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events
+from cexkit.fetch import Fetcher
+from cexkit.ingest import to_silver
+from cexkit.schema import TABLES
+from cexkit.schema.render import to_pyarrow
+from cexkit.simulation import simulate
+from cexkit.store.bronze import BronzeWriter, read_bronze
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument
+from cexkit.testing import LOOPBACKS, LoopbackStream
+
+VENUES = ("binance", "bybit", "okx")
+LIQUIDATIONS = TABLES["liquidations"]
+QUICK = Patience(flush_s=0.2, heartbeat_s=0.4, subscribe_s=5, retry_first_s=0.02, retry_most_s=0.05)
+
+
+@pytest.fixture(scope="module")
+def truth() -> dict[str, pl.DataFrame]:
+    tables = simulate(start="2026-05-18", end="2026-05-21", coins=["BTC", "PEPE"]).tables
+    return {name: tables[name] for name in ("instruments", "liquidations")}
+
+
+@pytest.fixture(scope="module")
+def listings(truth):
+    """Loopback venues that answer what is listed, and a fetcher that reads them."""
+    venues = {name: LOOPBACKS[name]({"instruments": truth["instruments"]}, now="2026-05-21") for name in VENUES}
+    urls = {}
+    for venue in venues.values():
+        venue.__enter__()
+        urls |= dict(venue.settings.base_urls)
+    from cexkit.config import Settings
+
+    with Fetcher(Settings(base_urls=urls)) as fetcher:
+        yield fetcher, urls
+    for venue in venues.values():
+        venue.__exit__(None, None, None)
+
+
+def rows_of(warehouse: Warehouse, exchange: str) -> pl.DataFrame:
+    report = to_silver(warehouse, exchange, LIQUIDATIONS)
+    rows = pl.from_arrow(warehouse.read(LIQUIDATIONS, exchange=exchange))
+    assert not report.rejected
+    return rows
+
+
+def expected(truth, exchange: str) -> pl.DataFrame:
+    rows = truth["liquidations"].filter(exchange=exchange).with_columns(pl.col("timestamp").dt.truncate("1ms"))
+    return rows.sort(LIQUIDATIONS.key)
+
+
+def listen(venue: LoopbackStream, warehouse: Warehouse, fetcher: Fetcher, patience: Patience = QUICK):
+    """Collect until all has been told."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        venue.sent_all.wait(60)
+        time.sleep(0.3)
+        stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    return collect(
+        venue.exchange, warehouse, fetcher=fetcher, urls={venue.exchange: venue.url}, patience=patience, stop=stop
+    )
+
+
+def same(found: pl.DataFrame, truth: pl.DataFrame) -> None:
+    """Equal but for the last digits that a change of units leaves."""
+    assert found.height == truth.height
+    exact = ["exchange", "instrument_type", "symbol", "base", "quote", "timestamp", "side", "price_type", "event",
+             "coverage"]  # fmt: skip
+    order = ["instrument_type", "symbol", "timestamp", "side", "price"]
+    found, truth = found.sort(order), truth.sort(order)
+    assert found.select(exact).equals(truth.select(exact))
+    for name in ("price", "quantity_base", "value_quote"):
+        assert ((found[name] / truth[name] - 1).abs() < 1e-9).all()
+
+
+FAULTS = [(), ("drop", "close", "garbage", "double", "disorder"), ("refuse", "stall")]
+
+
+@pytest.mark.parametrize("faults", FAULTS, ids=lambda faults: "+".join(faults) or "well")
+@pytest.mark.parametrize("exchange", VENUES)
+def test_rows_equal_what_happened_whatever_the_line_does(exchange, faults, truth, listings, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    with LoopbackStream(exchange, truth["liquidations"], truth["instruments"], faults=faults) as venue:
+        done = listen(venue, warehouse, listings[0])
+    assert venue.sent_all.is_set()
+    same(rows_of(warehouse, exchange), expected(truth, exchange))
+    breaks = len({"drop", "close", "stall", "refuse"} & set(faults)) - (exchange == "binance" and "refuse" in faults)
+    assert venue.connections == breaks + 1
+    assert len(done.problems) == breaks
+    assert not list(tmp_path.rglob(".tmp-*"))
+    kept = list(read_bronze(tmp_path, exchange, STREAMS[exchange].endpoint, "liquidations"))
+    assert len(kept) == done.messages >= venue.messages
+
+
+def test_venues_are_listened_to_side_by_side(truth, listings, tmp_path):
+    warehouse, frames = Warehouse(tmp_path), (truth["liquidations"], truth["instruments"])
+    with (
+        LoopbackStream("binance", *frames) as one,
+        LoopbackStream("okx", *frames) as two,
+    ):
+        stop = threading.Event()
+        threading.Thread(
+            target=lambda: [one.sent_all.wait(30), two.sent_all.wait(30), time.sleep(0.3), stop.set()], daemon=True
+        ).start()
+        # bybit cannot be reached, and keeps neither of the others from being heard
+        urls = {"binance": one.url, "okx": two.url, "bybit": "ws://127.0.0.1:9/"}
+        done = collect(list(VENUES), warehouse, fetcher=listings[0], urls=urls, patience=QUICK, stop=stop)
+    for exchange in ("binance", "okx"):
+        same(rows_of(warehouse, exchange), expected(truth, exchange))
+    assert {problem.exchange for problem in done.problems} == {"bybit"}
+    spans = coverage(warehouse, "bybit", datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+    assert spans["coverage"].to_list() == ["absent"]
+
+
+def test_every_symbol_is_subscribed_and_the_venue_hears_its_own_ping(truth, listings, tmp_path):
+    with LoopbackStream("bybit", truth["liquidations"], truth["instruments"]) as venue:
+        stop = threading.Event()
+        threading.Timer(1.5, stop.set).start()
+        collect("bybit", tmp_path, fetcher=listings[0], urls={"bybit": venue.url}, patience=QUICK, stop=stop)
+    listed = truth["instruments"].filter(exchange="bybit", status="trading")
+    perps = listed.filter(pl.col("instrument_type") != "spot")["venue_symbol"]
+    assert sorted(venue.subscribed) == sorted(f"allLiquidation.{symbol}" for symbol in perps)
+    assert set(venue.pings) == {'{"op":"ping"}'}
+
+
+def test_what_was_not_heard_is_absent(truth, listings, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    before = datetime.now(UTC)
+    with LoopbackStream("bybit", truth["liquidations"], truth["instruments"], faults=["close"]) as venue:
+        listen(venue, warehouse, listings[0], Patience(flush_s=0.2, heartbeat_s=0.4, retry_first_s=1, retry_most_s=1))
+    after = datetime.now(UTC)
+    spans = coverage(warehouse, "bybit", before, after)
+    assert spans["coverage"].to_list() == ["absent", "full", "absent", "full", "absent"]
+    assert spans["start"][0] == before
+    assert spans["end"][-1] == after
+    assert (spans["end"][:-1] == spans["start"][1:]).all()
+    silent = spans["end"][2] - spans["start"][2]
+    assert timedelta(seconds=0.4) < silent < timedelta(seconds=5)
+
+
+def _session(warehouse: Warehouse, name: str, start: str, end: str) -> None:
+    """A session as a collector records it."""
+    body = json.dumps({"session": name, "start": start, "end": end, "reason": "listening"}).encode()
+    now = datetime.now(UTC)
+    row = {"table": "liquidations", "data_start": now, "data_end": now, "context": "{}", "url": "", "params": "{}",
+           "status": None, "headers": "{}", "received_at": now, "sha256": "", "body": body}  # fmt: skip
+    with BronzeWriter(warehouse.root, "okx", SESSIONS, f"{now:%Y%m%dT%H%M%S%f}") as writer:
+        writer.add(row)
+
+
+def test_spans_of_several_collectors_are_one(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    for name, start, end in [
+        ("a", "2026-05-01T00:00+00:00", "2026-05-01T02:00+00:00"),
+        ("a", "2026-05-01T00:00+00:00", "2026-05-01T06:00+00:00"),  # the same one, later
+        ("b", "2026-05-01T05:00+00:00", "2026-05-01T08:00+00:00"),
+        ("c", "2026-05-01T10:00+00:00", "2026-05-02T10:00+00:00"),
+    ]:
+        _session(warehouse, name, start, end)
+    found = coverage(warehouse, "okx", "2026-05-01T01:00", "2026-05-02")
+    assert found.select(pl.col("start").dt.hour(), pl.col("end").dt.hour(), "coverage").rows() == [
+        (1, 8, "throttled"),
+        (8, 10, "absent"),
+        (10, 0, "throttled"),
+    ]
+
+
+def test_a_venue_without_a_stream_is_named(tmp_path):
+    with pytest.raises(UnknownNameError, match="binance"):
+        collect("coinbase", tmp_path)
+    with pytest.raises(UnknownNameError, match="okx"):
+        coverage(tmp_path, "coinbase", "2026-05-01", "2026-05-02")
+
+
+def _process(venue: LoopbackStream, urls: dict[str, str], folder: Path) -> subprocess.Popen:
+    addresses = json.dumps(urls | {f"{venue.exchange}.stream": venue.url})
+    words = [str(Path(sys.executable).with_name("cexkit")), "collect", venue.exchange, "--warehouse", str(folder)]
+    return subprocess.Popen(
+        words, env=os.environ | {"CEXKIT_BASE_URLS": addresses}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def test_sigterm_ends_it_and_nothing_that_came_is_lost(truth, listings, tmp_path):
+    with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
+        process = _process(venue, listings[1], tmp_path)
+        assert venue.sent_all.wait(60)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        said, complaints = process.communicate(timeout=30)
+    assert process.returncode == 0, complaints
+    assert f"{venue.messages} messages" in said
+    same(rows_of(Warehouse(tmp_path), "okx"), expected(truth, "okx"))
+
+
+def test_kill_leaves_whole_files_and_claims_nothing_that_was_lost(truth, listings, tmp_path):
+    with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
+        process = _process(venue, listings[1], tmp_path)
+        assert venue.sent_all.wait(60)
+        process.kill()
+        process.communicate(timeout=30)
+        warehouse = Warehouse(tmp_path)
+        assert list(read_bronze(tmp_path, "okx", STREAMS["okx"].endpoint, "liquidations")) == []
+        now = datetime.now(UTC)
+        spans = coverage(warehouse, "okx", now - timedelta(minutes=5), now)
+        assert spans["coverage"].to_list() == ["absent"]
+
+
+def _instruments(truth) -> list[Instrument]:
+    names = list(Instrument.__dataclass_fields__)
+    return [Instrument(**row) for row in truth["instruments"].select(names).to_dicts()]
+
+
+RECORDED = {
+    # SELL closes a long; the average price and what was filled, not the limit price and the last fill
+    "binance": (
+        b'{"stream":"!forceOrder@arr","data":{"e":"forceOrder","E":1779148800500,"o":{"s":"BTCUSDT","S":"SELL",'
+        b'"q":"0.014","p":"9910","ap":"9920","X":"FILLED","l":"0.015","z":"0.014","T":1779148800000}}}',
+        ("BTCUSDT", "long", 9920.0, 0.014, "average_fill", "throttled"),
+    ),
+    # Buy is a long position here
+    "bybit": (
+        b'{"topic":"allLiquidation.BTCUSDT","type":"snapshot","ts":1779148800500,"data":[{"T":1779148800000,'
+        b'"s":"BTCUSDT","S":"Buy","v":"2","p":"50000.5"}]}',
+        ("BTCUSDT", "long", 50000.5, 2.0, "bankruptcy", "full"),
+    ),
+    # contracts of 0.01 BTC
+    "okx": (
+        b'{"arg":{"channel":"liquidation-orders","instType":"SWAP"},"data":[{"details":[{"bkPx":"57102.9",'
+        b'"posSide":"net","side":"sell","sz":"10000","ts":"1779148800000"}],"instId":"BTC-USDT-SWAP"}]}',
+        ("BTCUSDT", "long", 57102.9, 100.0, "bankruptcy", "throttled"),
+    ),
+}
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_side_unit_and_price_of_each_venue(exchange, truth):
+    body, wanted = RECORDED[exchange]
+    rows, problems = liquidations_of(exchange, [body], _instruments(truth))
+    assert problems == []
+    columns = ["symbol", "side", "price", "quantity_base", "price_type", "coverage"]
+    assert pl.from_arrow(rows).select(columns).rows() == [wanted]
+    assert rows["timestamp"][0].as_py() == datetime(2026, 5, 19, tzinfo=UTC)
+    assert rows["value_quote"][0].as_py() == pytest.approx(wanted[2] * wanted[3])
+
+
+def test_two_events_alike_are_two_where_the_venue_sends_all_and_one_where_it_replays(truth):
+    bybit, okx = RECORDED["bybit"][0], RECORDED["okx"][0]
+    later = bybit.replace(b'"ts":1779148800500', b'"ts":1779148801000')
+    rows, _ = liquidations_of("bybit", [bybit, later, bybit], _instruments(truth))
+    assert rows["event"].to_pylist() == [0, 1]
+    packed_otherwise = okx.replace(b'{"arg"', b' {"arg"')
+    rows, _ = liquidations_of("okx", [okx, packed_otherwise, okx], _instruments(truth))
+    assert rows["event"].to_pylist() == [0]
+    twice = json.loads(okx)
+    twice["data"][0]["details"] *= 2
+    rows, _ = liquidations_of("okx", [json.dumps(twice).encode()], _instruments(truth))
+    assert rows["event"].to_pylist() == [0, 1]
+
+
+def test_what_cannot_be_read_is_said(truth):
+    wrong_side = RECORDED["okx"][0].replace(b'"posSide":"net"', b'"posSide":"short"')
+    unlisted = RECORDED["okx"][0].replace(b"BTC-USDT-SWAP", b"NEW-USDT-SWAP")
+    rows, problems = liquidations_of("okx", [wrong_side, unlisted, b"{", RECORDED["okx"][0]], _instruments(truth))
+    assert rows.num_rows == 1
+    assert len(problems) == 3
+    assert "closed by an order to sell" in problems[0]
+    assert "NEW-USDT-SWAP" in problems[1]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
+        ["data", "e", "o", "S", "T", "s", "ap", "z", "topic", "arg", "channel", "details", "instId", "ts", "side"]
+    ), inner, max_size=6),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+@given(body=st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()), whole=st.booleans())
+def test_any_bytes_give_rows_or_an_error_of_ours(exchange, body, whole):
+    if whole:
+        key = {"binance": b'{"e":"forceOrder","o":', "bybit": b'{"topic":"allLiquidation.X","data":',
+               "okx": b'{"arg":{"channel":"liquidation-orders"},"data":'}[exchange]  # fmt: skip
+        body = key + body + b"}"
+    try:
+        events = read_events(STREAMS[exchange], body)
+    except PayloadError:
+        return
+    assert all(event.side in ("long", "short") for event in events)
+    rows, _ = liquidations_of(exchange, [body], [])
+    assert rows.schema.equals(to_pyarrow(LIQUIDATIONS))
