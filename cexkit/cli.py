@@ -132,7 +132,7 @@ def demo(
 
 @app.command()
 def pull(
-    exchange: Annotated[str, typer.Argument(help="Venue, such as binance.")],
+    exchange: Annotated[str, typer.Argument(help="Venue, such as binance; several with commas: binance,okx.")],
     tables: Annotated[list[str], typer.Argument(help="Tables, such as funding_rates ohlcv_1h.")],
     symbol: Annotated[
         list[str] | None, typer.Option(help="Canonical symbol; may be given often. Default: all.")
@@ -141,28 +141,29 @@ def pull(
     end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: now.")] = None,
     instrument_type: Annotated[str | None, typer.Option("--type", help="spot, perp or future. Default: all.")] = None,
     warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask anew for what was answered before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the listings, show the plan and stop.")] = False,
 ) -> None:
-    """Bring tables of an exchange into a warehouse: Bronze, then Silver."""
+    """Bring tables of exchanges into a warehouse: Bronze, then Silver. A run that was cut goes on where it was."""
     from tqdm import tqdm
 
     from cexkit.ingest import pull as run
+    from cexkit.planning import plans
 
-    with tqdm(unit=" instruments", disable=None) as bar:
+    names = exchange.split(",")
+    common = {"instrument_type": instrument_type, "warehouse": warehouse, "refresh": refresh}
+    made = plans(names, tables, symbol or None, start, end, **common)
+    for plan in made:
+        print(plan)
+    if dry_run:
+        return
+    with tqdm(total=sum(len(plan.steps) for plan in made), unit=" instruments", disable=None) as bar:
 
         def step(done: str) -> None:
             bar.set_description(done)
             bar.update()
 
-        report = run(
-            exchange,
-            tables,
-            symbol or None,
-            start,
-            end,
-            instrument_type=instrument_type,
-            warehouse=warehouse,
-            step=step,
-        )
+        report = run(names, tables, symbol or None, start, end, step=step, **common)
     print(report)
     if report.problems:
         raise typer.Exit(INCOMPLETE)

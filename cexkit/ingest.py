@@ -7,8 +7,10 @@ any time, and the same Bronze always gives the same Silver.
 from __future__ import annotations
 
 import json
+import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,7 @@ from cexkit.schema.render import empty
 from cexkit.schema.validate import split
 from cexkit.store import layout
 from cexkit.store.bronze import BronzeWriter, archived, bronze_window, read_bronze
+from cexkit.store.inventory import Inventory
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import Instrument, InstrumentType
 
@@ -37,6 +40,12 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+#: How far the times of an instrument's life may be wrong.
+LIFE_MARGIN = timedelta(days=1)
+#: What is younger may still be corrected by the venue, and is asked for each time.
+SETTLED = timedelta(days=2)
+#: Answers of at most so long are lost by a cut.
+FLUSH_S = 30.0
 #: How far around a file period settlements are looked at to tell intervals from gaps.
 NEIGHBOURS = timedelta(days=2)
 
@@ -103,7 +112,7 @@ class _Tally:
 
 
 def pull(
-    exchange_name: str,
+    exchange_name: str | Sequence[str],
     tables: str | Sequence[str],
     symbols: str | Sequence[str] | None = None,
     start: TimeLike | None = None,
@@ -113,13 +122,16 @@ def pull(
     warehouse: Warehouse | str | Path | None = None,
     fetcher: Fetcher | None = None,
     step: Step | None = None,
+    refresh: bool = False,
 ) -> Report:
-    """Bring tables of an exchange into a warehouse: instruments first, then Bronze, then Silver.
+    """Bring tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
+
+    Several venues are read side by side, each at its own pace; within one, one request follows another.
 
     Parameters
     ----------
-    exchange_name : str
-        Venue.
+    exchange_name : str or sequence of str
+        Venues.
     tables : str or sequence of str
         Tables to bring in.
     symbols : str or sequence of str, optional
@@ -132,38 +144,81 @@ def pull(
     warehouse : Warehouse or path, optional
         Where to; the setting ``CEXKIT_WAREHOUSE`` by default.
     fetcher : Fetcher, optional
-        How to read the venue.
+        How to read the venues.
     step : callable, optional
-        Called with a short text as each instrument is done.
+        Called with a short text as each instrument is done; from several threads where there are several venues.
+    refresh : bool
+        Ask for everything anew; by default only for what was not answered before, and for the last two days.
 
     Returns
     -------
     Report
-        With every problem; what could be brought in was.
+        With every problem; what could be brought in was. A venue that refuses this address is a problem where others
+        were asked for too.
 
     Raises
     ------
     UnknownNameError, NotOfferedError, InvalidInputError
         If what is asked for does not exist; nothing is read then.
     BlockedError
-        If the venue refuses this address.
+        If the only venue refuses this address.
     """
-    venue = exchange(exchange_name)
-    wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
-    facts = [table for table in wanted if table.name != "instruments"]
-    for table in facts:
-        _types(venue.name, table, instrument_type)
-    window = _window(facts, start, end)
-    target = _warehouse(warehouse)
+    names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
+    target, window, facts = asked(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
-        listing = TABLES["instruments"]
-        report = to_bronze(target, reader, venue.name, listing) + to_silver(target, venue.name, listing)
+        one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, step=step, refresh=refresh)
+        if len(names) == 1:
+            return one(names[0])
+        threads = stack.enter_context(ThreadPoolExecutor(len(names), thread_name_prefix="pull"))
+        return sum(threads.map(partial(_reported, one), names), Report())
+
+
+def asked(
+    exchanges: Iterable[str],
+    tables: str | Sequence[str],
+    start: TimeLike | None,
+    end: TimeLike | None,
+    instrument_type: InstrumentType | None,
+    warehouse: Warehouse | str | Path | None,
+) -> tuple[Warehouse, Window, list[Table]]:
+    """What a pull was asked for: where to, when, and which tables beside listings; raises what ``pull`` raises."""
+    wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
+    facts = [table for table in wanted if table.name != "instruments"]
+    for name in exchanges:
+        exchange(name)
         for table in facts:
-            found = instruments(target, venue.name, table, window, symbols, instrument_type)
-            report += to_bronze(target, reader, venue.name, table, window, found, step=step)
-            report += to_silver(target, venue.name, table, layout.periods(table, window))
+            _types(name, table, instrument_type)
+    return _warehouse(warehouse), _window(facts, start, end), facts
+
+
+def _pull_one(
+    target: Warehouse,
+    reader: Fetcher,
+    facts: Sequence[Table],
+    window: Window,
+    symbols: str | Sequence[str] | None,
+    instrument_type: InstrumentType | None,
+    name: str,
+    *,
+    step: Step | None,
+    refresh: bool,
+) -> Report:
+    listing = TABLES["instruments"]
+    report = to_bronze(target, reader, name, listing) + to_silver(target, name, listing)
+    for table in facts:
+        found = instruments(target, name, table, window, symbols, instrument_type)
+        report += to_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
+        report += to_silver(target, name, table, layout.periods(table, window))
     return report
+
+
+def _reported(one: Callable[[str], Report], name: str) -> Report:
+    """A venue that cannot be read at all keeps no other from being read."""
+    try:
+        return one(name)
+    except (FetchError, UnknownNameError) as error:
+        return Report(problems=(Problem(name, "all tables", None, None, str(error)),))
 
 
 def instruments(
@@ -201,6 +256,30 @@ def instruments(
     return [Instrument(**row) for row in rows.select(names).iter_rows(named=True)]
 
 
+def lives(warehouse: Warehouse, exchange_name: str) -> dict[tuple[str, str], Window]:
+    """When each instrument can have rows: from a day before it was listed to a day after it was gone.
+
+    Asking for years before a listing costs as many requests as years of rows. Of a day either way, venues' own times
+    of listing are not always right.
+    """
+    rows = warehouse.read(TABLES["instruments"], exchange=exchange_name).to_pylist()
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    return {
+        (row["instrument_type"], row["symbol"]): Window(
+            first if row["listing_time"] is None else row["listing_time"] - LIFE_MARGIN,
+            last if row["delisting_time"] is None else row["delisting_time"] + LIFE_MARGIN,
+        )
+        for row in rows
+    }
+
+
+def alive(lives: Mapping[tuple[str, str], Window], instrument: Instrument, window: Window) -> Window:
+    """The part of a window in which an instrument can have rows; empty where it has none."""
+    life = lives.get((instrument.instrument_type, instrument.symbol), window)
+    start = max(window.start, life.start)
+    return Window(start, max(start, min(window.end, life.end)))
+
+
 def to_bronze(
     warehouse: Warehouse,
     fetcher: Fetcher,
@@ -210,10 +289,13 @@ def to_bronze(
     of: Iterable[Instrument] = (),
     *,
     step: Step | None = None,
+    refresh: bool = False,
 ) -> Report:
     """Ask an exchange and keep every answer, malformed ones too.
 
-    One instrument that cannot be read is reported and does not keep the others from being read.
+    One instrument that cannot be read is reported and does not keep the others from being read. Spans that were
+    answered whole before are not asked for again, so that a run that was cut goes on where it was; but what is
+    younger than :data:`SETTLED` by the venue's clock always is, for it may still be corrected.
 
     Parameters
     ----------
@@ -227,6 +309,8 @@ def to_bronze(
         Span to read; none for ``instruments``.
     of : iterable of Instrument
         Whose rows to read; ignored for ``instruments``.
+    refresh : bool
+        Ask for everything anew, for late corrections of old rows.
 
     Raises
     ------
@@ -234,9 +318,12 @@ def to_bronze(
         If the venue refuses this address: no other instrument would fare better.
     """
     tally, run = _Tally(), _run_name()
+    life = {} if table.name == "instruments" else lives(warehouse, exchange_name)
+    progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, life)
     with ExitStack() as stack:
-        writers: dict[str, BronzeWriter] = {}
-        for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, of, tally.problems):
+        writers = progress.writers
+        stack.callback(progress.flush)
+        for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, of, tally.problems, progress):
             try:
                 for page in pages:
                     if page.endpoint not in writers:
@@ -245,6 +332,7 @@ def to_bronze(
                     keep = writers[page.endpoint]
                     (keep.add_file if page.is_file else keep.add)(_bronze_row(page))
                     tally.answers += 1
+                    progress.seen(page)
             except BlockedError:
                 raise
             except (FetchError, UnknownNameError) as error:
@@ -281,6 +369,50 @@ def to_silver(warehouse: Warehouse, exchange_name: str, table: Table, periods: I
     return report
 
 
+@dataclass(slots=True)
+class _Progress:
+    """What a run has brought in so far, and what it need not ask for."""
+
+    inventory: Inventory
+    refresh: bool
+    lives: dict[tuple[str, str], Window]
+    writers: dict[str, BronzeWriter] = field(default_factory=dict)
+    now: datetime | None = None
+    whole: bool = True
+    flushed: float = field(default_factory=time.monotonic)
+
+    def missing(self, table: Table, instrument: Instrument, window: Window) -> Iterator[Window]:
+        """Spans to ask for, none longer than a file of the table, so that little is lost by a cut."""
+        window = alive(self.lives, instrument, window)
+        gaps = [window] if self.refresh else self.inventory.missing(instrument, window)
+        for gap in gaps:
+            for period in layout.periods(table, gap):
+                whole = layout.period_window(table, period)
+                yield Window(max(gap.start, whole.start), min(gap.end, whole.end))
+
+    def begin(self) -> None:
+        """A span is about to be asked for."""
+        self.whole, self.now = True, None
+
+    def seen(self, page: Page) -> None:
+        """One of its pages is kept."""
+        self.now, self.whole = page.context.now, self.whole and page.error is None
+
+    def end(self, instrument: Instrument, span: Window) -> None:
+        """All of its pages are kept; what is settled of it need not be asked for again."""
+        if self.whole and self.now is not None:
+            self.inventory.add(instrument, Window(span.start, max(span.start, min(span.end, self.now - SETTLED))))
+        if time.monotonic() - self.flushed > FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Answers first, then the claim that they are there."""
+        for writer in self.writers.values():
+            writer.flush()
+        self.inventory.flush()
+        self.flushed = time.monotonic()
+
+
 def _readings(
     warehouse: Warehouse,
     fetcher: Fetcher,
@@ -289,6 +421,7 @@ def _readings(
     window: Window | None,
     of: Iterable[Instrument],
     problems: list[Problem],
+    progress: _Progress,
 ) -> Iterator[tuple[str | None, Iterator[Page]]]:
     """What is read, instrument by instrument."""
     if table.name == "instruments":
@@ -298,12 +431,13 @@ def _readings(
     for instrument in of:
         archive = exchange(exchange_name).archives.get((table.name, instrument.instrument_type))
         if archive is None:
-            yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems)
+            yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems, progress)
             continue
         if archive.endpoint not in known:
             known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
-        files = partial(archive_pages, fetcher, table.name, archive, instrument, window, known[archive.endpoint])
-        yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, window, files, problems)
+        span = alive(progress.lives, instrument, window)
+        files = partial(archive_pages, fetcher, table.name, archive, instrument, span, known[archive.endpoint])
+        yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
 
 
 def _with_archive(
@@ -314,32 +448,41 @@ def _with_archive(
     window: Window,
     files: Callable[[list[Window]], Iterator[Page]],
     problems: list[Problem],
+    progress: _Progress,
 ) -> Iterator[Page]:
     """Pages of a venue that has an archive too: read first where it is preferred, last where only it remembers."""
     if not archive.preferred:
         try:
-            yield from _api_pages(fetcher, table, instrument, window, problems)
+            yield from _api_pages(fetcher, table, instrument, window, problems, progress)
             return
         except UnknownNameError:
             pass  # delisted: the API forgets, the archive does not
     rest: list[Window] = []
     yield from files(rest)
     for span in merged(rest):
-        yield from _api_pages(fetcher, table, instrument, span, problems)
+        yield from _api_pages(fetcher, table, instrument, span, problems, progress)
 
 
 def _api_pages(
-    fetcher: Fetcher, table: Table, instrument: Instrument, window: Window, problems: list[Problem]
+    fetcher: Fetcher,
+    table: Table,
+    instrument: Instrument,
+    window: Window,
+    problems: list[Problem],
+    progress: _Progress,
 ) -> Iterator[Page]:
     """Pages of a venue's API, of what it still keeps; what it does not is a problem, not a silence."""
     exchange_name = instrument.exchange
-    earliest = fetcher.earliest(exchange_name, table.name, instrument.instrument_type)
-    if earliest is not None and window.start < earliest:
-        lost = Window(window.start, min(earliest, window.end))
-        problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
-        window = Window(lost.end, max(lost.end, window.end))
-    if not window.empty:
-        yield from fetcher.pages(exchange_name, table.name, instrument, window)
+    for span in progress.missing(table, instrument, window):
+        earliest = fetcher.earliest(exchange_name, table.name, instrument.instrument_type)
+        if earliest is not None and span.start < earliest:
+            lost = Window(span.start, min(earliest, span.end))
+            problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
+            span = Window(lost.end, max(lost.end, span.end))
+        if not span.empty:
+            progress.begin()
+            yield from fetcher.pages(exchange_name, table.name, instrument, span)
+            progress.end(instrument, span)
 
 
 def _bronze_row(page: Page) -> dict:

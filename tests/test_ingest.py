@@ -167,7 +167,7 @@ def test_a_later_correction_replaces_and_bronze_keeps_both(venue, warehouse):
     venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00", "0.0001")]
     january(venue, warehouse)
     venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00", "0.0002")]
-    january(venue, warehouse)
+    january(venue, warehouse, refresh=True)
     assert funding(warehouse)["funding_rate"].to_list() == [0.0002]
     bodies = [
         body
@@ -211,7 +211,7 @@ def test_rows_that_fail_a_check_are_kept_apart_with_the_reason(venue, warehouse)
     )
     assert kept.sort("timestamp")["reason"].to_list() == ["ohlc_order", "on_grid"]
     venue.pages[KLINES, "BTCUSDT"] = [good, kline("2024-01-01T01:00")]
-    report = january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+    report = january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp", refresh=True)
     assert warehouse.read(BARS).num_rows == 2
 
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "ingest": {
         *("errors", "intervals", "symbols", "schema", "config", "exchanges", "fetch", "download", "store", "analytics")
     },
+    "planning": {"intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
     "collect": {"errors", "intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
     "gold": {"errors", "intervals", "schema", "analytics"},
     "quality": {"errors", "schema", "store", "gold"},
@@ -39,7 +40,7 @@ ALLOWED = {
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
     "plotting": {"errors", "analytics"},
-    "cli": {"demo", "ingest", "collect", "config", "errors", "client"},
+    "cli": {"demo", "ingest", "planning", "collect", "config", "errors", "client"},
     "__init__": {"accessors", "analytics", "client", "fetch"},
 }
 

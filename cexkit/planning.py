@@ -1,0 +1,171 @@
+"""What bringing tables in would take: files, spans, requests, less what is there. Asks for nothing but listings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cexkit.exchanges import exchange
+from cexkit.exchanges.archive import plan as archive_plan
+from cexkit.exchanges.base import Source
+from cexkit.fetch import Fetcher
+from cexkit.ingest import alive, asked, instruments, lives, pull
+from cexkit.intervals import TimeLike, Window
+from cexkit.schema import Table
+from cexkit.store.inventory import Inventory
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument, InstrumentType
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One table of one instrument.
+
+    Attributes
+    ----------
+    files : int
+        Files of the venue's archive; each takes two requests, its checksum's included. A file that is there
+        unchanged takes one.
+    spans : tuple of Window
+        What is asked of the venue's API.
+    requests : int
+        The fewest requests that can bring it.
+    lost : Window or None
+        What the venue does not keep any more.
+    """
+
+    table: str
+    instrument: Instrument
+    files: int
+    spans: tuple[Window, ...]
+    requests: int
+    lost: Window | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pull will do. ``str`` of it is a table, a line a table of the schema."""
+
+    exchange: str
+    window: Window
+    steps: tuple[Step, ...]
+
+    @property
+    def requests(self) -> int:
+        """The fewest requests that it takes, listings aside."""
+        return sum(step.requests for step in self.steps)
+
+    def __str__(self) -> str:
+        lines = [f"plan: {self.exchange}, {self.window}"]
+        for table in dict.fromkeys(step.table for step in self.steps):
+            steps = [step for step in self.steps if step.table == table]
+            days = sum(span.days for step in steps for span in step.spans)
+            lost = sum(step.lost is not None for step in steps)
+            nothing = sum(not step.requests for step in steps)
+            parts = [
+                f"{len(steps)} instruments",
+                f"{sum(step.files for step in steps)} archive files",
+                f"{days:,.0f} instrument-days by API",
+                f"at least {sum(step.requests for step in steps):,} requests",
+            ]
+            parts += [f"{nothing} instruments need nothing"] if nothing else []
+            parts += [f"{lost} instruments begin before what the venue keeps"] if lost else []
+            lines.append(f"  {table}: {', '.join(parts)}")
+        return "\n".join(lines)
+
+
+def plan(
+    warehouse: Warehouse | Path | str,
+    exchange_name: str,
+    tables: Sequence[Table],
+    window: Window,
+    symbols: str | Sequence[str] | None = None,
+    instrument_type: str | None = None,
+    *,
+    fetcher: Fetcher | None = None,
+    refresh: bool = False,
+) -> Plan:
+    """Say what :func:`cexkit.ingest.pull` would do, from the listings in a warehouse.
+
+    Parameters
+    ----------
+    warehouse : Warehouse or path
+        Whose listings are read, and whose inventory says what is there.
+    exchange_name, tables, window, symbols, instrument_type, refresh
+        As for ``pull``.
+    fetcher : Fetcher, optional
+        Knows the venue's clock, by which some things are too old to be had.
+
+    Returns
+    -------
+    Plan
+    """
+    target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
+    reader = fetcher or Fetcher()
+    known = lives(target, exchange_name)
+    steps = []
+    for table in tables:
+        inventory = Inventory(target.root, exchange_name, table.name, "plan")
+        for one in instruments(target, exchange_name, table, window, symbols, instrument_type):
+            steps.append(_step(reader, inventory, table, one, alive(known, one, window), refresh))
+    return Plan(exchange_name, window, tuple(steps))
+
+
+def plans(
+    exchanges: Sequence[str],
+    tables: str | Sequence[str],
+    symbols: str | Sequence[str] | None = None,
+    start: TimeLike | None = None,
+    end: TimeLike | None = None,
+    *,
+    instrument_type: InstrumentType | None = None,
+    warehouse: Warehouse | Path | str | None = None,
+    fetcher: Fetcher | None = None,
+    refresh: bool = False,
+) -> list[Plan]:
+    """The plan of a pull, a venue each; takes what :func:`cexkit.ingest.pull` takes and raises what it raises.
+
+    Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read has no plan.
+    """
+    with ExitStack() as stack:
+        reader = fetcher or stack.enter_context(Fetcher())
+        listed = pull(exchanges, "instruments", warehouse=warehouse, fetcher=reader)
+        target, window, facts = asked(exchanges, tables, start, end, instrument_type, warehouse)
+        failed = {problem.exchange for problem in listed.problems if problem.table == "all tables"}
+        return [
+            plan(target, name, facts, window, symbols, instrument_type, fetcher=reader, refresh=refresh)
+            for name in exchanges
+            if name not in failed
+        ]
+
+
+def _step(
+    fetcher: Fetcher, inventory: Inventory, table: Table, instrument: Instrument, window: Window, refresh: bool
+) -> Step:
+    venue = exchange(instrument.exchange)
+    archive = venue.archives.get((table.name, instrument.instrument_type))
+    files, spans = 0, (window,)
+    if archive is not None and archive.preferred:
+        made = archive_plan(archive, instrument, window, datetime.now(UTC))
+        files, spans = len(made.files), made.rest
+    missing = [part for span in spans for part in ([span] if refresh else inventory.missing(instrument, span))]
+    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
+    lost = None
+    if earliest is not None and missing and missing[0].start < earliest:
+        lost = Window(missing[0].start, min(earliest, missing[-1].end))
+        missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
+    source = venue.source(table.name, instrument.instrument_type)
+    requests = 2 * files + sum(_pages(source, table, part) for part in missing if not part.empty)
+    return Step(table.name, instrument, files, tuple(part for part in missing if not part.empty), requests, lost)
+
+
+def _pages(source: Source, table: Table, span: Window) -> int:
+    """The fewest pages that hold a span's rows; one where rows cannot be counted beforehand."""
+    limit = getattr(source.paging, "limit", 0)
+    if not limit or table.bar is None:
+        return 1
+    rows = -(-(span.end - span.start) // table.bar)
+    return max(1, -(-rows // limit))

@@ -1,0 +1,205 @@
+"""Long histories: planned before, resumed after a cut, never asked for twice, and no more than can be there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cexkit.fetch import Fetcher
+from cexkit.ingest import LIFE_MARGIN, pull, to_bronze
+from cexkit.intervals import Window
+from cexkit.planning import plan
+from cexkit.schema import TABLES
+from cexkit.simulation import simulate
+from cexkit.store.inventory import Inventory
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument
+from cexkit.testing import LoopbackBybit, LoopbackCoinbase, LoopbackOkx, stalled
+from cexkit.testing import every as each
+
+START, END, DAYS = "2026-05-28", "2026-06-05", 8
+MINUTES = TABLES["ohlcv_1m"]
+BTC = Instrument(
+    exchange="okx", instrument_type="spot", symbol="BTCUSDT", venue_symbol="BTC-USDT", base="BTC", quote="USDT"
+)
+
+
+@pytest.fixture(scope="module")
+def truth() -> dict[str, pl.DataFrame]:
+    tables = simulate(start=START, end=END, coins=["BTC"], exchanges=["okx", "bybit", "coinbase"]).tables
+    found = {name: tables[name] for name in ("instruments", "ohlcv_1h", "funding_rates")}
+    return found | {"ohlcv_1m": minutes(tables["ohlcv_1h"].filter(exchange="okx", instrument_type="spot"))}
+
+
+def minutes(hours: pl.DataFrame) -> pl.DataFrame:
+    """A bar for every minute, each like its hour's but for a price of its own."""
+    span = pl.datetime_ranges("timestamp", pl.col("timestamp") + pl.duration(hours=1), "1m", closed="left")
+    rows = hours.filter(symbol="BTCUSDT").with_columns(timestamp=span).explode("timestamp").sort("timestamp")
+    close = pl.col("low") + (pl.col("high") - pl.col("low")) * (pl.int_range(pl.len()) % 97 / 97)
+    return rows.with_columns(close=close.round(2)).with_columns(
+        high=pl.max_horizontal("high", "close"), low=pl.min_horizontal("low", "close")
+    )
+
+
+def asked(venue, part: str) -> int:
+    return sum(part in entry.request.path for entry in venue.log)
+
+
+CANDLES = "candles"
+
+
+def rows(warehouse: Warehouse | Path, table=MINUTES) -> pl.DataFrame:
+    found = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
+    return pl.from_arrow(found.read(table)).sort(table.key)
+
+
+def bring(venue, folder, **more):
+    with Fetcher(venue.settings) as fetcher:
+        return pull("okx", "ohlcv_1m", "BTCUSDT", START, END, instrument_type="spot", warehouse=folder,
+                    fetcher=fetcher, **more)  # fmt: skip
+
+
+def test_a_history_of_minutes_costs_hardly_more_than_the_fewest_requests(truth, tmp_path):
+    with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue:
+        report = bring(venue, tmp_path)
+        with Fetcher(venue.settings) as fetcher:
+            window = Window.of(START, END)
+            made = plan(tmp_path, "okx", [MINUTES], window, "BTCUSDT", "spot", fetcher=fetcher, refresh=True)
+        fewest = -(-(DAYS * 1440) // 300)
+        assert made.requests == fewest
+        assert asked(venue, CANDLES) <= 1.05 * fewest
+    assert not report.problems
+    assert rows(tmp_path).height == truth["ohlcv_1m"].height
+
+
+def test_what_was_answered_is_not_asked_for_again_but_for_what_may_change(truth, tmp_path):
+    with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue:
+        bring(venue, tmp_path)
+        first, whole = asked(venue, CANDLES), rows(tmp_path)
+        bring(venue, tmp_path)
+        again = asked(venue, CANDLES) - first
+        assert again == -(-(2 * 1440) // 300), "two days are not settled"
+        with Fetcher(venue.settings) as fetcher:
+            made = plan(tmp_path, "okx", [MINUTES], Window.of(START, END), "BTCUSDT", "spot", fetcher=fetcher)
+        assert made.requests == again
+        assert "at least 10 requests" in str(made)
+        bring(venue, tmp_path, refresh=True)
+        assert asked(venue, CANDLES) == 2 * first + again
+    assert rows(tmp_path).equals(whole)
+
+
+def test_a_pull_that_was_killed_goes_on_where_it_was(truth, tmp_path):
+    """Cut off twice without warning; together the runs ask for hardly more than one that was not."""
+    with LoopbackOkx(truth, now=f"{END}T00:00:05", faults=[stalled(each(1, path=CANDLES), seconds=0.03)]) as venue:
+        words = [str(Path(sys.executable).with_name("cexkit")), "pull", "okx", "ohlcv_1m", "--symbol", "BTCUSDT",
+                 "--type", "spot", "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
+        environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
+        script = "import sys, cexkit.ingest as i; i.FLUSH_S = 0.0; from cexkit.cli import main; main()"
+        for at in (22, 34):
+            process = subprocess.Popen([sys.executable, "-c", script, *words[1:]], env=environment)
+            until = time.monotonic() + 60
+            while asked(venue, CANDLES) < at and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        requests = asked(venue, CANDLES)
+    expected = truth["ohlcv_1m"].filter(exchange="okx", instrument_type="spot").sort(MINUTES.key)
+    found = rows(tmp_path)
+    assert found.select("timestamp", "close").equals(expected.select("timestamp", "close"))
+    fewest = -(-(DAYS * 1440) // 300)
+    # a cut loses the month it falls in, no more
+    assert requests < 2.4 * fewest
+
+
+def test_nothing_is_asked_for_before_a_listing_or_after_the_end(truth, tmp_path):
+    listed = datetime(2026, 6, 1, 3, tzinfo=UTC)
+    gone = datetime(2026, 6, 3, tzinfo=UTC)
+    life = truth["instruments"].with_columns(
+        listing_time=pl.lit(listed).cast(pl.Datetime("us", "UTC")),
+        delisting_time=pl.lit(gone).cast(pl.Datetime("us", "UTC")),
+    )
+    warehouse = Warehouse(tmp_path)
+    warehouse.write(TABLES["instruments"], life.filter(exchange="okx").to_arrow())
+    with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
+        to_bronze(warehouse, fetcher, "okx", MINUTES, Window.of(START, END), [BTC])
+        requests = asked(venue, CANDLES)
+    days = (gone - listed + 2 * LIFE_MARGIN) / timedelta(days=1)
+    assert requests <= -(-days * 1440 // 300) + 1
+
+
+def test_a_listing_time_that_is_a_little_late_loses_no_row(truth, tmp_path):
+    first = truth["ohlcv_1m"]["timestamp"].min()
+    late = truth["instruments"].with_columns(
+        listing_time=pl.lit(first + timedelta(hours=23)).cast(pl.Datetime("us", "UTC"))
+    )
+    with LoopbackOkx(truth | {"instruments": late}, now=f"{END}T00:00:05") as venue:
+        bring(venue, tmp_path)
+    assert rows(tmp_path)["timestamp"].min() == first
+
+
+def test_venues_are_read_side_by_side_and_one_that_is_down_is_a_problem(truth, tmp_path):
+    pause = 0.05
+    slow = [stalled(each(1), seconds=pause)]
+    with (
+        LoopbackOkx(truth, now=f"{END}T00:00:05", faults=slow) as okx,
+        LoopbackBybit(truth, now=f"{END}T00:00:05", faults=slow) as bybit,
+    ):
+        urls = (
+            dict(okx.settings.base_urls) | dict(bybit.settings.base_urls) | {"coinbase.exchange": "http://127.0.0.1:9"}
+        )
+        settings = okx.settings.model_copy(update={"base_urls": urls, "http_attempts": 1})
+        busy = {"okx": [], "bybit": []}
+        with Fetcher(settings) as fetcher:
+            report = pull(["okx", "bybit", "coinbase"], "ohlcv_1h", "BTCUSDT", START, END, instrument_type="spot",
+                          warehouse=tmp_path, fetcher=fetcher)  # fmt: skip
+        for name, venue in (("okx", okx), ("bybit", bybit)):
+            busy[name] = [entry.request.at for entry in venue.log]
+    assert busy["okx"][0] < busy["bybit"][-1]
+    assert busy["bybit"][0] < busy["okx"][-1]
+    assert {problem.exchange for problem in report.problems} == {"coinbase"}
+    expected = truth["ohlcv_1h"].filter(pl.col("exchange") != "coinbase", instrument_type="spot", symbol="BTCUSDT")
+    assert rows(tmp_path, TABLES["ohlcv_1h"]).height == expected.height
+
+
+def test_the_inventory_is_safe_under_threads_of_several_tables(tmp_path):
+    def note(table: str) -> None:
+        inventory = Inventory(tmp_path, "okx", table, f"run-{table}")
+        for day in range(1, 20):
+            inventory.add(BTC, Window.of(f"2024-01-{day:02}", f"2024-01-{day + 1:02}"))
+        inventory.flush()
+
+    threads = [threading.Thread(target=note, args=(table,)) for table in ("ohlcv_1h", "mark_1h")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    inventory = Inventory(tmp_path, "okx", "mark_1h", "later")
+    assert [part.days for part in inventory.missing(BTC, Window.of("2023-12-31", "2024-01-21"))] == [1.0, 1.0]
+
+
+def test_the_plan_comes_before_and_may_be_all(truth, tmp_path):
+    with LoopbackCoinbase(truth, now=f"{END}T00:00:05") as venue:
+        environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
+        words = [str(Path(sys.executable).with_name("cexkit")), "pull", "coinbase", "ohlcv_1h", "--type", "spot",
+                 "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
+        run = {"env": environment, "capture_output": True, "text": True, "timeout": 60}
+        dry = subprocess.run([*words, "--dry-run"], **run)
+        assert dry.returncode == 0, dry.stderr
+        assert "ohlcv_1h: 1 instruments, 0 archive files, 8 instrument-days by API, at least 1 requests" in dry.stdout
+        assert asked(venue, CANDLES) == 0
+        done = subprocess.run(words, **run)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.index("plan:") < done.stdout.index("answers kept")
+        assert asked(venue, CANDLES) == 1
