@@ -8,11 +8,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 from urllib.parse import unquote
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.base import Context, facts, finished, from_ms, settlement, validated, with_left_out
+from cexkit.exchanges.base import (
+    Context,
+    QuickMs,
+    QuickPrice,
+    all_finite,
+    facts,
+    finished,
+    from_ms,
+    quick,
+    settlement,
+    validated,
+    with_left_out,
+)
 from cexkit.intervals import MILLISECOND
 from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
@@ -125,13 +138,33 @@ def parse_bars(row: Any, endpoint: str, body: bytes, context: Context) -> pa.Tab
     """Bars of ``kline``, ``mark-price-kline`` and ``index-price-kline``, unfinished ones dropped."""
     import pyarrow as pa
 
-    rows = _rows_of(row, endpoint, body, context, BAR)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(row.__args__)
+    columns = _bar_columns(row, endpoint, body, context)
     opened = pa.array(columns[0], pa.int64())
     _check_grid(endpoint, opened, context, "startTime")
     names = ("open", "high", "low", "close", "volume_base", "volume_quote")
     values = dict(zip(names, columns[1:], strict=False))
     return facts(context, {"timestamp": from_ms(opened)} | values, keep=finished(context, opened))
+
+
+def _bar_columns(row: Any, endpoint: str, body: bytes, context: Context) -> list[tuple]:
+    read = quick(_quick_body(len(row.__args__) - 1), body)
+    if read is not None and (read["result"]["category"], read["result"].get("symbol")) == (
+        category(context.instrument),
+        context.instrument.venue_symbol,
+    ):
+        columns = list(zip(*read["result"]["list"], strict=True))
+        if columns and all_finite(columns):
+            return columns
+    rows = _rows_of(row, endpoint, body, context, BAR)
+    return list(zip(*rows, strict=True)) if rows else [()] * len(row.__args__)
+
+
+@lru_cache
+def _quick_body(numbers: int) -> msgspec.json.Decoder:
+    """As :func:`_body`, of bars of so many numbers."""
+    row = tuple[QuickMs, *([QuickPrice] * numbers)]  # type: ignore[misc]
+    page = TypedDict("page", {"category": str, "symbol": str, "list": list[row]} | _NEXT)  # type: ignore[misc]
+    return msgspec.json.Decoder(TypedDict("body", {"retCode": Literal[0], "result": page}), strict=False)
 
 
 def _check_grid(endpoint: str, times_ms: pa.Array, context: Context, field: str) -> None:

@@ -11,8 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import quote
+
+import msgspec
 
 from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
 from cexkit.http.client import Answer
@@ -285,6 +288,29 @@ def validated(adapter: TypeAdapter, body: bytes, endpoint: str, fields: tuple[st
         named = [fields[part] if isinstance(part, int) and part < len(fields) else str(part) for part in place]
         shown = "" if first["type"] == "json_invalid" else f" (got {first['input']!r:.80})"
         raise PayloadError(endpoint, f"{first['msg']}{shown}", row=row, field=".".join(named) or None) from None
+
+
+#: Promises of rows of bars, for :func:`quick`; the same as the pydantic ones that stand behind them.
+QuickMs = Annotated[int, msgspec.Meta(ge=10**12, lt=10**13)]
+QuickPrice = Annotated[float, msgspec.Meta(ge=0)]
+QuickCount = Annotated[int, msgspec.Meta(ge=0)]
+
+
+def quick(decoder: msgspec.json.Decoder, body: bytes) -> Any | None:
+    """A body as a decoder reads it, several times faster than :func:`validated`; None where it does not.
+
+    For the one kind of page that comes by the thousand. It says nothing of what is wrong, and may let infinite
+    numbers pass: :func:`all_finite` tells. What it refuses goes to :func:`validated`, which says why.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def all_finite(columns: Iterable[Iterable[float]]) -> bool:
+    """Whether all numbers are finite: any that is not shows in the sum."""
+    return all(isfinite(sum(column)) for column in columns)
 
 
 def from_ms(milliseconds: Any) -> pa.Array:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
+import msgspec
 from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
@@ -27,9 +28,14 @@ from cexkit.exchanges.base import (
     Api,
     Context,
     Exchange,
+    QuickCount,
+    QuickMs,
+    QuickPrice,
     Source,
+    all_finite,
     facts,
     from_ms,
+    quick,
     validated,
     with_left_out,
 )
@@ -87,6 +93,11 @@ Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
 Price = Annotated[FiniteFloat, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Kline = tuple[Ms, Price, Price, Price, Price, Price, Ms, Price, Count, Price, Price, object]
+_PRICES = (QuickPrice,) * 5
+_QUICK_KLINES = msgspec.json.Decoder(
+    list[tuple[QuickMs, *_PRICES, QuickMs, QuickPrice, QuickCount, QuickPrice, QuickPrice, object]],  # type: ignore[valid-type]
+    strict=False,
+)
 #: Mark and index bars have the same places; those of volumes hold zeros or blanks.
 PriceKline = tuple[Ms, Price, Price, Price, Price, object, Ms, object, object, object, object, object]
 
@@ -172,7 +183,7 @@ def _adapter(promise: Any) -> TypeAdapter:
 
 def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Trade bars of ``klines``, unfinished ones dropped."""
-    column = _columns(validated(_adapter(list[Kline]), body, endpoint, KLINE))
+    column = _kline_columns(endpoint, body)
     volumes = {
         "volume_base": column["volume"],
         "volume_quote": column["quoteVolume"],
@@ -181,6 +192,15 @@ def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
         "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
     }
     return _bars_of(endpoint, column, volumes, context)
+
+
+def _kline_columns(endpoint: str, body: bytes) -> dict[str, tuple]:
+    rows = quick(_QUICK_KLINES, body)
+    if rows is not None:
+        column = _columns(rows)
+        if all_finite(column[name] for name in KLINE[:-1]):
+            return column
+    return _columns(validated(_adapter(list[Kline]), body, endpoint, KLINE))
 
 
 def parse_price_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
