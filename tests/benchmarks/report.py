@@ -27,10 +27,10 @@ python tests/benchmarks/report.py benchmarks.json
 instrument); "shortest" leaves them out and takes the rows to be sorted. `groupby().rolling()` is what a pandas user
 would write, sorting included, for without it the result is wrong wherever rows are not in order.
 
-What is aimed at: on polars 1.15 of the same steps and 3 of the shortest; row metrics on pandas 1.25; rolling ones on
-pandas 0.2. Pages of candles, from JSON to checked Arrow, 0.4 of ccxt's `parse_ohlcvs` (which checks nothing and gives
-lists); files of an archive 2 of DuckDB's bare `COPY`. On 1,000 rows: row metrics 1 ms on polars and 2 ms on pandas, rolling ones 4 and 8 ms. Memory beyond the
-frame: 3 times the columns used. **Bold** is what is missed.
+What is aimed at: on polars 1.15 of the same steps and 3 of the shortest; row metrics on pandas 1.25 of both; rolling
+ones on pandas 0.2. Pages of candles, from JSON to checked Arrow, 0.4 of ccxt's `parse_ohlcvs`, which checks nothing;
+files of an archive 2 of DuckDB's bare `COPY`. On 1,000 rows: row metrics 1 ms on polars and 2 ms on pandas,
+rolling ones 4 and 8 ms. Memory beyond the frame: 3 times the columns used. **Bold** is what is missed.
 """
 
 #: Alternative → the ratio aimed at.

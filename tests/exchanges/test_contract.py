@@ -46,6 +46,7 @@ NAMES = {
     ("okx", "perp"): ("BTCUSDT", "BTC-USDT-SWAP", "USDT", 0.01),
     ("okx", "future"): ("BTCUSDT-20240628", "BTC-USDT-240628", "USDT", 0.01),
 }
+NAMES |= {(name, kind): of for name, venue in LOOPBACKS.items() for kind, of in getattr(venue, "examples", {}).items()}
 FACTS = [
     pytest.param(name, table, kind, id=f"{name}-{table}-{kind}")
     for name, found in EXCHANGES.items()
