@@ -33,3 +33,4 @@ def no_outside_settings(monkeypatch):
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="run the long form of heavy tests")
+    parser.addoption("--live", action="store_true", help="run the tests that ask the real venues")

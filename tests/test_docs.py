@@ -46,8 +46,9 @@ def test_add_an_exchange(project_root, tmp_path):
     script = tmp_path / "moonbase.py"
     run = (
         "\nimport sys, pytest\n"
-        "sys.exit(pytest.main(['tests/exchanges/test_contract.py', '-vv', '-k', '(moonbase or v1.pairs) and not recorded',"
-        " '-p', 'no:cacheprovider']))\n"
+        "which = '(moonbase or v1.pairs) and not recorded'\n"
+        "words = ['tests/exchanges/test_contract.py', '-vv', '-k', which, '-p', 'no:cacheprovider']\n"
+        "sys.exit(pytest.main(words))\n"
     )
     script.write_text(blocks(project_root / "docs/how-to/add-an-exchange.md") + run)
     words = [sys.executable, str(script)]

@@ -207,10 +207,7 @@ def _sources() -> dict[tuple[str, str], Source]:
     return found
 
 
-_NO_LIQUIDATIONS = (
-    "liquidations come only as a live stream; "
-    "no history is published (`cexkit collect` listens to it)"
-)
+_NO_LIQUIDATIONS = "liquidations come only as a live stream; no history is published (`cexkit collect` listens to it)"
 
 EXCHANGE = Exchange(
     name="bybit",
