@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from cexkit.errors import TransportError
 from cexkit.exchanges.archive import Archive, Piece, days_of, plan
@@ -12,6 +13,9 @@ from cexkit.exchanges.base import Context
 from cexkit.fetch import Fetcher, Page
 from cexkit.intervals import Window
 from cexkit.symbols import Instrument
+
+if TYPE_CHECKING:
+    from cexkit.http.client import Answer
 
 #: How often a file whose bytes do not match its checksum is downloaded in all.
 ATTEMPTS = 3
@@ -29,7 +33,8 @@ def archive_pages(
     """New files of an archive that hold a window, one page each, not parsed.
 
     A month that is not there is replaced by its days, and what is not there at all goes to ``rest``.
-    A file whose published checksum is ``known`` is not downloaded again; one that was replaced is.
+    A file whose published checksum is ``known`` is not downloaded again; one that was replaced is. Where no checksums
+    are published, every file is downloaded and kept if it is new.
 
     Parameters
     ----------
@@ -52,12 +57,16 @@ def archive_pages(
     waiting = list(made.files)
     while waiting:
         piece = waiting.pop(0)
-        promised = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM")
+        promised = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM" if archive.checksums else piece.path)
         if promised is None:
             days = days_of(piece, instrument, window)
             waiting[:0] = days
             if not days:
                 rest.append(_common(piece.window, window))
+            continue
+        if not archive.checksums:
+            if known.get(promised.url) != promised.sha256:
+                yield _page(promised, table, piece, instrument)
             continue
         digest = promised.body.decode("ascii", errors="replace").strip().partition(" ")[0].lower()
         if known.get(promised.url.removesuffix(".CHECKSUM")) != digest:
@@ -68,15 +77,20 @@ def _verified(fetcher: Fetcher, table: str, piece: Piece, instrument: Instrument
     for _ in range(ATTEMPTS):
         answer = fetcher.file(instrument.exchange, piece.path)
         if answer is not None and hashlib.sha256(answer.body).hexdigest() == digest:
-            context = Context(
-                exchange=instrument.exchange,
-                table=table,
-                now=answer.server_time,
-                instrument=instrument,
-                window=piece.window,
-            )
-            return Page(answer, piece.archive.endpoint, context, None)
+            return _page(answer, table, piece, instrument)
     raise TransportError(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")
+
+
+def _page(answer: Answer, table: str, piece: Piece, instrument: Instrument) -> Page:
+    margin, window = piece.archive.margin, piece.window
+    context = Context(
+        exchange=instrument.exchange,
+        table=table,
+        now=answer.server_time,
+        instrument=instrument,
+        window=Window(window.start - margin, window.end + margin),
+    )
+    return Page(answer, piece.archive.endpoint, context, None)
 
 
 def _common(one: Window, other: Window) -> Window:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 #: How far the times of an instrument's life may be wrong.
 LIFE_MARGIN = timedelta(days=1)
+#: Rates closer than this are the same, written with fewer digits.
+SAME_RATE = 1e-8
 #: What is younger may still be corrected by the venue, and is asked for each time.
 SETTLED = timedelta(days=2)
 #: Answers of at most so long are lost by a cut.
@@ -459,8 +462,17 @@ def _with_archive(
             pass  # delisted: the API forgets, the archive does not
     rest: list[Window] = []
     yield from files(rest)
+    if archive.compared:
+        rest.append(_kept_by_api(fetcher, table, instrument, window))
     for span in merged(rest):
         yield from _api_pages(fetcher, table, instrument, span, problems, progress)
+
+
+def _kept_by_api(fetcher: Fetcher, table: Table, instrument: Instrument, window: Window) -> Window:
+    """The part of a window that the venue's API still keeps."""
+    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type) or window.start
+    start = min(max(window.start, earliest), window.end)
+    return Window(start, window.end)
 
 
 def _api_pages(
@@ -540,7 +552,12 @@ def _facts(
 
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
-    parsed = [rows for *_, rows in _answers(warehouse, exchange_name, table, around, problems) if rows is not None]
+    apart = _apart(warehouse, exchange_name, table, problems)
+    parsed = [
+        rows
+        for row, context, rows in _answers(warehouse, exchange_name, table, around, problems)
+        if rows is not None and (row["endpoint"], context.instrument) not in apart
+    ]
     parsed += _streamed(warehouse, exchange_name, table, span, problems)
     if not parsed:
         return None, problems
@@ -549,6 +566,41 @@ def _facts(
     if table.name == "funding_rates":
         rows = _with_intervals(rows)
     return rows.filter(pl.col(table.time).is_between(span.start, span.end, closed="left")), problems
+
+
+def _apart(
+    warehouse: Warehouse, exchange_name: str, table: Table, problems: list[Problem]
+) -> set[tuple[str, Instrument]]:
+    """Archives and instruments whose rows differ from those of the venue's API where both have them.
+
+    Which of the two is wrong for the rest nobody can say, so the archive's rows are not used at all.
+    """
+    import polars as pl
+
+    archives = {
+        a.endpoint for (name, _), a in exchange(exchange_name).archives.items() if name == table.name and a.compared
+    }
+    if not archives:
+        return set()
+    parts: dict[tuple[bool, Instrument], list[pl.DataFrame]] = defaultdict(list)
+    for row, context, rows in _answers(warehouse, exchange_name, table, None, []):
+        if rows is not None:
+            parts[row["endpoint"] in archives, context.instrument].append(pl.from_arrow(rows))
+    found = set()
+    for of_archive, instrument in parts:
+        if not of_archive or (False, instrument) not in parts:
+            continue
+        one, other = (pl.concat(parts[which, instrument]).unique(table.key, keep="last") for which in (True, False))
+        both = one.join(other, on=table.key, suffix="_api")
+        off = (both["funding_rate"] - both["funding_rate_api"]).abs() > SAME_RATE
+        if off.any():
+            text = (
+                f"the archive's rate differs from the paid one in {off.sum()} of {both.height} settlements that both "
+                "have: only what the API has is used"
+            )
+            problems.append(Problem(exchange_name, table.name, instrument.symbol, None, text))
+            found |= {(endpoint, instrument) for endpoint in archives}
+    return found
 
 
 def _streamed(

@@ -39,7 +39,6 @@ ALLOWED = {
     "client": {"errors", "intervals", "schema", "store", "analytics"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "plotting": {"errors", "analytics"},
     "cli": {"demo", "ingest", "planning", "collect", "config", "errors", "client"},
     "__init__": {"accessors", "analytics", "client", "fetch"},
 }

@@ -41,6 +41,14 @@ class Archive:
     ready: Mapping[Period, timedelta] = field(
         default_factory=lambda: {"month": timedelta(days=8), "day": timedelta(days=1)}
     )
+    #: How far the archive's days begin before those of UTC.
+    ahead: timedelta = timedelta(0)
+    #: How far beyond its period a file may hold rows: times that jitter are keyed on their minute.
+    margin: timedelta = timedelta(0)
+    #: Whether a checksum is published beside each file.
+    checksums: bool = True
+    #: Whether its rows are held against those of the venue's API, and left out where the two differ.
+    compared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +133,13 @@ def _candidates(archive: Archive, instrument: Instrument, moment: datetime) -> I
 
 
 def _piece(archive: Archive, instrument: Instrument, period: Period, moment: datetime) -> Piece:
-    start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    start = (moment + archive.ahead).replace(hour=0, minute=0, second=0, microsecond=0)
     end = start + timedelta(days=1)
     if period == "month":
         start = start.replace(day=1)
         end = (start + timedelta(days=31)).replace(day=1)
-    return Piece(
-        archive=archive, period=period, window=Window(start, end), path=archive.path(instrument, period, start)
-    )
+    window = Window(start - archive.ahead, end - archive.ahead)
+    return Piece(archive=archive, period=period, window=window, path=archive.path(instrument, period, start))
 
 
 def _is_out(piece: Piece, now: datetime) -> bool:
@@ -158,7 +165,7 @@ def read_csv(endpoint: str, body: bytes, columns: Mapping[str, type[pl.DataType]
     """
     import polars as pl
 
-    text = _unzipped(endpoint, body)
+    text = unzipped(endpoint, body)
     first = text.partition(b"\n")[0].decode("utf-8", errors="replace").strip()
     header = first.split(",") == list(columns)
     if not text.strip():
@@ -171,7 +178,8 @@ def read_csv(endpoint: str, body: bytes, columns: Mapping[str, type[pl.DataType]
         raise _first_bad_cell(endpoint, text, header, columns, error) from None
 
 
-def _unzipped(endpoint: str, body: bytes) -> bytes:
+def unzipped(endpoint: str, body: bytes) -> bytes:
+    """The one file in a zip; raises PayloadError where it is none of one."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             names = archive.namelist()

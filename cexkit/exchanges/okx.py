@@ -50,6 +50,7 @@ from cexkit.exchanges._okx_payloads import (
     parse_references,
 )
 from cexkit.exchanges.base import Api, Exchange, Source, settlement_window
+from cexkit.exchanges.okx_archive import ARCHIVES
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Backward, Got
 from cexkit.http.ratelimit import Budget
@@ -250,7 +251,13 @@ EXCHANGE = Exchange(
             base_url="https://www.okx.com",
             budgets=tuple(Budget(name, limit=limit, per_s=2) for name, limit in LIMITS.items()),
             error=read_error,
-        )
+        ),
+        "archive": Api(
+            base_url="https://static.okx.com",
+            # no limit is documented; the list of its files allows about one request in two seconds
+            budgets=(Budget("requests", limit=5, per_s=2),),
+        ),
     },
     sources=_sources(),
+    archives=ARCHIVES,
 )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from cexkit.config import Settings
-from cexkit.intervals import EPOCH, INTERVALS, TimeLike, to_ms
+from cexkit.intervals import EPOCH, INTERVALS, TimeLike, to_ms, utc
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Loopback, Reply, Request
 
@@ -44,6 +47,8 @@ BARS = {
 #: Bars are confirmed, and settlements have their rate, this much later than they are over.
 LATE, SETTLING = timedelta(seconds=2), timedelta(minutes=1)
 #: Listed among the futures at all times.
+#: Where the files of the archive lie.
+ARCHIVE = "/cdn/okex/traderecords/swaprates/monthly/"
 X_PERP = "BTC-USD_UM_XPERP-310404"
 
 _KINDS = {"SPOT": "spot", "SWAP": "perp", "FUTURES": "future"}
@@ -100,6 +105,7 @@ class LoopbackOkx(Loopback):
         limits: Mapping[str, float] | None = None,
         depth: Mapping[str, timedelta] | None = None,
         page_rows: int | None = None,
+        archive_error: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(now=now, faults=faults, clock=clock)
@@ -107,16 +113,19 @@ class LoopbackOkx(Loopback):
         self.limits = LIMITS | dict(limits or {})
         self.depth = DEPTH | dict(depth or {})
         self.page_rows = page_rows
+        self.archive_error = archive_error
         self._used: dict[tuple[str, int], int] = {}
 
     @property
     def settings(self) -> Settings:
         """Settings under which cexkit reads this venue in place of the real one."""
-        return Settings(base_urls={"okx.v5": self.url}, http_timeout_s=5)
+        return Settings(base_urls={"okx.v5": self.url, "okx.archive": self.url}, http_timeout_s=5)
 
     def answer(self, request: Request) -> Reply:
         """The answer of the endpoint, after the request is counted."""
         serve = self._endpoints.get(request.path)
+        if request.path.startswith(ARCHIVE):
+            return self._archived(request.path)
         if serve is None:
             return Reply(404, b"<html>Not Found</html>")
         name = request.path.rpartition("/")[2]
@@ -141,6 +150,31 @@ class LoopbackOkx(Loopback):
             "/api/v5/market/history-index-candles": self._indices,
             "/api/v5/rubik/stat/contracts/open-interest-history": self._open_interest,
         }
+
+    def _archived(self, path: str) -> Reply:
+        """A zip of a month's settlements, by months of UTC+8, two days after its end; headers as they come."""
+        found = re.fullmatch(r"\d{6}/(.+)-fundingrates-(\d{4}-\d{2})\.zip", path.removeprefix(ARCHIVE))
+        listed = self.feed.instruments("okx").filter(instrument_type="perp", venue_symbol=found[1] if found else "")
+        if listed.is_empty():
+            return Reply(404)
+        local = pl.col("timestamp") + pl.duration(hours=8)
+        rows = self.feed.rows("funding_rates", "okx", "perp", listed["symbol"][0])
+        rows = rows.filter(local.dt.strftime("%Y-%m") == found[2]).sort("timestamp")
+        end = (utc(f"{found[2]}-01") + timedelta(days=31)).replace(day=1) - timedelta(hours=8)
+        if rows.is_empty() or end + timedelta(days=2) > self.now:
+            return Reply(404)
+        month = int(found[2][-2:])
+        heads = ["", "instrument_name,funding_rate,funding_time\n", "合约名称,资金费率,资金费率时间\n"]
+        lines = [
+            f"{found[1]},{row['funding_rate'] + self.archive_error!r},{round(row['timestamp'].timestamp() * 1000)}\n"
+            for row in rows.to_dicts()
+        ]
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as file:
+            # one date, so that the same rows are the same bytes
+            info = zipfile.ZipInfo("rates.csv", (2020, 1, 1, 0, 0, 0))
+            file.writestr(info, (heads[month % 3] + "".join(lines)).encode("gb18030"))
+        return Reply(200, packed.getvalue())
 
     def _shown(self, *kinds: str) -> pl.DataFrame:
         listed = self.feed.instruments("okx")
