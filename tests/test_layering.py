@@ -36,6 +36,7 @@ ALLOWED = {
     "refine": {"errors", "schema", "store", "gold", "quality"},
     "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
+    "plotting": {"analytics", "errors"},
     "client": {"errors", "intervals", "schema", "store", "analytics"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},

@@ -4,6 +4,7 @@ from cexkit.testing.binance import LoopbackBinance
 from cexkit.testing.bybit import LoopbackBybit
 from cexkit.testing.coinbase import LoopbackCoinbase
 from cexkit.testing.feed import Feed
+from cexkit.testing.hub import LoopbackHub
 from cexkit.testing.loopback import (
     Fault,
     Loopback,
@@ -44,6 +45,7 @@ __all__ = [
     "LoopbackBinance",
     "LoopbackBybit",
     "LoopbackCoinbase",
+    "LoopbackHub",
     "LoopbackOkx",
     "LoopbackStream",
     "Reply",
