@@ -104,7 +104,7 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(truth, tmp_path):
         words = [str(Path(sys.executable).with_name("cexkit")), "pull", "okx", "ohlcv_1m", "--symbol", "BTCUSDT",
                  "--type", "spot", "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
         environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
-        script = "import sys, cexkit.ingest as i; i.FLUSH_S = 0.0; from cexkit.cli import main; main()"
+        script = "import sys, cexkit.ingest.bronze as i; i.FLUSH_S = 0.0; from cexkit.cli import main; main()"
         for at in (22, 34):
             process = subprocess.Popen([sys.executable, "-c", script, *words[1:]], env=environment)
             until = time.monotonic() + 60

@@ -1,0 +1,170 @@
+"""Exchanges → Bronze → Silver, as plain functions; `cexkit pull` and the Dagster assets call these.
+
+Bronze keeps every answer as received. Silver is made from Bronze alone, so it can be made again at
+any time, and the same Bronze always gives the same Silver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
+from cexkit.exchanges import exchange
+from cexkit.fetch import Fetcher
+from cexkit.ingest.bronze import SETTLED, to_bronze
+from cexkit.ingest.listings import LIFE_MARGIN, alive, instruments, lives, types_read
+from cexkit.ingest.report import Problem, Report, Step
+from cexkit.ingest.silver import to_silver
+from cexkit.intervals import TimeLike, Window, utc
+from cexkit.schema import TABLES, Table
+from cexkit.schema import table as declared
+from cexkit.store import layout
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import InstrumentType
+
+__all__ = [
+    "LIFE_MARGIN",
+    "SETTLED",
+    "Problem",
+    "Report",
+    "Step",
+    "alive",
+    "asked",
+    "instruments",
+    "lives",
+    "pull",
+    "to_bronze",
+    "to_silver",
+]
+
+
+def pull(
+    exchange_name: str | Sequence[str],
+    tables: str | Sequence[str],
+    symbols: str | Sequence[str] | None = None,
+    start: TimeLike | None = None,
+    end: TimeLike | None = None,
+    *,
+    instrument_type: InstrumentType | None = None,
+    warehouse: Warehouse | str | Path | None = None,
+    fetcher: Fetcher | None = None,
+    step: Step | None = None,
+    refresh: bool = False,
+) -> Report:
+    """Bring tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
+
+    Several venues are read side by side, each at its own pace; within one, one request follows another.
+
+    Parameters
+    ----------
+    exchange_name : str or sequence of str
+        Venues.
+    tables : str or sequence of str
+        Tables to bring in.
+    symbols : str or sequence of str, optional
+        Canonical symbols; all that were listed in the window by default. A symbol that is both spot and
+        perp is brought in as both, each under its own ``instrument_type``.
+    start, end : str, date or datetime
+        Half-open UTC window; ``end`` defaults to now. Not needed for ``instruments``.
+    instrument_type : str, optional
+        Only instruments of this type.
+    warehouse : Warehouse or path, optional
+        Where to; the setting ``CEXKIT_WAREHOUSE`` by default.
+    fetcher : Fetcher, optional
+        How to read the venues.
+    step : callable, optional
+        Called with a short text as each instrument is done; from several threads where there are several venues.
+    refresh : bool
+        Ask for everything anew; by default only for what was not answered before, and for the last two days.
+
+    Returns
+    -------
+    Report
+        With every problem; what could be brought in was. A venue that refuses this address is a problem where others
+        were asked for too.
+
+    Raises
+    ------
+    UnknownNameError, NotOfferedError, InvalidInputError
+        If what is asked for does not exist; nothing is read then.
+    BlockedError
+        If the only venue refuses this address.
+    """
+    names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
+    target, window, facts = asked(names, tables, start, end, instrument_type, warehouse)
+    with ExitStack() as stack:
+        reader = fetcher or stack.enter_context(Fetcher())
+        one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, step=step, refresh=refresh)
+        if len(names) == 1:
+            return one(names[0])
+        threads = stack.enter_context(ThreadPoolExecutor(len(names), thread_name_prefix="pull"))
+        return sum(threads.map(partial(_reported, one), names), Report())
+
+
+def asked(
+    exchanges: Iterable[str],
+    tables: str | Sequence[str],
+    start: TimeLike | None,
+    end: TimeLike | None,
+    instrument_type: InstrumentType | None,
+    warehouse: Warehouse | str | Path | None,
+) -> tuple[Warehouse, Window, list[Table]]:
+    """What a pull was asked for: where to, when, and which tables beside listings; raises what ``pull`` raises."""
+    wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
+    facts = [table for table in wanted if table.name != "instruments"]
+    for name in exchanges:
+        exchange(name)
+        for table in facts:
+            types_read(name, table, instrument_type)
+    return _warehouse(warehouse), _window(facts, start, end), facts
+
+
+def _pull_one(
+    target: Warehouse,
+    reader: Fetcher,
+    facts: Sequence[Table],
+    window: Window,
+    symbols: str | Sequence[str] | None,
+    instrument_type: InstrumentType | None,
+    name: str,
+    *,
+    step: Step | None,
+    refresh: bool,
+) -> Report:
+    listing = TABLES["instruments"]
+    report = to_bronze(target, reader, name, listing) + to_silver(target, name, listing)
+    for table in facts:
+        found = instruments(target, name, table, window, symbols, instrument_type)
+        report += to_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
+        report += to_silver(target, name, table, layout.periods(table, window))
+    return report
+
+
+def _reported(one: Callable[[str], Report], name: str) -> Report:
+    """A venue that cannot be read at all keeps no other from being read."""
+    try:
+        return one(name)
+    except (FetchError, UnknownNameError) as error:
+        return Report(problems=(Problem(name, "all tables", None, None, str(error)),))
+
+
+def _window(facts: list[Table], start: TimeLike | None, end: TimeLike | None) -> Window:
+    if facts and start is None:
+        raise InvalidInputError(f"{facts[0].name} needs a start, such as start='2024-01-01'")
+    last = datetime.now(UTC) if end is None else utc(end)
+    return Window(last if start is None else utc(start), last)
+
+
+def _warehouse(given: Warehouse | str | Path | None) -> Warehouse:
+    if isinstance(given, Warehouse):
+        return given
+    if given is None:
+        from cexkit.config import settings
+
+        given = settings().warehouse
+    return Warehouse(given)

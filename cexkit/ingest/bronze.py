@@ -1,0 +1,255 @@
+"""Exchanges → Bronze: every answer as received, and nothing asked for twice."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from cexkit.download import archive_pages
+from cexkit.errors import BlockedError, FetchError, UnknownNameError
+from cexkit.exchanges import exchange
+from cexkit.exchanges.archive import Archive, merged
+from cexkit.fetch import Fetcher, Page
+from cexkit.ingest.listings import alive, lives
+from cexkit.ingest.report import Problem, Report, Step, Tally
+from cexkit.intervals import Window
+from cexkit.schema import Table
+from cexkit.store import layout
+from cexkit.store.bronze import BronzeWriter, archived
+from cexkit.store.inventory import Inventory
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument
+
+#: What is younger may still be corrected by the venue, and is asked for each time.
+SETTLED = timedelta(days=2)
+#: Answers of at most so long are lost by a cut.
+FLUSH_S = 30.0
+
+
+def to_bronze(
+    warehouse: Warehouse,
+    fetcher: Fetcher,
+    exchange_name: str,
+    table: Table,
+    window: Window | None = None,
+    of: Iterable[Instrument] = (),
+    *,
+    step: Step | None = None,
+    refresh: bool = False,
+) -> Report:
+    """Ask an exchange and keep every answer, malformed ones too.
+
+    One instrument that cannot be read is reported and does not keep the others from being read. Spans that were
+    answered whole before are not asked for again, so that a run that was cut goes on where it was; but what is
+    younger than :data:`SETTLED` by the venue's clock always is, for it may still be corrected.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Where to.
+    fetcher : Fetcher
+        How to read.
+    exchange_name, table
+        What to read.
+    window : Window, optional
+        Span to read; none for ``instruments``.
+    of : iterable of Instrument
+        Whose rows to read; ignored for ``instruments``.
+    refresh : bool
+        Ask for everything anew, for late corrections of old rows.
+
+    Raises
+    ------
+    BlockedError
+        If the venue refuses this address: no other instrument would fare better.
+    """
+    tally, run = Tally(), _run_name()
+    life = {} if table.name == "instruments" else lives(warehouse, exchange_name)
+    progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, life)
+    with ExitStack() as stack:
+        writers = progress.writers
+        stack.callback(progress.flush)
+        for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, of, tally.problems, progress):
+            try:
+                for page in pages:
+                    if page.endpoint not in writers:
+                        writer = BronzeWriter(warehouse.root, exchange_name, page.endpoint, run)
+                        writers[page.endpoint] = stack.enter_context(writer)
+                    keep = writers[page.endpoint]
+                    (keep.add_file if page.is_file else keep.add)(_bronze_row(page))
+                    tally.answers += 1
+                    progress.seen(page)
+            except BlockedError:
+                raise
+            except (FetchError, UnknownNameError) as error:
+                tally.problems.append(Problem(exchange_name, table.name, symbol, window, str(error)))
+            if step is not None:
+                step(f"{table.name} {symbol or exchange_name}")
+    tally.files = [path.relative_to(warehouse.root).as_posix() for w in writers.values() for path in w.files]
+    return tally.report()
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What a run has brought in so far, and what it need not ask for."""
+
+    inventory: Inventory
+    refresh: bool
+    lives: dict[tuple[str, str], Window]
+    writers: dict[str, BronzeWriter] = field(default_factory=dict)
+    now: datetime | None = None
+    whole: bool = True
+    flushed: float = field(default_factory=time.monotonic)
+
+    def missing(self, table: Table, instrument: Instrument, window: Window) -> Iterator[Window]:
+        """Spans to ask for, none longer than a file of the table, so that little is lost by a cut."""
+        window = alive(self.lives, instrument, window)
+        gaps = [window] if self.refresh else self.inventory.missing(instrument, window)
+        for gap in gaps:
+            for period in layout.periods(table, gap):
+                whole = layout.period_window(table, period)
+                yield Window(max(gap.start, whole.start), min(gap.end, whole.end))
+
+    def begin(self) -> None:
+        """A span is about to be asked for."""
+        self.whole, self.now = True, None
+
+    def seen(self, page: Page) -> None:
+        """One of its pages is kept."""
+        self.now, self.whole = page.context.now, self.whole and page.error is None
+
+    def end(self, instrument: Instrument, span: Window) -> None:
+        """All of its pages are kept; what is settled of it need not be asked for again."""
+        if self.whole and self.now is not None:
+            self.inventory.add(instrument, Window(span.start, max(span.start, min(span.end, self.now - SETTLED))))
+        if time.monotonic() - self.flushed > FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Answers first, then the claim that they are there."""
+        for writer in self.writers.values():
+            writer.flush()
+        self.inventory.flush()
+        self.flushed = time.monotonic()
+
+
+def _readings(
+    warehouse: Warehouse,
+    fetcher: Fetcher,
+    exchange_name: str,
+    table: Table,
+    window: Window | None,
+    of: Iterable[Instrument],
+    problems: list[Problem],
+    progress: _Progress,
+) -> Iterator[tuple[str | None, Iterator[Page]]]:
+    """What is read, instrument by instrument."""
+    if table.name == "instruments":
+        yield None, fetcher.instrument_pages(exchange_name)
+        return
+    known: dict[str, dict[str, str]] = {}
+    for instrument in of:
+        archive = exchange(exchange_name).archives.get((table.name, instrument.instrument_type))
+        if archive is None:
+            yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems, progress)
+            continue
+        if archive.endpoint not in known:
+            known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
+        span = alive(progress.lives, instrument, window)
+        files = partial(archive_pages, fetcher, table.name, archive, instrument, span, known[archive.endpoint])
+        yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
+
+
+def _with_archive(
+    fetcher: Fetcher,
+    table: Table,
+    archive: Archive,
+    instrument: Instrument,
+    window: Window,
+    files: Callable[[list[Window]], Iterator[Page]],
+    problems: list[Problem],
+    progress: _Progress,
+) -> Iterator[Page]:
+    """Pages of a venue that has an archive too: read first where it is preferred, last where only it remembers."""
+    if not archive.preferred:
+        try:
+            yield from _api_pages(fetcher, table, instrument, window, problems, progress)
+            return
+        except UnknownNameError:
+            pass  # delisted: the API forgets, the archive does not
+    rest: list[Window] = []
+    yield from files(rest)
+    if archive.compared:
+        rest.append(_kept_by_api(fetcher, table, instrument, window))
+    for span in merged(rest):
+        yield from _api_pages(fetcher, table, instrument, span, problems, progress)
+
+
+def _kept_by_api(fetcher: Fetcher, table: Table, instrument: Instrument, window: Window) -> Window:
+    """The part of a window that the venue's API still keeps."""
+    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type) or window.start
+    start = min(max(window.start, earliest), window.end)
+    return Window(start, window.end)
+
+
+def _api_pages(
+    fetcher: Fetcher,
+    table: Table,
+    instrument: Instrument,
+    window: Window,
+    problems: list[Problem],
+    progress: _Progress,
+) -> Iterator[Page]:
+    """Pages of a venue's API, of what it still keeps; what it does not is a problem, not a silence."""
+    exchange_name = instrument.exchange
+    for span in progress.missing(table, instrument, window):
+        earliest = fetcher.earliest(exchange_name, table.name, instrument.instrument_type)
+        if earliest is not None and span.start < earliest:
+            lost = Window(span.start, min(earliest, span.end))
+            problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
+            span = Window(lost.end, max(lost.end, span.end))
+        if not span.empty:
+            progress.begin()
+            yield from fetcher.pages(exchange_name, table.name, instrument, span)
+            progress.end(instrument, span)
+
+
+def _bronze_row(page: Page) -> dict:
+    start, end = _span(page)
+    return {
+        "table": page.context.table,
+        "data_start": start,
+        "data_end": end,
+        "context": page.context.to_json(),
+        "url": page.answer.url,
+        "params": json.dumps(dict(page.answer.params)),
+        "status": page.answer.status,
+        "headers": json.dumps(dict(page.answer.headers)),
+        "received_at": page.answer.received_at,
+        "sha256": page.answer.sha256,
+        "body": page.answer.body,
+    }
+
+
+def _span(page: Page) -> tuple[datetime | None, datetime | None]:
+    """The span a page can hold rows of: that of its rows, else all that was asked for."""
+    import pyarrow.compute as pc
+
+    window = page.skipped or page.context.window
+    if window is None:
+        return None, None
+    if page.table is None or page.table.num_rows == 0:
+        return window.start, window.end
+    times = page.table["timestamp"]
+    return pc.min(times).as_py(), pc.max(times).as_py() + timedelta(microseconds=1)
+
+
+def _run_name() -> str:
+    """Unique, and sorted by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,184 @@
+"""What is listed: every list of instruments ever read → the table of instruments, and who lived when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cexkit.errors import UnknownNameError
+from cexkit.exchanges import Context, exchange, join_companions, left_out
+from cexkit.exchanges.base import latest
+from cexkit.ingest.answers import answers
+from cexkit.ingest.report import Problem
+from cexkit.intervals import Window
+from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument, InstrumentType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+    import pyarrow as pa
+
+#: How far the times of an instrument's life may be wrong.
+LIFE_MARGIN = timedelta(days=1)
+
+
+def instruments(
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    window: Window,
+    symbols: str | Sequence[str] | None = None,
+    instrument_type: InstrumentType | None = None,
+) -> list[Instrument]:
+    """Instruments of Silver that have rows of a table in a window: listed by its end, not gone before it.
+
+    Raises
+    ------
+    UnknownNameError
+        If a symbol was never listed.
+    """
+    import polars as pl
+
+    rows = pl.from_arrow(warehouse.read(TABLES["instruments"], exchange=exchange_name))
+    rows = rows.filter(pl.col("instrument_type").is_in(types_read(exchange_name, table, instrument_type)))
+    if symbols is not None:
+        wanted = [symbols] if isinstance(symbols, str) else list(symbols)
+        known = set(rows["symbol"])
+        for symbol in wanted:
+            if symbol not in known:
+                raise UnknownNameError.of(f"{exchange_name} instrument for {table.name}", symbol, known)
+        rows = rows.filter(pl.col("symbol").is_in(wanted))
+    rows = rows.filter(
+        pl.col("status") != "pending",
+        (pl.col("listing_time") < window.end).fill_null(True),
+        (pl.col("delisting_time") > window.start).fill_null(True),
+    ).sort(INSTRUMENT_KEYS)
+    names = [part.name for part in fields(Instrument)]
+    return [Instrument(**row) for row in rows.select(names).iter_rows(named=True)]
+
+
+def lives(warehouse: Warehouse, exchange_name: str) -> dict[tuple[str, str], Window]:
+    """When each instrument can have rows: from a day before it was listed to a day after it was gone.
+
+    Asking for years before a listing costs as many requests as years of rows. Of a day either way, venues' own times
+    of listing are not always right.
+    """
+    rows = warehouse.read(TABLES["instruments"], exchange=exchange_name).to_pylist()
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    return {
+        (row["instrument_type"], row["symbol"]): Window(
+            first if row["listing_time"] is None else row["listing_time"] - LIFE_MARGIN,
+            last if row["delisting_time"] is None else row["delisting_time"] + LIFE_MARGIN,
+        )
+        for row in rows
+    }
+
+
+def alive(lives: Mapping[tuple[str, str], Window], instrument: Instrument, window: Window) -> Window:
+    """The part of a window in which an instrument can have rows; empty where it has none."""
+    life = lives.get((instrument.instrument_type, instrument.symbol), window)
+    start = max(window.start, life.start)
+    return Window(start, max(start, min(window.end, life.end)))
+
+
+def types_read(exchange_name: str, table: Table, instrument_type: InstrumentType | None) -> tuple[InstrumentType, ...]:
+    """Types of instruments whose rows of a table are read; an error where there are none."""
+    venue = exchange(exchange_name)
+    if instrument_type is not None:
+        venue.source(table.name, instrument_type)
+        return (instrument_type,)
+    return venue.instrument_types(table.name) or venue.explain(table.name, table.instrument_types)
+
+
+@dataclass(slots=True)
+class _List:
+    """One list of instruments as one run read it: its pages, and whether these are all of it."""
+
+    endpoint: str
+    run: str
+    pages: list[pa.Table] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    at: datetime | None = None
+    malformed: bool = False
+    ended: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether an instrument that it lacks is not listed."""
+        return self.ended and not self.malformed
+
+    def add(self, context: Context, rows: pa.Table | None, cursor: Callable[[], str | None]) -> None:
+        """The next page; None where it is malformed."""
+        if rows is None:
+            self.malformed = True
+            return
+        self.pages.append(rows)
+        self.unread |= left_out(rows)
+        self.at, self.ended = context.now, not cursor()
+
+
+def listings(warehouse: Warehouse, exchange_name: str, table: Table) -> tuple[pl.DataFrame | None, list[Problem]]:
+    """Everything ever listed, as last seen; what a later whole list lacks is delisted, at the latest then."""
+    import polars as pl
+    import pyarrow as pa
+
+    problems: list[Problem] = []
+    companions: dict[str, dict[str, pa.Table]] = {}
+    seen: dict[str, pl.DataFrame] = {}
+    lists = _lists(warehouse, exchange_name, table, companions, problems)
+    for found in sorted(lists, key=lambda one: one.at):
+        rows = latest(pa.concat_tables(found.pages))
+        joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions.get(found.run, {})))
+        before = seen.get(found.endpoint)
+        seen[found.endpoint] = _succeed(before, joined, found.unread, found.at, whole=found.whole)
+    if not seen:
+        return None, problems
+    return pl.from_arrow(latest(pl.concat(seen.values()).to_arrow())), problems
+
+
+def _lists(
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    companions: dict[str, dict[str, pa.Table]],
+    problems: list[Problem],
+) -> list[_List]:
+    """All lists with a page that can be read; what completes them goes to ``companions``, by run."""
+    venue, lists = exchange(exchange_name), {}
+    completing = {part.endpoint for source in venue.sources.values() for part in source.companions}
+    for row, context, rows in answers(warehouse, exchange_name, table, None, problems):
+        endpoint, run = row["endpoint"], row["run"]
+        if endpoint not in completing:
+            found = lists.setdefault((run, endpoint), _List(endpoint, run))
+            found.add(context, rows, partial(venue.endpoint(table.name, endpoint).cursor, row["body"]))
+        elif rows is not None:
+            companions.setdefault(run, {})[endpoint] = rows
+    return [found for found in lists.values() if found.pages]
+
+
+def _succeed(
+    before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, str], at: datetime, *, whole: bool
+) -> pl.DataFrame:
+    """The newer list, and what it no longer has marked as delisted if it is whole.
+
+    What the newer list has in a form that is not read (``unread``) is not gone; it stays as it was.
+    """
+    import polars as pl
+
+    if before is None:
+        return now
+    gone = before.join(now, on=INSTRUMENT_KEYS, how="anti")
+    delisted = ~pl.col("venue_symbol").is_in(list(unread)) & (pl.col("status") != "delisted") & pl.lit(whole)
+    gone = gone.with_columns(
+        status=pl.when(delisted).then(pl.lit("delisted")).otherwise("status"),
+        delisting_time=pl.when(delisted)
+        .then(pl.min_horizontal("delisting_time", pl.lit(at)))
+        .otherwise("delisting_time"),
+    )
+    return pl.concat([now, gone])

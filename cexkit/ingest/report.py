@@ -1,0 +1,69 @@
+"""What a step of bringing data in did, and what it could not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+
+from cexkit.intervals import Window
+
+Step = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that was not brought in, and why."""
+
+    exchange: str
+    table: str
+    symbol: str | None
+    window: Window | None
+    message: str
+
+    def __str__(self) -> str:
+        place = " ".join(str(part) for part in (self.exchange, self.table, self.symbol, self.window) if part)
+        return f"{place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a step did; reports add up.
+
+    Attributes
+    ----------
+    answers : int
+        Answers kept in Bronze.
+    rows : int
+        Rows written to Silver.
+    rejected : int
+        Rows that failed a check and are kept apart.
+    files : tuple of str
+        Files written, below the warehouse.
+    problems : tuple of Problem
+        What is missing because of an error; empty where all went well.
+    """
+
+    answers: int = 0
+    rows: int = 0
+    rejected: int = 0
+    files: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def __add__(self, other: Report) -> Report:
+        return Report(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)))
+
+    def __str__(self) -> str:
+        lines = [f"{self.answers} answers kept, {self.rows} rows written, {self.rejected} rows rejected"]
+        return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems)])
+
+
+@dataclass(slots=True)
+class Tally:
+    """A report in the making."""
+
+    answers: int = 0
+    files: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self) -> Report:
+        return Report(answers=self.answers, files=tuple(self.files), problems=tuple(self.problems))
