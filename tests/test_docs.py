@@ -1,58 +1,209 @@
-"""Every code block of the docs runs, block after block as one script."""
+"""The docs are true: every code block runs, every command line parses, the site builds without a warning."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from cexkit.analytics._registry import METRICS
+from cexkit.config import settings
+from cexkit.exchanges import EXCHANGES
+from cexkit.schema import FIELDS, TABLES
+from cexkit.testing import LOOPBACKS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted(path for part in ("docs", "specs") for path in (ROOT / part).rglob("*.md"))]
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
 
 
-def blocks(path) -> str:
-    text = path.read_text(encoding="utf-8")
-    found = re.findall(r"^( *)```python\n(.*?)^\1```$", text, flags=re.MULTILINE | re.DOTALL)
-    assert found, f"{path.name} has no Python"
-    return "\n".join("\n".join(line.removeprefix(indent) for line in code.splitlines()) for indent, code in found)
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
-def test_add_a_metric(project_root):
-    try:
-        exec(compile(blocks(project_root / "docs/how-to/add-a-metric.md"), "add-a-metric", "exec"), {})
-        assert METRICS["bar_range_bps"].kind == "row"
-    finally:
-        METRICS.pop("bar_range_bps", None)
+def blocks(path: Path, language: str) -> list[str]:
+    """Code blocks of a page, indentation of lists taken away."""
+    found = BLOCK.findall(path.read_text(encoding="utf-8"))
+    return [
+        "\n".join(line.removeprefix(indent) for line in code.splitlines())
+        for indent, kind, code in found
+        if kind == language
+    ]
 
 
-@pytest.mark.spark
-def test_spark(project_root, capsys):
-    pytest.importorskip("pyspark", reason="needs the extra `spark`")
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java")
-    exec(compile(blocks(project_root / "docs/how-to/spark.md"), "spark", "exec"), {})
-    assert "apr" in capsys.readouterr().out
+def script(path: Path) -> str:
+    """The Python of a page, block after block."""
+    return "\n".join(blocks(path, "python"))
 
 
-def test_collect_liquidations(project_root, capsys):
-    exec(compile(blocks(project_root / "docs/how-to/collect-liquidations.md"), "collect-liquidations", "exec"), {})
-    assert "0 rows written" in capsys.readouterr().out
+#: A made-up venue is registered and then held to the contract: in a process of its own.
+OWN_PROCESS = "docs/how-to/add-an-exchange.md"
+#: What a page must print beside running to its end.
+PRINTS = {
+    "docs/how-to/collect-liquidations.md": "0 rows written",
+    "docs/how-to/spark.md": "apr",
+    "docs/index.md": "'coinbase'",
+}
+SCRIPTS = {name(path): path for path in PAGES if script(path)}
 
 
-def test_add_an_exchange(project_root, tmp_path):
-    """The made-up venue passes the contract that all inherit; in a process of its own, for it is registered."""
-    script = tmp_path / "moonbase.py"
+@pytest.fixture
+def as_a_user(tmp_path, monkeypatch):
+    """A folder of its own, and registries as they were before."""
+    monkeypatch.chdir(tmp_path)
+    kept = [(registry, dict(registry)) for registry in (METRICS, TABLES, FIELDS, EXCHANGES, LOOPBACKS)]
+    yield
+    for registry, before in kept:
+        registry.clear()
+        registry.update(before)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def venues(as_a_user, monkeypatch):
+    """Binance on this machine, for pages that read it: the simulated market under its own dates."""
+    from cexkit.simulation import simulate
+    from cexkit.testing import LoopbackBinance
+
+    truth = simulate(start="2026-06-01", end="2026-06-21", coins=["BTC"], exchanges=["binance"]).tables
+    with LoopbackBinance(truth, now="2026-06-21") as venue:
+        monkeypatch.setenv("CEXKIT_BASE_URLS", venue.settings.model_dump_json(include={"base_urls"})[13:-1])
+        settings.cache_clear()
+        yield
+
+
+@pytest.mark.parametrize("page", [name for name in SCRIPTS if name not in (OWN_PROCESS, "README.md")])
+def test_every_block_of_a_page_runs(page, as_a_user, capsys):
+    if "pyspark" in script(SCRIPTS[page]):
+        pytest.importorskip("pyspark", reason="needs the extra `spark`")
+        if shutil.which("java") is None:
+            pytest.skip("Spark needs Java")
+    exec(compile(script(SCRIPTS[page]), page, "exec"), {"__name__": "__main__"})
+    assert PRINTS.get(page, "") in capsys.readouterr().out
+
+
+def test_pages_of_how_to_show_code(project_root):
+    for path in (project_root / "docs/how-to").glob("*.md"):
+        assert BLOCK.search(path.read_text(encoding="utf-8")), f"{path.name} shows nothing that can be run"
+
+
+def test_the_made_up_venue_passes_the_contract_that_all_inherit(project_root, tmp_path):
+    written = tmp_path / "moonbase.py"
     run = (
         "\nimport sys, pytest\n"
         "which = '(moonbase or v1.pairs) and not recorded'\n"
         "words = ['tests/exchanges/test_contract.py', '-vv', '-k', which, '-p', 'no:cacheprovider']\n"
         "sys.exit(pytest.main(words))\n"
     )
-    script.write_text(blocks(project_root / "docs/how-to/add-an-exchange.md") + run)
-    words = [sys.executable, str(script)]
+    written.write_text(script(SCRIPTS[OWN_PROCESS]) + run)
+    words = [sys.executable, str(written)]
     done = subprocess.run(words, cwd=project_root, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     for part in ("neighbouring", "any_bytes", "half_open", "truth_comes_back"):
         assert part in done.stdout
+
+
+# ---------------------------------------------------------------------------------------------- command lines
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands of a shell block, as words; what a word expands to is left alone."""
+    lines = re.sub(r"\\\n\s*", " ", text).splitlines()
+    parts = (part for line in lines for part in re.split(r"&&|\||;", line))
+    found = [shlex.split(part, comments=True) for part in parts]
+    return [[Path(words[0]).name, *words[1:]] for words in found if words]
+
+
+def parses(command, words: list[str]) -> None:
+    """Raise unless the words are a call of this command, its sub-commands and options."""
+    inner = getattr(command, "commands", None)
+    if not inner:
+        command.make_context(command.name or "", list(words))
+    elif words and words[0] in inner:
+        parses(inner[words[0]], words[1:])
+    else:
+        assert words in (["--help"], ["--version"]), f"no command {words[:1]}; there are {sorted(inner)}"
+
+
+def program(called: str):
+    """The commands of one of our programs or of Dagster."""
+    if called == "dagster":
+        from dagster._cli import create_dagster_cli
+
+        return create_dagster_cli()
+    from importlib.metadata import entry_points
+
+    import typer
+
+    module = next(entry.module for entry in entry_points(group="console_scripts") if entry.name == called)
+    return typer.main.get_command(__import__(module, fromlist=["app"]).app)
+
+
+SHELLS = [(name(path), words) for path in PAGES for text in blocks(path, "sh") for words in commands(text)]
+CALLS = [(page, words) for page, words in SHELLS if words[0].startswith("cexkit") or words[0] == "dagster"]
+
+
+@pytest.mark.parametrize(("page", "words"), CALLS, ids=[f"{page}: {' '.join(words)}" for page, words in CALLS])
+def test_every_command_line_is_one_that_there_is(page, words):
+    parses(program(words[0]), words[1:])
+
+
+def test_a_wrong_command_line_is_noticed():
+    for wrong in (["pul", "binance"], ["pull", "binance", "funding_rates", "--sybmol", "BTCUSDT"], ["show"]):
+        with pytest.raises((Exception, SystemExit)):
+            parses(program("cexkit"), wrong)
+
+
+def test_modules_and_files_that_commands_name_are_there(project_root):
+    for page, words in SHELLS:
+        if words[0].startswith("python") and "-m" in words[:2] and words[2].split(".")[0] == "cexkit":
+            module = project_root / words[2].replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {words}"
+        for word in words[1:]:
+            if re.match(r"(tests|notebooks|docs|specs|pipeline|sql)/", word):
+                assert (project_root / word).exists(), f"{page} names {word}, which is not there"
+
+
+def test_the_readme_runs_as_it_stands(venues, capfd):
+    page = ROOT / "README.md"
+    exec(compile(script(page), "README.md", "exec"), {"__name__": "__main__"})
+    ours = [words for text in blocks(page, "sh") for words in commands(text) if words[0] == "cexkit"]
+    for words in ours:
+        done = subprocess.run([Path(sys.executable).with_name("cexkit"), *words[1:]], timeout=120, check=False)
+        assert done.returncode == 0, f"{' '.join(words)}: {capfd.readouterr().err}"
+    assert "BTCUSDT" in capfd.readouterr().out
+
+
+# --------------------------------------------------------------------------------------------------- the site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Built as in CI: any warning (a page outside the navigation, a dead link or anchor) is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_the_site_holds_the_notebooks_the_dictionary_and_the_docstrings(site):
+    for page, part in {
+        "notebooks/01_quickstart/index.html": "What does it cost to hold a perpetual swap",
+        "specs/05-data-schemas/index.html": "funding_interval_hours",
+        "reference/api/client/index.html": "Raises",
+        "reference/api/metrics/index.html": "realized_volatility",
+    }.items():
+        assert part in (site / page).read_text(encoding="utf-8"), page
+
+
+def test_the_site_loads_nothing_from_elsewhere(site):
+    loads = re.compile(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
+    for path in site.rglob("*.html"):
+        found = [url for url in loads.findall(path.read_text(encoding="utf-8")) if 'rel="canonical"' not in url]
+        assert not found, f"{path.relative_to(site)} loads {found}"
