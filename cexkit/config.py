@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cexkit.errors import ConfigError
@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CEXKIT_", extra="forbid", frozen=True)
 
     data: str | None = Field(None, description="Dataset that connect() opens; unset: the embedded sample.")
+    quiet: bool = Field(False, description="Leave out the line that a notebook or terminal is told on first use.")
     warehouse: Path = Field(Path("warehouse"), description="Folder that `cexkit pull` and the pipeline write.")
     base_urls: dict[str, str] = Field(
         default_factory=dict,
@@ -31,8 +32,49 @@ class Settings(BaseSettings):
     pipeline_symbols: tuple[str, ...] = Field(
         (), description='Canonical symbols that the pipeline reads, as JSON: ["BTCUSDT"]; unset: all that are listed.'
     )
+    pipeline_running: bool = Field(
+        False,
+        description="Whether schedules and automation start with Dagster's daemon; else they are started in its pages.",
+    )
     alert_webhook: SecretStr | None = Field(
         None, description="Slack-compatible webhook that the pipeline tells of failures; a secret."
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".cache" / "cexkit",
+        description="Folder of files read from remote datasets; may be moved while nothing reads.",
+    )
+    cache_max_bytes: int = Field(
+        20_000_000_000, ge=0, description="Size of that folder above which files not used for longest are dropped."
+    )
+    big_table_bytes: int = Field(
+        256_000_000,
+        ge=0,
+        description="A remote table larger than this is read in place, not through the cache, and never whole unasked.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("CEXKIT_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="Where s3:// is, if not at Amazon; AWS_ENDPOINT_URL means the same.",
+    )
+    s3_region: str | None = Field(
+        None,
+        validation_alias=AliasChoices("CEXKIT_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="Region of s3://; AWS_REGION means the same.",
+    )
+    s3_access_key_id: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("CEXKIT_S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
+        description="Key of s3://; AWS_ACCESS_KEY_ID means the same; a secret.",
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("CEXKIT_S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+        description="Second half of the key of s3://; a secret.",
+    )
+    s3_session_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("CEXKIT_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"),
+        description="Token that goes with a temporary key of s3://; a secret.",
     )
     http_timeout_s: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")

@@ -1,4 +1,4 @@
-"""Alerts: failed runs and stale data, to the log and to a Slack-compatible webhook where one is set."""
+"""What operators are told: failed runs, stale data, what each run did; in the log and by webhook where one is set."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of sensors
 import json
@@ -14,13 +14,16 @@ from pydantic import SecretStr
 from cexkit.config import settings
 from cexkit.quality import stale
 from cexkit_pipeline.resources import Store
+from cexkit_pipeline.summary import summary
 
 TIMEOUT_S = 10.0
+#: Tags by which Dagster marks runs that nobody started by hand.
+SCHEDULED, FOLLOWED = "dagster/schedule_name", "dagster/from_automation_condition"
 
 _log = logging.getLogger("cexkit.alerts")
 
 
-def alert(text: str, webhook: SecretStr | None = None) -> bool:
+def alert(text: str, webhook: SecretStr | None = None, level: int = logging.ERROR) -> bool:
     """Say something in the log and, where a webhook is given, there too.
 
     Parameters
@@ -30,6 +33,8 @@ def alert(text: str, webhook: SecretStr | None = None) -> bool:
     webhook : SecretStr, optional
         Address that takes ``{"text": …}``, as Slack, Mattermost and Discord (with ``/slack``) do. It is a secret:
         whoever knows it can write to the channel, so it is never logged.
+    level : int
+        Level of the line in the log.
 
     Returns
     -------
@@ -42,7 +47,7 @@ def alert(text: str, webhook: SecretStr | None = None) -> bool:
     >>> alert("funding_rates of okx are 2 days old")
     True
     """
-    _log.error(text)
+    _log.log(level, text)
     if webhook is None:
         return True
     try:
@@ -83,4 +88,22 @@ def stale_data(context: dg.SensorEvaluationContext, store: Store) -> dg.SkipReas
     return dg.SkipReason(f"told of {len(lines)} stale tables")
 
 
-SENSORS = (failed_runs, stale_data)
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    description="Says what each run did that was started by a schedule or a condition.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def run_summaries(context: dg.RunStatusSensorContext) -> None:
+    """One message a scheduled run; of the many runs that follow them only those in which something is not right."""
+    run = context.dagster_run
+    scheduled, followed = SCHEDULED in run.tags, FOLLOWED in run.tags
+    if not (scheduled or followed):
+        return
+    found = summary(context.instance, run)
+    told = scheduled or not found.fine
+    level = logging.INFO if found.fine else logging.WARNING
+    context.log.log(level, str(found))
+    alert(str(found), settings().alert_webhook if told else None, level)
+
+
+SENSORS = (failed_runs, stale_data, run_summaries)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -16,33 +18,11 @@ WHEN_INPUTS_CHANGE = (
     .without(dg.AutomationCondition.in_latest_time_window())
 )
 
-_LISTINGS = dg.AssetSelection.groups("listings") & dg.AssetSelection.key_prefixes("bronze")
-_FACTS = dg.AssetSelection.key_prefixes("bronze") - _LISTINGS
+_BRONZE = dg.AssetSelection.key_prefixes("bronze")
+_LISTINGS = dg.AssetSelection.groups("listings") & _BRONZE
 
 listings = dg.define_asset_job("listings", _LISTINGS, description="What every venue lists at the moment.")
-day = dg.define_asset_job("day", _FACTS, description="Answers of every venue about one UTC day.")
-
-
-@dg.schedule(job=listings, cron_schedule="5 * * * *", execution_timezone="UTC")
-def hourly_listings(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Listings every hour: a delisting is seen while it is news."""
-    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}")
-
-
-@dg.schedule(job=day, cron_schedule="10 1-23 * * *", execution_timezone="UTC")
-def hourly_running_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """The running day so far; only what is new is asked for."""
-    now = context.scheduled_execution_time
-    return dg.RunRequest(run_key=f"{now:%Y-%m-%dT%H}", partition_key=f"{now:%Y-%m-%d}")
-
-
-@dg.schedule(job=day, cron_schedule="20 0 * * *", execution_timezone="UTC")
-def daily_closed_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """The day that has just ended, whole."""
-    ended = context.scheduled_execution_time - timedelta(days=1)
-    return dg.RunRequest(run_key=f"{ended:%Y-%m-%d}", partition_key=f"{ended:%Y-%m-%d}")
-
-
+day = dg.define_asset_job("day", _BRONZE - _LISTINGS, description="Answers of every venue about one UTC day.")
 heard = dg.define_asset_job(
     "heard",
     dg.AssetSelection.assets(*(["silver", name, "liquidations"] for name in STREAMS)),
@@ -50,11 +30,66 @@ heard = dg.define_asset_job(
 )
 
 
-@dg.schedule(job=heard, cron_schedule="15 * * * *", execution_timezone="UTC")
-def hourly_heard(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """The collector tells Dagster nothing, so its files are looked at every hour."""
-    now = context.scheduled_execution_time
-    return dg.RunRequest(run_key=f"{now:%Y-%m-%dT%H}", partition_key=f"{now:%Y}")
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """A job at fixed times; ``partition`` says of which partition, from the time it was meant to run at."""
+
+    name: str
+    job: object
+    cron: str
+    meaning: str
+    partition: Callable[[datetime], str | None] = lambda at: None
+
+    def schedule(self, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+        """As Dagster has it; a tick that is repeated starts nothing twice."""
+
+        def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+            at = context.scheduled_execution_time
+            return dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%M}", partition_key=self.partition(at))
+
+        return dg.ScheduleDefinition(
+            name=self.name,
+            job=self.job,
+            cron_schedule=self.cron,
+            execution_timezone="UTC",
+            execution_fn=request,
+            description=self.meaning,
+            default_status=status,
+        )
 
 
-SCHEDULES = (hourly_listings, hourly_running_day, daily_closed_day, hourly_heard)
+RHYTHMS = (
+    Rhythm("hourly_listings", listings, "5 * * * *", "Listings every hour: a delisting is seen while it is news."),
+    Rhythm(
+        "hourly_running_day",
+        day,
+        "10 1-23 * * *",
+        "The running day so far; only what is new is asked for.",
+        lambda at: f"{at:%Y-%m-%d}",
+    ),
+    Rhythm(
+        "daily_closed_day",
+        day,
+        "20 0 * * *",
+        "The day that has just ended, whole.",
+        lambda at: f"{at - timedelta(days=1):%Y-%m-%d}",
+    ),
+    # the collector tells Dagster nothing, so its files are looked at
+    Rhythm("hourly_heard", heard, "15 * * * *", "What the collector has heard becomes rows.", lambda at: f"{at:%Y}"),
+)
+
+
+def schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
+    """All schedules, started with the daemon or waiting to be started by hand."""
+    status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+    return [rhythm.schedule(status) for rhythm in RHYTHMS]
+
+
+def follower(*, running: bool) -> dg.AutomationConditionSensorDefinition:
+    """What makes Silver, checks and Gold follow their inputs."""
+    return dg.AutomationConditionSensorDefinition(
+        "follow_inputs",
+        target=dg.AssetSelection.all(),
+        description="Starts Silver, its checks and Gold when what they are made of has changed.",
+        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+    )

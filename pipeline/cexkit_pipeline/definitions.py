@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from cexkit.config import settings
 from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
@@ -13,7 +14,7 @@ from cexkit_pipeline.alerts import SENSORS
 from cexkit_pipeline.assets.bronze import bronze_asset, live_asset
 from cexkit_pipeline.assets.gold import gold_asset
 from cexkit_pipeline.assets.silver import silver_asset
-from cexkit_pipeline.automation import SCHEDULES
+from cexkit_pipeline.automation import follower, schedules
 from cexkit_pipeline.checks import silver_checks
 from cexkit_pipeline.collector import collect_liquidations
 from cexkit_pipeline.resources import from_settings
@@ -42,8 +43,8 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
         ],
         asset_checks=[silver_checks(exchange, table) for exchange, table in (*read, *heard)],
         jobs=[collect_liquidations],
-        schedules=SCHEDULES,
-        sensors=SENSORS,
+        schedules=schedules(running=settings().pipeline_running),
+        sensors=[*SENSORS, follower(running=settings().pipeline_running)],
         resources=from_settings() | dict(overrides or {}),
     )
 

@@ -6,6 +6,7 @@ import dagster as dg
 from cexkit.ingest import Report, instruments, to_bronze
 from cexkit.intervals import Window
 from cexkit.schema import TABLES, Table
+from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.partitions import DAYS
 from cexkit_pipeline.resources import Store, Venues
 
@@ -18,16 +19,15 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
         return _listing(exchange)
 
     @dg.asset(
-        key=["bronze", exchange, table.name],
-        group_name=exchange,
+        **labels("bronze", table.name, exchange),
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[dg.AssetKey(["silver", exchange, LISTING.name])],
         description=f"Answers of {exchange} about {table.name}, exactly as received.",
-        kinds={"python", "parquet"},
         pool=exchange,
     )
     def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
+        # of all days of the run: a backfill asks for them in one go
         span = context.partition_time_window
         window, warehouse = Window(span.start, span.end), store.open()
         of = instruments(warehouse, exchange, table, window, store.symbols or None)
@@ -39,10 +39,8 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
 
 def _listing(exchange: str) -> dg.AssetsDefinition:
     @dg.asset(
-        key=["bronze", exchange, LISTING.name],
-        group_name="listings",
+        **labels("bronze", LISTING.name, exchange),
         description=f"What {exchange} lists at the moment, exactly as received.",
-        kinds={"python", "parquet"},
         pool=exchange,
     )
     def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
@@ -55,10 +53,8 @@ def _listing(exchange: str) -> dg.AssetsDefinition:
 def live_asset(exchange: str) -> dg.AssetSpec:
     """Liquidations of a venue that publishes them only as they happen: the collector's, not Dagster's, to make."""
     return dg.AssetSpec(
-        key=["bronze", exchange, "liquidations"],
-        group_name=exchange,
+        **labels("bronze", "liquidations", exchange),
         description=f"Liquidations of {exchange}, heard live by the collector, exactly as received.",
-        kinds={"python", "parquet"},
     )
 
 

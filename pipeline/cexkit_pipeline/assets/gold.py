@@ -7,6 +7,7 @@ from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES, Table
+from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.resources import Store
 
@@ -15,12 +16,11 @@ def gold_asset(table: Table) -> dg.AssetsDefinition:
     """A Gold table, made anew from the Silver ones it is made of."""
 
     @dg.asset(
-        key=["gold", table.name],
-        group_name="gold",
+        **labels("gold", table.name),
         deps=_silver(MADE_OF[table.name][1] if table.name in MADE_OF else _silver_tables()),
         description=table.meaning,
-        kinds={"polars", "parquet"},
         automation_condition=WHEN_INPUTS_CHANGE,
+        pool=f"gold_{table.name}",
     )
     def gold(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
         files = to_gold(store.open(), table.name)

@@ -5,7 +5,8 @@ import dagster as dg
 
 from cexkit.ingest import to_silver
 from cexkit.schema import Table
-from cexkit_pipeline.assets.bronze import LISTING, result
+from cexkit_pipeline.assets.bronze import result
+from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.partitions import file_periods
 from cexkit_pipeline.resources import Store
@@ -15,17 +16,18 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
     """A table of a venue in the declared schema: parsed, deduplicated, checked."""
 
     @dg.asset(
-        key=["silver", exchange, table.name],
-        group_name="listings" if table is LISTING else exchange,
+        **labels("silver", table.name, exchange),
         partitions_def=file_periods(table),
         deps=[dg.AssetKey(["bronze", exchange, table.name])],
         description=table.meaning,
-        kinds={"polars", "parquet"},
         backfill_policy=dg.BackfillPolicy.single_run() if table.period != "all" else None,
         automation_condition=WHEN_INPUTS_CHANGE,
+        # a file has one writer at a time, so that none writes rows made of older answers over newer ones
+        pool=f"silver_{exchange}_{table.name}",
     )
     def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
-        periods = context.partition_keys if context.has_partition_key else None
+        # of all partitions of the run: a backfill makes them in one go
+        periods = context.partition_keys if table.period != "all" else None
         return result(context, to_silver(store.open(), exchange, table, periods))
 
     return silver

@@ -1,0 +1,77 @@
+"""Long ranges in one run: a backfill asks for all its days at once and makes all its files at once."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+import cexkit
+from cexkit.simulation import simulate
+from cexkit.testing import LoopbackBinance
+
+dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
+
+from cexkit_pipeline.definitions import build_defs  # noqa: E402
+from cexkit_pipeline.resources import Store, Venues  # noqa: E402
+
+FIRST, LAST = "2025-12-20", "2026-01-10"
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return simulate(start="2025-12-15", end="2026-01-15", coins=["BTC"], exchanges=["binance"]).tables
+
+
+@pytest.fixture
+def venue(truth):
+    with LoopbackBinance({name: truth[name] for name in ("instruments", "ohlcv_1h")}, now="2026-01-15") as loopback:
+        yield loopback
+
+
+@pytest.fixture
+def run(venue, tmp_path):
+    """Materialise one asset, over a range of partitions where one is given."""
+    venues = Venues(base_urls=dict(venue.settings.base_urls))
+    defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": venues})
+
+    def materialize(layer: str, table: str, *partitions: str):
+        asset = defs.resolve_assets_def(dg.AssetKey([layer, "binance", table]))
+        done = dg.materialize([asset], tags=dict(zip(RANGE, partitions, strict=True)) if partitions else None)
+        return done.asset_materializations_for_node(asset.op.name)
+
+    materialize("bronze", "instruments")
+    materialize("silver", "instruments")
+    return materialize
+
+
+def test_a_range_of_days_is_asked_for_in_one_go_and_is_every_day_of_it(run, venue, truth, tmp_path):
+    before = len(venue.log)
+    kept = run("bronze", "ohlcv_1h", FIRST, LAST)
+    assert {event.partition for event in kept} == {f"{day:%Y-%m-%d}" for day in _days()}
+    # spot and perp, and a year's end between, at which spans are cut: not one for each of the 22 days
+    assert len(venue.log) - before == 4
+    made = run("silver", "ohlcv_1h", "2025", "2026")
+    assert {event.partition for event in made} == {"2025", "2026"}
+    columns = ["instrument_type", "symbol", "timestamp", "close"]
+    got = cexkit.connect(tmp_path).ohlcv_1h.to_polars().select(columns).sort(columns)
+    wanted = truth["ohlcv_1h"].filter(pl.col("timestamp").dt.date().is_in(_days()))
+    assert got.equals(wanted.select(columns).sort(columns))
+
+
+def test_a_range_of_files_makes_those_files_and_no_other(run, tmp_path):
+    run("bronze", "ohlcv_1h", FIRST, LAST)
+    run("silver", "ohlcv_1h", "2024", "2025")
+    assert cexkit.connect(tmp_path).ohlcv_1h.timestamp.max().execute().year == 2025
+
+
+def test_every_partitioned_asset_is_backfilled_in_one_run():
+    graph = build_defs().resolve_asset_graph()
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    partitioned = [node for node in nodes if node.is_partitioned]
+    assert len(partitioned) > 30
+    assert {node.backfill_policy for node in partitioned} == {dg.BackfillPolicy.single_run()}
+
+
+def _days() -> list:
+    return pl.date_range(pl.lit(FIRST).str.to_date(), pl.lit(LAST).str.to_date(), eager=True).to_list()
