@@ -37,10 +37,13 @@ from cexkit.analytics.volatility import realized_volatility
 if TYPE_CHECKING:
     from cexkit.client import connect
     from cexkit.fetch import fetch
+    from cexkit.token import Token, Tokens
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Token",
+    "Tokens",
     "amihud",
     "annualized_basis",
     "basis",
@@ -88,7 +91,12 @@ __all__ = [
 ]
 
 #: Attributes whose modules are imported on first use: attribute → module that defines it.
-_LAZY = {"connect": "cexkit.client", "fetch": "cexkit.fetch"}
+_LAZY = {
+    "Token": "cexkit.token",
+    "Tokens": "cexkit.token",
+    "connect": "cexkit.client",
+    "fetch": "cexkit.fetch",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.intervals import TimeLike, utc
+from cexkit.questions import Questions
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.store.layout import MANIFEST
 from cexkit.store.locations import SAMPLE_ROOT, resolve
@@ -55,7 +56,7 @@ def connect(where: str | Path | None = None) -> Market:
     return Market(resolve(where))
 
 
-class Market:
+class Market(Questions):
     """A dataset: every table an attribute (found by Tab) that is an Ibis table.
 
     ``market.funding_rates`` is the whole table; :meth:`table` is the same cut to a window, venues and

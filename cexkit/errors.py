@@ -25,10 +25,12 @@ which input, and ends with what to do about it::
     ├── QualityError (ValueError)                data that fails a check which stops a publication
     └── DatasetError (OSError)                   a dataset that cannot be read or written
         ├── DatasetNotFoundError (FileNotFoundError)  nothing there
-        └── NewerSchemaError                       written by a later cexkit
+        ├── NewerSchemaError                       written by a later cexkit
+        └── PublicationError                       could not be published; says what readers see now
 
     CexkitWarning (UserWarning)
     ├── SuspectRateWarning                       rates that look like percent, not fractions
+    ├── PartialResultWarning                     some of several tokens gave nothing
     └── UnpricedQuoteWarning                     values in a quote that is not taken as dollars
 """
 
@@ -182,8 +184,20 @@ class DatasetNotFoundError(DatasetError, FileNotFoundError):
     """There is no dataset at the place named."""
 
 
+class DatasetAccessError(DatasetError, PermissionError):
+    """The dataset is kept from whoever has this token, or none."""
+
+
+class DatasetUnreachableError(DatasetError, ConnectionError):
+    """A remote dataset did not answer, or it is to be read offline and is not in the cache."""
+
+
 class NewerSchemaError(DatasetError):
     """The dataset was written by a later version of cexkit; upgrade to read it."""
+
+
+class PublicationError(DatasetError):
+    """A dataset that was not published; the message says what was changed, which mostly is nothing."""
 
 
 class CexkitWarning(UserWarning):
@@ -196,3 +210,7 @@ class SuspectRateWarning(CexkitWarning):
 
 class UnpricedQuoteWarning(CexkitWarning):
     """Values in a quote currency that is not taken as dollars; totals in dollars are null there."""
+
+
+class PartialResultWarning(CexkitWarning):
+    """Some of several tokens could not be answered; the message names them and why."""

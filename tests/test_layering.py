@@ -22,7 +22,7 @@ ALLOWED = {
     "exchanges": {"errors", "intervals", "symbols", "schema", "http"},
     "store": {"errors", "intervals", "schema", "config"},
     "analytics": {"errors", "schema"},
-    "accessors": {"analytics", "errors"},
+    "accessors": {"analytics", "errors", "plotting"},
     "fetch": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges"},
     "download": {"errors", "intervals", "symbols", "exchanges", "fetch"},
     # the interval of a settlement is a metric, and stored
@@ -34,14 +34,21 @@ ALLOWED = {
     "gold": {"errors", "intervals", "schema", "analytics"},
     "quality": {"errors", "schema", "store", "gold"},
     "refine": {"errors", "schema", "store", "gold", "quality"},
+    # the venues' descriptors say what a dataset cannot hold
+    "publish": {"errors", "config", "schema", "exchanges", "http", "store", "quality"},
     "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
     "plotting": {"analytics", "errors"},
-    "client": {"errors", "intervals", "schema", "store", "analytics"},
+    "questions": {"errors", "intervals", "schema", "analytics"},
+    "frames": {"errors"},
+    "bars": {"errors", "intervals", "schema", "analytics"},
+    "verbs": {"errors", "intervals", "schema", "analytics", "bars"},
+    "token": {"errors", "intervals", "config", "analytics", "client", "frames", "verbs"},
+    "client": {"errors", "intervals", "schema", "store", "analytics", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "cli": {"demo", "ingest", "planning", "collect", "config", "errors", "client"},
-    "__init__": {"accessors", "analytics", "client", "fetch"},
+    "cli": {"demo", "publish", "ingest", "planning", "collect", "config", "errors", "client"},
+    "__init__": {"accessors", "analytics", "client", "fetch", "token"},
 }
 
 

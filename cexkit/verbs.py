@@ -1,0 +1,358 @@
+"""What the verbs of :class:`~cexkit.token.Token` read and compute: one function a verb, each gives :class:`Rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cexkit.analytics.funding import funding_apr, funding_apy
+from cexkit.analytics.prices import log_returns, returns
+from cexkit.analytics.resample import resample
+from cexkit.analytics.volatility import realized_volatility
+from cexkit.bars import Bars, bars_of, finished
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.intervals import TimeLike, Window, utc
+from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cexkit.client import Market, Names
+
+IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
+#: How far back :func:`price` looks in bars shorter than a day.
+PRICE_SPAN = timedelta(days=3)
+#: Settlements around a window that tell the interval of its first and last one, where it is not stored.
+FUNDING_MARGIN = timedelta(days=2)
+
+Step = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows on their way to a frame: read, brought through steps, cut to a window and to the newest, put in order."""
+
+    table: ir.Table
+    columns: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    window: tuple[datetime | None, datetime | None] = (None, None)
+    limit: int | None = None
+    order: tuple[str, ...] = (*INSTRUMENT_KEYS, "timestamp")
+
+    def computed(self) -> pl.DataFrame:
+        """As a polars frame."""
+        frame = self.table.to_polars()
+        for step in self.steps:
+            frame = step(frame)
+        start, end = self.window
+        frame = frame if start is None else frame.filter(pl.col("timestamp") >= start)
+        frame = frame if end is None else frame.filter(pl.col("timestamp") < end)
+        frame = frame.select(self.columns).sort(self.order)
+        if self.limit is None:
+            return frame
+        return frame.group_by(INSTRUMENT_KEYS, maintain_order=True).tail(self.limit).select(self.columns)
+
+    def expression(self) -> ir.Table:
+        """As an Ibis table, nothing computed."""
+        import ibis
+
+        table = self.table
+        for step in self.steps:
+            table = step(table)
+        start, end = self.window
+        table = table if start is None else table.filter(table.timestamp >= start)
+        table = table if end is None else table.filter(table.timestamp < end)
+        table = table.select(self.columns)
+        if self.limit is not None:
+            newest = ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=[ibis.desc(name) for name in self.order])
+            table = table.mutate(_newest=newest).filter(ibis._._newest < self.limit).select(self.columns)
+        return table.order_by(self.order)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Instruments of a dataset that a verb is asked about."""
+
+    market: Market
+    instruments: pl.DataFrame
+
+    @classmethod
+    def of(cls, market: Market, name: str, exchange: Names = None, instrument_type: Names = None) -> Selection:
+        """All instruments of a base coin, or of a canonical symbol, at these venues and of these types.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none; the message lists what there is.
+        AmbiguousInstrumentError
+            If the name is a coin and also a symbol of another.
+        """
+        found = _named(market.listed, name)
+        for column, wanted in {"exchange": exchange, "instrument_type": instrument_type}.items():
+            if wanted is None:
+                continue
+            there = set(found[column])
+            for one in (wanted,) if isinstance(wanted, str) else tuple(wanted):
+                if one not in there:
+                    raise UnknownNameError.of(f"{column.replace('_', ' ')} of {name}", one, there)
+            found = found.filter(pl.col(column).is_in([wanted] if isinstance(wanted, str) else list(wanted)))
+        return cls(market, found.sort(INSTRUMENT_KEYS))
+
+    def having(self, table: str) -> pl.DataFrame:
+        """The instruments that a table can hold rows of.
+
+        Raises
+        ------
+        InvalidInputError
+            If it can hold none of them.
+        """
+        venues = self.market.tables[table].exchanges if table in self.market.tables else ()
+        types = TABLES[table].instrument_types
+        kept = self.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
+        if kept.is_empty():
+            asked = self.instruments.select("exchange", "instrument_type", "symbol").head(5).rows()
+            raise InvalidInputError(
+                f"{table} has none of {'; '.join(map(' '.join, asked))}: in this dataset it holds instruments of type "
+                f"{', '.join(types)} at {', '.join(venues) or 'no venue'}"
+            )
+        return kept
+
+    def rows(self, table: str, start: datetime | None = None, end: datetime | None = None) -> ir.Table:
+        """Their rows in a table: prices per coin, amounts in coins."""
+        kept = self.having(table)
+        words = {name: kept[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
+        rows = self.market.table(table, start=start, end=end, **words)
+        rows = rows.filter(rows.base.isin(kept["base"].unique().to_list()))
+        return _per_coin(_nullable(rows), kept)
+
+
+def _named(listed: pl.DataFrame, name: str) -> pl.DataFrame:
+    """The instruments of a coin or of a symbol."""
+    if not isinstance(name, str):
+        raise InvalidInputError(f"a token is a coin or a symbol by name, such as 'BTC', not {name!r}")
+    # only ASCII: upper case of other letters can be a letter of another name
+    wanted = name.upper() if name.isascii() else name
+    coin, symbol = listed.filter(base=wanted), listed.filter(symbol=wanted)
+    if coin.is_empty() and symbol.is_empty():
+        raise UnknownNameError.of("coin or symbol", name, {*listed["base"], *listed["symbol"]})
+    if len(coin) and len(symbol):
+        raise AmbiguousInstrumentError(
+            f"{name!r} is a coin ({', '.join(coin['symbol'].unique().sort())}) and also a symbol of "
+            f"{', '.join(symbol['base'].unique().sort())}; name a symbol of the one you mean"
+        )
+    return coin if len(coin) else symbol
+
+
+def _nullable(rows: ir.Table) -> ir.Table:
+    """Columns that may be null, as those of files are, so that tables can be put below each other."""
+    strict = {name: kind(nullable=True) for name, kind in rows.schema().items() if not kind.nullable}
+    return rows.cast(strict) if strict else rows
+
+
+def _per_coin(rows: ir.Table, instruments: pl.DataFrame) -> ir.Table:
+    """Prices and amounts per coin where an instrument's unit is several coins."""
+    import ibis
+
+    several = instruments.filter(pl.col("multiplier") != 1.0)
+    if several.is_empty():
+        return rows
+    units = [
+        ((rows.exchange == exchange) & (rows.instrument_type == kind) & (rows.symbol == symbol), coins)
+        for exchange, kind, symbol, coins in several.select(*INSTRUMENT_KEYS, "multiplier").rows()
+    ]
+    coins = ibis.cases(*units, else_=1.0)
+    scaled = {"quote per unit": lambda name: rows[name] / coins, "units": lambda name: rows[name] * coins}
+    return rows.mutate(
+        **{name: scaled[FIELDS[name].unit](name) for name in rows.columns if FIELDS[name].unit in scaled}
+    )
+
+
+def _times(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
+    first, last = (None if moment is None else utc(moment) for moment in (start, end))
+    if first is not None and last is not None:
+        Window(first, last)  # refuses an end before the start
+    return first, last
+
+
+def _count(limit: int | None) -> int | None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise InvalidInputError(f"limit is the number of newest rows of each instrument, 1 or more, not {limit!r}")
+    return limit
+
+
+def _later(frame: Any, by: timedelta) -> Any:
+    """Times moved from the open of a bar to its end, when its close is known."""
+    if isinstance(frame, pl.DataFrame):
+        return frame.with_columns(pl.col("timestamp") + by)
+    import ibis
+
+    # seconds: a day of an SQL interval is a calendar day of the session's zone
+    return frame.mutate(timestamp=frame.timestamp + ibis.interval(seconds=int(by.total_seconds())))
+
+
+def _bars(
+    chosen: Selection, interval: str, start: datetime | None, end: datetime | None, before: int = 0
+) -> tuple[Bars, ir.Table, tuple[Step, ...]]:
+    """Rows that make up the bars that open in a window and so many before it, and the step that makes them."""
+    bars = bars_of(chosen.market, interval)
+    first = None if start is None else bars.ceil(start) - before * bars.length
+    rows = chosen.rows(bars.table, first, None if end is None else bars.ceil(end))
+    if bars.stored:
+        return bars, rows, ()
+    venues = chosen.having(bars.table)["exchange"].unique().sort().to_list()
+    return bars, finished(chosen.market, bars, rows, venues), (partial(resample, every=interval),)
+
+
+def ohlcv(chosen: Selection, interval: str, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
+    """Bars at the times they open."""
+    window = _times(start, end)
+    bars, rows, steps = _bars(chosen, interval, *window)
+    columns = TABLES[bars.table].columns + (() if bars.stored else ("rows",))
+    return Rows(rows, columns, steps, window, _count(limit))
+
+
+def _known(
+    chosen: Selection,
+    interval: str,
+    measure: Step | None,
+    columns: Sequence[str],
+    span: tuple[TimeLike | None, TimeLike | None],
+    limit: int | None,
+    before: int = 0,
+) -> Rows:
+    """Closes, and what is measured of them, at the times they are known."""
+    start, end = _times(*span)
+    length = bars_of(chosen.market, interval).length
+    opens = tuple(None if moment is None else moment - length for moment in (start, end))
+    _, rows, steps = _bars(chosen, interval, *opens, before)
+    steps = (*steps, *((measure,) if measure else ()), partial(_later, by=length), _close_is_price)
+    return Rows(rows, (*IDENTITY, "timestamp", "price", *columns), steps, (start, end), _count(limit))
+
+
+def _close_is_price(frame: Any) -> Any:
+    if isinstance(frame, pl.DataFrame):
+        return frame.with_columns(price="close")
+    return frame.mutate(price=frame.close)
+
+
+def closes(chosen: Selection, interval: str, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
+    """Closes at the times they are known."""
+    return _known(chosen, interval, None, (), (start, end), limit)
+
+
+def returns_(
+    chosen: Selection, interval: str, log: bool, start: TimeLike | None, end: TimeLike | None, limit: int | None
+) -> Rows:
+    """Returns from close to close."""
+    measure, name = (log_returns, "log_returns") if log else (returns, "returns")
+    return _known(chosen, interval, measure, (name,), (start, end), limit, before=1)
+
+
+def volatility(
+    chosen: Selection,
+    interval: str,
+    window: int,
+    estimator: str,
+    min_samples: int | None,
+    start: TimeLike | None,
+    end: TimeLike | None,
+    limit: int | None,
+) -> Rows:
+    """Realized volatility of trailing bars."""
+    measure = partial(
+        realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
+    )
+    before = window if isinstance(window, int) else 0  # the metric refuses what is no number
+    return _known(chosen, interval, measure, ("realized_volatility",), (start, end), limit, before)
+
+
+def price(chosen: Selection, at: TimeLike | None) -> Rows:
+    """The close that was known last, of the shortest bars where several were."""
+    import ibis
+
+    moment = None if at is None else utc(at)
+    parts = [_last_closes(chosen, name, moment) for name in _bar_tables(chosen)]
+    if not parts:
+        raise InvalidInputError("this dataset has no bars, and so no prices")
+    every = ibis.union(*parts) if len(parts) > 1 else parts[0]
+    newest = ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=[every.timestamp.desc(), every._length])
+    last = every.mutate(_newest=newest).filter(ibis._._newest == 0)
+    return Rows(last, (*IDENTITY, "timestamp", "price", "interval"))
+
+
+def _bar_tables(chosen: Selection) -> list[str]:
+    names = [name for name in chosen.market.tables if name == f"ohlcv_{TABLES[name].interval}"]
+    return [name for name in names if _has(chosen, name)]
+
+
+def _has(chosen: Selection, table: str) -> bool:
+    venues, types = chosen.market.tables[table].exchanges, TABLES[table].instrument_types
+    kept = chosen.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
+    return not kept.is_empty()
+
+
+def _last_closes(chosen: Selection, table: str, moment: datetime | None) -> ir.Table:
+    """Closes of one table, known by a moment."""
+    import ibis
+
+    bar = TABLES[table].bar
+    newest = chosen.market.tables[table].end + bar
+    until = newest if moment is None else min(moment, newest)
+    start = until - PRICE_SPAN if bar < timedelta(days=1) else None
+    # a bar that opens at `until - bar` is known at `until`
+    rows = _later(chosen.rows(table, start, until - bar + timedelta(microseconds=1)), bar)
+    return rows.select(
+        *IDENTITY, "timestamp", price=rows.close, interval=ibis.literal(TABLES[table].interval),
+        _length=ibis.literal(int(bar.total_seconds()), type="int64"),
+    )  # fmt: skip
+
+
+def funding(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
+    """Funding as settled."""
+    window = _times(start, end)
+    columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours")
+    return Rows(chosen.rows("funding_rates", *window), columns, limit=_count(limit))
+
+
+def funding_per_year(
+    chosen: Selection, compound: bool, start: TimeLike | None, end: TimeLike | None, limit: int | None
+) -> Rows:
+    """Funding per year, each settlement by its own interval."""
+    first, last = window = _times(start, end)
+    measure, name = (funding_apy, "funding_apy") if compound else (funding_apr, "funding_apr")
+    rows = chosen.rows(
+        "funding_rates",
+        None if first is None else first - FUNDING_MARGIN,
+        None if last is None else last + FUNDING_MARGIN,
+    )
+    columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours", name)
+    return Rows(rows, columns, (measure,), window, _count(limit))
+
+
+def events(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
+    """Liquidations, event by event."""
+    table = TABLES["liquidations"]
+    order = (*INSTRUMENT_KEYS, "timestamp", "side", "price", "quantity_base", "event")
+    return Rows(chosen.rows(table.name, *_times(start, end)), table.columns, limit=_count(limit), order=order)
+
+
+def info(chosen: Selection) -> Rows:
+    """The listing of each instrument, in the venue's own units."""
+    import ibis
+
+    return Rows(ibis.memtable(chosen.instruments), tuple(chosen.instruments.columns), order=INSTRUMENT_KEYS)
+
+
+def exchanges(chosen: Selection) -> Rows:
+    """How many instruments of each type a venue has, and how many of them trade."""
+    import ibis
+
+    counted = chosen.instruments.group_by("base", "exchange", "instrument_type").agg(
+        instruments=pl.len().cast(pl.Int64), trading=(pl.col("status") == "trading").sum().cast(pl.Int64)
+    )
+    return Rows(ibis.memtable(counted), tuple(counted.columns), order=("base", "exchange", "instrument_type"))
