@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import SchemaError
 from cexkit.schema.fields import Field
-from cexkit.schema.tables import TABLES, Table
+from cexkit.schema.tables import SCHEMA_VERSION, TABLES, Table
 
 if TYPE_CHECKING:
     import ibis
@@ -111,7 +111,8 @@ def data_dictionary() -> str:
     """All tables as one Markdown page."""
     head = (
         "# 05 Data schemas: the data dictionary\n\n"
-        "Generated from `cexkit/schema` by `python -m cexkit.schema`; do not edit.\n\n"
+        "Date: 2026-11-26. Status: implemented, schema version "
+        f"{SCHEMA_VERSION}. Generated from `cexkit/schema` by `python -m cexkit.schema`; do not edit.\n\n"
         "Times are UTC, windows half-open, rates fractions. `null` in the type: the value may be missing.\n"
     )
     return "\n".join([head, *(to_markdown(table) for table in TABLES.values())])

@@ -1,0 +1,1 @@
+"""Where datasets lie and how their files are written: layout, manifest, locations, the warehouse."""
