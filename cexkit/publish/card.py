@@ -1,0 +1,234 @@
+"""The dataset card, ``README.md``: generated from the schema, the venues' descriptors and ``spec.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cexkit.exchanges import EXCHANGES
+from cexkit.schema import TABLES
+from cexkit.schema.render import to_markdown
+from cexkit.store.layout import MANIFEST
+from cexkit.store.layout import TABLES as FOLDER
+
+CARD = "README.md"
+#: The table that readers get who name none.
+DEFAULT_TABLE = "funding_rates"
+_SIZES = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_TAGS = ["crypto", "finance", "time-series", "perpetual-swaps", "funding-rates", "open-interest", "liquidations"]
+
+_LOAD_ANYWHERE = """## How to load it
+
+With cexkit, which reads only the files that a question touches:
+
+```python
+import cexkit
+
+market = cexkit.connect("{place}")
+market.table("{table}"{window}).to_pandas()
+```
+"""
+_LOAD_FROM_HUB = """With `datasets`, where each table is a configuration:
+
+```python
+from datasets import load_dataset
+
+load_dataset("{repo}", "{table}", split="train")
+```
+
+With polars:
+
+```python
+import polars as pl
+
+pl.scan_parquet("{place}/{folder}/{table}/**/*.parquet", hive_partitioning=False)
+```
+
+With DuckDB:
+
+```sql
+SELECT * FROM read_parquet('{place}/{folder}/{table}/**/*.parquet', hive_partitioning = false);
+```
+"""
+_LOAD_FACTS = """`{manifest}` names every file with its rows, times and sha256, and `spec.json` sums them up. Files are
+named by their content and never change; give a tag or a commit as revision to read the same data again.
+"""
+
+
+def card(spec: dict[str, Any], *, name: str | None = None, licence: str | None = None) -> str:
+    """The card of a dataset.
+
+    Parameters
+    ----------
+    spec : dict
+        What :func:`cexkit.publish.spec.describe` says.
+    name : str, optional
+        What readers call it, ``hf://datasets/owner/name``; None for a folder.
+    licence : str, optional
+        Licence of the data by its name on HuggingFace; by default ``mit`` where all is simulated, else ``other``.
+
+    Returns
+    -------
+    str
+        Markdown below a head in YAML, in which every table is a configuration of the viewer.
+
+    Examples
+    --------
+    >>> empty = {"tables": {}, "rows": 0, "simulated": False, "description": "", "updated_at": "2026-01-01"}
+    >>> print(card(empty | {"schema_version": 1, "cexkit_version": "0.1.0", "bytes": 0}).splitlines()[1])
+    license: other
+    """
+    parts = [
+        f"---\n{_head(spec, licence)}\n---",
+        "# Derivatives of centralized crypto exchanges",
+        _about(spec),
+        _overview(spec),
+        *([_load(spec, name)] if spec["tables"] else []),
+        _limits(spec),
+        _licence(spec),
+        _dictionary(spec),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _head(spec: dict[str, Any], licence: str | None) -> str:
+    from huggingface_hub import DatasetCardData
+
+    default = _default(spec)
+    configs = [
+        {
+            "config_name": name,
+            # only files of the current manifest are there, so the pattern is the table
+            "data_files": [{"split": "train", "path": f"{FOLDER}/{name}/**/*.parquet"}],
+            **({"default": True} if name == default else {}),
+        }
+        for name in spec["tables"]
+    ]
+    return DatasetCardData(
+        license=licence or ("mit" if spec["simulated"] else "other"),
+        pretty_name="Derivatives of centralized crypto exchanges" + (" (simulated)" if spec["simulated"] else ""),
+        tags=[*_TAGS, *(["simulated"] if spec["simulated"] else [])],
+        size_categories=[_size_category(spec["rows"])],
+        configs=configs,
+    ).to_yaml()
+
+
+def _size_category(rows: int) -> str:
+    """The hub's name of a size.
+
+    Examples
+    --------
+    >>> _size_category(0), _size_category(70_000), _size_category(51_840_000)
+    ('n<1K', '10K<n<100K', '10M<n<100M')
+    """
+    if rows < 1_000:
+        return "n<1K"
+    power = 10 ** (len(str(rows)) - 1)
+    return f"{_short(power)}<n<{_short(power * 10)}"
+
+
+def _short(number: int) -> str:
+    letter, unit = max(((letter, unit) for letter, unit in _SIZES.items() if unit <= number), key=lambda pair: pair[1])
+    return f"{number // unit}{letter}"
+
+
+def _about(spec: dict[str, Any]) -> str:
+    simulated = (
+        "**All numbers are simulated**: real names, made-up numbers. They say nothing about real prices.\n\n"
+        if spec["simulated"]
+        else ""
+    )
+    said = f"{spec['description']}\n\n" if spec["description"] else ""
+    return (
+        f"{simulated}{said}Updated {spec['updated_at'][:16].replace('T', ' ')} UTC. Schema version "
+        f"{spec['schema_version']}, made by cexkit {spec['cexkit_version']}. Times are UTC and windows half-open; "
+        "rates are fractions, not percent; each column's unit stands in the data dictionary below."
+    )
+
+
+def _overview(spec: dict[str, Any]) -> str:
+    head = "| table | rows | MB | from | to | venues | symbols | quality |\n|---|---|---|---|---|---|---|---|"
+    rows = [
+        f"| [`{name}`](#{name}) | {table['rows']:,} | {table['bytes'] / 1e6:,.2f} | {_moment(table['start'])} | "
+        f"{_moment(table['end'])} | {', '.join(table.get('venues', ['–']))} | "
+        f"{table.get('symbols', table.get('bases', {})).get('count', '–')} | {_verdict(table)} |"
+        for name, table in spec["tables"].items()
+    ]
+    note = (
+        "Blocking checks (schema, unique keys, price order, ranges) all passed: a dataset that fails one is not "
+        "published. Warnings (gaps, age, outliers between venues, rows kept apart) are counted in `spec.json`"
+        + (" and, by day, in the table `data_quality`." if "data_quality" in spec["tables"] else ".")
+    )
+    return "\n\n".join(["## Tables", "\n".join([head, *rows]), note])
+
+
+def _moment(time: str | None) -> str:
+    return time[:16].replace("T", " ") if time else "–"
+
+
+def _verdict(table: dict[str, Any]) -> str:
+    if "quality" not in table:
+        return "made of the above"
+    warned = [name for name, check in table["quality"]["checks"].items() if check["rows_failed"]]
+    return f"warnings: {', '.join(warned)}" if warned else "no warnings"
+
+
+def _load(spec: dict[str, Any], name: str | None) -> str:
+    table = _default(spec)
+    start = spec["tables"][table]["start"]
+    parts = [_LOAD_ANYWHERE, *([_LOAD_FROM_HUB] if name else []), _LOAD_FACTS]
+    return "\n".join(parts).format(
+        table=table,
+        window=f', start="{start[:10]}"' if start else "",
+        place=name or "path/to/this/folder",
+        repo=(name or "").removeprefix("hf://datasets/"),
+        folder=FOLDER,
+        manifest=MANIFEST,
+    )
+
+
+def _default(spec: dict[str, Any]) -> str | None:
+    return DEFAULT_TABLE if DEFAULT_TABLE in spec["tables"] else next(iter(spec["tables"]), None)
+
+
+def _limits(spec: dict[str, Any]) -> str:
+    """What the dataset cannot say, venue by venue."""
+    venues = sorted({venue for table in spec["tables"].values() for venue in table.get("venues", [])})
+    lines = [f"- **{venue}**: {text}" for venue in venues if venue in EXCHANGES for text in _not_offered(venue)]
+    shown = spec["tables"].get("liquidations", {}).get("coverage", {}).get("names")
+    liquidations = (
+        "Liquidations are what venues show, column `coverage`: `full` (every event), `throttled` (at most one order a "
+        "symbol and second, as Binance and OKX stream them: **totals are lower bounds, most of all in cascades**) or "
+        "`absent` (nobody listened). "
+        + (f"Here: {', '.join(f'`{name}`' for name in shown)}." if shown else "There are none here.")
+    )
+    gaps = "A time without rows is a gap, not a zero; candles that were not finished are not in here."
+    return "\n\n".join(["## What is not in here", liquidations, gaps, *(["\n".join(lines)] if lines else [])])
+
+
+def _not_offered(venue: str) -> list[str]:
+    """The reasons a venue gives no data, each with the tables and kinds it holds for."""
+    by_reason: dict[str, dict[str, list[str]]] = {}
+    for (table, kind), reason in EXCHANGES[venue].not_offered.items():
+        by_reason.setdefault(reason, {}).setdefault(table, []).append(kind)
+    return [
+        f"{'; '.join(f'`{table}` of {kinds}' for table, kinds in _joined(tables))}: {reason}."
+        for reason, tables in by_reason.items()
+    ]
+
+
+def _joined(tables: dict[str, list[str]]) -> list[tuple[str, str]]:
+    return [(table, ", ".join(kinds)) for table, kinds in tables.items()]
+
+
+def _licence(spec: dict[str, Any]) -> str:
+    if spec["simulated"]:
+        return "## Licence\n\nSimulated data, free for any use."
+    return (
+        "## Licence\n\nThe layout and the derived tables are free for any use. The market data in them come from the "
+        "public interfaces of the venues named above; their terms of use apply to what is done with them."
+    )
+
+
+def _dictionary(spec: dict[str, Any]) -> str:
+    tables = [to_markdown(TABLES[name]).replace("## ", "### ", 1) for name in spec["tables"]]
+    return "\n\n".join(["## Data dictionary", *(table.strip() for table in tables)]) if tables else ""

@@ -1,0 +1,112 @@
+"""The files of a publication, made from a warehouse whose every file was verified."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cexkit.errors import DatasetError, DatasetNotFoundError
+from cexkit.publish.card import CARD, card
+from cexkit.publish.plans import Piece
+from cexkit.publish.spec import SPEC, describe, to_json
+from cexkit.quality import inspect, require
+from cexkit.store.layout import MANIFEST
+from cexkit.store.manifest import DataFile, Manifest
+from cexkit.store.parquet import sha256
+from cexkit.store.warehouse import Warehouse
+
+Step = Callable[[str], None]
+
+
+class Snapshot(Warehouse):
+    """A warehouse as it was at one moment, whatever is written to it meanwhile.
+
+    Examples
+    --------
+    >>> Snapshot(Warehouse("nothing-here")).manifest.files
+    ()
+    """
+
+    def __init__(self, warehouse: Warehouse):
+        super().__init__(warehouse.root)
+        self._manifest = warehouse.manifest
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of that moment."""
+        return self._manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All files that a published dataset has; the manifest is the last of them."""
+
+    manifest: Manifest
+    pieces: list[Piece]
+
+    @property
+    def title(self) -> str:
+        """One line that says what it is."""
+        files = self.manifest.files
+        rows, tables = sum(file.rows for file in files), len({file.table for file in files})
+        return f"{self.manifest.updated_at:%Y-%m-%d %H:%M} UTC: {rows:,} rows in {tables} tables"
+
+
+def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | None = None) -> Content:
+    """Verify a warehouse and make what is published of it.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        The dataset; nothing in it is changed.
+    name : str, optional
+        What readers call it (``hf://datasets/owner/name``), for the card.
+    licence : str, optional
+        Licence of the data by its name on HuggingFace, for the card.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If it holds nothing.
+    DatasetError
+        If a file that its manifest names is missing or is not the one named.
+    QualityError
+        If a blocking check fails.
+
+    Examples
+    --------
+    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> [piece.path for piece in assemble(Warehouse(SAMPLE_ROOT)).pieces][-3:-1]
+    ['spec.json', 'README.md']
+    """
+    held = Snapshot(warehouse)
+    if not held.manifest.files:
+        raise DatasetNotFoundError(f"there is nothing to publish in {held.root}; `cexkit pull` brings data in")
+    _verify(held)
+    # freshness is measured at the time of the data, so that publishing again later says the same
+    quality = inspect(held, now=held.manifest.updated_at)
+    require(quality)
+    spec = describe(held, quality)
+    made = {SPEC: to_json(spec), CARD: card(spec, name=name, licence=licence), MANIFEST: held.manifest.to_json()}
+    data = [Piece(file.path, file.bytes, file.sha256, held.root / file.path) for file in held.manifest.files]
+    return Content(held.manifest, [*data, *(Piece.of(path, text) for path, text in made.items())])
+
+
+def _verify(warehouse: Warehouse) -> None:
+    wrong = [f"{file.path} {problem}" for file in warehouse.manifest.files if (problem := _wrong(warehouse.root, file))]
+    if wrong:
+        of = f"{len(wrong)} of {len(warehouse.manifest.files)} files of {warehouse.root}"
+        raise DatasetError(
+            f"{of} cannot be published: {'; '.join(wrong[:3])}{' …' if wrong[3:] else ''}. "
+            "Nothing was published; make these files anew from Bronze (`cexkit pull`)"
+        )
+
+
+def _wrong(root: Path, file: DataFile) -> str | None:
+    path = root / file.path
+    if not path.is_file():
+        return "is missing"
+    if path.stat().st_size != file.bytes:
+        return f"has {path.stat().st_size:,} bytes, the manifest says {file.bytes:,}"
+    return None if sha256(path) == file.sha256 else "has another content than the manifest says (sha256)"

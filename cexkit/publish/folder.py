@@ -1,0 +1,103 @@
+"""Publishing to a folder: files first, the manifest last, and old files stay for one publication more."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
+from cexkit.publish.content import Content, Step
+from cexkit.publish.plans import Held, Piece, Plan, There, compare
+from cexkit.publish.rules import require_may_replace
+from cexkit.store.layout import LOCK, MANIFEST, TABLES, TEMPORARY
+from cexkit.store.manifest import Manifest, read_manifest
+from cexkit.store.parquet import sha256, write_atomic
+
+#: Files that writers need and readers do not see.
+_OWN = (TEMPORARY, LOCK)
+
+
+class Folder:
+    """A published copy in a folder. Readers of the copy never see half of it.
+
+    Examples
+    --------
+    >>> Folder(Path("copy"))
+    Folder('copy')
+    """
+
+    name = None
+
+    def __init__(self, root: Path, *, replace: bool = False):
+        self.root, self.replace = root, replace
+
+    def __repr__(self) -> str:
+        return f"Folder({str(self.root)!r})"
+
+    def plan(self, content: Content, tag: str | None = None) -> Plan:
+        """What would change. A data file leaves when neither the new manifest nor the one before names it."""
+        if tag is not None:
+            raise InvalidInputError("a folder has no tags; publish to a folder per release instead")
+        there = self._there({piece.path for piece in content.pieces})
+        require_may_replace(content.manifest, there, str(self.root), replace=self.replace)
+        found = compare(str(self.root), content.pieces, there)
+        kept = {file.path for file in there.manifest.files} if there.manifest else set()
+        leaving = tuple(path for path in found.delete if path not in kept) if found.add else ()
+        return Plan(found.to, None, found.add, leaving, found.keep)
+
+    def put(self, content: Content, *, tag: str | None, step: Step) -> tuple[Plan, str | None, str]:
+        """Copy what is new, put the manifest in place, delete what left a publication ago."""
+        if any(self.root.resolve() in source.resolve().parents for source in _sources(content)):
+            raise InvalidInputError(f"{self.root} is the warehouse itself, or above it; publish to another folder")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatasetError(f"could not write {self.root}: {error.strerror or error}") from error
+        with FileLock(self.root / LOCK):
+            found = self.plan(content, tag)
+            for piece in sorted(found.add, key=lambda piece: piece.path == MANIFEST):
+                self._write(piece)
+                step(piece.path)
+            for path in found.delete:
+                (self.root / path).unlink(missing_ok=True)
+            for path in self._temporaries():
+                path.unlink(missing_ok=True)
+        return found, None, str(self.root)
+
+    def _there(self, wanted: set[str]) -> There:
+        """All files; those that are wanted with their hash."""
+        paths = [path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(_OWN)]
+        sized = {path.relative_to(self.root).as_posix(): path for path in sorted(paths)}
+        files = {
+            name: Held(path.stat().st_size, sha256(path) if name in wanted else None) for name, path in sized.items()
+        }
+        return There(files=files, manifest=self._manifest())
+
+    def _manifest(self) -> Manifest | None:
+        try:
+            return read_manifest(self.root / MANIFEST)
+        except DatasetNotFoundError:
+            return None
+
+    def _temporaries(self) -> list[Path]:
+        """What a killed publication left; who holds the lock is the only one that writes."""
+        folders = [path for path in (self.root / TABLES).rglob(f"{TEMPORARY}*") if path.is_file()]
+        return [*folders, *self.root.glob(f"{TEMPORARY}*")]
+
+    def _write(self, piece: Piece) -> None:
+        def write(temporary: Path) -> None:
+            if isinstance(piece.source, bytes):
+                temporary.write_bytes(piece.source)
+            else:
+                shutil.copyfile(piece.source, temporary)
+            if sha256(temporary) != piece.sha256:
+                raise DatasetError(f"{piece.path} changed while it was copied; nothing was published, try again")
+
+        write_atomic(self.root / piece.path, write)
+
+
+def _sources(content: Content) -> Iterator[Path]:
+    return (piece.source for piece in content.pieces if isinstance(piece.source, Path))

@@ -1,0 +1,158 @@
+"""What a publication changes: the files a dataset is to have, held against those a place has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from cexkit.store.layout import TABLES
+from cexkit.store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file that the published dataset has: on disk, or made for the publication."""
+
+    path: str
+    size: int
+    sha256: str
+    source: Path | bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, path: str, text: str) -> Piece:
+        """A file made of a text.
+
+        Examples
+        --------
+        >>> Piece.of("a.txt", "").sha256[:8]
+        'e3b0c442'
+        """
+        content = text.encode()
+        return cls(path, len(content), hashlib.sha256(content).hexdigest(), content)
+
+    @cached_property
+    def git_sha1(self) -> str:
+        """The name git gives it, by which a hub knows small files."""
+        digest = hashlib.sha1(b"blob %d\0" % self.size)
+        if isinstance(self.source, bytes):
+            digest.update(self.source)
+        else:
+            with self.source.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A file that a place has, known by the hash of its content or by git's name of it."""
+
+    size: int
+    sha256: str | None = None
+    git_sha1: str | None = None
+
+    def is_same(self, piece: Piece) -> bool:
+        """Whether its content is that of the piece."""
+        if self.size != piece.size:
+            return False
+        return self.sha256 == piece.sha256 if self.sha256 else self.git_sha1 == piece.git_sha1
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """What a place holds now.
+
+    Attributes
+    ----------
+    revision : str or None
+        The commit it was seen at; None for a folder, and for a repository that is still to be made.
+    files : mapping of str to Held
+        By path.
+    manifest : Manifest or None
+        None where there is none.
+    """
+
+    revision: str | None = None
+    files: Mapping[str, Held] = field(default_factory=dict)
+    manifest: Manifest | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a publication will do. ``str`` of it is for people.
+
+    Attributes
+    ----------
+    to : str
+        Where to.
+    revision : str or None
+        The commit it was planned against; None for a folder, and for a repository that is still to be made.
+    add, keep : tuple of Piece
+        Files that are new or changed, and files that are there already.
+    delete : tuple of str
+        Paths of data files that leave.
+
+    Examples
+    --------
+    >>> print(compare("folder", [Piece.of("tables/a", "x")], There(files={"tables/b": Held(1, "…")})))
+    plan: folder
+      1 file to write, 0.0 MB
+        tables/a (1 bytes)
+      1 data file to delete
+        tables/b
+      0 files kept, 0.0 MB
+    """
+
+    to: str
+    revision: str | None
+    add: tuple[Piece, ...]
+    delete: tuple[str, ...]
+    keep: tuple[Piece, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.add or self.delete)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to upload at most; what the hub has from an earlier try is not sent again."""
+        return sum(piece.size for piece in self.add)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that are there already."""
+        return sum(piece.size for piece in self.keep)
+
+    def __str__(self) -> str:
+        lines = [f"plan: {self.to}{f' at {self.revision}' if self.revision else ''}"]
+        lines.append(f"  {_count(self.add, 'file')} to write, {self.bytes / 1e6:,.1f} MB")
+        lines += [f"    {piece.path} ({piece.size:,} bytes)" for piece in self.add]
+        lines.append(f"  {_count(self.delete, 'data file')} to delete")
+        lines += [f"    {path}" for path in self.delete]
+        lines.append(f"  {_count(self.keep, 'file')} kept, {self.kept_bytes / 1e6:,.1f} MB")
+        return "\n".join(lines)
+
+
+def _count(things: tuple, what: str) -> str:
+    return f"{len(things):,} {what}{'' if len(things) == 1 else 's'}"
+
+
+def compare(to: str, pieces: list[Piece], there: There) -> Plan:
+    """The plan that makes a place hold these pieces, and no other data files.
+
+    Files beside the data that are not ours (a licence, a picture) are left alone.
+    """
+    same = {p.path for p in pieces if p.path in there.files and there.files[p.path].is_same(p)}
+    wanted = {piece.path for piece in pieces}
+    old = [path for path in there.files if path.startswith(f"{TABLES}/") and path not in wanted]
+    return Plan(
+        to=to,
+        revision=there.revision,
+        add=tuple(piece for piece in pieces if piece.path not in same),
+        delete=tuple(sorted(old)),
+        keep=tuple(piece for piece in pieces if piece.path in same),
+    )

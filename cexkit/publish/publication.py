@@ -1,0 +1,145 @@
+"""``plan`` and ``publish``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cexkit.publish.content import Content, Step, assemble
+from cexkit.publish.plans import Plan
+from cexkit.publish.target import target
+from cexkit.store.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a publication did. ``str`` of it is a line for people.
+
+    Attributes
+    ----------
+    plan : Plan
+        What was changed, or would be.
+    revision : str or None
+        The commit that holds the dataset; None for a folder and for a dry run.
+    url : str or None
+        Where it can be looked at; None for a dry run.
+    tag : str or None
+        The tag that names the commit.
+    dry_run : bool
+        Whether nothing was done.
+    """
+
+    plan: Plan
+    revision: str | None = None
+    url: str | None = None
+    tag: str | None = None
+    dry_run: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether readers see something else than before."""
+        return self.plan.changes and not self.dry_run
+
+    def __str__(self) -> str:
+        if self.dry_run:
+            return f"{self.plan}\nnothing was changed: this was a dry run"
+        tagged = f", tag {self.tag}" if self.tag else ""
+        if not self.plan.changes:
+            return f"nothing to publish: {self.url} holds it already{tagged}"
+        files = f"{len(self.plan.add):,} files ({self.plan.bytes / 1e6:,.1f} MB) written"
+        return (
+            f"published: {files}, {len(self.plan.delete):,} deleted, {len(self.plan.keep):,} kept: {self.url}{tagged}"
+        )
+
+
+def plan(
+    warehouse: Warehouse | str | Path, to: str | Path, *, replace: bool = False, licence: str | None = None
+) -> Plan:
+    """What publishing would change. Reads the warehouse and the place, and changes nothing.
+
+    Parameters and errors are those of :func:`publish`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> len(plan(SAMPLE_ROOT, tempfile.mkdtemp()).delete)
+    0
+    """
+    place = target(to, replace=replace)
+    return place.plan(_content(warehouse, place.name, licence))
+
+
+def publish(
+    warehouse: Warehouse | str | Path,
+    to: str | Path,
+    *,
+    dry_run: bool = False,
+    tag: str | None = None,
+    step: Step | None = None,
+    replace: bool = False,
+    private: bool = False,
+    licence: str | None = None,
+) -> Publication:
+    """Publish the state of a warehouse: only what changed is sent, and readers see all of it or none.
+
+    Every file is held against the sha256 of the manifest before, and what the hub says it has after. A run that was
+    cut is run again: what was uploaded is not uploaded anew, and where nothing is left to do nothing is done.
+
+    Parameters
+    ----------
+    warehouse : Warehouse, str or Path
+        What to publish; nothing in it is changed.
+    to : str or Path
+        ``hf://datasets/owner/name``, with ``@branch`` if it is not ``main``, or a folder for a published copy. A
+        repository or branch that is not there is made. The token comes from the environment (``HF_TOKEN``).
+    dry_run : bool
+        Only plan.
+    tag : str, optional
+        Name of the release, such as ``v2026.06.30``: a tag on the commit.
+    step : callable, optional
+        Called with the path of each file that was sent, for a progress bar.
+    replace : bool
+        Let it take the place of a dataset that is newer, or has venues, tables or times that this one lacks.
+    private : bool
+        Whether a repository that is made is private.
+    licence : str, optional
+        Licence of the data by its name on HuggingFace, for the card; by default ``mit`` for simulated data, else
+        ``other``.
+
+    Returns
+    -------
+    Publication
+
+    Raises
+    ------
+    QualityError
+        If a blocking check fails.
+    DatasetError
+        If a file of the warehouse is missing or corrupt, or a folder cannot be written.
+    NewerSchemaError
+        If a later schema is published there.
+    PublicationError
+        If the place may not be replaced by this, a tag has other content, or the hub did not take it.
+    InvalidInputError
+        If ``to`` names no place.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> copy = tempfile.mkdtemp()
+    >>> publish(SAMPLE_ROOT, copy).changed, publish(SAMPLE_ROOT, copy).changed
+    (True, False)
+    """
+    place = target(to, replace=replace, private=private)
+    content = _content(warehouse, place.name, licence)
+    if dry_run:
+        return Publication(place.plan(content, tag), dry_run=True)
+    done, revision, url = place.put(content, tag=tag, step=step or (lambda _: None))
+    return Publication(done, revision, url, tag)
+
+
+def _content(warehouse: Warehouse | str | Path, name: str | None, licence: str | None) -> Content:
+    opened = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
+    return assemble(opened, name=name, licence=licence)
