@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import polars as pl
@@ -40,6 +40,9 @@ from cexkit.analytics._engines import EAGER, engine_of
 from cexkit.analytics._registry import METRICS, Metric
 from cexkit.errors import UnsupportedBackendError
 
+if TYPE_CHECKING:
+    from cexkit.plotting import Plots
+
 
 class Crypto:
     """Metrics of a frame of crypto market data.
@@ -61,6 +64,13 @@ class Crypto:
     # nothing is done here, each method checks
     def __init__(self, frame: Any) -> None:
         self._frame = frame
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of the frame, such as ``frame.crypto.plot.funding_apr()``; matplotlib Axes come back."""
+        from cexkit.plotting import Plots
+
+        return Plots(self._frame)
 
     def __repr__(self) -> str:
         return f"<cexkit metrics: {', '.join(sorted(METRICS))}>"

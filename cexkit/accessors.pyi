@@ -7,11 +7,15 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
+from cexkit.plotting import Plots
+
 FrameT = TypeVar("FrameT")
 ColumnT = TypeVar("ColumnT")
 
 class Crypto(Generic[FrameT, ColumnT]):
     def __init__(self, frame: FrameT) -> None: ...
+    @property
+    def plot(self) -> Plots: ...
     def amihud(
         self,
         *,

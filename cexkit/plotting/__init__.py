@@ -1,9 +1,31 @@
 """Pictures of metrics: each function takes a frame and returns matplotlib Axes.
 
-No formula is here: every number comes from :mod:`cexkit.analytics`. With ``ax=None`` a figure is made
-through pyplot, so that a notebook shows it; nothing else of matplotlib's global state is touched.
+No formula is here: every number comes from :mod:`cexkit.analytics`; bands are quantiles of a metric. With ``ax=None``
+a figure is made through pyplot, so that a notebook shows it; nothing else of matplotlib's global state is touched.
+``frame.crypto.plot.funding_apr()`` is ``funding_apr(frame)``.
 """
 
-from cexkit.plotting.lines import cumulative_funding, drawdown, funding_apr
+from cexkit.plotting._liquidations import liquidation_heatmap, liquidations
+from cexkit.plotting._open_interest import oi_quadrants, oi_timeline, open_interest
+from cexkit.plotting.accessor import Plots
+from cexkit.plotting.bands import funding_band, volatility_cone
+from cexkit.plotting.lines import basis, cumulative_funding, drawdown, funding_apr
+from cexkit.plotting.term import basis_term_structure
+from cexkit.plotting.venues import venue_share
 
-__all__ = ["cumulative_funding", "drawdown", "funding_apr"]
+__all__ = [
+    "Plots",
+    "basis",
+    "basis_term_structure",
+    "cumulative_funding",
+    "drawdown",
+    "funding_apr",
+    "funding_band",
+    "liquidation_heatmap",
+    "liquidations",
+    "oi_quadrants",
+    "oi_timeline",
+    "open_interest",
+    "venue_share",
+    "volatility_cone",
+]

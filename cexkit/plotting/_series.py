@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
 import polars as pl
 
-from cexkit.errors import InvalidInputError, UnsupportedBackendError
+from cexkit.errors import InvalidInputError, MissingColumnError, UnsupportedBackendError
 
 KEYS = ("exchange", "instrument_type", "symbol")
 
@@ -19,6 +19,14 @@ MOST_INSTRUMENTS = 8
 
 #: Longer series are thinned to the lowest and highest point of each of half as many pieces.
 MOST_POINTS = 4_000
+
+
+class Instrument(NamedTuple):
+    """Rows of one instrument; the label names only what tells it from the others."""
+
+    keys: dict[str, str]
+    label: str
+    rows: pl.DataFrame
 
 
 def as_polars(frame: Any) -> pl.DataFrame:
@@ -33,34 +41,85 @@ def as_polars(frame: Any) -> pl.DataFrame:
     return eager.to_polars()
 
 
-def instruments(frame: pl.DataFrame, plot: str) -> Iterator[tuple[dict[str, str], str, pl.DataFrame]]:
-    """Keys, label and rows in time order of each instrument; the label names only what differs."""
+def instruments(frame: pl.DataFrame, plot: str, most: int = MOST_INSTRUMENTS) -> Iterator[Instrument]:
+    """Each instrument with its rows in time order, at most ``most`` of them."""
     keys = [key for key in KEYS if key in frame.columns]
+    rows_of(frame, plot)
     frame = frame.sort("timestamp")
     groups = frame.partition_by(keys, as_dict=True) if keys else {(): frame}
-    if not frame.height:
-        raise InvalidInputError(f"{plot}: the frame has no rows; widen its filter or its window")
-    if len(groups) > MOST_INSTRUMENTS:
+    if len(groups) > most:
+        wanted = "it draws one" if most == 1 else f"more than {most} lines cannot be told apart"
         raise InvalidInputError(
-            f"{plot}: {len(groups)} instruments, more than {MOST_INSTRUMENTS} lines cannot be told apart; "
-            "filter the frame by symbol, base or exchange first"
+            f"{plot}: {len(groups)} instruments, {wanted}; filter the frame by symbol, base or exchange first"
         )
-    telling = [key for key in keys if frame[key].n_unique() > 1] or keys[:1]
+    telling = keys if len(groups) == 1 else [key for key in keys if frame[key].n_unique() > 1]
     for values in sorted(groups, key=lambda each: tuple(map(str, each))):
         named = dict(zip(keys, map(str, values), strict=True))
-        yield named, " ".join(named[key] for key in telling), groups[values]
+        yield Instrument(named, " ".join(named[key] for key in telling), groups[values])
+
+
+def rows_of(frame: pl.DataFrame, plot: str) -> pl.DataFrame:
+    """The frame itself, if it has rows."""
+    if not frame.height:
+        raise InvalidInputError(f"{plot}: the frame has no rows; widen its filter or its window")
+    return frame
+
+
+def needs(frame: pl.DataFrame, plot: str, *columns: str) -> None:
+    """Raise where a column that no metric asks for is missing."""
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise MissingColumnError(
+            f"{plot} needs {', '.join(missing)}; the frame has {', '.join(frame.columns) or 'no columns'}"
+        )
+
+
+def one_base(frame: pl.DataFrame, plot: str) -> str:
+    """The coin of a frame that may hold one only."""
+    bases = rows_of(frame, plot)["base"].unique().sort().to_list()
+    if len(bases) > 1:
+        raise InvalidInputError(
+            f"{plot}: {len(bases)} coins ({', '.join(map(str, bases[:5]))}), it draws one; filter the frame by base"
+        )
+    return str(bases[0])
+
+
+def subject(frame: pl.DataFrame) -> str:
+    """What all rows have in common: venue, symbol or else coin, type."""
+    shared = []
+    for names in (("exchange",), ("symbol", "base"), ("instrument_type",)):
+        common = [name for name in names if name in frame.columns and frame[name].n_unique() == 1]
+        shared += [str(frame[common[0]][0])] if common else []
+    return " ".join(shared)
+
+
+def times_of(frame: pl.DataFrame, column: str = "timestamp") -> np.ndarray:
+    """Times as numpy has them, UTC."""
+    return frame[column].cast(pl.Datetime("us")).to_numpy()
+
+
+def numbers_of(frame: pl.DataFrame, column: str, scale: float = 1.0) -> np.ndarray:
+    """Numbers, null as NaN, which matplotlib leaves out."""
+    return frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy() * scale
+
+
+def bound(coverage: pl.Series) -> str:
+    """What a total of liquidations is, by the coverage of its parts: empty where they are all there."""
+    if coverage.null_count():
+        return "coverage unknown"
+    return "" if (coverage == "full").all() else "lower bounds"
 
 
 def with_gaps(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Break the line where a step is longer than both steps beside it.
+    """Break the line where a step is longer than is usual just there, the two steps before and after it.
 
-    A change of interval (1 h, then 8 h from there on) is as long as the step after it and stays whole.
+    A change of interval (1 h, then 8 h from there on) is as long as the steps after it and stays whole.
     """
     if len(times) < 3:
         return times, values
     steps = np.diff(times).astype(np.int64)
-    beside = np.maximum(np.r_[0, steps[:-1]], np.r_[steps[1:], 0])
-    at = np.flatnonzero(steps > 1.5 * beside) + 1
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(steps, 2, mode="reflect"), 5)
+    at = np.flatnonzero(steps > 1.5 * np.median(around, axis=1)) + 1
     return np.insert(times, at, times[at - 1] + (times[at] - times[at - 1]) // 2), np.insert(values, at, np.nan)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cexkit.analytics import basis as analytics_basis
 from cexkit.analytics import funding, prices
-from cexkit.plotting._series import as_polars, instruments, thinned, with_gaps
-from cexkit.plotting._style import LINESTYLES, axes_or_new, colour, finish
+from cexkit.plotting._series import as_polars, instruments, needs, numbers_of, subject, thinned, times_of, with_gaps
+from cexkit.plotting._style import LINESTYLES, axes_or_new, colour, finish, fresh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,22 +119,54 @@ def drawdown(frame: Any, *, price: str = "close", ax: Axes | None = None) -> Axe
     return _draw(rows, "drawdown", ax, "drawdown from the running maximum, %")
 
 
-def _draw(rows: pl.DataFrame, column: str, ax: Axes | None, ylabel: str) -> Axes:
-    """Each instrument as a line, in percent: colour by venue, line style within a venue."""
+def basis(frame: Any, *, price: str = "price", reference: str = "reference", ax: Axes | None = None) -> Axes:
+    """Basis of each instrument over its reference, in basis points.
+
+    Parameters
+    ----------
+    frame : pandas, polars, pyarrow or Ibis frame
+        With the inputs of :func:`cexkit.basis_bps` and ``timestamp``; at most 8 instruments.
+    price, reference : str
+        Columns of both prices.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    MissingColumnError, InvalidInputError
+        As :func:`funding_apr`.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> import polars as pl
+    >>> from matplotlib.figure import Figure
+    >>> frame = pl.DataFrame({"timestamp": [datetime(2024, 1, 1)], "price": [100.5], "reference": [100.0]})
+    >>> [float(y) for y in basis(frame, ax=Figure().subplots()).lines[0].get_ydata()]
+    [50.0]
+    """
+    rows = as_polars(frame)
+    needs(rows, "basis", "timestamp")
+    rows = analytics_basis.basis_bps(rows, price=price, reference=reference)
+    return _draw(rows, "basis_bps", ax, "basis, bps of the reference", scale=1.0)
+
+
+def _draw(rows: pl.DataFrame, column: str, ax: Axes | None, ylabel: str, scale: float = 100.0) -> Axes:
+    """Each instrument as a line, by default in percent: colour by venue, line style by place."""
     series = list(instruments(rows, column))
+    title = fresh(ax, subject(rows))
     ax = axes_or_new(ax)
-    drawn: Counter[str | None] = Counter()
-    for keys, label, part in series:
-        venue = keys.get("exchange")
-        values = part[column].cast(pl.Float64).fill_null(float("nan")).to_numpy() * 100
-        times = part["timestamp"].cast(pl.Datetime("us")).to_numpy()
-        style = LINESTYLES[drawn[venue] % len(LINESTYLES)]
+    before = len(ax.get_legend_handles_labels()[0])
+    for place, (keys, label, part) in enumerate(series, start=before):
         ax.plot(
-            *thinned(*with_gaps(times, values)),
+            *thinned(*with_gaps(times_of(part), numbers_of(part, column, scale))),
             label=label or None,
-            color=colour(venue),
-            linestyle=style,
+            color=colour(keys.get("exchange")),
+            linestyle=LINESTYLES[place % len(LINESTYLES)],
             linewidth=1.2,
         )
-        drawn[venue] += 1
-    return finish(ax, ylabel, zero=True)
+    return finish(ax, ylabel, title=title, zero=True)

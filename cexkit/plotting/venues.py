@@ -1,0 +1,60 @@
+"""Venues beside each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cexkit.analytics.venues import volume_share
+from cexkit.errors import InvalidInputError
+from cexkit.plotting._series import as_polars, one_base, rows_of, subject
+from cexkit.plotting._stack import stack, summed
+from cexkit.plotting._style import axes_or_new, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def venue_share(frame: Any, *, ax: Axes | None = None) -> Axes:
+    """Share of each venue in the volume of a coin, in percent.
+
+    Parameters
+    ----------
+    frame : pandas, polars, pyarrow or Ibis frame
+        Bars of one coin, with the inputs of :func:`cexkit.volume_share`; spot and perpetuals count together unless you
+        select. A time at which a venue that has earlier and later bars has none is left blank.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    MissingColumnError
+        If an input is missing.
+    InvalidInputError
+        If there are no rows, several coins, or no volume is known in dollars.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> import polars as pl
+    >>> from matplotlib.figure import Figure
+    >>> frame = pl.DataFrame({
+    ...     "exchange": ["binance", "okx"] * 2, "base": "BTC", "volume_usd": [3e9, 1e9, 3e9, 1e9],
+    ...     "timestamp": [date(2024, 1, 1)] * 2 + [date(2024, 1, 2)] * 2,
+    ... })
+    >>> venue_share(frame, ax=Figure().subplots()).get_legend_handles_labels()[1]
+    ['binance', 'okx']
+    """
+    rows = rows_of(as_polars(frame), "venue_share")
+    shares = volume_share(rows)
+    one_base(shares, "venue_share")
+    if not shares["volume_share"].is_not_null().any():
+        raise InvalidInputError("venue_share: no volume is known in dollars; add volume_usd, or select other quotes")
+    table = summed(shares, "volume_share", "venue_share")
+    ax = axes_or_new(ax)
+    stack(ax, table, 100)
+    ax.set_ylim(0, 100)
+    return finish(ax, "share of volume in USD, %", title=subject(rows))
