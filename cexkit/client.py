@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,35 +16,60 @@ from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNa
 from cexkit.intervals import TimeLike, utc
 from cexkit.questions import Questions
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
-from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import SAMPLE_ROOT, resolve
-from cexkit.store.manifest import DataFile, Manifest, read_manifest
+from cexkit.store.cache import FileCache
+from cexkit.store.locations import locate
+from cexkit.store.manifest import DataFile, Manifest
+from cexkit.store.snapshot import Mode, Snapshot, open_snapshot
 
 if TYPE_CHECKING:
-    import ibis
     import ibis.expr.types as ir
     import pandas as pd
 
+    from cexkit.store.engine import Engine
+
+#: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
+CACHE_HTTPFS = "cache_httpfs"
+
+#: Who an instrument is: venue, type, symbol.
+Identity = tuple[str, str, str]
 Names = str | Iterable[str] | None
 
 
-def connect(where: str | Path | None = None) -> Market:
+def connect(
+    where: str | Path | None = None,
+    *,
+    mode: Mode = "auto",
+    cache: str | Path | None = None,
+    offline: bool = False,
+) -> Market:
     """Open a dataset.
 
     Parameters
     ----------
     where : str or Path, optional
-        A folder written by ``cexkit pull`` or the pipeline, or ``"sample"``. By default the setting
-        ``CEXKIT_DATA``, else the sample that comes with the package (simulated data).
+        A folder written by ``cexkit pull`` or the pipeline, ``hf://datasets/org/name[@revision]``, an
+        ``http(s)://`` prefix, ``s3://bucket/prefix``, or ``"sample"``. By default the setting ``CEXKIT_DATA``,
+        else the sample that comes with the package (simulated data).
+    mode : {"auto", "cache", "direct"}
+        How files of a remote dataset are read: brought whole into the cache, or in place, only the bytes that a
+        query needs. ``auto`` reads tables larger than the setting ``CEXKIT_BIG_TABLE_BYTES`` in place.
+    cache : str or Path, optional
+        Folder of the cache; by default the setting ``CEXKIT_CACHE_DIR``. ``"cache_httpfs"`` keeps the default folder
+        and lets DuckDB's community extension of that name cache what is read in place.
+    offline : bool
+        Read nothing but the cache, at the revision last seen.
 
     Returns
     -------
     Market
+        Pinned to the state the dataset has now; see :meth:`Market.refresh`.
 
     Raises
     ------
-    DatasetNotFoundError
-        If no dataset is there.
+    DatasetNotFoundError, DatasetAccessError, DatasetUnreachableError, NewerSchemaError
+        If there is no dataset, none for this token, no network, or one of a later cexkit.
+    InvalidInputError
+        If an argument makes no sense.
 
     Examples
     --------
@@ -53,14 +79,22 @@ def connect(where: str | Path | None = None) -> Market:
     >>> market.funding_rates.columns[:3]
     ('exchange', 'instrument_type', 'symbol')
     """
-    return Market(resolve(where))
+    from cexkit.config import settings
+
+    found = settings()
+    location = locate(where)
+    extension = CACHE_HTTPFS if cache == CACHE_HTTPFS else None
+    folder = found.cache_dir if cache is None or extension else Path(cache)
+    files = FileCache(folder.expanduser(), found.cache_max_bytes) if location.remote else None
+    options = {"mode": mode, "offline": offline, "big_bytes": found.big_table_bytes}
+    return Market(lambda: open_snapshot(location, files, **options), extension)
 
 
 class Market(Questions):
     """A dataset: every table an attribute (found by Tab) that is an Ibis table.
 
     ``market.funding_rates`` is the whole table; :meth:`table` is the same cut to a window, venues and
-    symbols, and opens only the files that can hold them. :meth:`sql` takes DuckDB SQL.
+    symbols, and opens only the files that can hold them. :meth:`sql` takes DuckDB SQL. Threads may share it.
 
     Examples
     --------
@@ -69,19 +103,79 @@ class Market(Questions):
     True
     """
 
-    def __init__(self, root: Path):
-        self._root = root
-        self._views: dict[str, ir.Table] = {}
+    def __init__(self, open_now: Callable[[], Snapshot], extension: str | None = None):
+        self._open, self._extension = open_now, extension
+        self._lock = threading.RLock()
+        self._show(open_now())
+
+    def _show(self, snapshot: Snapshot) -> None:
+        """Answer from this state from now on; expressions made before keep theirs."""
+        with self._lock:
+            self._snapshot, self._manifest = snapshot, snapshot.manifest
+            self._views: dict[str, ir.Table] = {}
+            self._known: dict[str, list[Identity]] = {}
+            for made in ("_backend", "tables"):
+                self.__dict__.pop(made, None)
 
     @cached_property
-    def _manifest(self) -> Manifest:
-        return read_manifest(self._root / MANIFEST)
+    def _backend(self) -> Engine:
+        from cexkit.store.engine import engine
 
-    @cached_property
-    def _backend(self) -> ibis.BaseBackend:
-        import ibis
+        with self._lock:
+            return self.__dict__.get("_backend") or engine(self._snapshot, self._extension)
 
-        return ibis.duckdb.connect()
+    @property
+    def location(self) -> str:
+        """Where the dataset is."""
+        return self._snapshot.location.where
+
+    @property
+    def revision(self) -> str:
+        """The state that is read: the commit on the hub, the hash of the manifest elsewhere."""
+        return self._snapshot.revision
+
+    def refresh(self) -> Market:
+        """Move on to the state the dataset has now.
+
+        Returns
+        -------
+        Market
+            Itself. Expressions made before go on reading the state they were made on, and cannot be joined
+            with later ones.
+
+        Examples
+        --------
+        >>> market = connect("sample")
+        >>> market.refresh().revision == market.revision
+        True
+        """
+        snapshot = self._open()
+        if snapshot.revision != self.revision:
+            self._show(snapshot)
+        return self
+
+    def warm(self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None):
+        """Bring tables into the cache, so that ``offline=True`` can read them.
+
+        Parameters
+        ----------
+        *tables : str
+            Which; none means all of them.
+        start, end, exchange
+            Keep to the files of this window and these venues.
+
+        Returns
+        -------
+        int
+            How many files are there now. A folder needs none.
+        """
+        count = 0
+        for name in tables or tuple(self.tables):
+            table = self._declared(name)
+            first, last = _bounds(table, start, end) if table.time else (None, None)
+            files = self._manifest.select(name, start=first, end=last, exchanges=_names(exchange))
+            count += self._snapshot.warm(files)
+        return count
 
     @property
     def updated(self) -> datetime:
@@ -184,9 +278,11 @@ class Market(Questions):
         """
         import duckdb
 
-        for name in self.tables:
-            self._whole(TABLES[name])
+        from cexkit.store.engine import tables_of
+
         try:
+            for name in tables_of(self._backend.con, query) & set(self.tables):
+                self._whole(TABLES[name])
             return self._backend.sql(query)
         except duckdb.Error as error:
             raise InvalidInputError(f"the query was not accepted: {error}\nTables: {', '.join(self.tables)}") from error
@@ -207,8 +303,7 @@ class Market(Questions):
 
     def _title(self) -> str:
         kind = "simulated data" if self.simulated else "data"
-        place = "the embedded sample" if self._root == SAMPLE_ROOT else self._root
-        return f"Market: {kind} in {place}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
+        return f"Market: {kind} in {self.location}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
 
     def _files(self, table: Table) -> tuple[DataFile, ...]:
         return self._manifest.select(table.name)
@@ -219,11 +314,19 @@ class Market(Questions):
         return TABLES[name]
 
     def _whole(self, table: Table) -> ir.Table:
-        if table.name not in self._views:
-            files = self._view(table, self._files(table), hive=True)
-            self._backend.create_view(table.name, files, overwrite=True)
-            self._views[table.name] = self._backend.table(table.name)
-        return self._views[table.name]
+        """A table under its own name, as SQL sees it."""
+        if self._snapshot.big(table.name):
+            raise InvalidInputError(
+                f"{table.name} is {self._snapshot.bytes(table.name) / 1e6:,.0f} MB at {self.location}, too much to "
+                f"read whole unasked; market.table({table.name!r}, start=…, end=…, exchange=…, symbol=…) reads what it "
+                "needs. The setting CEXKIT_BIG_TABLE_BYTES says what is too much"
+            )
+        files = self._view(table, self._files(table), hive=True)
+        with self._lock:
+            if table.name not in self._views:
+                self._backend.create_view(table.name, files, overwrite=True)
+                self._views[table.name] = self._backend.table(table.name)
+            return self._views[table.name]
 
     def _view(self, table: Table, files: tuple[DataFile, ...], *, hive: bool = False) -> ir.Table:
         """The declared columns of these files (with none, an empty table of the same shape)."""
@@ -233,49 +336,60 @@ class Market(Questions):
             import ibis
 
             return ibis.memtable([], schema=to_ibis(table))
-        paths = [str(self._root / file.path) for file in files]
-        digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()[:16]
-        name = f"_{table.name}_{digest}{'_hive' if hive else ''}"
+        # asked for each time: what is in the cache is looked after
+        paths = self._snapshot.paths(files)
+        # hive keys let DuckDB skip files on `exchange`; pruned reads have done so already, the cache has no such names
+        hive = hive and self._snapshot.direct(table.name)
+        name = f"_{table.name}_{hashlib.sha256(repr((paths, hive)).encode()).hexdigest()[:16]}"
         if name not in self._views:
-            # hive keys let DuckDB skip files on `exchange`; pruned reads have done so already
-            self._views[name] = self._backend.read_parquet(paths, table_name=name, hive_partitioning=hive)
-        return self._views[name].select(*table.columns)
+            rows = self._backend.con.read_parquet(paths, hive_partitioning=hive)
+            with self._lock:
+                rows.create_view(name)
+                self._views[name] = self._backend.table(name).select(*table.columns)
+        return self._views[name]
 
-    @cached_property
-    def _instruments(self) -> pd.DataFrame:
-        """Distinct identities of everything in the dataset."""
-        if self._files(TABLES["instruments"]):
-            return self.instruments.select(*INSTRUMENT_KEYS).to_pandas()
-        import pandas as pd
-
-        parts = [
-            self._whole(TABLES[name]).select(*INSTRUMENT_KEYS).distinct().to_pandas()
-            for name in self.tables
-            if set(INSTRUMENT_KEYS) <= set(TABLES[name].columns)
-        ]
-        return pd.concat(parts).drop_duplicates() if parts else pd.DataFrame(columns=list(INSTRUMENT_KEYS))
+    def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
+        """Who is in the dataset, of these venues: from the list of instruments, else from all tables."""
+        listed = self._manifest.select("instruments", exchanges=exchanges)
+        names = ["instruments"] if self._files(TABLES["instruments"]) else list(self.tables)
+        key = ",".join(file.path for file in listed)
+        if key not in self._known:
+            found: set[Identity] = set()
+            for table in (TABLES[name] for name in names if set(INSTRUMENT_KEYS) <= set(TABLES[name].columns)):
+                rows = self._view(table, listed or self._files(table)).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
+                found |= set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+            self._known[key] = sorted(found)
+        return self._known[key]
 
     def _check_names(self, table: Table, wanted: Mapping[str, tuple[str, ...] | None]) -> None:
         """Refuse names that the dataset does not know, and symbols that mean several instruments."""
         asked = {column: names for column, names in wanted.items() if names is not None}
-        if not asked:
-            return
         for column in asked:
             if column not in table.columns:
                 raise InvalidInputError(f"{table.name} has no column {column!r}; it has {', '.join(table.columns)}")
-        known = self._instruments[self._instruments.instrument_type.isin(table.instrument_types)]
+        if not asked:
+            return
+        venues = {file.exchange for file in self._files(TABLES["instruments"]) if file.exchange}
+        _refuse_unknown("exchange", asked.get("exchange", ()) if venues else (), venues)
+        known = [one for one in self._identities(wanted["exchange"]) if one[1] in table.instrument_types]
         for column, names in asked.items():
-            there = known[column].unique()
-            for name in names:
-                if name not in there:
-                    raise UnknownNameError.of(column.replace("_", " "), name, there)
-            known = known[known[column].isin(names)]
+            at = INSTRUMENT_KEYS.index(column)
+            _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})
+            known = [one for one in known if one[at] in names]
         if "symbol" in asked and "instrument_type" not in asked:
             _refuse_ambiguous(known)
 
 
-def _refuse_ambiguous(known: pd.DataFrame) -> None:
-    types = known.groupby("symbol").instrument_type.unique()
+def _refuse_unknown(what: str, names: Iterable[str], there: Collection[str]) -> None:
+    for name in names:
+        if name not in there:
+            raise UnknownNameError.of(what, name, there)
+
+
+def _refuse_ambiguous(known: Iterable[Identity]) -> None:
+    types: dict[str, set[str]] = {}
+    for _, kind, symbol in known:
+        types.setdefault(symbol, set()).add(kind)
     for symbol, found in types.items():
         if len(found) > 1:
             choices = " or ".join(f"instrument_type={kind!r}" for kind in sorted(found))

@@ -165,8 +165,8 @@ def test_connect_takes_the_setting_then_the_sample(monkeypatch, tmp_path):
 def test_connect_says_what_is_wrong_with_a_place(tmp_path):
     with pytest.raises(FileNotFoundError, match="cexkit pull"):
         cexkit.connect(tmp_path / "nowhere")
-    with pytest.raises(InvalidInputError, match="only folders and the sample"):
-        cexkit.connect("hf://datasets/some/where")
+    with pytest.raises(InvalidInputError, match=r"hf://datasets/org/name\[@revision\]"):
+        cexkit.connect("ftp://some/where")
     (tmp_path / "manifest.json").write_text('{"schema_version": 999, "files": []}')
     with pytest.raises(NewerSchemaError, match="upgrade"):
         print(cexkit.connect(tmp_path))

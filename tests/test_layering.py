@@ -44,7 +44,7 @@ ALLOWED = {
     "bars": {"errors", "intervals", "schema", "analytics"},
     "verbs": {"errors", "intervals", "schema", "analytics", "bars"},
     "token": {"errors", "intervals", "config", "analytics", "client", "frames", "verbs"},
-    "client": {"errors", "intervals", "schema", "store", "analytics", "questions"},
+    "client": {"config", "errors", "intervals", "schema", "store", "analytics", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
     "cli": {"demo", "publish", "ingest", "planning", "collect", "config", "errors", "client"},

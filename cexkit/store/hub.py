@@ -1,0 +1,141 @@
+"""Datasets on the HuggingFace hub, or on whatever ``HF_ENDPOINT`` names. The token is found by ``huggingface_hub``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers
+from tqdm import tqdm
+
+from cexkit.errors import CexkitError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
+from cexkit.store.locations import Location, Seen, Statement
+from cexkit.store.remote import missing, unreachable
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+class Hub(Location):
+    """A dataset repository at a branch, a tag or a commit."""
+
+    def __init__(self, repo: str, revision: str):
+        self._repo, self._revision = repo, revision
+        self.pinned = bool(_SHA.fullmatch(revision))
+        self.where = f"hf://datasets/{repo}" + ("" if revision == "main" else f"@{revision}")
+
+    @property
+    def place(self) -> str:
+        return f"{constants.ENDPOINT}/datasets/{self._repo}@{self._revision}"
+
+    @property
+    def prefix(self) -> str:
+        return f"{constants.ENDPOINT}/datasets/{self._repo}/resolve/{quote(self._revision, safe='')}/"
+
+    def url(self, path: str) -> str:
+        # DuckDB's own hf:// knows the public hub only
+        return self.prefix + quote(path, safe="/=:")
+
+    def pin(self) -> Hub:
+        """The same dataset at the commit that its branch or tag names now."""
+        return self if self.pinned else self.at(self._sha())
+
+    def at(self, revision: str) -> Hub:
+        return Hub(self._repo, revision)
+
+    def revision_of(self, text: str) -> str:
+        return self._revision
+
+    def ping(self) -> None:
+        self._sha()
+
+    def _sha(self) -> str:
+        with self._said(""):
+            api = HfApi(endpoint=constants.ENDPOINT)
+            return str(api.dataset_info(self._repo, revision=self._revision, expand=["sha"]).sha)
+
+    def read(self, path: str) -> str:
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="cexkit-") as folder:
+            return self.download(path, Path(folder), lambda _: None).read_text(encoding="utf-8")
+
+    def download(self, path: str, folder: Path, seen: Seen) -> Path:
+        class Told(tqdm):
+            """Passes on what the hub's client would draw."""
+
+            def __init__(self, *args, **kwargs):
+                kwargs.pop("name", None)
+                super().__init__(*args, **kwargs | {"disable": True})
+
+            def update(self, n: float | None = 1) -> None:
+                seen(int(n or 0))
+
+        with self._said(path):
+            place = hf_hub_download(
+                self._repo,
+                path,
+                repo_type="dataset",
+                revision=self._revision,
+                local_dir=folder,
+                endpoint=constants.ENDPOINT,
+                tqdm_class=Told,
+            )
+        return Path(place)
+
+    def statements(self) -> list[Statement]:
+        """The token goes to the hub alone: DuckDB's other HTTP client would also send it where the hub redirects to."""
+        token = build_hf_headers().get("authorization", "").removeprefix("Bearer ")
+        if not token:
+            return []
+        secret = "CREATE SECRET cexkit (TYPE http, BEARER_TOKEN $token, SCOPE $scope)"
+        return [
+            ("SET httpfs_client_implementation = 'curl'", {}),
+            (secret, {"token": token, "scope": f"{constants.ENDPOINT}/"}),
+        ]
+
+    @contextmanager
+    def _said(self, path: str) -> Iterator[None]:
+        """Errors of the hub's client in the words of a dataset."""
+        try:
+            yield
+        except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+            raise unreachable(self.where, error) from error
+        except RevisionNotFoundError as error:
+            raise DatasetNotFoundError(f"{self.where}: the dataset has no revision {self._revision!r}") from error
+        except EntryNotFoundError as error:
+            raise missing(self.where, path) from error
+        except RepositoryNotFoundError as error:
+            raise self._absent(error) from error
+        except HfHubHTTPError as error:
+            raise self._refused(error) from error
+        except HTTPError as error:
+            # of whichever httpx the hub's client is built on
+            raise unreachable(self.where, error) from error
+
+    def _absent(self, error: HfHubHTTPError) -> CexkitError:
+        advice = "check the name; a private dataset needs a token that may read it (HF_TOKEN or `hf auth login`)"
+        if error.response is not None and error.response.status_code == 403:
+            return DatasetAccessError(f"{self.where} is gated, and this token has no access; ask for it on its page")
+        return DatasetNotFoundError(f"no dataset {self.where} for this token, or for none; {advice}")
+
+    def _refused(self, error: HfHubHTTPError) -> CexkitError:
+        status = error.response.status_code if error.response is not None else None
+        if status in (401, 403):
+            return DatasetAccessError(
+                f"the hub refuses the token (HTTP {status}) for {self.where}; "
+                "set HF_TOKEN to one that may read it, or `hf auth login`"
+            )
+        return DatasetUnreachableError(f"the hub answers HTTP {status} for {self.where}; try again later")

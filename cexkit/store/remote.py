@@ -1,0 +1,196 @@
+"""Datasets below an HTTP prefix or in an S3 bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pyarrow import fs
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from cexkit.config import settings
+from cexkit.errors import DatasetAccessError, DatasetError, DatasetNotFoundError, DatasetUnreachableError
+from cexkit.store.layout import MANIFEST
+from cexkit.store.locations import Location, Seen, Statement
+
+_CHUNK = 1 << 20
+
+
+class Web(Location):
+    """Files below an ``http(s)://`` prefix."""
+
+    def __init__(self, where: str):
+        self.where = where
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.where}/"
+
+    def url(self, path: str) -> str:
+        return self.prefix + quote(path, safe="/=:")
+
+    def read(self, path: str) -> str:
+        return self._tried(path, lambda: self._get("GET", path).text)
+
+    def ping(self) -> None:
+        self._tried(MANIFEST, lambda: self._get("HEAD", MANIFEST))
+
+    def download(self, path: str, folder: Path, seen: Seen) -> Path:
+        return self._tried(path, lambda: self._stream(path, folder / Path(path).name, seen))
+
+    def _get(self, method: str, path: str) -> httpx.Response:
+        answer = httpx.request(method, self.url(path), timeout=settings().http_timeout_s, follow_redirects=True)
+        return answer.raise_for_status()
+
+    def _stream(self, path: str, to: Path, seen: Seen) -> Path:
+        with (
+            httpx.stream("GET", self.url(path), timeout=settings().http_timeout_s, follow_redirects=True) as answer,
+            to.open("wb") as file,
+        ):
+            for chunk in answer.raise_for_status().iter_bytes(_CHUNK):
+                file.write(chunk)
+                seen(len(chunk))
+        return to
+
+    def _tried(self, path: str, do):
+        """Do it, again where that can help, and say in the words of a dataset what went wrong."""
+        attempts = Retrying(
+            stop=stop_after_attempt(3),
+            wait=wait_exponential_jitter(0.2, 2),
+            retry=retry_if_exception(_passing),
+            reraise=True,
+        )
+        try:
+            return attempts(do)
+        except httpx.HTTPStatusError as error:
+            raise _refused(error.response.status_code, self.where, path) from error
+        except httpx.HTTPError as error:
+            raise unreachable(self.where, error) from error
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether an error may pass by itself."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
+
+
+def _refused(status: int, where: str, path: str) -> DatasetError:
+    if status in (401, 403):
+        return DatasetAccessError(f"{where} refuses {path} (HTTP {status}); it is not public")
+    if status == 404:
+        return missing(where, path)
+    return DatasetUnreachableError(f"{where} answers HTTP {status} for {path}; try again later")
+
+
+def missing(where: str, path: str) -> DatasetError:
+    """What to say of a file that is not there."""
+    if path == MANIFEST:
+        return DatasetNotFoundError(f"no dataset at {where} (no {path} there); check the address")
+    return DatasetError(
+        f"{where} no longer has {path}: the dataset was published anew since this connection was made. "
+        "market.refresh() moves on to what is there now"
+    )
+
+
+def unreachable(where: str, error: object) -> DatasetUnreachableError:
+    """What to say where nothing answers."""
+    return DatasetUnreachableError(
+        f"{where} cannot be reached ({type(error).__name__}). Without a network, connect(…, offline=True) reads what "
+        "is in the cache, and connect('sample') the embedded sample"
+    )
+
+
+class Bucket(Location):
+    """Files below a prefix of an S3 bucket, or of anything that speaks S3."""
+
+    def __init__(self, bucket: str, prefix: str):
+        self._root = f"{bucket}/{prefix}".rstrip("/")
+        self.where = f"s3://{self._root}"
+        # DuckDB knows keys only if told; profiles and roles are known to the cached way alone
+        self.direct = settings().s3_access_key_id is not None
+
+    @property
+    def place(self) -> str:
+        return f"{settings().s3_endpoint_url or ''} {self.where}"
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.where}/"
+
+    def read(self, path: str) -> str:
+        with self._opened(path) as file:
+            return file.read().decode()
+
+    def ping(self) -> None:
+        with _said(self.where, MANIFEST):
+            self._files().get_file_info(f"{self._root}/{MANIFEST}")
+
+    def download(self, path: str, folder: Path, seen: Seen) -> Path:
+        to = folder / Path(path).name
+        with self._opened(path) as source, to.open("wb") as file:
+            while chunk := source.read(_CHUNK):
+                file.write(chunk)
+                seen(len(chunk))
+        return to
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator:
+        with _said(self.where, path), self._files().open_input_stream(f"{self._root}/{path}") as file:
+            yield file
+
+    def _files(self) -> fs.S3FileSystem:
+        found = settings()
+        endpoint = urlsplit(found.s3_endpoint_url or "")
+        options = {
+            "access_key": _plain(found.s3_access_key_id),
+            "secret_key": _plain(found.s3_secret_access_key),
+            "session_token": _plain(found.s3_session_token),
+            "region": found.s3_region,
+            "endpoint_override": endpoint.netloc or None,
+            "scheme": endpoint.scheme or None,
+            "connect_timeout": found.http_timeout_s,
+            "request_timeout": found.http_timeout_s,
+        }
+        return fs.S3FileSystem(**{name: value for name, value in options.items() if value is not None})
+
+    def statements(self) -> list[Statement]:
+        found = settings()
+        endpoint = urlsplit(found.s3_endpoint_url or "")
+        options = {
+            "key_id": _plain(found.s3_access_key_id),
+            "secret": _plain(found.s3_secret_access_key),
+            "session_token": _plain(found.s3_session_token),
+            "region": found.s3_region or "us-east-1",
+            "endpoint": endpoint.netloc or None,
+            "url_style": "path" if endpoint.netloc else None,
+            "use_ssl": endpoint.scheme != "http",
+            "scope": self.where,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        return [(f"CREATE SECRET cexkit (TYPE s3, {', '.join(f'{name} ${name}' for name in given)})", given)]
+
+
+def _plain(secret) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+@contextmanager
+def _said(where: str, path: str) -> Iterator[None]:
+    """Errors of Arrow's S3 in the words of a dataset."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise missing(where, path) from error
+    except DatasetError:
+        raise
+    except OSError as error:
+        text = str(error)
+        if "ACCESS_DENIED" in text or "InvalidAccessKeyId" in text or "SIGNATURE" in text.upper() or "HTTP 403" in text:
+            raise DatasetAccessError(f"{where} refuses {path}; check the keys of S3 and what they may read") from error
+        if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text:
+            raise missing(where, path) from error
+        raise unreachable(where, error) from error
