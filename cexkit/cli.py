@@ -184,6 +184,35 @@ def collect(
     print(run(exchanges, warehouse or found.warehouse, seconds=seconds, urls=urls))
 
 
+@app.command()
+def publish(
+    warehouse: Annotated[Path | None, typer.Argument(help="Folder to publish. Default: CEXKIT_WAREHOUSE.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="hf://datasets/owner/name[@branch] or a folder. Default: CEXKIT_PUBLISH_TO."),
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Name of the release, such as v2026.06.30.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and stop.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of a dataset that is newer or holds more.")
+    ] = False,
+    private: Annotated[bool, typer.Option("--private", help="A repository that is made is private.")] = False,
+) -> None:
+    """Publish a warehouse to HuggingFace (the token is HF_TOKEN) or to a folder: what changed, in one step."""
+    from tqdm import tqdm
+
+    from cexkit.config import settings
+    from cexkit.publish import publish as run
+
+    to = to or settings().publish_to
+    if to is None:
+        raise InvalidInputError("say where to with --to, or set CEXKIT_PUBLISH_TO")
+    common = {"tag": tag, "replace": replace, "private": private}
+    with tqdm(unit=" files", disable=None) as bar:
+        done = run(warehouse or settings().warehouse, to, dry_run=dry_run, step=lambda _: bar.update(), **common)
+    print(done)
+
+
 def main() -> None:
     """Entry point: errors of cexkit end as one line on stderr, not as a traceback."""
     try:

@@ -25,6 +25,13 @@ class Settings(BaseSettings):
     data: str | None = Field(None, description="Dataset that connect() opens; unset: the embedded sample.")
     quiet: bool = Field(False, description="Leave out the line that a notebook or terminal is told on first use.")
     warehouse: Path = Field(Path("warehouse"), description="Folder that `cexkit pull` and the pipeline write.")
+    publish_to: str | None = Field(
+        None, description="Where the dataset is published: hf://datasets/owner/name[@branch] or a folder."
+    )
+    publish_licence: str | None = Field(
+        None,
+        description="Licence of the published data by its name on HuggingFace; unset: mit if simulated, else other.",
+    )
     base_urls: dict[str, str] = Field(
         default_factory=dict,
         description='Other base URLs by API, as JSON: {"binance.um": "http://127.0.0.1:8000"}.',

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cexkit.config import settings
 from cexkit.publish.content import Content, Step, assemble
 from cexkit.publish.plans import Plan
 from cexkit.publish.target import target
@@ -104,8 +105,8 @@ def publish(
     private : bool
         Whether a repository that is made is private.
     licence : str, optional
-        Licence of the data by its name on HuggingFace, for the card; by default ``mit`` for simulated data, else
-        ``other``.
+        Licence of the data by its name on HuggingFace, for the card; by default the setting
+        ``CEXKIT_PUBLISH_LICENCE``, else ``mit`` for simulated data and ``other`` for the rest.
 
     Returns
     -------
@@ -142,4 +143,4 @@ def publish(
 
 def _content(warehouse: Warehouse | str | Path, name: str | None, licence: str | None) -> Content:
     opened = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    return assemble(opened, name=name, licence=licence)
+    return assemble(opened, name=name, licence=licence or settings().publish_licence)
