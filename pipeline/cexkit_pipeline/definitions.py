@@ -17,6 +17,7 @@ from cexkit_pipeline.assets.silver import silver_asset
 from cexkit_pipeline.automation import follower, schedules
 from cexkit_pipeline.checks import silver_checks
 from cexkit_pipeline.collector import collect_liquidations
+from cexkit_pipeline.publish import publication_asset, publication_schedule
 from cexkit_pipeline.resources import from_settings
 
 
@@ -40,10 +41,14 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
             *(live_asset(exchange) for exchange, _ in heard),
             *(silver_asset(exchange, table) for exchange, table in heard),
             *(gold_asset(table) for table in TABLES.values() if table.layer == "gold"),
+            publication_asset((*read, *heard)),
         ],
         asset_checks=[silver_checks(exchange, table) for exchange, table in (*read, *heard)],
         jobs=[collect_liquidations],
-        schedules=schedules(running=settings().pipeline_running),
+        schedules=[
+            *schedules(running=settings().pipeline_running),
+            publication_schedule(running=settings().pipeline_running),
+        ],
         sensors=[*SENSORS, follower(running=settings().pipeline_running)],
         resources=from_settings() | dict(overrides or {}),
     )

@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from cexkit.config import Settings, settings
+from cexkit.config import settings
 from cexkit.fetch import Fetcher
 from cexkit.store.warehouse import Warehouse
 
@@ -29,7 +29,7 @@ class Venues(dg.ConfigurableResource):
 
     def fetcher(self) -> Fetcher:
         """A reader with these base URLs and the other settings of the environment."""
-        return Fetcher(Settings(**settings().model_dump() | {"base_urls": self.base_urls}))
+        return Fetcher(settings().model_copy(update={"base_urls": self.base_urls}))
 
 
 def from_settings() -> dict[str, dg.ConfigurableResource]:

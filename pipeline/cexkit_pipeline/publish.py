@@ -1,0 +1,78 @@
+"""The publication: one asset after all others. What publishing is stands in ``cexkit.publish``."""
+
+# no `from __future__ import annotations`: Dagster reads the annotations of assets
+from collections.abc import Iterable
+
+import dagster as dg
+from pydantic import Field
+
+from cexkit.config import settings
+from cexkit.errors import ConfigError
+from cexkit.publish import Publication, publish
+from cexkit.schema import TABLES, Table
+from cexkit_pipeline.assets.labels import OWNERS
+from cexkit_pipeline.automation import Rhythm
+from cexkit_pipeline.resources import Store
+
+KEY = dg.AssetKey(["publication"])
+
+
+class Release(dg.Config):
+    """How one run publishes; by default to ``CEXKIT_PUBLISH_TO``, without a tag."""
+
+    to: str | None = Field(None, description="hf://datasets/owner/name[@branch] or a folder.")
+    tag: str | None = Field(None, description="Name of the release, such as v2026.06.30.")
+    replace: bool = Field(False, description="Take the place of a dataset that is newer or holds more.")
+
+
+def publication_asset(silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinition:
+    """The dataset as its readers see it: all Silver (of these venues and tables) and Gold, if no blocking check fails."""
+    above = [dg.AssetKey(["silver", exchange, table.name]) for exchange, table in silver]
+    above += [dg.AssetKey(["gold", table.name]) for table in TABLES.values() if table.layer == "gold"]
+
+    @dg.asset(
+        key=KEY,
+        group_name="publication",
+        deps=above,
+        description="The published dataset: one commit holding what changed.",
+        kinds={"huggingface", "parquet"},
+        owners=OWNERS,
+        # two publications at once would only wait for each other
+        pool="publication",
+    )
+    def publication(context: dg.AssetExecutionContext, config: Release, store: Store) -> dg.MaterializeResult:
+        to = config.to or settings().publish_to
+        if to is None:
+            raise ConfigError("nowhere to publish to: set CEXKIT_PUBLISH_TO, or `to` in the run's config")
+        done = publish(store.open(), to, tag=config.tag, replace=config.replace, step=context.log.debug)
+        context.log.info(str(done))
+        return dg.MaterializeResult(metadata=_metadata(done))
+
+    return publication
+
+
+def _metadata(done: Publication) -> dict[str, dg.MetadataValue]:
+    link = dg.MetadataValue.url if done.revision else dg.MetadataValue.path
+    return {
+        "url": link(done.url),
+        "changed": dg.MetadataValue.bool(done.changed),
+        "files_written": dg.MetadataValue.int(len(done.plan.add)),
+        "files_deleted": dg.MetadataValue.int(len(done.plan.delete)),
+        "files_kept": dg.MetadataValue.int(len(done.plan.keep)),
+        "bytes_written": dg.MetadataValue.int(done.plan.bytes),
+        "bytes_kept": dg.MetadataValue.int(done.plan.kept_bytes),
+        **({"commit": dg.MetadataValue.text(done.revision)} if done.revision else {}),
+        **({"tag": dg.MetadataValue.text(done.tag)} if done.tag else {}),
+    }
+
+
+publishing = dg.define_asset_job(
+    "publishing", dg.AssetSelection.assets(KEY), description="What changed, to the readers of the dataset."
+)
+
+
+def publication_schedule(*, running: bool) -> dg.ScheduleDefinition:
+    """Every day, when the day that has just ended has become Silver and Gold; waits to be started where nowhere is set."""
+    at = Rhythm("daily_publication", publishing, "30 2 * * *", "The dataset, published once a day.")
+    starts = running and settings().publish_to is not None
+    return at.schedule(dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED)
