@@ -10,7 +10,7 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from cexkit.analytics._seams import seconds
-from cexkit.errors import InvalidInputError
+from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.intervals import EPOCH, utc
 from cexkit.schema import TABLES
 
@@ -101,3 +101,22 @@ def _reached(market: Market, table: str, exchanges: list[str]) -> dict[str, date
 def _ends(rows: ir.Table, bar: timedelta) -> dict[str, datetime]:
     newest = rows.group_by("exchange").agg(end=rows.timestamp.max()).to_polars()
     return {name: utc(end) + bar for name, end in newest.rows()}
+
+
+def table_of(price: str, interval: str = "1h") -> str:
+    """The table whose closes are meant by a kind of price and an interval.
+
+    Examples
+    --------
+    >>> table_of("trade", "1d"), table_of("mark")
+    ('ohlcv_1d', 'mark_1h')
+    """
+    trades = {TABLES[name].interval: name for name in TABLES if name == f"ohlcv_{TABLES[name].interval}"}
+    if price == "trade" and interval not in trades:
+        raise UnknownNameError.of("interval", interval, trades)
+    tables = {"mark": "mark_1h", "index": "index_1h", "trade": trades.get(interval)}
+    if price not in tables:
+        raise UnknownNameError.of("price", price, tables)
+    if price != "trade" and interval != "1h":
+        raise InvalidInputError(f"{price} prices are stored by the hour; leave interval={interval!r} out")
+    return tables[price]

@@ -18,9 +18,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -284,6 +285,82 @@ class Verbs:
         [8760.0, 2190.0]
         """
         return self._ask(lambda chosen: verbs.funding_per_year(chosen, compound, start, end, limit), as_)
+
+    def open_interest(
+        self,
+        *,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        limit: int | None = None,
+        as_: As | None = None,
+    ) -> Any:
+        """Open interest, one side, in coins, in quote and in dollars.
+
+        Parameters
+        ----------
+        start, end : str, date or datetime, optional
+            Half-open window of snapshot times, UTC.
+        limit, as_
+            As for :meth:`ohlcv`.
+
+        Returns
+        -------
+        frame
+            Identity, ``timestamp``, ``open_interest_base`` (coins), ``open_interest_quote`` (the venue's own value),
+            ``open_interest_usd`` and ``usd_from``, by the rule of ``market.open_interest_usd()``.
+
+        Warns
+        -----
+        UnpricedQuoteWarning
+            If a quote is not taken as dollars.
+
+        Examples
+        --------
+        >>> held = Token("BTC").open_interest(limit=1)
+        >>> held.quote.tolist(), held.usd_from.unique().tolist()
+        (['USDT', 'USDT', 'USDC', 'USDT'], ['venue'])
+        """
+        return self._ask(lambda chosen: verbs.open_interest(chosen, start, end, limit), as_)
+
+    def basis(
+        self,
+        *,
+        reference: Literal["index", "spot"] = "index",
+        price: Literal["trade", "mark"] = "trade",
+        interval: str = "1h",
+        tolerance: str | timedelta = "0s",
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        limit: int | None = None,
+        as_: As | None = None,
+    ) -> Any:
+        """How far perpetuals and dated futures trade from their index or from spot.
+
+        Parameters
+        ----------
+        reference, price, interval, tolerance
+            As for ``market.basis()``: which price is compared with which, and how much older the reference may be (by
+            default nothing).
+        start, end : str, date or datetime, optional
+            Half-open window of the times at which closes were known.
+        limit, as_
+            As for :meth:`ohlcv`.
+
+        Returns
+        -------
+        frame
+            Identity, ``timestamp`` (when the close was known), ``price`` and ``reference`` (quote per coin),
+            ``reference_name``, ``reference_timestamp``, ``basis`` (a fraction), ``expiry`` and ``annualized_basis``;
+            null where there is no reference within the tolerance.
+
+        Examples
+        --------
+        >>> token = Token("PEPE", exchange="binance")
+        >>> token.basis(reference="spot", limit=1)[["symbol", "reference_name"]].values.tolist()
+        [['1000PEPEUSDT', 'spot PEPEUSDT']]
+        """
+        words = {"reference": reference, "tolerance": tolerance}
+        return self._ask(lambda chosen: verbs.basis(chosen, start, end, limit, interval, price, **words), as_)
 
     def liquidations(
         self,

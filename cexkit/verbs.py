@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ from cexkit.analytics.funding import funding_apr, funding_apy
 from cexkit.analytics.prices import log_returns, returns
 from cexkit.analytics.resample import resample
 from cexkit.analytics.volatility import realized_volatility
-from cexkit.bars import Bars, bars_of, finished
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.asof import later
+from cexkit.bars import Bars, bars_of, finished, table_of
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
 from cexkit.intervals import TimeLike, Window, utc
-from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
+from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from cexkit.client import Market, Names
 
 IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
+#: Units of all columns that may come, the reference of a basis included.
+UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
 #: How far back :func:`price` looks in bars shorter than a day.
 PRICE_SPAN = timedelta(days=3)
 #: Settlements around a window that tell the interval of its first and last one, where it is not stored.
@@ -103,6 +107,10 @@ class Selection:
             found = found.filter(pl.col(column).is_in([wanted] if isinstance(wanted, str) else list(wanted)))
         return cls(market, found.sort(INSTRUMENT_KEYS))
 
+    def only(self, types: Collection[str], venues: Collection[str]) -> pl.DataFrame:
+        """The instruments of these types at these venues."""
+        return self.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
+
     def having(self, table: str) -> pl.DataFrame:
         """The instruments that a table can hold rows of.
 
@@ -113,7 +121,7 @@ class Selection:
         """
         venues = self.market.tables[table].exchanges if table in self.market.tables else ()
         types = TABLES[table].instrument_types
-        kept = self.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
+        kept = self.only(types, venues)
         if kept.is_empty():
             asked = self.instruments.select("exchange", "instrument_type", "symbol").head(5).rows()
             raise InvalidInputError(
@@ -124,11 +132,14 @@ class Selection:
 
     def rows(self, table: str, start: datetime | None = None, end: datetime | None = None) -> ir.Table:
         """Their rows in a table: prices per coin, amounts in coins."""
+        return self.asked(table, partial(self.market.table, table), start=start, end=end)
+
+    def asked(self, table: str, question: Callable[..., ir.Table], **words: Any) -> ir.Table:
+        """What a question of the market gives for those that a table holds: prices per coin, amounts in coins."""
         kept = self.having(table)
-        words = {name: kept[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
-        rows = self.market.table(table, start=start, end=end, **words)
-        rows = rows.filter(rows.base.isin(kept["base"].unique().to_list()))
-        return _per_coin(_nullable(rows), kept)
+        names = {name: kept[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
+        rows = question(**names, **words)
+        return _per_coin(_nullable(rows.filter(rows.base.isin(kept["base"].unique().to_list()))), kept)
 
 
 def _named(listed: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -167,9 +178,8 @@ def _per_coin(rows: ir.Table, instruments: pl.DataFrame) -> ir.Table:
     ]
     coins = ibis.cases(*units, else_=1.0)
     scaled = {"quote per unit": lambda name: rows[name] / coins, "units": lambda name: rows[name] * coins}
-    return rows.mutate(
-        **{name: scaled[FIELDS[name].unit](name) for name in rows.columns if FIELDS[name].unit in scaled}
-    )
+    measured = {name: UNITS[name] for name in rows.columns if UNITS.get(name) in scaled}
+    return rows.mutate(**{name: scaled[unit](name) for name, unit in measured.items()})
 
 
 def _times(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
@@ -189,10 +199,7 @@ def _later(frame: Any, by: timedelta) -> Any:
     """Times moved from the open of a bar to its end, when its close is known."""
     if isinstance(frame, pl.DataFrame):
         return frame.with_columns(pl.col("timestamp") + by)
-    import ibis
-
-    # seconds: a day of an SQL interval is a calendar day of the session's zone
-    return frame.mutate(timestamp=frame.timestamp + ibis.interval(seconds=int(by.total_seconds())))
+    return later(frame, by)
 
 
 def _bars(
@@ -286,14 +293,9 @@ def price(chosen: Selection, at: TimeLike | None) -> Rows:
 
 
 def _bar_tables(chosen: Selection) -> list[str]:
-    names = [name for name in chosen.market.tables if name == f"ohlcv_{TABLES[name].interval}"]
-    return [name for name in names if _has(chosen, name)]
-
-
-def _has(chosen: Selection, table: str) -> bool:
-    venues, types = chosen.market.tables[table].exchanges, TABLES[table].instrument_types
-    kept = chosen.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
-    return not kept.is_empty()
+    tables = chosen.market.tables
+    names = [name for name in tables if name == f"ohlcv_{TABLES[name].interval}"]
+    return [name for name in names if len(chosen.only(TABLES[name].instrument_types, tables[name].exchanges))]
 
 
 def _last_closes(chosen: Selection, table: str, moment: datetime | None) -> ir.Table:
@@ -332,6 +334,36 @@ def funding_per_year(
     )
     columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours", name)
     return Rows(rows, columns, (measure,), window, _count(limit))
+
+
+def open_interest(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
+    """Open interest with its value in dollars."""
+    first, last = _times(start, end)
+    rows = chosen.asked("open_interest", chosen.market.open_interest_usd, start=first, end=last)
+    strange = sorted(set(chosen.having("open_interest")["quote"]) - set(USD_LIKE))
+    if strange:
+        text = f"quotes {', '.join(strange)} are not taken as dollars: open_interest_usd is null there"
+        warnings.warn(text, UnpricedQuoteWarning, stacklevel=5)
+    columns = (*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote", "open_interest_usd", "usd_from")
+    return Rows(rows, columns, limit=_count(limit))
+
+
+def basis(
+    chosen: Selection,
+    start: TimeLike | None,
+    end: TimeLike | None,
+    limit: int | None,
+    interval: str,
+    price: str,
+    **words: Any,
+) -> Rows:
+    """Closes of derivatives against a reference known at the same time."""
+    first, last = _times(start, end)
+    table = table_of(price, interval)
+    words |= {"interval": interval, "price": price, "start": first, "end": last}
+    derivatives = replace(chosen, instruments=chosen.instruments.filter(pl.col("instrument_type") != "spot"))
+    rows = (derivatives if len(derivatives.instruments) else chosen).asked(table, chosen.market.basis, **words)
+    return Rows(rows, tuple(rows.columns), limit=_count(limit))
 
 
 def events(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:

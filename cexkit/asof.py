@@ -1,0 +1,112 @@
+"""As-of joins that look at nothing from the future, and at nothing too old.
+
+Ibis' own ``asof_join(tolerance=)`` is not used: on DuckDB it finds its rows again by equal times, and so loses every
+match that is not at the very same moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from cexkit.analytics._seams import seconds
+from cexkit.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+#: Column of the right side: the time since which its row was known.
+KNOWN = "_known"
+
+
+def duration(value: str | timedelta) -> timedelta:
+    """A tolerance as a ``timedelta``.
+
+    Parameters
+    ----------
+    value : str or timedelta
+        ``"90s"``, ``"5m"``, ``"1h"``, ``"1d"``; zero, also as ``"0s"``, is the very same moment.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no duration, or below zero.
+
+    Examples
+    --------
+    >>> duration("90s")
+    datetime.timedelta(seconds=90)
+    """
+    if isinstance(value, timedelta):
+        if value < timedelta(0):
+            raise InvalidInputError(f"a tolerance is zero or more, not {value!r}")
+        return value
+    return timedelta(0) if value == "0s" else timedelta(seconds=seconds(value))
+
+
+def later(table: ir.Table, by: timedelta, name: str = "timestamp") -> ir.Table:
+    """The table with ``timestamp`` so much later, in a column of this name."""
+    import ibis
+
+    # seconds, for a day of an SQL interval is a calendar day of the session's zone
+    return table.mutate(**{name: table.timestamp + ibis.interval(seconds=int(by.total_seconds()))})
+
+
+def closes(bars: ir.Table, bar: timedelta, keys: Sequence[str], **named: str) -> ir.Table:
+    """The right side made of bars: what is known of each at its end, not at its open time.
+
+    Parameters
+    ----------
+    bars : ibis.Table
+        Bars at their open times.
+    bar : timedelta
+        Their length.
+    keys : sequence of str
+        Columns that the join matches.
+    **named : str
+        New name → column of the bars.
+    """
+    bars = later(bars, bar, KNOWN)
+    return bars.select(*keys, KNOWN, **{name: bars[column] for name, column in named.items()})
+
+
+def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timedelta, *, known: str) -> ir.Table:
+    """Every row of the left with the newest row of the right that was known by then.
+
+    Parameters
+    ----------
+    left : ibis.Table
+        With ``timestamp`` and the keys; every row stays, once.
+    right : ibis.Table
+        With ``_known`` and the keys, together unique, and values under names that the left does not have.
+    keys : sequence of str
+        Columns that must be equal.
+    tolerance : timedelta
+        How long before ``timestamp`` the right row may have become known; values are null beyond.
+    known : str
+        Name, in the result, of the time since which the right row was known.
+
+    Returns
+    -------
+    ibis.Table
+        The columns of the left, the values of the right, and ``known``.
+
+    Examples
+    --------
+    >>> import ibis, pandas as pd
+    >>> left = ibis.memtable({"k": ["a", "a"], "timestamp": pd.to_datetime(["2024-01-01 02:30", "2024-01-01 09:00"])})
+    >>> right = ibis.memtable({"k": ["a"], "_known": pd.to_datetime(["2024-01-01 02:00"]), "price": [7.0]})
+    >>> asof(left, right, ["k"], timedelta(hours=1), known="since").order_by("timestamp").price.to_pandas().tolist()
+    [7.0, nan]
+    """
+    import ibis
+
+    values = [name for name in right.columns if name not in (*keys, KNOWN)]
+    joined = left.asof_join(right, on=left.timestamp >= right[KNOWN], predicates=list(keys))
+    oldest = joined.timestamp - ibis.interval(microseconds=round(tolerance / timedelta(microseconds=1)))
+    fresh = joined[KNOWN] >= oldest
+    kept = {name: fresh.ifelse(joined[name], ibis.null(right.schema()[name])) for name in values}
+    return joined.select(
+        *left.columns, **kept, **{known: fresh.ifelse(joined[KNOWN], ibis.null(right.schema()[KNOWN]))}
+    )

@@ -1,0 +1,68 @@
+"""Who is listed: instruments by name, at a time, and the spot pair that goes with each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cexkit.errors import UnknownNameError
+from cexkit.schema import INSTRUMENT_KEYS
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pandas as pd
+
+
+def listed_at(rows: ir.Table, moment: datetime) -> ir.Table:
+    """Listings that hold at a moment, and whether that is certain."""
+    import ibis
+
+    vague = (rows.status == "delisted") & rows.delisting_time.isnull()
+    end = vague.ifelse(rows.observed_at, rows.delisting_time)
+    began = ibis.coalesce(rows.listing_time <= moment, rows.status != "pending")
+    listed = began & ibis.coalesce(end > moment, True) & ibis.coalesce(rows.expiry > moment, True)
+    seen = (~vague & (rows.observed_at >= moment)) | ibis.coalesce(rows.delisting_time > moment, False)
+    return rows.mutate(certain=rows.listing_time.notnull() & seen).filter(listed)
+
+
+def spot_pairs(listing: ir.Table) -> ir.Table:
+    """One spot pair for each venue, coin and quote."""
+    import ibis
+
+    place = ibis.row_number().over(
+        group_by=["exchange", "base", "quote"], order_by=[listing.multiplier, listing.symbol]
+    )
+    first = listing.mutate(_place=place).filter(ibis._._place == 0)
+    return first.select("exchange", "base", "quote", _pair=first.symbol, _pair_multiplier=first.multiplier)
+
+
+class Symbols(Mapping[str, "pd.DataFrame"]):
+    """Instruments by symbol and by coin; names are completed in ``market.symbols["…``."""
+
+    def __init__(self, listed: pl.DataFrame):
+        self._listed = listed
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        found = self._listed.filter((pl.col("symbol") == name) | (pl.col("base") == name))
+        if found.is_empty():
+            raise UnknownNameError.of("coin or symbol", name, self)
+        return found.sort(INSTRUMENT_KEYS).to_pandas()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._listed["base"], *self._listed["symbol"]}))
+
+    def __len__(self) -> int:
+        return len({*self._listed["base"], *self._listed["symbol"]})
+
+    def __contains__(self, name: object) -> bool:
+        return name in {*self._listed["base"], *self._listed["symbol"]}
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
+    def __repr__(self) -> str:
+        coins = self._listed["base"].unique().sort()
+        return f"{self._listed['symbol'].n_unique()} symbols of {len(coins)} coins: {', '.join(coins)}"
