@@ -314,6 +314,8 @@ class Questions:
         >>> rows.reference_name.to_pandas().unique().tolist(), float(rows.basis.abs().max().execute()) < 0.02
         (['spot PEPEUSDT'], True)
         """
+        import ibis
+
         late, table = duration(tolerance), table_of(price, interval)
         words = {"exchange": exchange, "symbol": symbol}
         kinds = self._types(instrument_type)
@@ -325,7 +327,7 @@ class Questions:
             right = self._bars_until("index_1h", start, end, late, **words, instrument_type=kinds)
             right = closes(right, TABLES["index_1h"].bar, INSTRUMENT_KEYS, reference="close")
             joined = asof(left, right, INSTRUMENT_KEYS, late, known="reference_timestamp")
-            joined = joined.mutate(_name="index_1h")
+            joined = joined.mutate(_name=ibis.literal("index_1h"))
         elif reference == "spot":
             joined = self._with_spot(left, table_of("trade", interval), start, end, late, exchange)
         else:
