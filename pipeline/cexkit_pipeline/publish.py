@@ -26,7 +26,7 @@ class Release(dg.Config):
 
 
 def publication_asset(silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinition:
-    """The dataset as its readers see it: all Silver (of these venues and tables) and Gold, if no blocking check fails."""
+    """The dataset as its readers see it: this Silver and all Gold, if no blocking check fails."""
     above = [dg.AssetKey(["silver", exchange, table.name]) for exchange, table in silver]
     above += [dg.AssetKey(["gold", table.name]) for table in TABLES.values() if table.layer == "gold"]
 
@@ -72,7 +72,7 @@ publishing = dg.define_asset_job(
 
 
 def publication_schedule(*, running: bool) -> dg.ScheduleDefinition:
-    """Every day, when the day that has just ended has become Silver and Gold; waits to be started where nowhere is set."""
+    """Every day, when the day that has ended is Silver and Gold; stopped where there is nowhere to publish to."""
     at = Rhythm("daily_publication", publishing, "30 2 * * *", "The dataset, published once a day.")
     starts = running and settings().publish_to is not None
     return at.schedule(dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED)

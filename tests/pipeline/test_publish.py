@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import polars as pl
 import pytest
 
 from cexkit.config import settings
 from cexkit.errors import ConfigError, QualityError
+from cexkit.schema import TABLES
 from cexkit.store.locations import SAMPLE_ROOT
 from cexkit.store.warehouse import Warehouse
 
@@ -56,8 +58,11 @@ def test_it_goes_where_the_environment_says(tmp_path, monkeypatch):
         settings.cache_clear()
 
 
-def test_a_failed_blocking_check_stops_it(tmp_path, broken):
+def test_a_failed_blocking_check_stops_it(tmp_path):
+    shutil.copytree(SAMPLE_ROOT, tmp_path / "warehouse")
+    warehouse, table = Warehouse(tmp_path / "warehouse"), TABLES["ohlcv_1d"]
+    rows = pl.from_arrow(warehouse.read(table, exchange="okx")).with_columns(high=pl.col("low") / 2)
+    warehouse.write(table, rows.to_arrow())
     with pytest.raises(QualityError, match="ohlc_order"):
-        materialize(broken.root, to=str(tmp_path / "copy"))
+        materialize(warehouse.root, to=str(tmp_path / "copy"))
     assert not (tmp_path / "copy").exists()
-    shutil.rmtree(broken.root)
