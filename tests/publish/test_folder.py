@@ -1,0 +1,255 @@
+"""Publishing to a folder, and what is refused wherever it goes to."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import cexkit
+from cexkit.errors import (
+    DatasetError,
+    DatasetNotFoundError,
+    InvalidInputError,
+    NewerSchemaError,
+    PublicationError,
+    QualityError,
+)
+from cexkit.publish import plan, publish
+from cexkit.schema import SCHEMA_VERSION, TABLES
+from cexkit.store.manifest import read_manifest
+from cexkit.store.parquet import sha256
+from cexkit.store.warehouse import Warehouse
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    return tmp_path / "copy"
+
+
+def files(root: Path) -> dict[str, str]:
+    """What readers can see: every file with its hash, but locks."""
+    return {
+        path.relative_to(root).as_posix(): sha256(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != ".manifest.lock"
+    }
+
+
+def test_a_copy_reads_as_the_warehouse_does(warehouse, copy):
+    publish(warehouse, copy)
+    ours, theirs = cexkit.connect(str(warehouse.root)), cexkit.connect(str(copy))
+    assert [*theirs.tables] == [*ours.tables]
+    for name in ours.tables:
+        assert theirs.table(name).to_polars().equals(ours.table(name).to_polars())
+
+
+def test_only_the_dataset_is_in_a_copy(warehouse, copy):
+    (warehouse.root / "bronze").mkdir(exist_ok=True)
+    (warehouse.root / "bronze" / "secret.parquet").write_bytes(b"answers as received")
+    publish(warehouse, copy)
+    named = {file.path: file.sha256 for file in warehouse.manifest.files}
+    made = {"README.md", "spec.json", "manifest.json"}
+    found = files(copy)
+    assert {path: digest for path, digest in found.items() if path not in made} == named
+    assert made < set(found)
+
+
+def test_again_changes_nothing_and_a_refresh_only_what_changed(warehouse, copy, refresh):
+    first = publish(warehouse, copy)
+    again = publish(warehouse, copy)
+    assert (first.changed, again.changed, len(again.plan.keep)) == (True, False, len(first.plan.add))
+    before = {file.path for file in warehouse.manifest.files}
+    refresh(warehouse)
+    after = {file.path for file in warehouse.manifest.files}
+    done = publish(warehouse, copy)
+    assert {p.path for p in done.plan.add} == (after - before) | {"README.md", "spec.json", "manifest.json"}
+    assert {p.path for p in done.plan.keep} == after & before
+
+
+def test_files_stay_one_publication_longer_for_whoever_still_reads_them(warehouse, copy, refresh):
+    publish(warehouse, copy)
+    first = {file.path for file in warehouse.manifest.files}
+    refresh(warehouse, "2026-06-07")
+    publish(warehouse, copy)
+    second = {file.path for file in warehouse.manifest.files}
+    assert first | second <= set(files(copy))
+    refresh(warehouse, "2026-06-08")
+    publish(warehouse, copy)
+    assert not (first - second) & set(files(copy))
+    assert second <= set(files(copy))
+
+
+def test_what_was_tampered_with_in_a_copy_is_mended(warehouse, copy):
+    publish(warehouse, copy)
+    path = warehouse.manifest.files[0].path
+    (copy / path).write_bytes(b"not it")
+    done = publish(warehouse, copy)
+    assert [piece.path for piece in done.plan.add] == [path]
+    assert sha256(copy / path) == warehouse.manifest.files[0].sha256
+
+
+@pytest.mark.parametrize("harm", ["missing", "shorter", "one bit"])
+def test_a_file_that_is_not_the_manifests_stops_it(warehouse, copy, harm):
+    path = warehouse.root / warehouse.manifest.files[-1].path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    {
+        "missing": path.unlink,
+        "shorter": lambda: path.write_bytes(content[:-1]),
+        "one bit": lambda: path.write_bytes(content),
+    }[harm]()
+    for do in (plan, publish):
+        with pytest.raises(DatasetError, match=path.name):
+            do(warehouse, copy)
+    assert not copy.exists()
+
+
+def test_a_failed_blocking_check_stops_it(warehouse, copy, spoil):
+    spoil(warehouse, "ohlcv_1d", "okx", high=pl.col("low") / 2)
+    for do in (plan, publish):
+        with pytest.raises(QualityError, match="ohlcv_1d of okx on 2026-06-01: ohlc_order"):
+            do(warehouse, copy)
+    assert not copy.exists()
+
+
+def test_a_failed_check_that_does_not_block_is_told(warehouse, copy, spoil):
+    rows = pl.from_arrow(warehouse.read(TABLES["ohlcv_1h"], exchange="okx"))
+    warehouse.write(TABLES["ohlcv_1h"], rows.filter(pl.col("timestamp").dt.hour() != 7).to_arrow())
+    publish(warehouse, copy)
+    spec = json.loads((copy / "spec.json").read_text())
+    instruments = rows.select("symbol", "instrument_type").n_unique()
+    assert spec["tables"]["ohlcv_1h"]["quality"]["checks"]["gaps"]["rows_failed"] == 5 * instruments
+    assert "warnings: fresh, gaps" in next(
+        line for line in (copy / "README.md").read_text().splitlines() if line.startswith("| [`ohlcv_1h`]")
+    )
+
+
+def test_an_empty_warehouse_is_not_published(tmp_path, copy):
+    with pytest.raises(DatasetNotFoundError, match="nothing to publish"):
+        publish(tmp_path / "none", copy)
+
+
+def test_the_warehouse_itself_is_no_place(warehouse):
+    for to in (warehouse.root, warehouse.root.parent):
+        with pytest.raises(InvalidInputError, match="another folder"):
+            publish(warehouse, to, replace=True)
+
+
+def test_a_folder_has_no_tags(warehouse, copy):
+    with pytest.raises(InvalidInputError, match="tags"):
+        publish(warehouse, copy, tag="v1")
+
+
+def test_a_dry_run_touches_nothing(warehouse, copy):
+    said = publish(warehouse, copy, dry_run=True)
+    assert not copy.exists()
+    assert not said.changed
+    assert f"{warehouse.manifest.files[0].path} (" in str(said)
+
+
+def test_an_older_state_never_takes_the_place_of_a_newer_one_by_itself(warehouse, copy, refresh, tmp_path):
+    import shutil
+
+    old = Warehouse(shutil.copytree(warehouse.root, tmp_path / "old"))
+    refresh(warehouse)
+    publish(warehouse, copy)
+    seen = files(copy)
+    with pytest.raises(PublicationError, match=r"newer state.*--replace"):
+        publish(old, copy)
+    assert files(copy) == seen
+    publish(old, copy, replace=True)
+    assert read_manifest(copy / "manifest.json") == old.manifest
+
+
+def test_a_dataset_that_lacks_something_never_takes_the_place_of_one_that_has_it(warehouse, copy):
+    publish(warehouse, copy)
+    seen = files(copy)
+    kept = [file for file in warehouse.manifest.files if (file.table, file.exchange) != ("ohlcv_1h", "okx")]
+    warehouse.remove(TABLES["ohlcv_1h"], "okx", "2026")
+    assert list(warehouse.manifest.files) == kept
+    with pytest.raises(PublicationError, match="lacks: ohlcv_1h of okx"):
+        publish(warehouse, copy)
+    assert files(copy) == seen
+
+
+def test_neither_does_one_with_less_history(warehouse, copy):
+    publish(warehouse, copy)
+    rows = pl.from_arrow(warehouse.read(TABLES["ohlcv_1h"], exchange="okx"))
+    warehouse.write(TABLES["ohlcv_1h"], rows.filter(pl.col("timestamp").dt.day() > 2).to_arrow())
+    with pytest.raises(PublicationError, match="ohlcv_1h of okx from 2026-06-01 00:00 to 2026-06-03 00:00"):
+        publish(warehouse, copy)
+    publish(warehouse, copy, replace=True)
+
+
+def test_simulated_and_real_data_never_take_each_others_place(warehouse, copy):
+    publish(warehouse, copy)
+    warehouse.describe(simulated=False, description="")
+    with pytest.raises(PublicationError, match="holds simulated data, and this is real"):
+        publish(warehouse, copy)
+
+
+def test_a_later_schema_is_never_replaced(warehouse, copy):
+    publish(warehouse, copy)
+    later = replace(read_manifest(copy / "manifest.json"), schema_version=SCHEMA_VERSION + 1)
+    (copy / "manifest.json").write_text(later.to_json())
+    with pytest.raises(NewerSchemaError):
+        publish(warehouse, copy, replace=True)
+    assert read_text_version(copy) == SCHEMA_VERSION + 1
+
+
+def read_text_version(copy: Path) -> int:
+    return json.loads((copy / "manifest.json").read_text())["schema_version"]
+
+
+def test_a_folder_of_something_else_is_left_alone(warehouse, copy):
+    copy.mkdir()
+    (copy / "thesis.tex").write_text("years of work")
+    with pytest.raises(PublicationError, match=r"no dataset of cexkit: it holds thesis\.tex"):
+        publish(warehouse, copy)
+    publish(warehouse, copy, replace=True)
+    assert (copy / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_unwritable_folder_is_an_error_that_names_it(warehouse, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match="file"):
+        publish(warehouse, tmp_path / "file")
+
+
+def test_killed_at_any_moment_readers_see_one_state_and_the_next_run_ends_it(
+    warehouse, copy, refresh, elsewhere, pytestconfig
+):
+    """SIGKILL at random moments of the copying; the state read is the old or the new one, whole."""
+    publish(warehouse, copy)
+    old = read_manifest(copy / "manifest.json")
+    refresh(warehouse)
+    new = warehouse.manifest
+    # waits at each file, so that kills fall between all steps
+    script = (
+        f"import time; from cexkit.publish import publish\nprint('ready', flush=True)\n"
+        f"publish({str(warehouse.root)!r}, {str(copy)!r}, step=lambda _: time.sleep(0.02))"
+    )
+    randomly, seen = random.Random(1), set()
+    for _ in range(40 if pytestconfig.getoption("--long") else 3):
+        process = elsewhere(script)
+        process.stdout.readline()
+        time.sleep(randomly.uniform(0, 0.9))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        manifest = read_manifest(copy / "manifest.json")
+        seen.add(manifest == new)
+        assert manifest in (old, new)
+        assert all(sha256(copy / file.path) == file.sha256 for file in manifest.files)
+        if manifest == new:
+            break
+    publish(warehouse, copy)
+    assert read_manifest(copy / "manifest.json") == new
+    assert not [path for path in files(copy) if ".tmp-" in path]
+    assert set(files(copy)) == {f.path for f in (*old.files, *new.files)} | {"README.md", "spec.json", "manifest.json"}
