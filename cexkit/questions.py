@@ -320,7 +320,7 @@ class Questions:
         words = {"exchange": exchange, "symbol": symbol}
         kinds = self._types(instrument_type)
         bars = self._bars_known(table, start, end, **words, instrument_type=kinds)
-        terms = self.table("instruments").select(*INSTRUMENT_KEYS, "multiplier", "expiry")
+        terms = self.table("instruments", exchange=exchange).select(*INSTRUMENT_KEYS, "multiplier", "expiry")
         left = bars.left_join(terms, INSTRUMENT_KEYS)
         left = left.select(*IDENTITY, "timestamp", "multiplier", "expiry", price=left.close)
         if reference == "index":

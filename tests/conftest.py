@@ -34,3 +34,25 @@ def no_outside_settings(monkeypatch):
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="run the long form of heavy tests")
     parser.addoption("--live", action="store_true", help="run the tests that ask the real venues")
+
+
+@pytest.fixture
+def made_market(tmp_path):
+    """A market of rows written by hand: ``made_market(ohlcv_1h=[{...}, ...])``; columns left out are null."""
+
+    def make(**tables):
+        import polars as pl
+
+        import cexkit
+        from cexkit.schema import TABLES
+        from cexkit.schema.render import to_polars
+        from cexkit.store.warehouse import Warehouse
+
+        warehouse = Warehouse(tmp_path / "made")
+        for name, rows in tables.items():
+            schema = to_polars(TABLES[name])
+            frame = pl.DataFrame(rows, schema=dict(schema), orient="row").sort(TABLES[name].key)
+            warehouse.write(TABLES[name], frame.to_arrow())
+        return cexkit.connect(tmp_path / "made")
+
+    return make

@@ -1,0 +1,374 @@
+"""Questions across instruments: nothing from the future, nothing too old, nothing in another unit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import numpy as np
+import polars as pl
+import pytest
+
+import cexkit
+from cexkit.asof import asof, duration
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.schema import INSTRUMENT_KEYS, TABLES
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def market():
+    return cexkit.connect("sample")
+
+
+def at(hour: float, day: int = 1) -> datetime:
+    return datetime(2024, 1, day, tzinfo=UTC) + timedelta(hours=hour)
+
+
+def listed(symbol="BTCUSDT", kind="perp", base="BTC", quote="USDT", exchange="binance", **more):
+    identity = {"exchange": exchange, "instrument_type": kind, "symbol": symbol, "base": base, "quote": quote}
+    terms = {"venue_symbol": symbol, "settle": quote, "multiplier": 1.0, "contract_size": 1.0, "inverse": False}
+    life = {"status": "trading", "listing_time": at(0), "observed_at": at(0, day=20)}
+    return identity | terms | life | more
+
+
+def row(instrument, hour, **more):
+    keys = (*INSTRUMENT_KEYS, "base", "quote")
+    return {name: instrument[name] for name in keys} | {"timestamp": at(hour)} | more
+
+
+def bar(instrument, hour, close, **more):
+    prices = dict.fromkeys(("open", "high", "low", "close"), close)
+    return row(instrument, hour, **prices, volume_base=1.0) | more
+
+
+PERP, SPOT = listed(), listed(kind="spot")
+
+
+# --- as-of joins
+
+
+def naive_asof(left, right, keys, tolerance):
+    """For each left row the newest right one that is neither later nor too old."""
+    for one in left:
+        fit = [
+            other
+            for other in right
+            if all(one[key] == other[key] for key in keys)
+            and one["timestamp"] - tolerance <= other["_known"] <= one["timestamp"]
+        ]
+        newest = max(fit, key=lambda other: other["_known"], default={"_known": None, "price": None})
+        yield *(one[key] for key in keys), one["timestamp"], newest["price"], newest["_known"]
+
+
+@pytest.mark.parametrize("tolerance", ["0s", "1m", "7m", "1d"])
+def test_an_as_of_join_is_what_a_loop_finds(tolerance):
+    draw, minute = np.random.default_rng(7), timedelta(minutes=1)
+    left = [
+        {"venue": "ab"[v], "coin": "xy"[c], "timestamp": at(0) + int(m) * minute}
+        for v, c, m in draw.integers(0, (2, 2, 200), (300, 3))
+    ]
+    # known once for each series and time, at whole and at half minutes, and one series without any
+    moments = sorted({("ab"[v], "xy"[c], int(m)) for v, c, m in draw.integers(0, (2, 2, 400), (90, 3))})
+    right = [
+        {"venue": v, "coin": c, "_known": at(0) + m * minute / 2, "price": float(n)}
+        for n, (v, c, m) in enumerate(moments)
+        if (v, c) != ("b", "y")
+    ]
+    tables = [ibis.memtable(pl.DataFrame(rows)) for rows in (left, right)]
+    got = asof(*tables, ["venue", "coin"], duration(tolerance), known="since").to_polars()
+    want = list(naive_asof(left, right, ["venue", "coin"], duration(tolerance)))
+    assert sorted(got.rows(), key=str) == sorted(want, key=str)
+    assert 0 < got["price"].null_count() < len(left)
+
+
+def test_a_tolerance_is_not_below_zero():
+    with pytest.raises(InvalidInputError, match="zero or more"):
+        duration(timedelta(seconds=-1))
+    with pytest.raises(InvalidInputError, match="not a duration"):
+        duration("soon")
+
+
+def test_a_bar_is_not_known_before_its_end(made_market):
+    """A settlement at 08:00 and the bar that opens at 08:00: joining these two is to look ahead."""
+    bars = [bar(PERP, hour, float(hour)) for hour in (6, 7, 8, 9)]
+    paid = [row(PERP, hour, funding_rate=1e-4, funding_interval_hours=8.0) for hour in (8, 8.5)]
+    market = made_market(instruments=[PERP], mark_1h=bars, funding_rates=paid)
+    got = market.funding_with_price().order_by("timestamp").to_polars()
+    assert got["price"].to_list() == [7.0, 7.0]  # not 8.0, the close of 09:00
+    assert got["price_timestamp"].to_list() == [at(8), at(8)]
+    assert got["price_name"].to_list() == ["mark_1h"] * 2
+
+
+def test_a_price_that_is_too_old_is_none(made_market):
+    paid = [row(PERP, 8, funding_rate=1e-4, funding_interval_hours=8.0)]
+    market = made_market(instruments=[PERP], mark_1h=[bar(PERP, 6, 6.0), bar(PERP, 8, 8.0)], funding_rates=paid)
+    assert market.funding_with_price(tolerance="1h").price.to_pandas().tolist() == [6.0]
+    none = market.funding_with_price(tolerance="59m").to_polars()
+    assert none.select("price", "price_name", "price_timestamp").row(0) == (None, None, None)
+    assert none["funding_rate"].to_list() == [1e-4]
+
+
+@pytest.mark.parametrize("price", ["mark", "index", "trade"])
+def test_prices_of_settlements_are_those_a_loop_finds(market, price):
+    words = {"start": "2026-06-28", "end": "2026-06-29", "exchange": ["okx", "binance"]}
+    got = market.funding_with_price(price=price, **words).to_polars()
+    table = {"mark": "mark_1h", "index": "index_1h", "trade": "ohlcv_1h"}[price]
+    bars = market.table(table, start="2026-06-27", end="2026-06-30", exchange=["okx", "binance"]).to_polars()
+    bars = bars.filter(instrument_type="perp").with_columns(pl.col("timestamp") + HOUR)
+    known = {row[:4]: row[4] for row in bars.select(*INSTRUMENT_KEYS, "timestamp", "close").rows()}
+    want = [known.get(row) for row in got.select(*INSTRUMENT_KEYS, "timestamp").rows()]
+    assert got.height > 40
+    assert got["price"].to_list() == want
+
+
+def test_the_files_that_are_read_are_those_of_the_window(market):
+    def files(expression):
+        plan = market._backend.raw_sql("explain analyze " + ibis.to_sql(expression, dialect="duckdb")).fetchall()[0][1]
+        return [int(part.split()[0]) for part in plan.split("Total Files Read: ")[1:]]
+
+    one = {"start": "2026-06-30", "exchange": "okx"}
+    assert files(market.funding_with_price(**one)) == [1, 1]
+    assert max(files(market.open_interest_usd(**one))) == 1
+    assert max(files(market.basis(**one, reference="spot"))) == 1
+
+
+def test_answers_compose_further(market):
+    rows = market.basis(exchange="okx", start="2026-06-29").pipe(cexkit.basis_bps)
+    by_coin = rows.group_by("base").agg(bps=rows.basis_bps.mean(), hours=rows.count()).to_pandas()
+    assert by_coin.hours.unique().tolist() == [49]  # the close of the 29th at 00:00 was known then
+    assert by_coin.bps.abs().between(0, 50, inclusive="neither").all()
+
+
+# --- basis
+
+
+def test_basis_compares_what_was_known_at_the_same_time(made_market):
+    bars, index = [bar(PERP, 6, 101.0), bar(PERP, 7, 102.0)], [bar(PERP, 6, 100.0)]
+    market = made_market(instruments=[PERP], ohlcv_1h=bars, index_1h=index)
+    got = market.basis().order_by("timestamp").to_polars()
+    assert got["timestamp"].to_list() == [at(7), at(8)]
+    assert got["basis"].to_list() == [pytest.approx(0.01), None]
+    assert got["reference_name"].to_list() == ["index_1h", None]
+    older = market.basis(tolerance="1h").order_by("timestamp").to_polars()
+    assert older["basis"].to_list() == [pytest.approx(0.01), pytest.approx(0.02)]
+    assert older["reference_timestamp"].to_list() == [at(7), at(7)]
+
+
+def test_a_window_of_basis_is_of_the_times_closes_were_known(made_market):
+    bars = [bar(PERP, hour, 100.0) for hour in range(5, 10)]
+    market = made_market(instruments=[PERP], ohlcv_1h=bars, index_1h=bars)
+    got = market.basis(start=at(7), end=at(9)).to_polars()
+    assert sorted(got["timestamp"]) == [at(7), at(8)]
+    assert got["basis"].to_list() == [0.0, 0.0]
+
+
+def test_spot_is_brought_to_the_unit_of_the_perpetual(made_market):
+    perp = listed("1000PEPEUSDT", base="PEPE", multiplier=1000.0)
+    spot = listed("PEPEUSDT", kind="spot", base="PEPE")
+    other = listed("1000PEPEUSDT", kind="spot", base="PEPE", multiplier=1000.0)
+    far = listed("PEPEUSDT", kind="spot", base="PEPE", exchange="okx")
+    bars = [bar(perp, 6, 1.01), bar(spot, 6, 0.001), bar(other, 6, 7.0), bar(far, 6, 9.0)]
+    market = made_market(instruments=[perp, spot, other, far], ohlcv_1h=bars)
+    got = market.basis(reference="spot").to_polars()
+    assert got.select("price", "reference_name").rows() == [(1.01, "spot PEPEUSDT")]
+    assert got["reference"].item() == pytest.approx(1.0)
+    assert got["basis"].item() == pytest.approx(0.01)
+
+
+def test_without_spot_in_the_same_quote_there_is_no_basis(made_market):
+    spot = listed("BTCUSD", kind="spot", quote="USD")
+    market = made_market(instruments=[PERP, spot], ohlcv_1h=[bar(PERP, 6, 100.0), bar(spot, 6, 100.0)])
+    got = market.basis(reference="spot").to_polars()
+    assert got.select("reference", "reference_name", "basis").rows() == [(None, None, None)]
+
+
+def test_a_dated_future_has_an_annual_basis(made_market):
+    dated = listed("BTCUSDT-20240401", kind="future", expiry=at(7) + timedelta(days=73))
+    bars = [bar(dated, 6, 102.0), bar(PERP, 6, 101.0)]
+    index = [bar(dated, 6, 100.0), bar(PERP, 6, 100.0)]
+    market = made_market(instruments=[PERP, dated], ohlcv_1h=bars, index_1h=index)
+    got = market.basis().order_by("symbol").to_polars()
+    assert got["annualized_basis"].to_list() == [None, pytest.approx(0.02 * 365 / 73)]
+
+
+def test_basis_of_spot_and_unknown_words_are_refused(market):
+    with pytest.raises(InvalidInputError, match="spot is what derivatives are compared with"):
+        market.basis(instrument_type="spot")
+    for words in ({"reference": "moon"}, {"price": "moon"}, {"interval": "7m"}):
+        with pytest.raises(UnknownNameError, match=r"There are: .*(spot|trade|1h)"):
+            market.basis(**words)
+    with pytest.raises(InvalidInputError, match="stored by the hour"):
+        market.basis(price="mark", interval="1d")
+
+
+# --- open interest
+
+
+def test_open_interest_is_in_dollars_by_the_first_source_that_knows(made_market):
+    euro = listed("BTCEUR", quote="EUR")
+    own, marked, traded, unknown = (row(PERP, hour, open_interest_base=2.0) for hour in (1, 6, 9, 20))
+    own["open_interest_quote"] = 50.0
+    tables = {
+        "open_interest": [own, marked, traded, unknown, row(euro, 6, open_interest_base=2.0, open_interest_quote=9.0)],
+        "mark_1h": [bar(PERP, 5, 40.0), bar(PERP, 6, 99.0)],
+        "ohlcv_1h": [bar(PERP, 5, 41.0), bar(PERP, 8, 42.0), bar(SPOT, 5, 7.0)],
+    }
+    market = made_market(instruments=[PERP, SPOT, euro], **tables)
+    got = market.open_interest_usd().order_by("symbol", "timestamp").to_polars()
+    assert got.select("open_interest_usd", "usd_from").rows() == [
+        (None, None),  # euros are no dollars
+        (50.0, "venue"),
+        (80.0, "mark_1h"),
+        (84.0, "ohlcv_1h"),
+        (None, None),
+    ]
+
+
+# --- universe
+
+
+def test_the_universe_of_a_time_is_who_was_listed_then(made_market):
+    def one(name, **life):
+        return listed(name, **life)
+
+    instruments = [
+        one("ALWAYS"),
+        one("LATER", listing_time=at(0, day=10)),
+        one("GONE", status="delisted", delisting_time=at(0, day=5)),
+        one("VANISHED", status="delisted", observed_at=at(0, day=6)),
+        one("SINCE-WHEN", listing_time=None),
+        one("PENDING", listing_time=None, status="pending"),
+        one("EXPIRED", kind="future", expiry=at(8, day=5)),
+        one("HALTED", status="halted"),
+    ]
+    market = made_market(instruments=instruments)
+
+    def names(moment):
+        rows = market.universe(moment).to_polars()
+        return set(rows["symbol"]), set(rows.filter(~pl.col("certain"))["symbol"])
+
+    everyone = {"ALWAYS", "SINCE-WHEN", "HALTED"}
+    assert names(at(0, day=2)) == (everyone | {"GONE", "VANISHED", "EXPIRED"}, {"VANISHED", "SINCE-WHEN"})
+    assert names(at(0, day=5))[0] == everyone | {"VANISHED", "EXPIRED"}  # delisted at that very time
+    assert names(at(0, day=10)) == (everyone | {"LATER"}, {"SINCE-WHEN"})
+    assert names(at(0, day=25))[1] == everyone | {"LATER"}  # later than venues were looked at
+    assert names(datetime(2023, 12, 31, tzinfo=UTC)) == ({"SINCE-WHEN"}, {"SINCE-WHEN"})
+    assert names(None) == names(at(0, day=20))
+
+
+def test_delisted_instruments_are_in_the_universe_of_their_time(market):
+    then = market.universe("2025-06-01", instrument_type="perp").to_polars()
+    now = market.universe(instrument_type="perp").to_polars()
+    assert {"FTTUSDT"} == set(then["symbol"]) - set(now["symbol"])
+    assert {"WIFUSDT"} == set(now["symbol"]) - set(then["symbol"])
+
+
+# --- panels
+
+
+@pytest.mark.parametrize(("column", "table"), [("close", "ohlcv_1d"), ("funding_rate", "funding_rates")])
+def test_a_panel_is_the_rows_of_the_table_side_by_side(market, column, table):
+    words = {"start": "2026-06-20", "symbol": ["BTCUSDT", "WIFUSDT"], "instrument_type": ["perp", "spot"]}
+    if table == "funding_rates":
+        words["instrument_type"] = "perp"
+    panel = market.panel(column, table, **words)
+    rows = market.table(table, **words).to_pandas()
+    assert panel.index.is_monotonic_increasing
+    assert panel.index.is_unique
+    assert list(panel.columns) == sorted(panel.columns)
+    assert int(panel.notna().sum().sum()) == len(rows)
+    for one in rows.itertuples():
+        assert panel.at[one.timestamp, f"{one.exchange} {one.instrument_type} {one.symbol}"] == getattr(one, column)
+
+
+def test_a_panel_is_the_same_of_every_kind(market):
+    words = {"start": "2026-06-20", "exchange": ["okx", "coinbase"]}
+    polars = market.panel("close", as_="polars", **words)
+    assert market.panel("close", as_="ibis", **words).to_polars().equals(polars)
+    assert polars.equals(pl.from_arrow(market.panel("close", as_="arrow", **words)))
+    assert polars.equals(pl.from_pandas(market.panel("close", **words).reset_index()).cast(polars.schema))
+    assert {"okx perp BTCUSDT", "okx spot BTCUSDT", "coinbase perp BTCUSDC"} <= set(polars.columns)
+
+
+def test_a_panel_of_nothing_has_no_columns_but_time(market):
+    assert market.panel("close", start="2030-01-01").empty
+    assert market.panel("close", start="2030-01-01", as_="ibis").to_polars().columns == ["timestamp"]
+
+
+def test_panels_of_coins_are_named_by_the_coin(market):
+    panel = market.panel("weighted_funding", "funding_weighted_8h", start="2026-06-30")
+    assert {"BTC", "PEPE"} <= set(panel.columns)
+
+
+def test_what_is_no_panel_is_refused(market):
+    for table in ("liquidations", "instruments", "data_quality"):
+        with pytest.raises(InvalidInputError, match="several rows for one instrument and time"):
+            market.panel("price", table)
+    with pytest.raises(UnknownNameError, match="did you mean 'close'"):
+        market.panel("closes")
+    with pytest.raises(UnknownNameError, match="unknown column"):
+        market.panel("symbol")
+    with pytest.raises(AmbiguousInstrumentError):
+        market.panel("close", symbol="BTCUSDT")
+
+
+# --- names
+
+
+HOSTILE = [
+    "BTC'; DROP TABLE instruments; --",
+    'BTC"',
+    "../../etc/passwd",
+    "BTC\x00USDT",
+    "ВТС",  # Cyrillic letters that look like Latin ones
+    "BTC\u200bUSDT",
+    "' OR '1'='1",
+    "$symbol",
+    "{}",
+    "%s",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_unknown_names_and_do_no_harm(market, name):
+    rows = market.tables["ohlcv_1d"].rows
+    questions = [
+        lambda: market.table("ohlcv_1d", symbol=name),
+        lambda: market.table(name),
+        lambda: market.panel(name),
+        lambda: market.panel("close", name),
+        lambda: market.panel("close", exchange=name),
+        lambda: market.universe(exchange=name),
+        lambda: market.basis(symbol=name),
+        lambda: market.funding_with_price(price=name),
+        lambda: market.open_interest_usd(symbol=name),
+        lambda: market.symbols[name],
+    ]
+    for question in questions:
+        with pytest.raises(UnknownNameError, match="There are: "):
+            question()
+    assert market.ohlcv_1d.count().execute() == rows
+
+
+def test_a_hostile_symbol_that_is_listed_is_a_symbol_like_others(made_market):
+    name = """x'"; DROP VIEW ohlcv_1d; --../$a{b}"""
+    strange = listed(name, base="X'--", kind="perp")
+    market = made_market(instruments=[strange, PERP], ohlcv_1d=[bar(strange, 0, 5.0), bar(PERP, 0, 6.0)])
+    assert market.panel("close")[f"binance perp {name}"].tolist() == [5.0]
+    assert market.panel("close", symbol=name, as_="ibis").columns == ("timestamp", f"binance perp {name}")
+    assert market.table("ohlcv_1d", symbol=name).close.to_pandas().tolist() == [5.0]
+    assert market.symbols["X'--"].symbol.tolist() == [name]
+    assert market.ohlcv_1d.count().execute() == 2
+
+
+def test_symbols_are_completed_by_tab(market):
+    keys = market.symbols._ipython_key_completions_()
+    assert {"BTC", "BTCUSDT", "1000PEPEUSDT"} <= set(keys)
+    assert len(keys) == len(market.symbols) == len(set(keys))
+    assert "BTC" in market.symbols
+    assert set(market.symbols["PEPE"].symbol) == {"1000PEPEUSDT", "PEPEUSDT", "PEPEUSD"}
+    assert "PEPE" in repr(market.symbols)
+    assert TABLES["instruments"].columns == tuple(market.symbols["BTC"].columns)
