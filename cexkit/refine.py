@@ -57,17 +57,18 @@ def to_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> 
     ...     [file.table for file in to_gold(warehouse, "liquidations_1d")]
     ['liquidations_1d']
     """
-    if name == "data_quality":
-        rows = inspect(warehouse, now=now)
-    elif name in MADE_OF:
-        make, needs = MADE_OF[name]
-        rows = make(*(_silver(warehouse, table, name) for table in needs))
-    else:
+    if name not in MADE_OF and name != "data_quality":
         raise UnknownTableError.of("Gold table", name, [*MADE_OF, "data_quality"])
-    if rows.is_empty():
-        warehouse.remove(TABLES[name], None, "all")
-        return ()
-    return warehouse.write(TABLES[name], rows.to_arrow())
+    with warehouse.exclusive(TABLES[name], None):
+        rows = _rows(warehouse, name, now)
+        return warehouse.replace(TABLES[name], None, ["all"], rows.to_arrow())
+
+
+def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame:
+    if name == "data_quality":
+        return inspect(warehouse, now=now)
+    make, needs = MADE_OF[name]
+    return make(*(_silver(warehouse, table, name) for table in needs))
 
 
 def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:

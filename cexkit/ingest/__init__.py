@@ -16,7 +16,7 @@ from pathlib import Path
 from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges import exchange
 from cexkit.fetch import Fetcher
-from cexkit.ingest.bronze import SETTLED, to_bronze
+from cexkit.ingest.bronze import to_bronze
 from cexkit.ingest.listings import LIFE_MARGIN, alive, instruments, lives, types_read
 from cexkit.ingest.report import Problem, Report, Step
 from cexkit.ingest.silver import to_silver
@@ -24,17 +24,18 @@ from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.store import layout
+from cexkit.store.compact import compact
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import InstrumentType
 
 __all__ = [
     "LIFE_MARGIN",
-    "SETTLED",
     "Problem",
     "Report",
     "Step",
     "alive",
     "asked",
+    "compact",
     "instruments",
     "lives",
     "pull",
@@ -136,12 +137,13 @@ def _pull_one(
     step: Step | None,
     refresh: bool,
 ) -> Report:
-    listing = TABLES["instruments"]
+    listing, now = TABLES["instruments"], datetime.now(UTC)
     report = to_bronze(target, reader, name, listing) + to_silver(target, name, listing)
     for table in facts:
         found = instruments(target, name, table, window, symbols, instrument_type)
         report += to_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
-        report += to_silver(target, name, table, layout.periods(table, window))
+        report += to_silver(target, name, table, layout.periods(table, window, now), now=now)
+    compact(target, exchange=name, now=now)
     return report
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges import Context, exchange, parse_answer
+from cexkit.exchanges.streams import STREAMS, liquidations_of
 from cexkit.ingest.report import Problem
 from cexkit.intervals import Window
-from cexkit.schema import Table
+from cexkit.schema import TABLES, Table
 from cexkit.store.bronze import read_bronze
 from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,3 +34,26 @@ def answers(
                 problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
                 rows = None
             yield row, context, rows
+
+
+def streamed(
+    warehouse: Warehouse, exchange_name: str, table: Table, window: Window, problems: list[Problem]
+) -> list[pa.Table]:
+    """Rows of what was heard live."""
+    if table.name != "liquidations" or exchange_name not in STREAMS:
+        return []
+    answers = read_bronze(warehouse.root, exchange_name, STREAMS[exchange_name].endpoint, table.name, window)
+    messages = [answer["body"] for answer in answers]
+    if not messages:
+        return []
+    names = [part.name for part in fields(Instrument)]
+    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name).select(names).to_pylist()
+    rows, said = liquidations_of(exchange_name, messages, [Instrument(**row) for row in listed])
+    problems += [Problem(exchange_name, table.name, None, window, text) for text in said]
+    return [rows]
+
+
+def endpoints(exchange_name: str, table: Table) -> tuple[str, ...]:
+    """Endpoints whose answers rows of a table are made of, the live stream among them."""
+    live = table.name == "liquidations" and exchange_name in STREAMS
+    return (*exchange(exchange_name).endpoints(table.name), *([STREAMS[exchange_name].endpoint] if live else []))

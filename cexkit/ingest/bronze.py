@@ -23,11 +23,10 @@ from cexkit.schema import Table
 from cexkit.store import layout
 from cexkit.store.bronze import BronzeWriter, archived
 from cexkit.store.inventory import Inventory
+from cexkit.store.layout import SETTLED
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import Instrument
 
-#: What is younger may still be corrected by the venue, and is asked for each time.
-SETTLED = timedelta(days=2)
 #: Answers of at most so long are lost by a cut.
 FLUSH_S = 30.0
 
@@ -69,6 +68,7 @@ def to_bronze(
     BlockedError
         If the venue refuses this address: no other instrument would fare better.
     """
+    warehouse.tidy()
     tally, run = Tally(), _run_name()
     life = {} if table.name == "instruments" else lives(warehouse, exchange_name)
     progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, life)

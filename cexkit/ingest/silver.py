@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import fields
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.exchanges import exchange
-from cexkit.exchanges.streams import STREAMS, liquidations_of
-from cexkit.ingest.answers import answers
+from cexkit.ingest.answers import answers, endpoints, streamed
 from cexkit.ingest.listings import listings
 from cexkit.ingest.report import Problem, Report
 from cexkit.intervals import Window
-from cexkit.schema import TABLES, Table
+from cexkit.schema import Table
 from cexkit.schema.render import empty
 from cexkit.schema.validate import split
 from cexkit.store import layout
-from cexkit.store.bronze import bronze_window, read_bronze
+from cexkit.store.bronze import bronze_spans
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
 #: Rates closer than this are the same, written with fewer digits.
 SAME_RATE = 1e-8
@@ -32,7 +29,14 @@ SAME_RATE = 1e-8
 NEIGHBOURS = timedelta(days=2)
 
 
-def to_silver(warehouse: Warehouse, exchange_name: str, table: Table, periods: Iterable[str] | None = None) -> Report:
+def to_silver(
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    periods: Iterable[str] | None = None,
+    *,
+    now: datetime | None = None,
+) -> Report:
     """Make Silver files of a table from Bronze: parsed, deduplicated, checked, sorted.
 
     A malformed answer fails for itself only and is reported; where an answer corrects an earlier one,
@@ -45,17 +49,44 @@ def to_silver(warehouse: Warehouse, exchange_name: str, table: Table, periods: I
     exchange_name, table
         What to make.
     periods : iterable of str, optional
-        File periods (``"2024"``, ``"2024-05"``); all that Bronze has answers for by default.
+        File periods (``"2024"``, ``"2024-05"``, and of a month's pieces ``"2024-05-08..14"``, ``"2024-05-23"``); all
+        that Bronze has answers for by default. A month that is not closed is made in pieces; a day that was put
+        together with others is made with these.
+    now : datetime, optional
+        Time that decides which months and weeks are closed, see :mod:`cexkit.store.layout`; the clock by default.
     """
-    if table.name == "instruments":
-        rows, problems = listings(warehouse, exchange_name, table)
-        return _write(warehouse, exchange_name, table, "all", rows, problems)
-    report = Report()
-    for period in _periods(warehouse, exchange_name, table) if periods is None else periods:
-        span = layout.period_window(table, period)
-        rows, problems = _facts(warehouse, exchange_name, table, span)
-        report += _write(warehouse, exchange_name, table, period, rows, problems)
-    return report
+    with warehouse.exclusive(table, exchange_name):
+        if table.name == "instruments":
+            rows, problems = listings(warehouse, exchange_name, table)
+            return _write(warehouse, exchange_name, table, ["all"], rows, problems)
+        wanted = _periods(warehouse, exchange_name, table) if periods is None else periods
+        report = Report()
+        for pieces in _pieces(warehouse, exchange_name, table, wanted, now or datetime.now(UTC)):
+            spans = [layout.period_window(table, piece) for piece in pieces]
+            rows, problems = _facts(warehouse, exchange_name, table, Window(spans[0].start, spans[-1].end))
+            report += _write(warehouse, exchange_name, table, pieces, rows, problems)
+        return report
+
+
+def _pieces(
+    warehouse: Warehouse, exchange_name: str, table: Table, wanted: Iterable[str], now: datetime
+) -> list[list[str]]:
+    """The files that hold these periods, those that follow each other within a month together: Bronze is read once."""
+    present = {file.period for file in warehouse.manifest.select(table.name, exchanges=[exchange_name])}
+    spans = [layout.period_window(table, period) for period in wanted]
+    pieces = dict.fromkeys(piece for span in spans for piece in layout.periods(table, span, now, present))
+    found: list[list[str]] = []
+    for piece in sorted(pieces):
+        follows = (
+            found
+            and piece[:7] == found[-1][-1][:7]
+            and (layout.span_of(found[-1][-1]).end == layout.span_of(piece).start)
+        )
+        if follows:
+            found[-1].append(piece)
+        else:
+            found.append([piece])
+    return found
 
 
 def _facts(
@@ -67,13 +98,13 @@ def _facts(
 
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
-    apart = _apart(warehouse, exchange_name, table, problems)
+    unused = apart(warehouse, exchange_name, table, problems)
     parsed = [
         rows
         for row, context, rows in answers(warehouse, exchange_name, table, around, problems)
-        if rows is not None and (row["endpoint"], context.instrument) not in apart
+        if rows is not None and (row["endpoint"], context.instrument) not in unused
     ]
-    parsed += _streamed(warehouse, exchange_name, table, span, problems)
+    parsed += streamed(warehouse, exchange_name, table, span, problems)
     if not parsed:
         return None, problems
     rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
@@ -83,7 +114,7 @@ def _facts(
     return rows.filter(pl.col(table.time).is_between(span.start, span.end, closed="left")), problems
 
 
-def _apart(
+def apart(
     warehouse: Warehouse, exchange_name: str, table: Table, problems: list[Problem]
 ) -> set[tuple[str, Instrument]]:
     """Archives and instruments whose rows differ from those of the venue's API where both have them.
@@ -118,23 +149,6 @@ def _apart(
     return found
 
 
-def _streamed(
-    warehouse: Warehouse, exchange_name: str, table: Table, window: Window, problems: list[Problem]
-) -> list[pa.Table]:
-    """Rows of what was heard live."""
-    if table.name != "liquidations" or exchange_name not in STREAMS:
-        return []
-    answers = read_bronze(warehouse.root, exchange_name, STREAMS[exchange_name].endpoint, table.name, window)
-    messages = [answer["body"] for answer in answers]
-    if not messages:
-        return []
-    names = [part.name for part in fields(Instrument)]
-    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name).select(names).to_pylist()
-    rows, said = liquidations_of(exchange_name, messages, [Instrument(**row) for row in listed])
-    problems += [Problem(exchange_name, table.name, None, window, text) for text in said]
-    return [rows]
-
-
 def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     """Fill the interval where the venue does not say it, from the distance of settlements.
 
@@ -150,17 +164,16 @@ def _write(
     warehouse: Warehouse,
     exchange_name: str,
     table: Table,
-    period: str,
+    periods: Sequence[str],
     rows: pl.DataFrame | None,
     problems: list[Problem],
 ) -> Report:
     if rows is None:
         return Report(problems=tuple(problems))
     good, rejects = split(rows, table)
-    warehouse.write_rejects(table, exchange_name, period, rejects.to_arrow())
-    if good.is_empty():
-        warehouse.remove(table, exchange_name, period)
-    files = warehouse.write(table, good.to_arrow())
+    for period in periods:
+        warehouse.write_rejects(table, exchange_name, period, _of(rejects, table, period).to_arrow())
+    files = warehouse.replace(table, exchange_name, periods, good.to_arrow())
     return Report(
         rows=good.height,
         rejected=rejects.height,
@@ -169,12 +182,20 @@ def _write(
     )
 
 
+def _of(rows: pl.DataFrame, table: Table, period: str) -> pl.DataFrame:
+    """Rows of one file period."""
+    import polars as pl
+
+    span = layout.period_window(table, period)
+    return rows if table.time is None else rows.filter(pl.col(table.time).is_between(span.start, span.end, "left"))
+
+
 def _periods(warehouse: Warehouse, exchange_name: str, table: Table) -> list[str]:
-    endpoints = exchange(exchange_name).endpoints(table.name)
-    if table.name == "liquidations" and exchange_name in STREAMS:
-        endpoints = (*endpoints, STREAMS[exchange_name].endpoint)
-    spans = [bronze_window(warehouse.root, exchange_name, endpoint, table.name) for endpoint in endpoints]
-    spans = [span for span in spans if span is not None]
+    spans = [
+        span
+        for endpoint in endpoints(exchange_name, table)
+        for span in bronze_spans(warehouse.root, exchange_name, endpoint, table.name).values()
+    ]
     if not spans:
         return []
     return layout.periods(table, Window(min(s.start for s in spans), max(s.end for s in spans)))

@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cexkit.intervals import Window
-from cexkit.store.layout import archive_file, bronze_file, bronze_folder
+from cexkit.store.layout import BRONZE, archive_file, bronze_file, bronze_folder
 from cexkit.store.parquet import write_atomic
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -48,7 +48,7 @@ class BronzeWriter:
 
     def __init__(self, root: Path, exchange: str, endpoint: str, run: str, *, file_bytes: int = 32 << 20):
         self._root, self._exchange, self._endpoint, self._run = root, exchange, endpoint, run
-        self._file_bytes = file_bytes
+        self._via, self._file_bytes = root / BRONZE, file_bytes
         self._rows: list[dict] = []
         self._bytes = 0
         self.files: list[Path] = []
@@ -65,7 +65,7 @@ class BronzeWriter:
         """Add one answer whose body is a file of an archive: kept as it is, once, under its hash."""
         place = archive_file(self._exchange, row["sha256"])
         if not (self._root / place).exists():
-            write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]))
+            write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]), via=self._via)
         self.add(row | {"body": b"", "file": place.as_posix()})
 
     def flush(self) -> None:
@@ -75,7 +75,7 @@ class BronzeWriter:
         day = self._rows[0]["received_at"].date()
         path = self._root / bronze_file(self._exchange, self._endpoint, day, self._run, len(self.files))
         rows = pa.Table.from_pylist(self._rows, schema=SCHEMA)
-        write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+        write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"), via=self._via)
         self.files.append(path)
         self._rows, self._bytes = [], 0
 
@@ -111,14 +111,15 @@ def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
     return found
 
 
-def bronze_window(root: Path, exchange: str, endpoint: str, table: str) -> Window | None:
-    """The span that an endpoint was ever asked for; None where it was not."""
-    spans = []
+def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[Path, Window]:
+    """Files with answers about a table, and the span that each was asked for."""
+    found = {}
     for path in _files(root, exchange, endpoint):
         rows = pq.read_table(path, columns=["data_start", "data_end"], filters=ds.field("table") == table)
-        if rows.num_rows:
-            spans.append((pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()))
-    return Window.of(min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
+        first, last = pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()
+        if first is not None and last is not None:
+            found[path] = Window(first, last)
+    return found
 
 
 def _files(root: Path, exchange: str, endpoint: str) -> list[Path]:

@@ -6,14 +6,18 @@ Readers open exactly the files it names, and of those only the ones a question c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cexkit.errors import DatasetError, DatasetNotFoundError, NewerSchemaError
+from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError, NewerSchemaError
 from cexkit.intervals import Window, utc
 from cexkit.schema import SCHEMA_VERSION
+from cexkit.store.layout import inside, span_of
+
+_NAME, _SHA256 = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,26 @@ class DataFile:
     def place(self) -> tuple[str, str | None, str]:
         """What it is the current file of."""
         return self.table, self.exchange, self.period
+
+    def replaces(self, other: DataFile) -> bool:
+        """Whether it holds all that the other may: the same period, or the month or week of a piece.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is a piece of the other, whose other rows would be lost.
+        """
+        if (self.table, self.exchange) != (other.table, other.exchange):
+            return False
+        mine, theirs = span_of(self.period), span_of(other.period)
+        if mine.end <= theirs.start or theirs.end <= mine.start:
+            return False
+        if mine.start <= theirs.start and theirs.end <= mine.end:
+            return True
+        raise InvalidInputError(
+            f"{self.table} of {self.exchange}: {self.period} is a piece of {other.period}, which is there in one file; "
+            f"write all of {other.period}"
+        )
 
     def overlaps(self, start: datetime | None, end: datetime | None) -> bool:
         """Whether a row of the window ``start <= t < end`` can be in it."""
@@ -76,11 +100,17 @@ class Manifest:
         )
 
     def with_files(self, files: Iterable[DataFile]) -> Manifest:
-        """A copy in which these files replace those of the same place; empty ones leave it."""
-        current = {file.place: file for file in self.files}
-        current |= {file.place: file for file in files}
-        kept = sorted((file for file in current.values() if file.rows), key=lambda file: file.path)
-        return replace(self, files=tuple(kept))
+        """A copy in which these files replace those of the same place and its pieces; empty ones leave it.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is a piece of a file that is there.
+        """
+        newer = {file.place: file for file in files}
+        kept = [file for file in self.files if not any(new.replaces(file) for new in newer.values())]
+        found = [*kept, *(file for file in newer.values() if file.rows)]
+        return replace(self, files=tuple(sorted(found, key=lambda f: (f.table, f.exchange or "", f.period))))
 
     def window(self, table: str) -> Window | None:
         """First and last time in a table (the end is the last row's own time)."""
@@ -110,10 +140,22 @@ class Manifest:
                     f"{source} has schema version {version}, this cexkit reads up to {SCHEMA_VERSION}; "
                     "upgrade with `pip install -U cexkit`"
                 )
-            files = tuple(DataFile(**_times(file, "start", "end")) for file in raw.pop("files"))
+            files = tuple(_checked(DataFile(**_times(file, "start", "end"))) for file in raw.pop("files"))
             return cls(files=files, **_times(raw, "updated_at"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
+
+
+def _checked(file: DataFile) -> DataFile:
+    """What a manifest says of a file becomes a path, a URL and a name: only harmless ones go on."""
+    inside(file.path)
+    if not _NAME.fullmatch(file.table):
+        raise ValueError(f"not the name of a table: {file.table!r}")
+    if not _SHA256.fullmatch(file.sha256):
+        raise ValueError(f"not a sha256: {file.sha256!r}")
+    if min(file.rows, file.bytes) < 0:
+        raise ValueError(f"sizes below zero: {file.path}")
+    return file
 
 
 def _times(raw: dict, *names: str) -> dict:

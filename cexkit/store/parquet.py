@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 
 from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
+from cexkit.schema.render import to_pyarrow
 from cexkit.store.layout import TEMPORARY
 
 #: Rows that a row group holds at least, where it holds several instruments. Smaller ones make footers
@@ -23,36 +26,94 @@ ROW_GROUP_ROWS = 32_768
 _PRICES = {"open", "high", "low", "close"}
 
 
-def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
+def write_atomic(path: Path, write: Callable[[Path], object], *, via: Path | None = None) -> Path:
     """Let ``write`` fill a temporary file, then put it in place in one step.
 
     The file is on disk before it gets its name, so neither a reader nor a crash ever sees half of it.
+
+    Parameters
+    ----------
+    path : Path
+        Where the file is to be.
+    write : callable
+        Fills the file whose path it is given.
+    via : Path, optional
+        Folder of the temporary file, on the same disk; the folder of ``path`` by default.
 
     Raises
     ------
     DatasetError
         If the disk is full or the folder cannot be written; nothing is left behind.
     """
-    return write_named(path.parent, write, lambda _: path.name)
+    return write_named(path.parent, write, lambda _: path.name, via=via)
 
 
-def write_named(folder: Path, write: Callable[[Path], object], name: Callable[[Path], str]) -> Path:
+def write_named(
+    folder: Path, write: Callable[[Path], object], name: Callable[[Path], str], *, via: Path | None = None
+) -> Path:
     """The same for a file whose name depends on its content: ``name`` is given the filled file."""
-    temporary = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
-    try:
+    with writing(folder), _temporary(via or folder) as temporary:
         folder.mkdir(parents=True, exist_ok=True)
         write(temporary)
         _flush(temporary)
         path = folder / name(temporary)
         os.replace(temporary, path)
         _flush(folder)
+    return path
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Errors of the operating system as one that says where it was, and that nothing is lost."""
+    try:
+        yield
+    except DatasetError:
+        raise
     except OSError as error:
         problem = error.strerror or error
-        raise DatasetError(f"could not write to {folder}: {problem}; what was there before is untouched") from error
+        raise DatasetError(f"could not write to {place}: {problem}; what was there before is untouched") from error
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A temporary file that is locked for as long as its writer lives, and gone after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+    handle = _locked(path)
+    try:
+        yield path
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return path
+            path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked(path: Path) -> int:
+    """Make a file and lock it; once more if a sweep came in between."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Delete the temporaries in a folder whose writers are dead; how many these were.
+
+    A killed writer no longer holds the lock of its file, wherever and as whom it ran.
+    """
+    found = 0
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            path.unlink()
+            found += 1
+    return found
 
 
 def _flush(path: Path) -> None:
@@ -70,7 +131,12 @@ def sha256(path: Path) -> str:
 
 
 def write_table(rows: pa.Table, table: Table, path: Path) -> None:
-    """Write conforming, sorted rows as one Parquet file in the layout of their table.
+    """Write conforming, sorted rows as one Parquet file in the layout of their table."""
+    write_groups(row_groups(rows, table), table, path)
+
+
+def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
+    """Write row groups as one Parquet file; only one of them is in memory at a time.
 
     Times are stored as differences, all is under zstd 9. Prices go through a dictionary where they
     repeat, in bars of a minute; longer bars repeat too few, and plain they are a fifth smaller.
@@ -80,15 +146,58 @@ def write_table(rows: pa.Table, table: Table, path: Path) -> None:
     encoding = {f.name: "DELTA_BINARY_PACKED" for f in table.fields if f.type.startswith(("timestamp", "int"))}
     with pq.ParquetWriter(
         path,
-        rows.schema,
+        to_pyarrow(table),
         compression="zstd",
         compression_level=9,
         use_dictionary=dictionary,
         column_encoding=encoding,
         write_page_index=False,
     ) as writer:
-        for group in row_groups(rows, table):
+        for group in groups:
             writer.write_table(group, row_group_size=max(group.num_rows, 1))
+
+
+def merge(paths: Sequence[Path], table: Table, into: Path) -> None:
+    """Write the rows of files that follow each other in time as one file, instrument by instrument.
+
+    Only tables with one row group an instrument can be merged so.
+
+    Raises
+    ------
+    DatasetError
+        If the file that was written, read again, does not hold exactly the rows of the others.
+    """
+    with ExitStack() as stack:
+        files = [stack.enter_context(pq.ParquetFile(path)) for path in paths]
+        places = _places(files, table)
+        write_groups(_merged(places), table, into)
+        whole = stack.enter_context(pq.ParquetFile(into))
+        same = whole.metadata.num_rows == sum(file.metadata.num_rows for file in files) and all(
+            whole.read_row_group(number).equals(group) for number, group in enumerate(_merged(places))
+        )
+    if not same:
+        raise DatasetError(f"{table.name}: {len(paths)} files put together are not the rows they were; they stay apart")
+
+
+#: Where the rows of an instrument lie: files and row groups in them, in time order.
+_Places = dict[tuple[str, ...], list[tuple[pq.ParquetFile, int]]]
+
+
+def _places(files: Sequence[pq.ParquetFile], table: Table) -> _Places:
+    found: _Places = defaultdict(list)
+    columns = [table.columns.index(name) for name in INSTRUMENT_KEYS]
+    for file in files:
+        for number in range(file.num_row_groups):
+            known = [file.metadata.row_group(number).column(column).statistics for column in columns]
+            if any(one is None or one.min != one.max for one in known):
+                raise DatasetError(f"{table.name}: a row group does not hold one instrument; its file cannot be merged")
+            found[tuple(one.min for one in known)].append((file, number))
+    return dict(sorted(found.items()))
+
+
+def _merged(places: _Places) -> Iterator[pa.Table]:
+    for groups in places.values():
+        yield pa.concat_tables([file.read_row_group(number) for file, number in groups]).combine_chunks()
 
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from cexkit.errors import DatasetError, DatasetNotFoundError, DuplicateKeyError
+from cexkit.errors import DatasetError, DatasetNotFoundError, DuplicateKeyError, InvalidInputError
+from cexkit.intervals import Window
 from cexkit.schema import Table
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.store import layout
 from cexkit.store.manifest import DataFile, Manifest, read_manifest
-from cexkit.store.parquet import sha256, write_atomic, write_named, write_table
+from cexkit.store.parquet import merge, sha256, sweep_temporaries, write_atomic, write_named, write_table, writing
 
 
 class Warehouse:
@@ -87,112 +90,248 @@ class Warehouse:
         self._commit(files)
         return files
 
-    def remove(self, table: Table, exchange: str | None, period: str) -> None:
-        """Take a file out of the dataset (a period whose rows are gone)."""
-        blank = DataFile(
-            path="",
-            table=table.name,
-            exchange=exchange,
-            period=period,
-            rows=0,
-            bytes=0,
-            sha256="",
-            start=None,
-            end=None,
+    def replace(
+        self, table: Table, exchange: str | None, periods: Sequence[str], rows: pa.Table
+    ) -> tuple[DataFile, ...]:
+        """Make these rows all that a venue has in some file periods; readers see the change as one.
+
+        A period without rows leaves the dataset. A month takes the place of its pieces, see :mod:`cexkit.store.layout`.
+
+        Parameters
+        ----------
+        table : Table
+            The declaration; rows are brought to it.
+        exchange : str or None
+            Venue; None for tables over venues.
+        periods : sequence of str
+            File periods, such as ``"2024"``, ``"2024-05"``, ``"2024-05-08..14"``.
+        rows : pyarrow.Table
+            Rows in any order.
+
+        Returns
+        -------
+        tuple of DataFile
+            The files that now hold them.
+
+        Raises
+        ------
+        InvalidInputError
+            If a row lies in none of the periods, or a period is a piece of one that is there in one file.
+        SchemaError, DuplicateKeyError, DatasetError
+            As for :meth:`write`.
+        """
+        rows = conform(rows, table)
+        parts = {period: rows.filter(_inside(rows, table, layout.period_window(table, period))) for period in periods}
+        if sum(part.num_rows for part in parts.values()) != rows.num_rows:
+            raise InvalidInputError(
+                f"{table.name}: not all rows lie in {', '.join(periods)}, or some lie in two of them"
+            )
+        files = tuple(
+            self._write_file(table, exchange, period, part) for period, part in parts.items() if part.num_rows
         )
-        self._commit([blank])
+        gone = [_blank(table, exchange, period) for period, part in parts.items() if not part.num_rows]
+        self._commit([*files, *gone])
+        return files
+
+    def remove(self, table: Table, exchange: str | None, period: str) -> None:
+        """Take a file period out of the dataset (its rows are gone)."""
+        self.replace(table, exchange, [period], to_pyarrow(table).empty_table())
+
+    def combine(self, table: Table, exchange: str | None, period: str, parts: Sequence[DataFile]) -> DataFile:
+        """Put the pieces of a month or week into one file with the very same rows; readers see the change as one.
+
+        Raises
+        ------
+        DatasetError
+            If the file, read again, does not hold exactly the rows of the pieces; these stay then.
+        """
+        paths = [self.root / part.path for part in sorted(parts, key=lambda part: part.period)]
+        times = {"start": min(part.start for part in parts), "end": max(part.end for part in parts)}
+        rows = sum(part.rows for part in parts)
+        file = self._put(table, exchange, period, lambda temporary: merge(paths, table, temporary), rows=rows, **times)
+        self._commit([file])
+        return file
 
     def write_rejects(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> Path | None:
-        """Keep rows that failed a check, with a ``reason`` column; none removes what was kept before."""
+        """Keep rows of a file period that failed a check, with a ``reason``; they replace those kept of it before."""
         path = self.root / layout.rejects_file(table, exchange, period)
-        if rows.num_rows == 0:
-            path.unlink(missing_ok=True)
+        before, rows = self.rejects(table, exchange, period), _judged(rows, table)
+        others = before.filter(pc.invert(_inside(before, table, layout.period_window(table, period))))
+        after = pa.concat_tables([others, rows]).sort_by([(name, "ascending") for name in (*table.key, "reason")])
+        if after.num_rows == 0:
+            with writing(path.parent):
+                path.unlink(missing_ok=True)
             return None
-        return write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+        if after.equals(before):
+            return path
+        return write_atomic(
+            path,
+            lambda temporary: pq.write_table(after, temporary, compression="zstd"),
+            via=self.root / layout.REJECTS,
+        )
+
+    def rejects(self, table: Table, exchange: str | None, period: str) -> pa.Table:
+        """Rows kept apart in the file of a period; that of a month holds those of all its pieces."""
+        path = self.root / layout.rejects_file(table, exchange, period)
+        return _judged(pq.ParquetFile(path).read(), table) if path.exists() else _judged(None, table)
+
+    @contextmanager
+    def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
+        """Keep other processes and threads from rewriting a table of a venue meanwhile.
+
+        Who makes files out of what is there holds it, or what another wrote in between would be lost. It ends with its
+        process, however that ends. Temporaries of writers that were killed are deleted first.
+        """
+        self.tidy()
+        with self._lock(layout.lock_file(table, exchange)):
+            yield
 
     def read(self, table: Table, *, exchange: str | None = None, period: str | None = None) -> pa.Table:
-        """Rows of a table, or of one venue or period of it, in file order."""
+        """Rows of a table, or of one venue or file period of it, in file order."""
         files = self.manifest.select(table.name, exchanges=None if exchange is None else [exchange])
-        parts = [
-            pq.ParquetFile(self.root / file.path).read() for file in files if period is None or file.period == period
-        ]
+        if period is not None:
+            span = layout.period_window(table, period)
+            files = tuple(file for file in files if layout.contains(span, file.period))
+        parts = [pq.ParquetFile(self.root / file.path).read() for file in files]
         return pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
 
     def describe(self, *, simulated: bool, description: str) -> None:
         """State what the dataset is; kept in the manifest."""
         self._change(lambda manifest: replace(manifest, simulated=simulated, description=description))
 
+    def tidy(self) -> int:
+        """Delete temporaries of writers that were killed; those of living ones stay. Returns how many."""
+        with writing(self.root):
+            return sum(
+                sweep_temporaries(self.root / name) for name in ("", layout.TABLES, layout.BRONZE, layout.REJECTS)
+            )
+
     def sweep(self, *, older_than_s: float = 86_400.0) -> int:
         """Delete data files that are no longer current, and temporaries of killed writers.
 
-        Files younger than ``older_than_s`` seconds stay: a reader may still hold the manifest that
-        names them.
+        Files that left the dataset less than ``older_than_s`` seconds ago stay: a reader may still hold the manifest
+        that names them.
 
         Returns
         -------
         int
             How many files were deleted.
         """
-        with self._lock():
+        with self._lock(), writing(self.root):
             current = {file.path for file in self.manifest.files}
             before = time.time() - older_than_s
-            folders = [self.root / name for name in (layout.TABLES, layout.BRONZE, layout.REJECTS)]
             stale = [
                 path
-                for folder in folders
-                for path in folder.rglob("*")
-                if path.is_file() and self._is_stale(path, current) and path.stat().st_mtime < before
+                for path in (self.root / layout.TABLES).rglob("*.parquet")
+                if path.relative_to(self.root).as_posix() not in current and path.stat().st_mtime < before
             ]
             for path in stale:
                 path.unlink(missing_ok=True)
-        return len(stale)
-
-    def _is_stale(self, path: Path, current: set[str]) -> bool:
-        relative = path.relative_to(self.root)
-        if path.name.startswith(layout.TEMPORARY):
-            return True
-        return relative.parts[0] == layout.TABLES and relative.as_posix() not in current
+        return len(stale) + self.tidy()
 
     def _write_file(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> DataFile:
         rows = rows.sort_by([(name, "ascending") for name in table.order])
         _unique(rows, table)
+        times = pc.min_max(rows.column(table.time)).as_py() if table.time else {"min": None, "max": None}
+        return self._put(
+            table,
+            exchange,
+            period,
+            lambda temporary: write_table(rows, table, temporary),
+            rows=rows.num_rows,
+            start=times["min"],
+            end=times["max"],
+        )
+
+    def _put(
+        self,
+        table: Table,
+        exchange: str | None,
+        period: str,
+        write: Callable[[Path], object],
+        *,
+        rows: int,
+        start: datetime | None,
+        end: datetime | None,
+    ) -> DataFile:
+        """A data file, on the disk under the name of its content; no manifest names it yet."""
         path = write_named(
             (self.root / layout.data_file(table, exchange, period, "digest")).parent,
-            lambda temporary: write_table(rows, table, temporary),
+            write,
             lambda temporary: layout.data_file(table, exchange, period, sha256(temporary)).name,
+            via=self.root / layout.TABLES,
         )
-        times = pc.min_max(rows.column(table.time)).as_py() if table.time else {"min": None, "max": None}
         return DataFile(
             path=path.relative_to(self.root).as_posix(),
             table=table.name,
             exchange=exchange,
             period=period,
-            rows=rows.num_rows,
+            rows=rows,
             bytes=path.stat().st_size,
             sha256=sha256(path),
-            start=times["min"],
-            end=times["max"],
+            start=start,
+            end=end,
         )
 
-    def _commit(self, files: Iterable[DataFile]) -> None:
-        self._change(lambda manifest: manifest.with_files(files))
+    def _commit(self, files: Sequence[DataFile]) -> None:
+        def change(manifest: Manifest) -> Manifest:
+            swept = [file.path for file in files if file.rows and not (self.root / file.path).exists()]
+            if swept:  # it was there already, had left the dataset long ago, and went at this very moment
+                raise DatasetError(f"{swept[0]} was deleted while it was written again; nothing was changed, try again")
+            return manifest.with_files(files)
 
-    def _change(self, change) -> None:
+        self._change(change)
+
+    def _change(self, change: Callable[[Manifest], Manifest]) -> None:
         """Read, change and replace the manifest under a lock that other processes respect."""
         with self._lock():
             before = self.manifest
             after = change(before)
             if after == before and (self.root / layout.MANIFEST).exists():
                 return
+            self._leave({file.path for file in before.files} - {file.path for file in after.files})
             text = replace(after, updated_at=datetime.now(UTC)).to_json()
             write_atomic(self.root / layout.MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
-    def _lock(self) -> FileLock:
+    def _leave(self, paths: Iterable[str]) -> None:
+        """Note on the files themselves when they left the dataset."""
+        for path in paths:
+            with suppress(FileNotFoundError), writing(self.root):
+                os.utime(self.root / path)
+
+    @contextmanager
+    def _lock(self, place: str | PurePath = layout.LOCK) -> Iterator[None]:
+        path = self.root / place
+        with writing(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire()
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DatasetError(f"could not write {self.root}: {error.strerror or error}") from error
-        return FileLock(self.root / layout.LOCK)
+            yield
+        finally:
+            lock.release()
+
+
+def _blank(table: Table, exchange: str | None, period: str) -> DataFile:
+    """A file without rows: what it takes the place of leaves the dataset."""
+    return DataFile(
+        path="", table=table.name, exchange=exchange, period=period, rows=0, bytes=0, sha256="", start=None, end=None
+    )
+
+
+def _inside(rows: pa.Table, table: Table, span: Window) -> pa.Array:
+    """Whether each row lies in a span; all do in a table that has one file."""
+    if table.period == "all":
+        return pa.array([True] * rows.num_rows, pa.bool_())
+    times = rows.column(table.time)
+    start, end = (pa.scalar(moment, times.type) for moment in (span.start, span.end))
+    return pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+
+
+def _judged(rows: pa.Table | None, table: Table) -> pa.Table:
+    """Rows that failed a check, in the declared columns and the reason."""
+    schema = pa.schema([*(field.with_nullable(True) for field in to_pyarrow(table)), ("reason", pa.string())])
+    return schema.empty_table() if rows is None else rows.select(schema.names).cast(schema)
 
 
 def _split(rows: pa.Table, table: Table) -> dict[tuple[str | None, str], pa.Table]:

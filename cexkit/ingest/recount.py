@@ -1,0 +1,125 @@
+"""Rows that Bronze holds, counted apart from how Silver is made of them, so that each can be held against the other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cexkit.errors import DatasetError
+from cexkit.exchanges import exchange
+from cexkit.ingest.answers import answers, endpoints, streamed
+from cexkit.ingest.silver import apart
+from cexkit.intervals import Window
+from cexkit.schema import SCHEMA_VERSION, Table
+from cexkit.store import layout
+from cexkit.store.bronze import bronze_spans
+from cexkit.store.parquet import write_atomic
+from cexkit.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+#: Changed when the same answers would be counted differently.
+_VERSION = f"{SCHEMA_VERSION}.1"
+
+
+def recount(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, int]:
+    """How many different keys the answers of a venue about a table hold, by UTC day.
+
+    Everything is parsed again; a file period whose answers are the very files that were counted before is not.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Holds Bronze; what was counted is noted in it.
+    exchange_name, table
+        What to count.
+
+    Returns
+    -------
+    dict of day to count
+        Days as ISO text; ``"all"`` for a table without times.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cexkit.schema import TABLES
+    >>> recount(Warehouse(tempfile.mkdtemp()), "okx", TABLES["ohlcv_1h"])
+    {}
+    """
+    place = warehouse.root / layout.count_file(table, exchange_name)
+    before, after = _noted(place), {}
+    unused = apart(warehouse, exchange_name, table, [])
+    for period, inputs in _inputs(warehouse, exchange_name, table).items():
+        made_of = _digest([_VERSION, sorted(map(repr, unused)), inputs])
+        if before.get(period, {}).get("made_of") == made_of:
+            after[period] = before[period]
+        else:
+            days = _days(warehouse, exchange_name, table, layout.period_window(table, period), unused)
+            after[period] = {"made_of": made_of, "days": days}
+    if after != before:
+        with suppress(DatasetError):  # a note only saves time, and the folder may be read-only
+            text = json.dumps(after, indent=1)
+            write_atomic(place, lambda temporary: temporary.write_text(text), via=warehouse.root / layout.COUNTS)
+    return {day: count for noted in after.values() for day, count in noted["days"].items()}
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _digest(parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _inputs(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, list[tuple[str, int]]]:
+    """File periods that answers can have rows of, and the files with these answers."""
+    present = {file.period for file in warehouse.manifest.select(table.name, exchanges=[exchange_name])}
+    now, found = datetime.now(UTC), {}
+    for endpoint in endpoints(exchange_name, table):
+        for path, span in bronze_spans(warehouse.root, exchange_name, endpoint, table.name).items():
+            file = (path.relative_to(warehouse.root).as_posix(), path.stat().st_size)
+            for period in layout.periods(table, span, now, present):
+                found.setdefault(period, []).append(file)
+    return dict(sorted(found.items()))
+
+
+def _days(
+    warehouse: Warehouse, exchange_name: str, table: Table, span: Window, unused: set[tuple[str, Any]]
+) -> dict[str, int]:
+    """Different keys a day in the answers that can have rows of a span."""
+    import polars as pl
+
+    venue = exchange(exchange_name)
+    completing = {part.endpoint for source in venue.sources.values() for part in source.companions}
+    window = None if table.time is None else span
+    parsed = [
+        rows
+        for row, context, rows in answers(warehouse, exchange_name, table, window, [])
+        if rows is not None
+        and (row["endpoint"], context.instrument) not in unused
+        and not (table.time is None and row["endpoint"] in completing)
+    ]
+    parsed += streamed(warehouse, exchange_name, table, span, [])
+    if not parsed:
+        return {}
+    keys = pl.concat([_keys(rows, table) for rows in parsed]).unique()
+    if table.time is None:
+        return {"all": keys.height}
+    inside = keys.filter(pl.col(table.time).is_between(span.start, span.end, "left"))
+    days = inside.group_by(pl.col(table.time).dt.strftime("%Y-%m-%d").alias("day")).len().sort("day")
+    return dict(days.iter_rows())
+
+
+def _keys(rows: pa.Table, table: Table) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.from_arrow(rows.select(list(table.key)))
