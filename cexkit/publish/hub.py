@@ -45,8 +45,9 @@ _AGAIN = {408, 429, 500, 502, 503, 504}
 #: Somebody else committed first.
 _STALE = 412
 _EXISTS = 409
-#: A page of HTML where JSON was promised is how a gateway fails.
-_FAILURES = (HTTPError, OSError, json.JSONDecodeError)
+#: What the client raises. Of an upload that failed it says so in a RuntimeError with the reason as cause; what the hub
+#: says against one file of a batch (no room, say) is a ValueError.
+_FAILURES = (HTTPError, OSError, RuntimeError, ValueError)
 
 T = TypeVar("T")
 
@@ -267,13 +268,11 @@ class Hub:
 
     def _problem(self, error: Exception, so_far: str) -> PublicationError:
         """What went wrong, in words that hold neither token nor signed address."""
-        status, problem = _status(error), type(error).__name__
+        if isinstance(error, RuntimeError) and isinstance(error.__cause__, _FAILURES):
+            error = error.__cause__
+        status, problem = _status(error), f"{type(error).__name__}: {error}"
         if isinstance(error, HfHubHTTPError):
             problem = f"status {status}" + (f": {error.server_message}" if error.server_message else "")
-        elif isinstance(error, OSError) and error.strerror:
-            problem = f"{error.strerror} ({error.filename})" if error.filename else error.strerror
-        elif isinstance(error, TransportError) and str(error):
-            problem = f"{problem}: {error}"
         hint = "; set HF_TOKEN to a token that may write there" if status in {401, 403, 404} else ""
         return PublicationError(f"could not publish to {self._here}: {problem}{hint}. {so_far[:1].upper()}{so_far[1:]}")
 
@@ -287,7 +286,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _is_passing(error: BaseException) -> bool:
-    """Whether the same request may well succeed in a moment."""
+    """Whether the same request may well succeed in a moment. A gateway fails with a page where JSON was promised."""
     return _status(error) in _AGAIN or isinstance(error, TransportError | json.JSONDecodeError)
 
 

@@ -72,7 +72,9 @@ def spoil():
 @pytest.fixture
 def hub(monkeypatch):
     with LoopbackHub(part_bytes=1 << 20) as hub:
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr("time.sleep", lambda _: None)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
