@@ -146,10 +146,11 @@ def _named(listed: pl.DataFrame, name: str) -> pl.DataFrame:
     """The instruments of a coin or of a symbol."""
     if not isinstance(name, str):
         raise InvalidInputError(f"a token is a coin or a symbol by name, such as 'BTC', not {name!r}")
-    # only ASCII: upper case of other letters can be a letter of another name
-    wanted = name.upper() if name.isascii() else name
-    coin, symbol = listed.filter(base=wanted), listed.filter(symbol=wanted)
+    coin, symbol = listed.filter(base=name), listed.filter(symbol=name)
     if coin.is_empty() and symbol.is_empty():
+        # only ASCII: upper case of other letters can be a letter of another name
+        if name.isascii() and name != name.upper():
+            return _named(listed, name.upper())
         raise UnknownNameError.of("coin or symbol", name, {*listed["base"], *listed["symbol"]})
     if len(coin) and len(symbol):
         raise AmbiguousInstrumentError(
