@@ -241,7 +241,8 @@ class Fetcher:
     def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:
         """The oldest time a venue's API still has rows of a table for, by the venue's clock; None: all of them."""
         reach = venue(exchange).source(_known(table), instrument_type).reach
-        return None if reach is None else self._clocks.get(exchange, _now()) - reach + REACH_MARGIN
+        # until the venue's clock is known ours stands still: what is just young enough must not age until it is read
+        return None if reach is None else self._clocks.setdefault(exchange, _now()) - reach + REACH_MARGIN
 
     def fetch(
         self,

@@ -100,7 +100,7 @@ def run_summaries(context: dg.RunStatusSensorContext) -> None:
     if not (scheduled or followed):
         return
     found = summary(context.instance, run)
-    told = scheduled or not found.fine
+    told = (scheduled and found.counts) or not found.fine
     level = logging.INFO if found.fine else logging.WARNING
     context.log.log(level, str(found))
     alert(str(found), settings().alert_webhook if told else None, level)

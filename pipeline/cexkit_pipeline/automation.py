@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from cexkit.exchanges.streams import STREAMS
+from cexkit_pipeline.compaction import compaction
 
 #: Silver and Gold follow their inputs, whichever partition changed. Without the rule that every input partition
 #: must be there: a year's file is wanted long before its last day has been read.
@@ -74,6 +75,8 @@ RHYTHMS = (
         "The day that has just ended, whole.",
         lambda at: f"{at - timedelta(days=1):%Y-%m-%d}",
     ),
+    # when what was corrected late has become Silver, and before the dataset is published
+    Rhythm("daily_compaction", compaction, "50 1 * * *", "Closed pieces of the running month are put together."),
     # the collector tells Dagster nothing, so its files are looked at
     Rhythm("hourly_heard", heard, "15 * * * *", "What the collector has heard becomes rows.", lambda at: f"{at:%Y}"),
 )

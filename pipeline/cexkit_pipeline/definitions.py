@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
 import dagster as dg
@@ -54,4 +55,7 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
     )
 
 
-defs = build_defs()
+with warnings.catch_warnings():
+    # said once for every asset
+    warnings.filterwarnings("ignore", "Parameter `backfill_policy`", dg.BetaWarning)
+    defs = build_defs()

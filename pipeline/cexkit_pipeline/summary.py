@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
 
 #: What assets report of themselves, in the order it is said; see ``assets.bronze.result``.
 COUNTS = ("answers", "rows", "rejected", "problems")
-#: Events of one run that are looked at; a run of all venues and tables has a few hundred.
-MOST_EVENTS = 10_000
+#: Events that are read at once.
+PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +54,32 @@ class Summary:
 
 def summary(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Summary:
     """Read what a finished run reported."""
-    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
-    records = instance.get_records_for_run(run.run_id, of_type=kinds, limit=MOST_EVENTS).records
-    counts: dict[str, dict[str, int]] = {}
-    failed = []
-    for event in (record.event_log_entry.dagster_event for record in records):
-        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            found = event.asset_check_evaluation_data
-            if not found.passed:
-                failed.append(f"{found.check_name} of {found.asset_key.to_user_string()}")
-        else:
-            # an asset reports once a partition, each time the counts of the whole run
-            told = event.materialization
-            counts[told.asset_key.to_user_string()] = {
-                name: int(told.metadata[name].value) for name in COUNTS if name in told.metadata
-            }
+    evaluations = _events(instance, run, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [event.asset_check_evaluation_data for event in evaluations]
+    failed = sorted(f"{check.check_name} of {check.asset_key.to_user_string()}" for check in found if not check.passed)
     partition = run.tags.get("dagster/partition")
-    named = f"run {run.run_id[:8]} of {run.job_name}" + (f", {partition}" if partition else "")
-    return Summary(named, counts, tuple(sorted(failed)))
+    title = f"run {run.run_id[:8]} of {run.job_name}" + (f", {partition}" if partition else "")
+    return Summary(title, counts_of(instance, run), tuple(failed))
+
+
+def counts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, dict[str, int]]:
+    """Asset → what it reported; an asset reports once a partition, each time the counts of the whole run."""
+    told = [event.materialization for event in _events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)]
+    return {
+        one.asset_key.to_user_string(): {name: int(one.metadata[name].value) for name in COUNTS if name in one.metadata}
+        for one in told
+    }
+
+
+def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
+    """Events of one kind, page by page: a backfill of years has one a day and asset."""
+    cursor = None
+    while True:
+        page = instance.get_records_for_run(run.run_id, cursor, of_type=kind, limit=PAGE)
+        yield from (record.event_log_entry.dagster_event for record in page.records)
+        if not page.has_more:
+            return
+        cursor = page.cursor
 
 
 def _said(counts: dict[str, int]) -> str:

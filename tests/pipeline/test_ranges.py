@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import polars as pl
 import pytest
 
 import cexkit
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
+from cexkit.testing.market import LoopbackMarket
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
@@ -75,3 +78,20 @@ def test_every_partitioned_asset_is_backfilled_in_one_run():
 
 def _days() -> list:
     return pl.date_range(pl.lit(FIRST).str.to_date(), pl.lit(LAST).str.to_date(), eager=True).to_list()
+
+
+def test_what_a_venue_no_longer_keeps_is_a_problem_and_the_rest_is_read(tmp_path):
+    """OKX keeps a day of liquidations: of a range of days only the end can be had, by a clock that goes on."""
+    with LoopbackMarket("2026-05-19", "2026-05-22", coins=["BTC"]) as market:
+        venues = Venues(base_urls=market.base_urls)
+        defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": venues})
+        listing = [
+            defs.resolve_assets_def(dg.AssetKey([layer, "okx", "instruments"])) for layer in ("bronze", "silver")
+        ]
+        dg.materialize(listing)
+        bronze = defs.resolve_assets_def(dg.AssetKey(["bronze", "okx", "liquidations"]))
+        days = [f"{day:%Y-%m-%d}" for day in (market.start, market.end - timedelta(days=1))]
+        done = dg.materialize([bronze], tags=dict(zip(RANGE, days, strict=True)))
+    told = done.asset_materializations_for_node(bronze.op.name)[0].metadata
+    assert told["problems"].value == 1
+    assert told["answers"].value > 0

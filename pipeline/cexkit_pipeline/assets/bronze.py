@@ -54,6 +54,7 @@ def live_asset(exchange: str) -> dg.AssetSpec:
     """Liquidations of a venue that publishes them only as they happen: the collector's, not Dagster's, to make."""
     return dg.AssetSpec(
         **labels("bronze", "liquidations", exchange),
+        deps=[dg.AssetKey(["silver", exchange, LISTING.name])],
         description=f"Liquidations of {exchange}, heard live by the collector, exactly as received.",
     )
 

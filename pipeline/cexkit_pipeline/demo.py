@@ -1,0 +1,173 @@
+"""The whole pipeline at once, offline: simulated venues, Bronze, Silver, checks, Gold, a publication in a folder."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from tqdm import tqdm
+
+from cexkit.collect import Collected, collect
+from cexkit.errors import InvalidInputError
+from cexkit.intervals import Window
+from cexkit.testing.market import LoopbackMarket
+from cexkit_pipeline.definitions import build_defs
+from cexkit_pipeline.partitions import DAYS, YEARS
+from cexkit_pipeline.resources import Store, Venues
+from cexkit_pipeline.summary import COUNTS, counts_of
+
+#: Simulated days with a fall of the market on the second; the last becomes today.
+START, END = "2026-05-19", "2026-05-22"
+COINS = ("BTC", "ETH")
+#: Longest that the streams may take to tell all they have.
+HEARING_S = 60.0
+
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One Dagster run: which assets, over which partitions, with what configuration."""
+
+    title: str
+    selection: dg.AssetSelection
+    partitions: tuple[str, str] | None = None
+    config: Mapping[str, Any] | None = None
+
+
+def demo(folder: Path, say: Callable[[str], object]) -> Path:
+    """Run it and say what it did.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; must not hold anything yet.
+    say : callable
+        Takes each line for people.
+
+    Returns
+    -------
+    Path
+        The published dataset.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder holds something.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InvalidInputError(f"{folder} is not empty; the demo needs a folder of its own")
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    began, warehouse, published = time.monotonic(), folder / "warehouse", folder / "published"
+    say("cexkit-pipeline demo: SIMULATED venues on this machine, no network. Each line is a run of Dagster.\n")
+    with LoopbackMarket(START, END, coins=COINS) as market, _quiet_instance() as instance:
+        store = Store(warehouse=str(warehouse))
+        store.open().describe(
+            simulated=True, description="Made by cexkit-pipeline demo: real names, simulated numbers."
+        )
+        defs = build_defs({"store": store, "venues": Venues(base_urls=market.base_urls)})
+        stages = _stages(Window(market.start, market.end), str(published))
+        say(_run(defs, instance, stages[0]))
+        say(_line("Collector: liquidations live", f"{_hear(market, warehouse).messages:,} messages"))
+        for stage in stages[1:]:
+            say(_run(defs, instance, stage))
+    say(_ending(warehouse, published, time.monotonic() - began))
+    return published
+
+
+def _stages(window: Window, to: str) -> list[Stage]:
+    """From listings to the publication; Silver in two runs, for its files are of two kinds of periods."""
+    bronze, silver = (dg.AssetSelection.key_prefixes(layer) for layer in ("bronze", "silver"))
+    listings, minutes = dg.AssetSelection.groups("listings"), dg.AssetSelection.tag("table", "ohlcv_1m")
+    last = window.end - timedelta(days=1)
+    days, years = (_keys(parts, window.start, last) for parts in (DAYS, YEARS))
+    config = {"ops": {"publication": {"config": {"to": to}}}}
+    return [
+        Stage("Listings, Bronze and Silver", listings),
+        Stage("Bronze: answers as received", bronze - listings, days),
+        Stage("Silver: files of years, checks", silver - listings - minutes, years),
+        Stage("Silver: files of days, checks", silver & minutes, days),
+        Stage("Gold: tables over venues", dg.AssetSelection.key_prefixes("gold")),
+        Stage("Publication", dg.AssetSelection.groups("publication"), config=config),
+    ]
+
+
+def _keys(parts: dg.TimeWindowPartitionsDefinition, first: datetime, last: datetime) -> tuple[str, str]:
+    return f"{first:{parts.fmt}}", f"{last:{parts.fmt}}"
+
+
+@contextmanager
+def _quiet_instance() -> Iterator[dg.DagsterInstance]:
+    """An instance in memory, that tells nobody anything."""
+    with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
+        yield instance
+
+
+def _run(defs: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> str:
+    """One run in this process, with a bar that moves as assets and checks are done, and what it did."""
+    began = time.monotonic()
+    with tqdm(desc=stage.title, unit=" steps", leave=False, disable=None) as bar:
+
+        @dg.success_hook(name="done")
+        def done(context: dg.HookContext) -> None:
+            bar.update()
+
+        one = dg.define_asset_job("stage", stage.selection, hooks={done})
+        job = dg.Definitions.merge(defs, dg.Definitions(jobs=[one])).resolve_job_def("stage")
+        bar.reset(total=len(job.nodes))
+        tags = dict(zip(RANGE, stage.partitions, strict=True)) if stage.partitions else None
+        result = job.execute_in_process(run_config={**_QUIET, **(stage.config or {})}, instance=instance, tags=tags)
+    total = counts_of(instance, result.dagster_run)
+    told = [f"{sum(count.get(name, 0) for count in total.values()):,} {name}" for name in COUNTS]
+    told = [text for text in told if not text.startswith("0 ")]
+    checks = result.get_asset_check_evaluations()
+    if checks:
+        told.append(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")
+    told.insert(0, f"{len(total)} asset{'s' if len(total) > 1 else ''}")
+    return _line(stage.title, f"{', '.join(told)} ({time.monotonic() - began:.0f} s)")
+
+
+def _hear(market: LoopbackMarket, warehouse: Path) -> Collected:
+    """Listen to all venues that have a stream until they have told all they have."""
+    stop = threading.Event()
+
+    def end() -> None:
+        for stream in market.streams.values():
+            stream.sent_all.wait(HEARING_S)
+        # the last messages are still under way
+        stop.wait(1.0)
+        stop.set()
+
+    threading.Thread(target=end, daemon=True).start()
+    urls = {name: stream.url for name, stream in market.streams.items()}
+    with Venues(base_urls=market.base_urls).fetcher() as fetcher:
+        return collect(list(market.streams), warehouse, fetcher=fetcher, urls=urls, stop=stop)
+
+
+def _line(title: str, text: str) -> str:
+    return f"  {title:<32} {text}"
+
+
+def _ending(warehouse: Path, published: Path, seconds: float) -> str:
+    places = {
+        warehouse / "bronze": "answers exactly as received",
+        warehouse / "tables": "Silver and Gold",
+        published: "what readers get: the same tables, spec.json, a card",
+    }
+    lines = [_line(str(path), f"{_size(path)}  {what}") for path, what in places.items()]
+    opening = f'import cexkit\nmarket = cexkit.connect("{published}")'
+    return "\n".join([f"\nDone in {seconds:.0f} s. Where it is:\n", *lines, f"\nOpen it:\n\n{opening}"])
+
+
+def _size(folder: Path) -> str:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return f"{len(files):>4} files, {sum(path.stat().st_size for path in files) / 1e6:5.1f} MB"
