@@ -43,6 +43,14 @@ import polars as pl
 pl.scan_parquet("{place}/{folder}/{table}/**/*.parquet", hive_partitioning=False)
 ```
 
+With pandas (`partitioning=None`, for the columns in the folders' names are in the files too):
+
+```python
+import pandas as pd
+
+pd.read_parquet("{place}/{folder}/{table}", partitioning=None)
+```
+
 With DuckDB:
 
 ```sql

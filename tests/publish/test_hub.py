@@ -262,14 +262,15 @@ def test_two_processes_at_once_end_in_one_whole_state(warehouse, hub, refresh, e
 # faults
 
 
-@pytest.mark.parametrize("route", ["info", "tree", "create", "preupload", "batch", "upload", "verify", "commit"])
 @pytest.mark.parametrize("fault", [too_many_requests, server_error], ids=["429", "500"])
-def test_a_refusal_that_passes_is_waited_out(warehouse, hub, route, fault):
-    hub.faults = (fault(on(route, 1)),)
-    publish(warehouse, TO)
-    assert [logged.fault for logged in hub.log if logged.fault], "the fault struck"
+def test_refusals_that_pass_are_waited_out_wherever_they_come(warehouse, hub, fault):
+    routes = {"info", "tree", "create", "refs", "preupload", "batch", "upload", "verify", "commit", "tag"}
+    hub.faults = tuple(fault(on(route, 1)) for route in routes)
+    publish(warehouse, TO, tag="v1")
+    assert {logged.request.route for logged in hub.log if logged.fault} == routes
     assert whole(hub)
     assert len(hub.repos[REPO].commits) == 2
+    assert hub.repos[REPO].tags == {"v1": head(hub)}
 
 
 @pytest.mark.parametrize("route", ["info", "tree", "preupload", "batch", "upload", "commit"])
