@@ -80,10 +80,14 @@ def shown(cell: Any) -> list[str]:
     lines: list[str] = []
     for output in cell.outputs:
         if output.output_type == "stream":
+            # a Java machine talks when it likes
+            if output.name == "stderr" and "jvm" in cell.metadata.get("tags", []):
+                continue
             lines += [f"{output.name}: {line}" for line in output.text.splitlines()]
             continue
         for kind, content in sorted(output.get("data", {}).items()):
-            lines += [f"<{kind}>"] if kind.startswith("image/") else [f"{kind}: {line}" for line in content.splitlines()]
+            picture = kind.startswith("image/")
+            lines += [f"<{kind}>"] if picture else [f"{kind}: {line}" for line in content.splitlines()]
     return [ADDRESS.sub("0x…", line) for line in lines]
 
 
