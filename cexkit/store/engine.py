@@ -5,16 +5,21 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
+import uuid
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from ibis.backends.duckdb import Backend
 
 from cexkit.errors import DatasetError, InvalidInputError
 from cexkit.store.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
 
 #: Memory of what was read of files that never change, and as many readers as hide the way there and back.
 _REMOTE = (
@@ -38,6 +43,20 @@ class Engine(Backend):
     """
 
     @property
+    def db_identity(self) -> str:
+        """No two are the same, or Ibis would ask one for the tables of both and mix their data."""
+        return self._identity
+
+    def to_pyarrow_batches(self, expr: ir.Expr, /, **options: Any) -> pa.ipc.RecordBatchReader:
+        """On a cursor of its own: the next query on this thread's would end the batches early, and silently."""
+        mine, known = self.con, self._memtables
+        self._local.con, self._local.memtables = self._base.cursor(), weakref.WeakSet()
+        try:
+            return super().to_pyarrow_batches(expr, **options)
+        finally:
+            self._local.con, self._local.memtables = mine, known
+
+    @property
     def con(self) -> duckdb.DuckDBPyConnection:
         """This thread's cursor."""
         if not hasattr(self._local, "con"):
@@ -46,7 +65,7 @@ class Engine(Backend):
 
     @con.setter
     def con(self, base: duckdb.DuckDBPyConnection) -> None:
-        self._base, self._local = base, threading.local()
+        self._base, self._local, self._identity = base, threading.local(), uuid.uuid4().hex
 
     @property
     def _memtables(self) -> weakref.WeakSet:

@@ -19,7 +19,7 @@ Seen = Callable[[int], object]
 #: A statement for DuckDB and its bound values.
 Statement = tuple[str, dict[str, object]]
 
-_HUB = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?/?", re.ASCII)
+_HUB = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?/?", re.ASCII)
 _FORMS = "'sample', a folder, hf://datasets/org/name[@revision], http(s)://…, s3://bucket/prefix"
 
 

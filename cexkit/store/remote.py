@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 from pyarrow import fs
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from cexkit.config import settings
 from cexkit.errors import DatasetAccessError, DatasetError, DatasetNotFoundError, DatasetUnreachableError
@@ -59,7 +59,7 @@ class Web(Location):
         """Do it, again where that can help, and say in the words of a dataset what went wrong."""
         attempts = Retrying(
             stop=stop_after_attempt(3),
-            wait=wait_exponential_jitter(0.2, 2),
+            wait=wait_random_exponential(0.2, 2),
             retry=retry_if_exception(_passing),
             reraise=True,
         )

@@ -4,6 +4,7 @@ from cexkit.testing.binance import LoopbackBinance
 from cexkit.testing.bybit import LoopbackBybit
 from cexkit.testing.coinbase import LoopbackCoinbase
 from cexkit.testing.feed import Feed
+from cexkit.testing.files import LoopbackFiles
 from cexkit.testing.hub import LoopbackHub
 from cexkit.testing.loopback import (
     Fault,
@@ -45,6 +46,7 @@ __all__ = [
     "LoopbackBinance",
     "LoopbackBybit",
     "LoopbackCoinbase",
+    "LoopbackFiles",
     "LoopbackHub",
     "LoopbackOkx",
     "LoopbackStream",
