@@ -118,6 +118,23 @@ def _write(rows: pd.DataFrame, path: Path) -> None:
 
 
 @app.command()
+def tearsheet(
+    name: Annotated[str, typer.Argument(help="Coin or symbol, such as BTC.")],
+    output: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("tearsheet.html"),
+    exchange: Annotated[list[str] | None, typer.Option(help="Venue; may be given often. Default: all.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: the last day there is.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days before the end, where no start is given.")] = 60,
+    data: Data = None,
+) -> None:
+    """Write one page on the perpetuals of a coin: an HTML file that needs no network."""
+    from cexkit.client import connect
+    from cexkit.report import tearsheet as run
+
+    print(run(connect(data), name, output, exchange=exchange or None, start=start, end=end, days=days))
+
+
+@app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the chart.", exists=True, file_okay=False)] = Path(),
 ) -> None:

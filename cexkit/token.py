@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import cache
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from cexkit.client import Market, Names
+    from cexkit.report import Tearsheet
 
 Question = Callable[[Selection], Rows]
 
@@ -469,6 +471,45 @@ class Token(Verbs):
     def instruments(self) -> pl.DataFrame:
         """The instruments it stands for."""
         return self._chosen.instruments
+
+    def tearsheet(
+        self,
+        path: str | Path | None = None,
+        *,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        days: int = 60,
+    ) -> Tearsheet:
+        """One page on the perpetuals of the coin, an HTML file that asks no network for anything.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            File to write; without one a notebook shows the page, and ``.save()`` writes it.
+        start, end, days
+            As for :func:`cexkit.report.tearsheet`.
+
+        Returns
+        -------
+        Tearsheet
+
+        Raises
+        ------
+        UnknownNameError
+            If the token has no perpetual.
+        InvalidInputError
+            If the window makes no sense, or nothing is stored of the coin.
+
+        Examples
+        --------
+        >>> sheet = Token("BTC", exchange="okx").tearsheet(days=10)
+        >>> sheet.base, "Funding APR" in sheet.html
+        ('BTC', True)
+        """
+        from cexkit.report import tearsheet
+
+        venues = self.instruments["exchange"].unique().sort().to_list()
+        return tearsheet(self.market, self.name, path, exchange=venues, start=start, end=end, days=days)
 
     def _ask(self, question: Question, as_: As | None) -> Any:
         kind = known(as_ or self.as_)

@@ -32,7 +32,8 @@ ALLOWED = {
     "planning": {"intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
     "collect": {"errors", "intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
     "gold": {"errors", "intervals", "schema", "analytics"},
-    "quality": {"errors", "schema", "store", "gold"},
+    # answers are parsed again, to hold their rows against those of the tables
+    "quality": {"errors", "intervals", "schema", "store", "gold", "exchanges", "ingest"},
     "refine": {"errors", "schema", "store", "gold", "quality"},
     # the venues' descriptors say what a dataset cannot hold
     "publish": {"errors", "config", "schema", "exchanges", "http", "store", "quality"},
@@ -43,13 +44,15 @@ ALLOWED = {
     "listing": {"errors", "schema"},
     "asof": {"errors", "analytics"},
     "bars": {"errors", "intervals", "schema", "analytics"},
-    "questions": {"errors", "intervals", "schema", "analytics", "asof", "bars", "frames", "listing"},
+    "queries": {"errors", "intervals", "schema", "store"},
+    "questions": {"errors", "intervals", "schema", "analytics", "asof", "bars", "frames", "listing", "queries"},
     "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars"},
-    "token": {"errors", "intervals", "config", "analytics", "client", "frames", "verbs"},
+    "report": {"errors", "intervals", "schema", "store", "analytics", "plotting", "verbs"},
+    "token": {"errors", "intervals", "config", "analytics", "client", "frames", "verbs", "report"},
     "client": {"config", "errors", "intervals", "schema", "store", "analytics", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "cli": {"demo", "publish", "ingest", "planning", "collect", "config", "errors", "client"},
+    "cli": {"demo", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report"},
     "__init__": {"accessors", "analytics", "client", "fetch", "token"},
 }
 

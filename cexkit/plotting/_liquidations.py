@@ -71,7 +71,7 @@ def liquidations(
     if beside is not None:
         needs(beside.rows, "the price", price)
     ax = axes_or_new(ax)
-    for side, sign, hatch in (("short", 1, ""), ("long", -1, "////")):
+    for side, sign, hatch in (("short", 1, ""), ("long", -1, "//////")):
         part = totals.filter(pl.col("side") == side)
         starts = part["timestamp"].cast(pl.Datetime("us"))
         left, right = date2num(starts.to_numpy()), date2num(starts.dt.offset_by(every).to_numpy())
@@ -80,10 +80,10 @@ def liquidations(
             numbers_of(part, "value_usd", sign / _MILLION),
             width=right - left,
             align="edge",
-            color=SIDES[side],
-            edgecolor=ax.get_facecolor(),
+            facecolor="none" if hatch else SIDES[side],
+            edgecolor=SIDES[side],
             hatch=hatch,
-            linewidth=0.3,
+            linewidth=0.5,
             label=f"{side}s liquidated",
         )
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._usd import usd
 from cexkit.analytics.open_interest import QUADRANTS, oi_change, oi_quadrant
 from cexkit.analytics.prices import returns
 from cexkit.errors import InvalidInputError
-from cexkit.plotting._series import Instrument, as_polars, instruments, needs, numbers_of, subject, times_of
+from cexkit.plotting._series import Instrument, as_polars, instruments, needs, numbers_of, subject, times_of, with_usd
 from cexkit.plotting._stack import stack, summed
 from cexkit.plotting._style import SIDES, axes_or_new, finish, with_price
 
@@ -70,10 +68,7 @@ def open_interest(frame: Any, *, prices: Any = None, price: str = "close", ax: A
     """
     rows = as_polars(frame)
     needs(rows, "open_interest", "timestamp", "exchange", "base")
-    if "open_interest_usd" not in rows.columns:
-        needs(rows, "open_interest", "open_interest_quote", "quote")
-    given = nw.from_native(rows, eager_only=True)
-    rows = given.with_columns(usd(given, "open_interest_usd").alias("open_interest_usd")).to_native()
+    rows = with_usd(rows, "open_interest_usd", "open_interest")
     table = summed(rows, "open_interest_usd", "open_interest")
     beside = None if prices is None else next(instruments(as_polars(prices), "the price", most=1))
     if beside is not None:
@@ -158,7 +153,7 @@ def oi_quadrants(
     for line in (ax.axhline, ax.axvline):
         line(0, color="0.5", linewidth=0.8, zorder=0)
     _room(ax)
-    ax.set(xlabel="change of price, %", ylabel="change of open interest in coins, %")
+    ax.set(xlabel="change of price, %", ylabel="change of open interest, %")
     ax.set_title(subject(rows), loc="left", fontsize="medium", parse_math=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

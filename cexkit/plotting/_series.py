@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import narwhals as nw
+import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 
+from cexkit.analytics._usd import QUOTED, usd
 from cexkit.errors import InvalidInputError, MissingColumnError, UnsupportedBackendError
 
 KEYS = ("exchange", "instrument_type", "symbol")
@@ -72,6 +73,14 @@ def needs(frame: pl.DataFrame, plot: str, *columns: str) -> None:
         raise MissingColumnError(
             f"{plot} needs {', '.join(missing)}; the frame has {', '.join(frame.columns) or 'no columns'}"
         )
+
+
+def with_usd(frame: pl.DataFrame, column: str, plot: str) -> pl.DataFrame:
+    """The frame with a dollar column, by the rule of all metrics."""
+    if column not in frame.columns:
+        needs(frame, plot, QUOTED[column], "quote")
+    given = nw.from_native(frame, eager_only=True)
+    return given.with_columns(usd(given, column).alias(column)).to_native()
 
 
 def one_base(frame: pl.DataFrame, plot: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,9 +68,10 @@ def dates(ax: Axes) -> None:
     """UTC dates below."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=3, maxticks=8)
+    # the zone is said: matplotlib's own setting may be another
+    locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
     ax.set_xlabel("time, UTC")
 
 
@@ -102,8 +106,9 @@ def legend(ax: Axes, *, beside: Axes | None = None) -> None:
         loc="lower right",
         bbox_to_anchor=(1, 1),
         borderaxespad=0.1,
-        handlelength=2.2,
-        columnspacing=1.2,
+        handlelength=2.0,
+        handletextpad=0.5,
+        columnspacing=1.0,
     )
     for text in drawn.get_texts():
         # a dollar sign in a name is a dollar sign
@@ -119,11 +124,12 @@ def _room(ax: Axes, labels: list[str]) -> tuple[int, float | None]:
 
     size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
     letter = 0.57 * size
-    room = ax.bbox.width / ax.get_figure(root=True).dpi * 72
-    entry = letter * max(map(len, labels)) + 4.2 * size
-    rows = math.ceil(len(labels) / max(1, int(room / entry)))
+    widths = [letter * len(label) + 3.5 * size for label in labels]
+    room = 1.05 * ax.bbox.width / ax.get_figure(root=True).dpi * 72
+    fitting = (n for n in range(len(labels), 0, -1) if sum(map(max, np.array_split(widths, n))) <= room)
+    rows = math.ceil(len(labels) / next(fitting, 1))
     columns = math.ceil(len(labels) / rows)
-    if rows == 1 and letter * (len(ax.get_title(loc="left")) + sum(map(len, labels))) + 4.2 * size * len(labels) < room:
+    if rows == 1 and letter * len(ax.get_title(loc="left")) + sum(widths) < room:
         return columns, None
     return columns, 1.45 * size * rows + 6
 

@@ -149,7 +149,7 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     ... })
     >>> ax = funding_band(frame, base="BTC", ax=Figure().subplots())
     >>> {line.get_label(): [round(float(y), 2) for y in line.get_ydata()] for line in ax.lines[:2]}
-    {'median of 2 others': [32.85], 'BTCUSDT': [10.95]}
+    {'median of 2': [32.85], 'BTCUSDT': [10.95]}
     """
     days = daily_apr(as_polars(frame))
     if base not in days["base"]:
@@ -161,16 +161,16 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     band = others.group_by("timestamp").agg(_shares(pl.col("funding_apr") * 100, BAND)).sort("timestamp")
     ax = axes_or_new(ax)
     x = times_of(band)
-    _band(ax, x, band, ("lowest", "highest"), 0.25, "5–95 % of others", 1.0)
-    _band(ax, x, band, ("lower", "upper"), 0.4, "25–75 %", 1.0)
+    _band(ax, x, band, ("lowest", "highest"), 0.35, "others 5–95 %", 1.0)
+    _band(ax, x, band, ("lower", "upper"), 0.5, "others 25–75 %", 1.0)
     keys = [key for key in KEYS if key in days.columns]
     count = others.select(keys).n_unique() if keys else others["base"].n_unique()
-    ax.plot(x, numbers_of(band, "median"), color=ink(ax), linewidth=0.8, label=f"median of {count} others")
+    ax.plot(x, numbers_of(band, "median"), color=ink(ax), linewidth=0.8, label=f"median of {count}")
     for place, (named, label, rows) in enumerate(own):
         values = numbers_of(rows, "funding_apr", 100)
         style = LINESTYLES[place % len(LINESTYLES)]
         ax.plot(times_of(rows), values, color=colour(named.get("exchange")), linestyle=style, label=label or base)
-    return finish(ax, "funding APR, mean of the day, %", title=base, zero=True)
+    return finish(ax, "funding APR, daily mean, %", title=base, zero=True)
 
 
 def daily_apr(frame: pl.DataFrame) -> pl.DataFrame:

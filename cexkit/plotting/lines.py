@@ -82,7 +82,7 @@ def cumulative_funding(frame: Any, *, compound: bool = False, ax: Axes | None = 
     [0.01]
     """
     rows = funding.cumulative_funding(as_polars(frame), compound=compound)
-    return _draw(rows, "cumulative_funding", ax, "funding paid by longs, cumulative, %")
+    return _draw(rows, "cumulative_funding", ax, "paid by longs, cumulative, %")
 
 
 def drawdown(frame: Any, *, price: str = "close", ax: Axes | None = None) -> Axes:
@@ -116,7 +116,7 @@ def drawdown(frame: Any, *, price: str = "close", ax: Axes | None = None) -> Axe
     [0.0, -25.0]
     """
     rows = prices.drawdown(as_polars(frame), price=price)
-    return _draw(rows, "drawdown", ax, "drawdown from the running maximum, %")
+    return _draw(rows, "drawdown", ax, "drawdown, %")
 
 
 def basis(frame: Any, *, price: str = "price", reference: str = "reference", ax: Axes | None = None) -> Axes:
@@ -152,7 +152,7 @@ def basis(frame: Any, *, price: str = "price", reference: str = "reference", ax:
     rows = as_polars(frame)
     needs(rows, "basis", "timestamp")
     rows = analytics_basis.basis_bps(rows, price=price, reference=reference)
-    return _draw(rows, "basis_bps", ax, "basis, bps of the reference", scale=1.0)
+    return _draw(rows, "basis_bps", ax, "basis, bps", scale=1.0)
 
 
 def _draw(rows: pl.DataFrame, column: str, ax: Axes | None, ylabel: str, scale: float = 100.0) -> Axes:
