@@ -48,6 +48,8 @@ class _Bucket:
         self.limit, self.per_s = budget.limit, budget.per_s
         self.tokens, self.filled_at = self.burst, now
         self.paused_until = self.banned_until = now
+        #: When a waiting request may go out; None while none waits.
+        self.due: float | None = None
 
     @property
     def burst(self) -> float:
@@ -58,19 +60,28 @@ class _Bucket:
         return self.limit * (1 - BURST) / self.per_s
 
     def refill(self, now: float) -> None:
-        self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.rate)
-        self.filled_at = now
+        # never back: a request that is counted at the time it was due may be before another one
+        if now > self.filled_at:
+            self.tokens = min(self.burst, self.tokens + (now - self.filled_at) * self.rate)
+            self.filled_at = now
 
     def wait(self, weight: float, now: float) -> float:
         """Seconds until ``weight`` may be spent; it is spent where that is 0."""
-        self.refill(now)
+        # Sleeps last too long. Were each counted when it ends, small budgets would lose a tenth of their rate; it is
+        # counted when it was due, or, where it ends later than that by more than the request takes to refill, then.
+        if self.due is not None:
+            self.refill(min(now, max(self.due, now - weight / self.rate)))
+        else:
+            self.refill(now)
         # a request heavier than the bucket goes out on a full one and leaves a debt behind
         short = min(weight, self.burst) - self.tokens
         # a token missing by rounding alone would ask for sleeps too short to move a clock
         pause = max(self.paused_until - now, short / self.rate if short > 1e-9 * self.limit else 0.0)
         if pause <= 0:
             self.tokens -= weight
+            self.due = None
             return 0.0
+        self.due = now + pause
         return pause
 
 
@@ -78,7 +89,8 @@ class RateLimiter:
     """Keeps requests within named budgets. Thread-safe.
 
     What is sent within any span as long as a budget's own never exceeds its limit, given that no single
-    request weighs more than a tenth of it.
+    request weighs more than a tenth of it, and that sleeps end on time; a sleep that ends late can put one request
+    more into a span.
 
     Parameters
     ----------

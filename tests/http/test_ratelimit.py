@@ -62,6 +62,30 @@ def test_it_is_not_slower_than_it_need_be():
     assert clock.seconds == pytest.approx(9_900 / 15)
 
 
+@pytest.mark.parametrize(("limit", "per_s"), [(10, 2), (20, 2), (100, 10), (500, 300)])
+def test_sleeps_that_last_too_long_cost_no_rate(limit, per_s):
+    budgets, clock = limiter(limit, per_s)
+    budgets._sleep = lambda seconds: clock.sleep(seconds + 0.02)
+    sent = []
+    for _ in range(4 * limit):
+        budgets.acquire({"weight": 1})
+        sent.append(clock.seconds)
+    assert len(sent) / (limit * sent[-1] / per_s) >= 0.9
+    for since in sent:
+        assert sum(since <= at < since + per_s for at in sent) <= limit + 1
+
+
+def test_a_sleep_that_lasts_for_ages_is_no_credit():
+    budgets, clock = limiter(10, 2)
+    budgets.acquire({"weight": 1})
+    budgets._sleep = lambda seconds: clock.sleep(3600)
+    budgets.acquire({"weight": 1})
+    budgets._sleep, began = clock.sleep, clock.seconds
+    for _ in range(3):
+        budgets.acquire({"weight": 1})
+    assert clock.seconds - began >= 2 / 4.5 - 1e-9
+
+
 def test_threads_share_one_budget():
     budgets, clock = limiter(100, 10)
     threads = [threading.Thread(target=lambda: [budgets.acquire({"weight": 1}) for _ in range(50)]) for _ in range(4)]

@@ -1,0 +1,121 @@
+"""A process of its own: bring tables of four venues in as the pipeline does, and print what it took as JSON.
+
+Arguments: base URLs (JSON), warehouse, start, end. Venues are read side by side, a venue's tables one after another,
+by the functions that the Dagster assets call.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from cexkit.config import Settings
+from cexkit.exchanges import EXCHANGES
+from cexkit.fetch import Fetcher
+from cexkit.ingest import instruments, to_bronze, to_silver
+from cexkit.intervals import Window
+from cexkit.refine import MADE_OF, to_gold
+from cexkit.schema import TABLES
+from cexkit.store import layout
+from cexkit.store.warehouse import Warehouse
+
+NAMES = ("funding_rates", "open_interest", "ohlcv_1h")
+GOLD = (*(name for name in MADE_OF if set(MADE_OF[name][1]) <= {*NAMES, "instruments"}), "data_quality")
+
+
+class Counting(httpx.HTTPTransport):
+    """The network, counting answers by status."""
+
+    statuses: Counter[int] = Counter()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        Counting.statuses[answer.status_code] += 1
+        return answer
+
+
+def main(urls: dict[str, str], root: str, start: str, end: str) -> dict:
+    warehouse, window, began = Warehouse(root), Window.of(start, end), time.monotonic()
+    with Fetcher(Settings(base_urls=urls), Counting()) as fetcher:
+        spent = watched(fetcher)
+        with ThreadPoolExecutor(len(EXCHANGES)) as threads:
+            parts = list(threads.map(lambda name: one(warehouse, fetcher, name, window, spent), EXCHANGES))
+    read = time.monotonic() - began
+    for name in GOLD:
+        to_gold(warehouse, name)
+    return {
+        "wall_s": read,
+        "gold_s": time.monotonic() - began - read,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "statuses": dict(Counting.statuses),
+        "rows": sum(file.rows for file in warehouse.manifest.files if file.table in NAMES),
+        "tables": [part for found in parts for part in found],
+    }
+
+
+def watched(fetcher: Fetcher) -> dict[int, list]:
+    """What each thread spends of its budgets: moments and costs."""
+    spent: dict[int, list] = {}
+    acquire = fetcher._http.limiter.acquire
+
+    def counted(cost) -> None:
+        acquire(cost)
+        spent.setdefault(threading.get_ident(), []).append((time.monotonic(), dict(cost)))
+
+    fetcher._http.limiter.acquire = counted
+    return spent
+
+
+def one(warehouse: Warehouse, fetcher: Fetcher, name: str, window: Window, spent: dict[int, list]) -> list[dict]:
+    """A venue, table after table."""
+    listing = TABLES["instruments"]
+    to_bronze(warehouse, fetcher, name, listing)
+    to_silver(warehouse, name, listing)
+    found = []
+    for table in (TABLES[table] for table in NAMES if EXCHANGES[name].instrument_types(table)):
+        of, spent[threading.get_ident()] = instruments(warehouse, name, table, window), []
+        began = time.monotonic()
+        report = to_bronze(warehouse, fetcher, name, table, window, of)
+        asked = time.monotonic()
+        made = to_silver(warehouse, name, table, layout.periods(table, window))
+        found.append(
+            {
+                "exchange": name,
+                "table": table.name,
+                "instruments": len(of),
+                "requests": len(spent[threading.get_ident()]),
+                "problems": len(report.problems) + len(made.problems),
+                "rows": made.rows,
+                "bronze_s": asked - began,
+                "silver_s": time.monotonic() - asked,
+                **used(fetcher, spent[threading.get_ident()]),
+            }
+        )
+    return found
+
+
+def used(fetcher: Fetcher, spent: list) -> dict:
+    """The budget of which most was used, as a share of what its limit allowed from the first request to the last."""
+    if len(spent) < 2:
+        return {"budget": None, "share": None}
+    span = spent[-1][0] - spent[0][0]
+    shares = {}
+    for name in {name for _, cost in spent for name in cost}:
+        bucket = fetcher._http.limiter._buckets[name]
+        # the first request was free of waiting
+        weight = sum(cost.get(name, 0) for _, cost in spent[1:])
+        shares[name] = weight / (bucket.limit * span / bucket.per_s)
+    most = max(shares, key=shares.get)
+    bucket = fetcher._http.limiter._buckets[most]
+    return {"budget": f"{most}: {bucket.limit:g} in {bucket.per_s:g} s", "share": shares[most]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]), *sys.argv[2:])))
