@@ -26,7 +26,13 @@ app = typer.Typer(
 )
 
 
-Data = Annotated[str | None, typer.Option(help="Dataset: a folder or `sample`. Default: CEXKIT_DATA, else the sample.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Dataset: a folder, hf://datasets/org/name, http(s)://…, s3://… or `sample`. Default: CEXKIT_DATA, "
+        "else the sample."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a row instead of a table.")]
 Output = Annotated[
     Path | None, typer.Option(help="Write the rows to this file, by its ending .parquet, .csv or .json.")
@@ -228,6 +234,68 @@ def publish(
     with tqdm(unit=" files", disable=None) as bar:
         done = run(warehouse or settings().warehouse, to, dry_run=dry_run, step=lambda _: bar.update(), **common)
     print(done)
+
+
+@app.command()
+def doctor(
+    data: Data = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Read nothing but the cache.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a connection is made of and whether it works: place, revision, versions, cache, latency, sizes."""
+    import json
+
+    from cexkit.doctor import diagnose
+
+    found = diagnose(data, offline=offline)
+    print(json.dumps(found.as_dict(), indent=1) if as_json else found)
+    if found.problems:
+        raise typer.Exit(FAILED)
+
+
+cache = typer.Typer(help="The cache of remote datasets.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.command("info")
+def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Say where the cache is, how much it holds and of which datasets."""
+    import json
+
+    from cexkit.doctor import cache_info
+
+    found = cache_info()
+    if as_json:
+        print(json.dumps(found))
+        return
+    places = found["places"] or ["nothing yet"]
+    size = f"{found['files']} files, {found['bytes'] / 1e6:,.1f} MB of at most {found['max_bytes'] / 1e6:,.0f} MB"
+    print("\n".join([f"{found['folder']}: {size}", *(f"  {place}" for place in places)]))
+
+
+@cache.command("clear")
+def cache_clear() -> None:
+    """Drop all files that no running process uses."""
+    from cexkit.doctor import default_cache
+
+    files, size = default_cache().clear()
+    print(f"{files} files dropped, {size / 1e6:,.1f} MB")
+
+
+@cache.command("warm")
+def cache_warm(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables. Default: all.")] = None,
+    data: Data = None,
+    exchange: Annotated[list[str] | None, typer.Option(help="Venue; may be given often.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included.")] = None,
+) -> None:
+    """Bring tables into the cache, to be read offline or without waiting."""
+    from cexkit.client import connect
+
+    market = connect(data)
+    count = market.warm(*(tables or ()), start=start, end=end, exchange=exchange or None)
+    print(f"{count} files of {market.location} at {market.revision[:12]} are in the cache")
 
 
 def main() -> None:

@@ -52,7 +52,8 @@ ALLOWED = {
     "client": {"config", "errors", "intervals", "schema", "store", "analytics", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "cli": {"demo", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report"},
+    "doctor": {"client", "config", "errors", "schema", "store"},
+    "cli": {"demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report"},
     "__init__": {"accessors", "analytics", "client", "fetch", "token"},
 }
 

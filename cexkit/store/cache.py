@@ -172,7 +172,7 @@ class FileCache:
         """How many files and bytes it holds, and of which places."""
         sizes = [size for _, size, _ in self._entries()]
         places = (json.loads(text)["where"] for path in (self.root / _PLACES).glob("*.json") if (text := _read(path)))
-        return Usage(len(sizes), sum(sizes), self.max_bytes, tuple(sorted(places)))
+        return Usage(len(sizes), sum(sizes), self.max_bytes, tuple(sorted(set(places))))
 
     def lease(self) -> Lease:
         """A promise that files stay as long as it lives."""

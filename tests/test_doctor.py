@@ -1,0 +1,73 @@
+"""``cexkit doctor`` and ``cexkit cache``: what they say is so, and their exit codes tell."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+import cexkit
+from cexkit.cli import app
+from cexkit.config import settings
+from cexkit.doctor import diagnose
+from cexkit.store.locations import SAMPLE_ROOT
+from cexkit.testing import LoopbackFiles
+
+
+@pytest.fixture
+def where(tmp_path, monkeypatch):
+    """The sample behind HTTP, and a cache of one's own."""
+    monkeypatch.setenv("CEXKIT_CACHE_DIR", str(tmp_path / "cache"))
+    settings.cache_clear()
+    with LoopbackFiles(SAMPLE_ROOT) as server:
+        yield server.url
+    settings.cache_clear()
+
+
+def run(*words: str):
+    return CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+def test_doctor_says_what_a_connection_is_made_of(where):
+    done = run("doctor", "--data", where, "--json")
+    found = json.loads(done.stdout)
+    market = cexkit.connect(where)
+    assert done.exit_code == 0
+    assert (found["location"], found["revision"], found["problems"]) == (where, market.revision, [])
+    assert found["bytes"] == {name: info.bytes for name, info in market.tables.items()}
+    assert set(found["mode"].values()) == {"through the cache"}
+    assert found["versions"]["cexkit"] == cexkit.__version__
+    assert found["latency_ms"] > 0
+    assert found["query_ms"] > 0
+    assert "all is well" in run("doctor", "--data", where).stdout
+
+
+def test_doctor_tells_what_is_wrong_by_its_exit_code_too(where, tmp_path):
+    done = run("doctor", "--data", str(tmp_path / "nowhere"), "--json")
+    assert done.exit_code == 1
+    assert "DatasetNotFoundError" in json.loads(done.stdout)["problems"][0]
+    assert run("doctor", "--data", where, "--offline").exit_code == 1
+    assert "never opened with the cache" in run("doctor", "--data", where, "--offline").stdout
+
+
+def test_a_warm_cache_is_all_that_offline_needs(where, tmp_path):
+    assert json.loads(run("cache", "info", "--json").stdout)["files"] == 0
+    assert "2 files" in run("cache", "warm", "ohlcv_1h", "instruments", "--exchange", "okx", "--data", where).stdout
+    assert run("cache", "warm", "funding_rates", "--start", "2026-01-01", "--data", where).exit_code == 0
+    found = json.loads(run("cache", "info", "--json").stdout)
+    assert found["places"] == [where]
+    assert found["files"] == 2 + 4
+    market = cexkit.connect(where, offline=True)
+    assert market.table("ohlcv_1h", exchange="okx").count().execute() > 0
+    assert diagnose(where, offline=True).latency_ms is None
+    del market
+    assert run("cache", "clear").stdout.startswith("6 files dropped")
+    assert json.loads(run("cache", "info", "--json").stdout)["files"] == 0
+
+
+def test_a_folder_needs_no_cache(tmp_path, where):
+    root = shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
+    assert "0 files" in run("cache", "warm", "--data", str(root)).stdout
+    assert not (tmp_path / "cache").exists()
