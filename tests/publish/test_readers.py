@@ -135,7 +135,12 @@ def found(published, tmp_path_factory) -> dict[str, list]:
     hub, _ = published
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "CEXKIT_"))}
     home = str(tmp_path_factory.mktemp("home"))
-    environment = outside | {"HF_HOME": home, "HF_HUB_DISABLE_XET": "1", "HF_ENDPOINT": hub.url, "CEXKIT_CACHE_DIR": home}
+    environment = outside | {
+        "HF_HOME": home,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_ENDPOINT": hub.url,
+        "CEXKIT_CACHE_DIR": home,
+    }
     script = SCRIPT.replace("{columns}", repr(COLUMNS)).replace("{names}", repr(CLIENTS))
     words = [sys.executable, "-W", "ignore", "-c", script]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)

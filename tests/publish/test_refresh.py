@@ -1,0 +1,140 @@
+"""What a day's refresh sends of a large dataset, in bytes that crossed the socket.
+
+The short form has a few months of two instruments; ``--long`` a year of every instrument that is simulated, 0.6 GB,
+and the days on which a week and a month close.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from cexkit.publish import publish
+from cexkit.refine import to_gold
+from cexkit.schema import TABLES
+from cexkit.simulation import simulate
+from cexkit.store import layout
+from cexkit.store.compact import compact
+from cexkit.store.warehouse import Warehouse
+
+from .conftest import TO
+
+BASE = datetime(2026, 6, 1, tzinfo=UTC)
+YEARLY = ("ohlcv_1h", "mark_1h", "index_1h", "open_interest", "funding_rates", "ohlcv_1d", "liquidations")
+YEAR = 2025
+
+
+class Growing:
+    """A warehouse that grows day by day; every month repeats the same simulated one, at its own times."""
+
+    def __init__(self, warehouse: Warehouse, first: datetime, **options):
+        self.warehouse, self.first = warehouse, first
+        self.month = simulate(start="2026-06-01", end="2026-07-01", **options).tables
+        warehouse.write(TABLES["instruments"], self.month["instruments"].to_arrow())
+        warehouse.describe(simulated=True, description="A simulated month, again and again.")
+
+    def rows(self, table: str, start: datetime, end: datetime) -> pl.DataFrame:
+        """Rows of a span, from those of the simulated month."""
+        parts, day, known = [], start.replace(day=1), self.month[table]
+        while day < end:
+            days = calendar.monthrange(day.year, day.month)[1]
+            for shift, kept in ((timedelta(), 30), (timedelta(days=30), days - 30)):
+                rows = known.filter(pl.col("timestamp") < BASE + timedelta(days=kept))
+                moved = pl.col("timestamp") + (day - BASE + shift)
+                again = {"venue_timestamp": pl.col("venue_timestamp") + (day - BASE + shift)}
+                parts.append(rows.with_columns(timestamp=moved, **(again if "venue_timestamp" in rows.columns else {})))
+            day += timedelta(days=days)
+        return pl.concat(parts).filter(pl.col("timestamp").is_between(start, end, closed="left"))
+
+    def grow(self, start: datetime, end: datetime) -> None:
+        """Bring in the days of a span as the pipeline does: pieces of the running month, the year written anew."""
+        minutes = TABLES["ohlcv_1m"]
+        for exchange in self.month["ohlcv_1m"]["exchange"].unique().sort():
+            present = [f.period for f in self.warehouse.manifest.select("ohlcv_1m") if f.exchange == exchange]
+            wanted = layout.period_window
+            for period in layout.periods(minutes, layout.Window(start, end), end, present):
+                span = wanted(minutes, period)
+                rows = self.rows("ohlcv_1m", span.start, min(span.end, end)).filter(exchange=exchange)
+                self.warehouse.replace(minutes, exchange, [period], rows.to_arrow())
+        for table in YEARLY:
+            self.warehouse.write(TABLES[table], self.rows(table, self.first, end).to_arrow())
+        for table in ("funding_weighted_8h", "ohlcv_1d_composite", "liquidations_1d", "data_quality"):
+            to_gold(self.warehouse, table, now=end)
+        compact(self.warehouse, now=end)
+
+
+@pytest.fixture
+def growing(tmp_path, pytestconfig) -> Growing:
+    if pytestconfig.getoption("--long"):
+        return Growing(Warehouse(tmp_path / "large"), datetime(YEAR, 1, 1, tzinfo=UTC))
+    first = datetime(YEAR, 9, 1, tzinfo=UTC)
+    return Growing(Warehouse(tmp_path / "large"), first, coins=["BTC"], exchanges=["okx"])
+
+
+def size(warehouse: Warehouse) -> int:
+    return sum(file.bytes for file in warehouse.manifest.files)
+
+
+SEND = """
+import json, resource
+from pathlib import Path
+from cexkit.publish.content import Content
+from cexkit.publish.hub import Hub
+from cexkit.publish.plans import Piece
+from cexkit.store.manifest import Manifest
+from cexkit.store.parquet import sha256
+
+peaks = []
+for megabytes in (1, {megabytes}):
+    path = Path({folder!r}) / f"{{megabytes}}.parquet"
+    with path.open("wb") as file:
+        file.truncate(megabytes << 20)
+    piece = Piece(f"tables/{{path.name}}", path.stat().st_size, sha256(path), path)
+    Hub("me/data", "main", replace=True).put(Content(Manifest(), [piece]), tag=None, step=lambda _: None)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(json.dumps(peaks))
+"""
+
+
+def test_memory_does_not_grow_with_what_is_sent(hub, elsewhere, tmp_path, pytestconfig):
+    megabytes = 1024 if pytestconfig.getoption("--long") else 192
+    process = elsewhere(SEND.format(megabytes=megabytes, folder=str(tmp_path)), hub)
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    small, large = json.loads(said)
+    assert hub.received("upload", "part") == (megabytes + 1) << 20
+    assert large - small < 32
+
+
+@pytest.mark.soak
+def test_a_days_refresh_sends_less_than_a_twentieth(growing, hub, capsys, pytestconfig):
+    """At the end of a year, when the files of the running year are at their largest. Once a month, November's pieces
+    are put together, and the month is sent once more."""
+    long = pytestconfig.getoption("--long")
+    days = {
+        2: "first publication",
+        3: "a day on which a month closes",
+        4: "a day",
+        9: "five days",
+        10: "a day, a week closes",
+    }
+    warehouse, done_to, held, told = growing.warehouse, growing.first, set(), []
+    for number in days if long else (9, 10):
+        end = datetime(YEAR, 12, number, tzinfo=UTC)
+        growing.grow(done_to, end)
+        hub.log.clear()
+        publish(warehouse, TO)
+        new = [file for file in warehouse.manifest.files if file.path not in held]
+        assert hub.received("upload", "part") == sum(file.bytes for file in new), (
+            "the new files, each once, and no other"
+        )
+        told.append(f"{days[number]}: {hub.received() / 1e6:.1f} MB ({hub.received() / size(warehouse):.1%})")
+        if number in (4, 10):
+            assert hub.received() < size(warehouse) / 20
+        done_to, held = end, {file.path for file in warehouse.manifest.files}
+    with capsys.disabled():
+        print(f"\n{size(warehouse) / 1e6:,.0f} MB in the end; sent on", *told, sep="\n  ")
