@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import duckdb
 import ibis
 import pandas as pd
 import polars as pl
@@ -106,6 +107,71 @@ def test_sql_that_is_not_accepted_says_why_and_what_there_is(market):
         market.sql("select * from fundings")
     with pytest.raises(InvalidInputError, match="not accepted"):
         market.sql("selec 1")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "create table x as select 1",
+        "insert into funding_rates select * from funding_rates",
+        "drop view funding_rates",
+        "copy (select 1) to '{root}/x.csv'",
+        "copy funding_rates to '/tmp/x.csv'",
+        "attach '/tmp/x.db'",
+        "install httpfs",
+        "load httpfs",
+        "set threads = 1",
+        "pragma threads=1",
+        "select 1; select 2",
+        "select 1; drop view funding_rates",
+        "create or replace view funding_rates as select 1",
+        "",
+        "export database '/tmp/x'",
+        "call pragma_version()",
+        "update instruments set symbol = 'x'",
+        "delete from instruments",
+        "explain select 1",
+        "checkpoint",
+    ],
+)
+def test_sql_is_one_select(market, query):
+    with pytest.raises(InvalidInputError, match=r"one SELECT|not accepted"):
+        market.sql(query.replace("{root}", str(SAMPLE_ROOT)))
+    assert market.funding_rates.count().execute() == market.tables["funding_rates"].rows
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from read_text('/etc/hostname')",
+        "select * from '/etc/hostname'",
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('{root}/../errors.py')",
+        "select * from glob('/etc/*')",
+        "from read_parquet('/tmp/*')",
+        "select * from read_parquet('http://127.0.0.1:9/x.parquet')",
+        "select * from query('drop view instruments')",
+        "select * from market",
+        "select getenv('HOME')",
+    ],
+)
+def test_sql_sees_the_dataset_and_nothing_else(market, query):
+    with pytest.raises((InvalidInputError, duckdb.Error)):
+        market.sql(query.replace("{root}", str(SAMPLE_ROOT))).to_pandas()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "with funding_rates as (select 1 as a) select * from funding_rates",
+        "from Funding_Rates limit 1",
+        'select count(*) from (select * from "funding_rates") t join instruments using (symbol) -- more\n',
+        "select 1 as a where exists (select * from liquidations);",
+        "select * from memory.main.funding_rates limit 1",
+    ],
+)
+def test_sql_finds_its_tables_however_they_are_written(query):
+    assert len(cexkit.connect("sample").sql(query).to_pandas()) == 1
 
 
 @pytest.mark.parametrize(
