@@ -1,6 +1,6 @@
 """A process of its own: four loopback venues with as many perps as asked for, until stdin closes.
 
-Prints one line of JSON: the base URLs, and the first and last moment of the data.
+Prints one line of JSON: the base URLs, and when the days begin, end, and the next one ends.
 """
 
 from __future__ import annotations
@@ -40,17 +40,22 @@ def copies(frame: pl.DataFrame, count: int) -> pl.DataFrame:
 
 
 def main(symbols: int, days: int) -> None:
-    start = utc(END) - timedelta(days=days)
+    """It is the end of ``days`` days; each line on stdin makes it a day later, once."""
+    start = utc(END) - timedelta(days=days + 1)
     by = utc(datetime.now(UTC).date()) - utc(END)
     truth = simulate(start=start, end=END, coins=COINS).tables
     frames = {name: copies(frame, symbols) for name, frame in moved({x: truth[x] for x in TABLES}, by).items()}
-    now = utc(END) + by + timedelta(seconds=10)
+    last = utc(END) + by
     with ExitStack() as stack:
-        venues = [stack.enter_context(make(frames, now=now)) for make in LOOPBACKS.values()]
+        clock = last - timedelta(days=1) + timedelta(seconds=10)
+        venues = [stack.enter_context(make(frames, now=clock)) for make in LOOPBACKS.values()]
         urls = {api: url for venue in venues for api, url in venue.settings.base_urls.items()}
-        said = {"base_urls": urls, "start": (start + by).isoformat(), "end": (utc(END) + by).isoformat()}
-        print(json.dumps(said), flush=True)
-        sys.stdin.read()
+        moments = [(start + by).isoformat(), (last - timedelta(days=1)).isoformat(), last.isoformat()]
+        print(json.dumps({"base_urls": urls, "days": moments}), flush=True)
+        for _ in sys.stdin:
+            for venue in venues:
+                venue.now = last + timedelta(seconds=10)
+            print("a day later", flush=True)
 
 
 if __name__ == "__main__":
