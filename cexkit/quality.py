@@ -15,16 +15,24 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from cexkit.errors import QualityError
+from cexkit.exchanges import EXCHANGES
 from cexkit.gold import data_quality
+from cexkit.ingest.recount import recount
+from cexkit.intervals import utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.store import layout
+from cexkit.store.bronze import has_bronze
 from cexkit.store.warehouse import Warehouse
 
 #: Checks beside those that tables declare: name → whether it blocks, and what it says.
 CHECKS = {
     "schema": (True, "every file has the declared columns and types"),
     "unique_key": (True, "no key stands twice"),
+    "bronze_rows": (
+        True,
+        "every row that the venue's answers in Bronze hold is in the table or kept apart, no other is",
+    ),
     "kept_apart": (False, "rows that failed a check on the way in, and are not in the table"),
     "gaps": (False, "every bar, snapshot and settlement of the instrument's own calendar is there"),
     "fresh": (False, "the newest row of every trading instrument is young enough"),
@@ -38,6 +46,7 @@ OUTLIER = 0.05
 MIN_VENUES = 3
 
 _DAY = pl.col("timestamp").dt.truncate("1d")
+_COUNTED = {"exchange": pl.String, "timestamp": pl.Datetime("us", "UTC"), "counted": pl.Int64}
 
 
 def inspect(
@@ -86,7 +95,7 @@ def checks_of(table: Table) -> dict[str, bool]:
     Examples
     --------
     >>> list(checks_of(TABLES["liquidations"]))
-    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'kept_apart']
+    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'bronze_rows', 'kept_apart']
     """
     with_gaps = table.bar is not None or table.name == "funding_rates"
     fits = {
@@ -169,6 +178,7 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
         return
     rows = pl.scan_parquet(sound, hive_partitioning=False)
     yield data_quality(table, rows)
+    yield _recounted(warehouse, table, rows)
     yield data_quality(table, *_kept_apart(warehouse, table, rows))
     yield _doubled(table, rows)
     fits, listed = checks_of(table), _listed(warehouse)
@@ -195,14 +205,50 @@ def _schemas(warehouse: Warehouse, table: Table) -> tuple[list[str], pl.DataFram
     return sound, _named(counted, table, "schema")
 
 
+def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
+    """Keys in Bronze held against those in the table and in what was kept apart; of venues that have a Bronze.
+
+    A table without times has one count, on the day it was last observed.
+    """
+    day = pl.col(table.time or "observed_at").dt.truncate("1d").alias("timestamp")
+    there = pl.concat([rows.select("exchange", day), *_rejects(warehouse, table, ["exchange", day])])
+    if table.time is None:
+        there = there.with_columns(pl.max("timestamp").over("exchange"))
+    silver = there.group_by("exchange", "timestamp").agg(there=pl.len()).collect()
+    both = silver.join(_in_bronze(warehouse, table, silver), on=["exchange", "timestamp"], how="full", coalesce=True)
+    with_bronze = [name for name in both["exchange"].unique() if has_bronze(warehouse.root, name)]
+    both = both.filter(pl.col("exchange").is_in(with_bronze)).with_columns(pl.col("there", "counted").fill_null(0))
+    off = (pl.col("there").cast(pl.Int64) - pl.col("counted").cast(pl.Int64)).abs()
+    return _named(
+        both.with_columns(rows_checked=pl.max_horizontal("there", "counted"), rows_failed=off), table, "bronze_rows"
+    )
+
+
+def _in_bronze(warehouse: Warehouse, table: Table, silver: pl.DataFrame) -> pl.DataFrame:
+    """Keys by venue and day, as counted in the answers; those without a time on the newest day of the table."""
+    newest = dict(silver.group_by("exchange").agg(pl.max("timestamp")).iter_rows())
+    today = warehouse.manifest.updated_at.replace(hour=0, minute=0, second=0, microsecond=0)
+    counted = [
+        {"exchange": name, "timestamp": newest.get(name, today) if day == "all" else utc(day), "counted": count}
+        for name in EXCHANGES
+        if has_bronze(warehouse.root, name)
+        for day, count in recount(warehouse, name, table).items()
+    ]
+    return pl.DataFrame(counted, schema=_COUNTED)
+
+
 def _kept_apart(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, list[Check]]:
     """All rows that came in, with whether they were kept apart, and the check that says so."""
-    folder = warehouse.root / layout.REJECTS / table.name
     columns = ["exchange", table.time or "observed_at"]
-    apart = [pl.scan_parquet(path).select(columns) for path in sorted(folder.rglob("*.parquet"))]
-    parts = [rows.select(*columns, apart=pl.lit(False)), *(part.with_columns(apart=pl.lit(True)) for part in apart)]
+    rejects = _rejects(warehouse, table, columns)
+    parts = [rows.select(*columns, apart=pl.lit(False)), *(part.with_columns(apart=pl.lit(True)) for part in rejects)]
     check = Check("kept_apart", "NOT apart", CHECKS["kept_apart"][1], blocking=False)
     return pl.concat(parts, how="vertical_relaxed"), [check]
+
+
+def _rejects(warehouse: Warehouse, table: Table, columns: Iterable[str | pl.Expr]) -> list[pl.LazyFrame]:
+    folder = warehouse.root / layout.REJECTS / table.name
+    return [pl.scan_parquet(path).select(columns) for path in sorted(folder.rglob("*.parquet"))]
 
 
 def _doubled(table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
@@ -263,13 +309,16 @@ def _missing_settlements(table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _stale(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame, now: datetime, max_age: timedelta) -> pl.DataFrame:
-    """Trading instruments whose newest row is too old, counted on the day of the newest row of the venue."""
+    """Trading instruments whose newest row is too old, counted on the day of the newest row of the venue.
+
+    A bar is as old as its end: that of yesterday is the newest there can be, until today is over.
+    """
     newest = rows.group_by(INSTRUMENT_KEYS).agg(last=pl.max("timestamp")).collect()
     trading = newest.join(listed.filter(status="trading"), on=INSTRUMENT_KEYS, how="semi")
     counted = trading.group_by("exchange").agg(
         timestamp=pl.max("last").dt.truncate("1d"),
         rows_checked=pl.len(),
-        rows_failed=(pl.col("last") < now - max_age).sum(),
+        rows_failed=(pl.col("last") + (table.bar or timedelta()) < now - max_age).sum(),
     )
     return _named(counted, table, "fresh")
 

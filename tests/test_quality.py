@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -9,14 +10,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from cexkit.errors import DatasetNotFoundError, QualityError, UnknownTableError
+from cexkit.exchanges import exchange
+from cexkit.fetch import Fetcher
+from cexkit.ingest import instruments, pull, recount, to_bronze, to_silver
+from cexkit.intervals import Window
 from cexkit.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse
+from cexkit.testing import LOOPBACKS
 
 START, END = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 5, tzinfo=UTC)
+DAY = timedelta(days=1)
+PULLED = ("instruments", "ohlcv_1h", "funding_rates", "mark_1h")
 NAMES = ("instruments", "ohlcv_1h", "ohlcv_1d", "funding_rates", "open_interest", "liquidations")
 
 
@@ -51,11 +59,105 @@ def test_sound_data_fails_nothing(warehouse, truth):
     assert failed(warehouse) == []
     assert found.schema == to_polars(TABLES["data_quality"])
     assert {tuple(row) for row in found.select("table_name", "check_name").unique().rows()} == {
-        (name, check) for name in NAMES for check in checks_of(TABLES[name])
+        (name, check) for name in NAMES for check in checks_of(TABLES[name]) if check != "bronze_rows"
     }
     bars = found.filter(table_name="ohlcv_1h", check_name="gaps")
     assert bars["rows_checked"].sum() == truth["ohlcv_1h"].height
     require(found)
+
+
+class TestAgainstBronze:
+    """Rows held against those that the answers hold, counted anew."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def pulled(cls, tmp_path_factory) -> Warehouse:
+        """Two days of all four venues, in which one bar of Binance fails a check on the way in."""
+        tables = simulate(start="2026-06-01", end="2026-06-03", coins=["BTC"]).tables
+        odd = BTC & (pl.col("timestamp") == START + timedelta(hours=30))
+        bars = tables["ohlcv_1h"].with_columns(high=pl.when(odd).then(pl.col("low") / 2).otherwise("high"))
+        warehouse = Warehouse(tmp_path_factory.mktemp("pulled"))
+        for name, loopback in LOOPBACKS.items():
+            frames = {**tables, "ohlcv_1h": bars}
+            with loopback(frames, now="2026-06-03T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
+                names = [table for table in PULLED if exchange(name).instrument_types(table)]
+                report = pull(name, names, None, START, START + 2 * DAY, warehouse=warehouse, fetcher=fetcher)
+            assert not report.problems
+        return warehouse
+
+    @pytest.fixture
+    def warehouse(self, pulled, tmp_path) -> Warehouse:
+        return Warehouse(shutil.copytree(pulled.root, tmp_path / "own"))
+
+    def counted(self, warehouse: Warehouse) -> list[tuple]:
+        found = inspect(warehouse, now=END).filter(pl.col("rows_failed") > 0, check_name="bronze_rows")
+        return found.select("table_name", "exchange", pl.col("timestamp").dt.day(), "rows_failed").rows()
+
+    def test_what_came_in_is_there_or_kept_apart(self, warehouse):
+        found = inspect(warehouse, now=END).filter(check_name="bronze_rows")
+        assert self.counted(warehouse) == []
+        assert set(found.select("table_name", "exchange").unique().rows()) == {
+            (table, name) for name in LOOPBACKS for table in PULLED if exchange(name).instrument_types(table)
+        }
+        bars = found.filter(table_name="ohlcv_1h", exchange="binance")
+        assert bars["rows_checked"].to_list() == [48, 48], "the bar kept apart counts"
+        require(inspect(warehouse, now=END))
+
+    def test_a_row_that_got_lost_is_found_on_its_day(self, warehouse):
+        rows = warehouse.read(TABLES["funding_rates"], exchange="okx")
+        warehouse.replace(TABLES["funding_rates"], "okx", ["2026"], rows.slice(0, rows.num_rows - 1))
+        assert self.counted(warehouse) == [("funding_rates", "okx", 2, 1)]
+        with pytest.raises(QualityError, match="funding_rates of okx on 2026-06-02: bronze_rows fails for 1 of"):
+            require(inspect(warehouse, now=END))
+
+    def test_rows_that_no_answer_has_are_found(self, warehouse):
+        rows = pl.from_arrow(warehouse.read(TABLES["ohlcv_1h"], exchange="bybit"))
+        more = rows.head(2).with_columns(pl.col("timestamp") + 5 * DAY)
+        warehouse.replace(TABLES["ohlcv_1h"], "bybit", ["2026"], pl.concat([rows, more]).to_arrow())
+        assert self.counted(warehouse) == [("ohlcv_1h", "bybit", 6, 2)]
+
+    def test_a_file_that_left_the_dataset_is_found(self, warehouse):
+        warehouse.remove(TABLES["ohlcv_1h"], "coinbase", "2026")
+        assert self.counted(warehouse) == [("ohlcv_1h", "coinbase", 1, 48), ("ohlcv_1h", "coinbase", 2, 48)]
+        warehouse.remove(TABLES["instruments"], "okx", "all")
+        (row,) = (row for row in self.counted(warehouse) if row[0] == "instruments")
+        assert row == ("instruments", "okx", warehouse.manifest.updated_at.day, 2)
+
+    def test_rejects_that_got_lost_are_found(self, warehouse):
+        (path,) = (warehouse.root / "rejects/ohlcv_1h/exchange=binance").glob("*.parquet")
+        path.unlink()
+        assert self.counted(warehouse) == [("ohlcv_1h", "binance", 2, 1)]
+
+    def test_answers_of_which_nothing_was_made_are_found(self, warehouse, pulled):
+        more = simulate(start="2026-06-01", end="2026-06-04", coins=["BTC"], exchanges=["bybit"]).tables
+        with LOOPBACKS["bybit"](more, now="2026-06-04T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
+            table, window = TABLES["funding_rates"], Window(START + 2 * DAY, START + 3 * DAY)
+            of = instruments(warehouse, "bybit", table, window)
+            to_bronze(warehouse, fetcher, "bybit", table, window, of)
+        assert self.counted(warehouse) == [("funding_rates", "bybit", 3, 3)]
+        to_silver(warehouse, "bybit", table)
+        assert self.counted(warehouse) == []
+
+    def test_answers_that_got_lost_are_found_though_they_were_counted_before(self, warehouse):
+        assert self.counted(warehouse) == []
+        for path in (warehouse.root / "bronze/exchange=okx").glob("endpoint=*unding*/**/*.parquet"):
+            path.unlink()
+        assert {row[:3] for row in self.counted(warehouse)} == {
+            ("funding_rates", "okx", 1),
+            ("funding_rates", "okx", 2),
+        }
+
+    def test_what_was_counted_is_not_parsed_again(self, warehouse, monkeypatch):
+        before = inspect(warehouse, now=END)
+
+        def parsed(*_):
+            raise AssertionError("nothing new is there")
+
+        monkeypatch.setattr(recount, "answers", parsed)
+        assert inspect(warehouse, now=END).equals(before)
+        shutil.rmtree(warehouse.root / "counts")
+        with pytest.raises(AssertionError, match="nothing new"):
+            inspect(warehouse, now=END)
 
 
 @pytest.mark.parametrize("name", ["ohlcv_1h", "open_interest"])

@@ -1,5 +1,7 @@
 """Exchanges → Bronze → Silver, as plain functions; `cexkit pull` and the Dagster assets call these.
 
+``bronze`` asks and keeps, ``listings`` and ``silver`` make tables of what was kept, ``recount`` counts it apart.
+
 Bronze keeps every answer as received. Silver is made from Bronze alone, so it can be made again at
 any time, and the same Bronze always gives the same Silver.
 """
@@ -56,6 +58,7 @@ def pull(
     fetcher: Fetcher | None = None,
     step: Step | None = None,
     refresh: bool = False,
+    now: datetime | None = None,
 ) -> Report:
     """Bring tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
 
@@ -82,6 +85,8 @@ def pull(
         Called with a short text as each instrument is done; from several threads where there are several venues.
     refresh : bool
         Ask for everything anew; by default only for what was not answered before, and for the last two days.
+    now : datetime, optional
+        Time that decides which months of bars of a minute are closed and in one file; the clock by default.
 
     Returns
     -------
@@ -100,7 +105,8 @@ def pull(
     target, window, facts = asked(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
-        one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, step=step, refresh=refresh)
+        words = {"step": step, "refresh": refresh, "now": now or datetime.now(UTC)}
+        one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, **words)
         if len(names) == 1:
             return one(names[0])
         threads = stack.enter_context(ThreadPoolExecutor(len(names), thread_name_prefix="pull"))
@@ -136,13 +142,15 @@ def _pull_one(
     *,
     step: Step | None,
     refresh: bool,
+    now: datetime,
 ) -> Report:
-    listing, now = TABLES["instruments"], datetime.now(UTC)
+    listing = TABLES["instruments"]
     report = to_bronze(target, reader, name, listing) + to_silver(target, name, listing)
     for table in facts:
         found = instruments(target, name, table, window, symbols, instrument_type)
-        report += to_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
-        report += to_silver(target, name, table, layout.periods(table, window, now), now=now)
+        kept = to_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
+        periods = [period for span in (window, *kept.spans) for period in layout.periods(table, span, now)]
+        report += kept + to_silver(target, name, table, periods, now=now)
     compact(target, exchange=name, now=now)
     return report
 

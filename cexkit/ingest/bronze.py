@@ -82,8 +82,9 @@ def to_bronze(
                         writer = BronzeWriter(warehouse.root, exchange_name, page.endpoint, run)
                         writers[page.endpoint] = stack.enter_context(writer)
                     keep = writers[page.endpoint]
-                    (keep.add_file if page.is_file else keep.add)(_bronze_row(page))
-                    tally.answers += 1
+                    row = _bronze_row(page)
+                    (keep.add_file if page.is_file else keep.add)(row)
+                    tally.add(row["data_start"], row["data_end"])
                     progress.seen(page)
             except BlockedError:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 
 from cexkit.intervals import Window
 
@@ -41,6 +42,8 @@ class Report:
         Files written, below the warehouse.
     problems : tuple of Problem
         What is missing because of an error; empty where all went well.
+    spans : tuple of Window
+        What the answers can hold rows of, one for each table: a file of an archive holds more than was asked for.
     """
 
     answers: int = 0
@@ -48,6 +51,7 @@ class Report:
     rejected: int = 0
     files: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    spans: tuple[Window, ...] = ()
 
     def __add__(self, other: Report) -> Report:
         return Report(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)))
@@ -64,6 +68,16 @@ class Tally:
     answers: int = 0
     files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    span: Window | None = None
+
+    def add(self, start: datetime | None, end: datetime | None) -> None:
+        """One more answer was kept, with rows of this span."""
+        self.answers += 1
+        if start is not None and end is not None:
+            self.span = (
+                Window(min(start, self.span.start), max(end, self.span.end)) if self.span else Window(start, end)
+            )
 
     def report(self) -> Report:
-        return Report(answers=self.answers, files=tuple(self.files), problems=tuple(self.problems))
+        spans = (self.span,) if self.span else ()
+        return Report(answers=self.answers, files=tuple(self.files), problems=tuple(self.problems), spans=spans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cexkit.intervals import Window
-from cexkit.store.layout import BRONZE, archive_file, bronze_file, bronze_folder
+from cexkit.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
 from cexkit.store.parquet import write_atomic
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -111,14 +112,19 @@ def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
     return found
 
 
+def has_bronze(root: Path, exchange: str) -> bool:
+    """Whether any answer of a venue is kept here; a dataset that was downloaded or simulated has none."""
+    return (root / bronze_venue(exchange)).is_dir()
+
+
 def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[Path, Window]:
-    """Files with answers about a table, and the span that each was asked for."""
+    """Files with answers about a table, and the span that these can hold rows of; all time for lists of instruments."""
     found = {}
     for path in _files(root, exchange, endpoint):
         rows = pq.read_table(path, columns=["data_start", "data_end"], filters=ds.field("table") == table)
-        first, last = pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()
-        if first is not None and last is not None:
-            found[path] = Window(first, last)
+        if rows.num_rows:
+            first, last = pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()
+            found[path] = Window(first or datetime.min.replace(tzinfo=UTC), last or datetime.max.replace(tzinfo=UTC))
     return found
 
 

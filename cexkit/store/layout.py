@@ -242,7 +242,12 @@ def bronze_file(exchange: str, endpoint: str, day: date, run: str, part: int) ->
 
 def bronze_folder(exchange: str, endpoint: str) -> PurePosixPath:
     """Folder of all answers of one endpoint."""
-    return PurePosixPath(BRONZE, f"exchange={_part(exchange)}", f"endpoint={_part(endpoint)}")
+    return bronze_venue(exchange) / f"endpoint={_part(endpoint)}"
+
+
+def bronze_venue(exchange: str) -> PurePosixPath:
+    """Folder of all answers of a venue."""
+    return PurePosixPath(BRONZE, f"exchange={_part(exchange)}")
 
 
 def count_file(table: Table, exchange: str) -> PurePosixPath:
@@ -257,4 +262,4 @@ def lock_file(table: Table, exchange: str | None) -> PurePosixPath:
 
 def archive_file(exchange: str, digest: str) -> PurePosixPath:
     """Place of one file of a venue's archive."""
-    return PurePosixPath(BRONZE, f"exchange={_part(exchange)}", "archive", f"{_part(digest)}.zip")
+    return bronze_venue(exchange) / "archive" / f"{_part(digest)}.zip"

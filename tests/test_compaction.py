@@ -1,0 +1,229 @@
+"""The running month in pieces: named by one rule, put together as they close, and always the same rows."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cexkit.errors import DatasetError, InvalidInputError
+from cexkit.fetch import Fetcher
+from cexkit.ingest import compact, pull, to_silver
+from cexkit.intervals import Window, utc
+from cexkit.schema import TABLES
+from cexkit.simulation import simulate
+from cexkit.store import layout, parquet
+from cexkit.store.warehouse import Warehouse
+from cexkit.testing import LoopbackBinance
+
+MINUTES, HOURS = TABLES["ohlcv_1m"], TABLES["ohlcv_1h"]
+START, END = "2026-04-29", "2026-06-03"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def truth() -> dict[str, pl.DataFrame]:
+    """Five weeks of two instruments, a bar of a minute every twenty minutes."""
+    # minutes are simulated from 2 May on: three days later than they are wanted
+    later = [utc(day) + 3 * DAY for day in (START, END)]
+    tables = simulate(start=later[0], end=later[1], coins=["BTC"], exchanges=["binance"]).tables
+    thinned = tables["ohlcv_1m"].filter(pl.col("timestamp").dt.minute() % 20 == 0)
+    thinned = thinned.with_columns(pl.col("timestamp") - 3 * DAY)
+    return {"instruments": tables["instruments"], "ohlcv_1h": tables["ohlcv_1h"], "ohlcv_1m": thinned}
+
+
+@pytest.fixture(scope="module")
+def bronze(truth, tmp_path_factory) -> Warehouse:
+    """All answers about these weeks; tests make Silver of them elsewhere."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("bronze"))
+    with LoopbackBinance(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
+        report = pull("binance", "ohlcv_1m", None, START, END, warehouse=warehouse, fetcher=fetcher)
+    assert not report.problems
+    return warehouse
+
+
+@pytest.fixture
+def warehouse(bronze, tmp_path) -> Warehouse:
+    """The same answers, and nothing made of them yet but the list of instruments."""
+    (tmp_path / layout.BRONZE).symlink_to(bronze.root / layout.BRONZE)
+    made = Warehouse(tmp_path)
+    to_silver(made, "binance", TABLES["instruments"])
+    return made
+
+
+def rows(warehouse: Warehouse) -> pl.DataFrame:
+    return pl.from_arrow(warehouse.read(MINUTES)).sort(MINUTES.key)
+
+
+def lies(warehouse: Warehouse) -> list[str]:
+    return [file.period for file in warehouse.manifest.select("ohlcv_1m")]
+
+
+def expected(truth, start: datetime, end: datetime) -> pl.DataFrame:
+    return truth["ohlcv_1m"].filter(pl.col("timestamp").is_between(start, end, "left")).sort(MINUTES.key)
+
+
+def day_by_day(warehouse: Warehouse, until: str, since: str = "2026-05-01") -> None:
+    """What a daily refresh does: the last two days made anew, then what is closed put together."""
+    now = utc(since)
+    while now < utc(until):
+        now += DAY
+        window = Window(max(now - 2 * DAY, utc("2026-05-01")), now)
+        to_silver(warehouse, "binance", MINUTES, layout.periods(MINUTES, window, now), now=now)
+        compact(warehouse, now=now)
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("day", "now", "name"),
+        [
+            ("2026-06-08", "2026-06-08", "2026-06-08"),
+            ("2026-06-07", "2026-06-09", "2026-06-07"),
+            ("2026-06-07", "2026-06-10", "2026-06-01..07"),
+            ("2026-06-22", "2026-07-02", "2026-06-22"),
+            ("2026-06-30", "2026-07-03", "2026-06"),
+            ("2026-02-28", "2026-03-02", "2026-02-28"),
+            ("2024-02-29", "2024-03-03", "2024-02"),
+        ],
+    )
+    def test_a_span_is_closed_two_days_after_its_end(self, day, now, name):
+        assert layout.period_of(MINUTES, utc(day), utc(now)) == name
+        assert layout.period_of(HOURS, utc(day), utc(now)) == day[:4], "other tables have a file a year"
+
+    @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.integers(0, 40))
+    def test_pieces_tile_every_month_and_their_names_mean_themselves(self, day, later):
+        first = datetime(day.year, day.month, 1, tzinfo=UTC)
+        days = calendar.monthrange(day.year, day.month)[1]
+        names = layout.periods(MINUTES, Window(first, first + days * DAY), first + later * DAY)
+        spans = [layout.period_window(MINUTES, name) for name in names]
+        assert spans[0].start == first
+        assert spans[-1].end == first + days * DAY
+        assert [span.end for span in spans[:-1]] == [span.start for span in spans[1:]]
+        assert names == sorted(names)
+
+    @pytest.mark.parametrize(
+        "name", ["2026-06-09..15", "2026-06-22..31", "2026-6-1", "2026-06-31", "2026-13", "2026-06-1..07", "", "../up"]
+    )
+    def test_what_no_file_is_called_is_no_name(self, name):
+        with pytest.raises(InvalidInputError, match="not the name of a file period"):
+            layout.period_window(MINUTES, name)
+
+    def test_a_table_by_years_has_no_days(self):
+        with pytest.raises(InvalidInputError, match="one file a year"):
+            layout.period_window(HOURS, "2026-06-09")
+
+
+def test_day_by_day_the_month_grows_in_pieces_and_every_row_is_there_once(warehouse, truth):
+    since = "2026-05-01"
+    for until, periods in {
+        "2026-05-09": [f"2026-05-{day:02}" for day in range(1, 9)],
+        "2026-05-10": ["2026-05-01..07", "2026-05-08", "2026-05-09"],
+        "2026-05-25": ["2026-05-01..07", "2026-05-08..14", "2026-05-15..21", *(f"2026-05-{d}" for d in (22, 23, 24))],
+        "2026-06-03": ["2026-05", "2026-06-01", "2026-06-02"],
+    }.items():
+        day_by_day(warehouse, until, since)
+        since = until
+        assert lies(warehouse) == periods
+        assert rows(warehouse).equals(expected(truth, utc("2026-05-01"), utc(until)))
+
+
+def test_pieces_put_together_are_the_very_file_that_bronze_gives(warehouse, bronze):
+    now = utc("2026-05-30")
+    to_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
+    pieces, sums = lies(warehouse), rows(warehouse)
+    assert len(pieces) == 3 + 10
+    (file,) = compact(warehouse, now=utc("2026-06-03"))
+    assert lies(warehouse) == ["2026-05"]
+    assert rows(warehouse).equals(sums)
+    assert file == bronze.manifest.select("ohlcv_1m", start=utc("2026-05-01"), end=utc("2026-06-01"))[-1]
+    before = (warehouse.root / layout.MANIFEST).read_bytes()
+    assert compact(warehouse, now=utc("2026-06-03")) == ()
+    to_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-06-03"))
+    assert (warehouse.root / layout.MANIFEST).read_bytes() == before, "a day of a closed month is made with its month"
+
+
+def test_a_days_refresh_and_a_late_correction_write_one_piece_each(warehouse, truth, tmp_path):
+    now = utc("2026-05-25")
+    to_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
+    before = {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")}
+    to_silver(warehouse, "binance", MINUTES, ["2026-05-24"], now=now)
+    assert {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")} == before
+
+    late = utc("2026-05-10T07:20")
+    at = pl.col("timestamp") == late
+    bars = truth["ohlcv_1m"].with_columns(close=pl.when(at).then(pl.col("low")).otherwise("close"))
+    (tmp_path / layout.BRONZE).unlink()
+    with LoopbackBinance(truth | {"ohlcv_1m": bars}, now=now) as venue, Fetcher(venue.settings) as fetcher:
+        pull("binance", "ohlcv_1m", None, late, late + DAY, warehouse=warehouse, fetcher=fetcher, refresh=True, now=now)
+    after = {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")}
+    assert {period for period in before if before[period] != after[period]} == {"2026-05-08..14"}
+
+
+def test_readers_see_each_change_as_one(warehouse, monkeypatch):
+    """Every manifest that was ever in place names every row once."""
+    day_by_day(warehouse, "2026-05-23")
+    whole, seen = rows(warehouse).height, []
+    write = parquet.os.replace
+
+    def watched(source, target):
+        write(source, target)
+        if target.name == layout.MANIFEST:
+            seen.append((lies(warehouse), rows(warehouse).height))
+
+    monkeypatch.setattr(parquet.os, "replace", watched)
+    compact(warehouse, now=utc("2026-05-30"))
+    compact(warehouse, now=utc("2026-06-03"))
+    assert [height for _, height in seen] == [whole] * 2
+    assert seen[-1][0] == ["2026-05"]
+
+
+def test_what_is_not_the_same_rows_does_not_take_their_place(warehouse, monkeypatch):
+    day_by_day(warehouse, "2026-05-09")
+    before, groups = lies(warehouse), parquet.write_groups
+    monkeypatch.setattr(parquet, "write_groups", lambda parts, *rest: groups((part.slice(1) for part in parts), *rest))
+    with pytest.raises(DatasetError, match="not the rows they were"):
+        compact(warehouse, now=utc("2026-05-10"))
+    assert lies(warehouse) == before
+    assert not list(warehouse.root.rglob(f"{layout.TEMPORARY}*"))
+
+
+def test_a_month_in_one_file_is_not_taken_apart(warehouse, truth):
+    may = expected(truth, utc("2026-05-01"), utc("2026-06-01")).to_arrow()
+    warehouse.write(MINUTES, may)
+    with pytest.raises(InvalidInputError, match="2026-05-12 is a piece of 2026-05, which is there in one file"):
+        warehouse.replace(MINUTES, "binance", ["2026-05-12"], may.slice(0, 0))
+    to_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-05-20"))
+    assert lies(warehouse) == ["2026-05"]
+    assert rows(warehouse).height == may.num_rows
+
+
+def test_rows_beside_the_periods_are_refused(warehouse, truth):
+    two_days = expected(truth, utc("2026-05-01"), utc("2026-05-03")).to_arrow()
+    with pytest.raises(InvalidInputError, match="not all rows lie in 2026-05-01"):
+        warehouse.replace(MINUTES, "binance", ["2026-05-01"], two_days)
+    assert lies(warehouse) == []
+
+
+def test_rejects_of_pieces_follow_their_days(warehouse, truth):
+    def failed(day: str) -> pa.Table:
+        part = expected(truth, utc(day), utc(day) + DAY).head(2)
+        return part.with_columns(reason=pl.lit("ohlc_order")).to_arrow()
+
+    for day in ("2026-05-02", "2026-05-03"):
+        warehouse.write_rejects(MINUTES, "binance", day, failed(day))
+    assert warehouse.rejects(MINUTES, "binance", "2026-05").num_rows == 4
+    warehouse.write_rejects(MINUTES, "binance", "2026-05-02", failed("2026-05-02").slice(0, 0))
+    kept = warehouse.rejects(MINUTES, "binance", "2026-05")
+    assert {moment.day for moment in kept["timestamp"].to_pylist()} == {3}
+
+
+def test_put_together_file_has_one_row_group_an_instrument(warehouse):
+    day_by_day(warehouse, "2026-05-10")
+    (week,) = (file for file in warehouse.manifest.select("ohlcv_1m") if file.period == "2026-05-01..07")
+    assert pq.ParquetFile(warehouse.root / week.path).num_row_groups == 2
