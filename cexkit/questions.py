@@ -19,6 +19,7 @@ from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.frames import give, known
 from cexkit.intervals import TimeLike, utc
 from cexkit.listing import Symbols, listed_at, spot_pairs
+from cexkit.queries import Queries, run
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
@@ -59,6 +60,61 @@ class Questions:
         ['binance', 'bybit']
         """
         return Symbols(self.listed)
+
+    @property
+    def queries(self) -> Queries:
+        """The questions in SQL that :meth:`query` answers, with what each asks and takes.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> cexkit.connect("sample").queries["universe"]
+        universe: Which instruments were listed at a time, those delisted since included?
+        Parameters:
+          as_of: time [UTC], may be left out. The time; none: the newest at which venues were looked at.
+          exchange: text, may be left out. One venue; none: all.
+          instrument_type: text, may be left out. spot, perp or future; none: all.
+        """
+        return Queries.read()
+
+    def query(self, name: str, /, *, as_: str = "pandas", **parameters: Any) -> Any:
+        """Answer a question in SQL, by name; the same file of ``sql/queries`` runs in a plain DuckDB shell.
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`queries`.
+        as_ : str
+            ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``: a query is computed at once, so that this is a table
+            in memory, to be joined with others.
+        **parameters
+            What the query takes, by name. Values are bound, never made part of the text.
+
+        Returns
+        -------
+        frame
+            The columns that the header of the query names.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such query or parameter; the message lists them.
+        InvalidInputError
+            If a parameter is missing or of another type.
+        UnknownTableError
+            If the dataset lacks a table of the query.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> market = cexkit.connect("sample")
+        >>> market.query("liquidation_summary", symbol="BTCUSDT", exchange="okx", days=14)[["side", "events"]].head(2)
+           side  events
+        0  long       7
+        1  long      13
+        """
+        known(as_)
+        return give(run(self, self.queries[name], parameters), as_)
 
     def universe(
         self, at: TimeLike | None = None, *, exchange: Names = None, instrument_type: Names = None

@@ -1,0 +1,34 @@
+-- Which perpetuals had the highest funding per year, of either sign, as of a time?
+--
+-- Parameters
+--   as_of    | time    | UTC | none | As of then; none: as of the newest settlement of any.
+--   exchange | text    |     | none | One venue; none: all.
+--   top      | integer |     | 20   | How many.
+--
+-- Columns
+--   exchange, symbol, base, quote |                       | The perpetual.
+--   timestamp                     | UTC                   | Its last settlement, no older than its interval and a minute.
+--   funding_rate                  | fraction per interval | Positive: longs paid.
+--   funding_interval_hours        | hours                 | What it covers.
+--   funding_apr                   | fraction per 365 days | The same per year, not compounded.
+WITH moment AS (
+  SELECT coalesce(CAST(getvariable('as_of') AS TIMESTAMPTZ), max(timestamp)) AS as_of FROM funding_rates
+),
+last AS (
+  SELECT
+    exchange,
+    symbol,
+    base,
+    quote,
+    max(timestamp) AS timestamp,
+    arg_max(funding_rate, timestamp) AS funding_rate,
+    arg_max_null(funding_interval_hours, timestamp) AS funding_interval_hours
+  FROM funding_rates AS f, moment
+  WHERE f.timestamp <= as_of AND (getvariable('exchange') IS NULL OR exchange = getvariable('exchange'))
+  GROUP BY exchange, symbol, base, quote
+)
+SELECT last.*, funding_rate * 24 / funding_interval_hours * 365 AS funding_apr
+FROM last, moment
+WHERE timestamp >= as_of - to_microseconds(CAST(funding_interval_hours * 3600000000 + 60000000 AS BIGINT))
+ORDER BY abs(funding_apr) DESC, exchange, symbol
+LIMIT coalesce(getvariable('top'), 20);

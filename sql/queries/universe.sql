@@ -1,0 +1,40 @@
+-- Which instruments were listed at a time, those delisted since included?
+--
+-- Parameters
+--   as_of           | time | UTC | none | The time; none: the newest at which venues were looked at.
+--   exchange        | text |     | none | One venue; none: all.
+--   instrument_type | text |     | none | spot, perp or future; none: all.
+--
+-- Columns
+--   exchange, instrument_type, symbol, base, quote |     | The instrument.
+--   status                                         |     | As last seen, not as of the time.
+--   listing_time, delisting_time, expiry           | UTC | As far as the venue says.
+--   certain                                        |     | Whether beginning and end are known well enough to be sure.
+WITH moment AS (
+  SELECT coalesce(CAST(getvariable('as_of') AS TIMESTAMPTZ), max(observed_at)) AS as_of FROM instruments
+),
+lives AS (
+  SELECT
+    *,
+    status = 'delisted' AND delisting_time IS NULL AS vague,
+    CASE WHEN status = 'delisted' THEN coalesce(delisting_time, observed_at) ELSE delisting_time END AS gone
+  FROM instruments, moment
+)
+SELECT
+  exchange,
+  instrument_type,
+  symbol,
+  base,
+  quote,
+  status,
+  listing_time,
+  delisting_time,
+  expiry,
+  listing_time IS NOT NULL AND ((NOT vague AND observed_at >= as_of) OR coalesce(delisting_time > as_of, false)) AS certain
+FROM lives
+WHERE coalesce(listing_time <= as_of, status <> 'pending')
+  AND coalesce(gone > as_of, true)
+  AND coalesce(expiry > as_of, true)
+  AND (getvariable('exchange') IS NULL OR exchange = getvariable('exchange'))
+  AND (getvariable('instrument_type') IS NULL OR instrument_type = getvariable('instrument_type'))
+ORDER BY exchange, instrument_type, symbol;
