@@ -7,6 +7,7 @@ it writes stays here. Pictures are not compared, only that there is one: their b
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     copy = _copied(committed, item.config)
     item.filename, option = str(copy), item.config.option
     overwrite, option.overwrite = option.overwrite, True
+    # a session this short is over before the second compiler of Java's pays
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
     try:
         result = yield
     finally:
