@@ -464,7 +464,8 @@ class Token(Verbs):
         self.as_ = known(as_)
         self.market = default_market() if market is None else market
         self._chosen = Selection.of(self.market, name, exchange, instrument_type)
-        self.name = name.upper() if name.isascii() else name
+        names = {*self.instruments["base"], *self.instruments["symbol"]}
+        self.name = name if name in names else name.upper()
         tell_once(self.market)
 
     @property
