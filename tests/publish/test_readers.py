@@ -84,6 +84,10 @@ def connect():
     import cexkit
     return cexkit.connect(f"hf://datasets/{REPO}").table(TABLE).to_polars()
 
+def connect_tag():
+    import cexkit
+    return cexkit.connect(f"hf://datasets/{REPO}@v1").table(TABLE).to_polars()
+
 def rows(frame):
     times = pl.col("timestamp").dt.convert_time_zone("UTC").dt.epoch("us")
     shown = frame.select(COLUMNS).with_columns(times).sort(COLUMNS[:4])
@@ -103,6 +107,7 @@ CLIENTS = [
     "duckdb",
     "snapshot_download",
     "connect",
+    "connect_tag",
 ]
 
 
@@ -156,7 +161,7 @@ def truth(warehouse: Warehouse, table: str = "funding_rates") -> list[list]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_every_client_reads_exactly_the_rows_of_the_warehouse(published, found, client):
-    warehouse = published[1]["v1" if client == "datasets_tag" else "main"]
+    warehouse = published[1]["v1" if client.endswith("_tag") else "main"]
     expected = truth(warehouse)
     assert len(expected) > 20
     assert found[client] == expected
