@@ -166,8 +166,8 @@ class Verbs:
         log : bool
             ``ln(p / p_before)``, in a column ``log_returns``, instead of ``p / p_before - 1``.
         start, end : str, date or datetime, optional
-            Half-open window of the times the closes were known. The close before it is read too, so that the first
-            return in the window is there.
+            Half-open window of the times the closes were known. The close before it is read too, up to 31 bars back,
+            so that the first return in the window is there.
 
         Returns
         -------
@@ -589,10 +589,12 @@ class Tokens(Verbs):
         self._report("found", len(self.members))
 
     def _ask(self, question: Question, as_: As | None) -> Any:
+        from tqdm.auto import tqdm
+
         kind = known(as_ or self.as_)
         parts = []
         self.failed = dict(self._unknown)
-        for name, member in self.members.items():
+        for name, member in tqdm(self.members.items(), unit=" tokens", disable=None, leave=False, delay=2):
             try:
                 rows = question(member._chosen)
                 parts.append(rows.expression() if kind == "ibis" else rows.computed())

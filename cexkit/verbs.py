@@ -31,8 +31,14 @@ IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
 UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
 #: How far back :func:`price` looks in bars shorter than a day.
 PRICE_SPAN = timedelta(days=3)
+#: Bars that are read before a window beside those that its first value needs, for bars may be missing.
+SLACK = 30
+#: Tables below this size are read as they are; of larger ones it is first asked where the newest rows begin.
+WORTH_ASKING_BYTES = 8_000_000
 #: Settlements around a window that tell the interval of its first and last one, where it is not stored.
 FUNDING_MARGIN = timedelta(days=2)
+#: The longest interval of settlements.
+SETTLED_EVERY = timedelta(hours=8)
 
 Step = Callable[[Any], Any]
 
@@ -196,6 +202,23 @@ def _count(limit: int | None) -> int | None:
     return limit
 
 
+def _since(chosen: Selection, table: str, end: datetime | None, limit: int | None, every: timedelta) -> datetime | None:
+    """A time since which every instrument has so many rows; None where all must be read to know."""
+    found = chosen.market.tables.get(table)
+    if _count(limit) is None or found is None or found.bytes < WORTH_ASKING_BYTES:
+        return None
+    last = found.end + every if end is None else min(end, found.end + every)
+    for wide in (2, 16):
+        start = last - wide * limit * every
+        if start <= found.start:
+            return None
+        rows = chosen.rows(table, start, end)
+        counts = rows.group_by(INSTRUMENT_KEYS).agg(rows=rows.count()).to_polars()
+        if len(counts) == len(chosen.having(table)) and counts["rows"].min() >= limit:
+            return start
+    return None
+
+
 def _later(frame: Any, by: timedelta) -> Any:
     """Times moved from the open of a bar to its end, when its close is known."""
     if isinstance(frame, pl.DataFrame):
@@ -204,11 +227,21 @@ def _later(frame: Any, by: timedelta) -> Any:
 
 
 def _bars(
-    chosen: Selection, interval: str, start: datetime | None, end: datetime | None, before: int = 0
+    chosen: Selection,
+    interval: str,
+    span: tuple[datetime | None, datetime | None],
+    limit: int | None,
+    before: int = 0,
 ) -> tuple[Bars, ir.Table, tuple[Step, ...]]:
     """Rows that make up the bars that open in a window and so many before it, and the step that makes them."""
-    bars = bars_of(chosen.market, interval)
-    first = None if start is None else bars.ceil(start) - before * bars.length
+    bars, (start, end) = bars_of(chosen.market, interval), span
+    stored = TABLES[bars.table].bar
+    if start is not None:
+        first = bars.ceil(start) - before * bars.length
+    else:
+        rows = None if limit is None else (_count(limit) + before + 1) * (bars.length // stored)
+        since = _since(chosen, bars.table, None if end is None else bars.ceil(end), rows, stored)
+        first = None if since is None else bars.floor(since)
     rows = chosen.rows(bars.table, first, None if end is None else bars.ceil(end))
     if bars.stored:
         return bars, rows, ()
@@ -219,7 +252,7 @@ def _bars(
 def ohlcv(chosen: Selection, interval: str, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
     """Bars at the times they open."""
     window = _times(start, end)
-    bars, rows, steps = _bars(chosen, interval, *window)
+    bars, rows, steps = _bars(chosen, interval, window, limit)
     columns = TABLES[bars.table].columns + (() if bars.stored else ("rows",))
     return Rows(rows, columns, steps, window, _count(limit))
 
@@ -237,7 +270,7 @@ def _known(
     start, end = _times(*span)
     length = bars_of(chosen.market, interval).length
     opens = tuple(None if moment is None else moment - length for moment in (start, end))
-    _, rows, steps = _bars(chosen, interval, *opens, before)
+    _, rows, steps = _bars(chosen, interval, opens, limit, before + SLACK if before else 0)
     steps = (*steps, *((measure,) if measure else ()), partial(_later, by=length), _close_is_price)
     return Rows(rows, (*IDENTITY, "timestamp", "price", *columns), steps, (start, end), _count(limit))
 
@@ -317,9 +350,10 @@ def _last_closes(chosen: Selection, table: str, moment: datetime | None) -> ir.T
 
 def funding(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
     """Funding as settled."""
-    window = _times(start, end)
+    first, last = _times(start, end)
+    since = first or _since(chosen, "funding_rates", last, limit, SETTLED_EVERY)
     columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours")
-    return Rows(chosen.rows("funding_rates", *window), columns, limit=_count(limit))
+    return Rows(chosen.rows("funding_rates", since, last), columns, limit=_count(limit))
 
 
 def funding_per_year(
@@ -328,11 +362,9 @@ def funding_per_year(
     """Funding per year, each settlement by its own interval."""
     first, last = window = _times(start, end)
     measure, name = (funding_apy, "funding_apy") if compound else (funding_apr, "funding_apr")
-    rows = chosen.rows(
-        "funding_rates",
-        None if first is None else first - FUNDING_MARGIN,
-        None if last is None else last + FUNDING_MARGIN,
-    )
+    since = first or _since(chosen, "funding_rates", last, limit, SETTLED_EVERY)
+    since = None if since is None else since - FUNDING_MARGIN
+    rows = chosen.rows("funding_rates", since, None if last is None else last + FUNDING_MARGIN)
     columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours", name)
     return Rows(rows, columns, (measure,), window, _count(limit))
 
@@ -340,6 +372,7 @@ def funding_per_year(
 def open_interest(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
     """Open interest with its value in dollars."""
     first, last = _times(start, end)
+    first = first or _since(chosen, "open_interest", last, limit, TABLES["open_interest"].bar)
     rows = chosen.asked("open_interest", chosen.market.open_interest_usd, start=first, end=last)
     strange = sorted(set(chosen.having("open_interest")["quote"]) - set(USD_LIKE))
     if strange:
@@ -361,9 +394,12 @@ def basis(
     """Closes of derivatives against a reference known at the same time."""
     first, last = _times(start, end)
     table = table_of(price, interval)
-    words |= {"interval": interval, "price": price, "start": first, "end": last}
     derivatives = replace(chosen, instruments=chosen.instruments.filter(pl.col("instrument_type") != "spot"))
-    rows = (derivatives if len(derivatives.instruments) else chosen).asked(table, chosen.market.basis, **words)
+    chosen = derivatives if len(derivatives.instruments) else chosen
+    if first is None and (since := _since(chosen, table, last, limit, TABLES[table].bar)):
+        first = since + TABLES[table].bar  # known a bar after it opens
+    words |= {"interval": interval, "price": price, "start": first, "end": last}
+    rows = chosen.asked(table, chosen.market.basis, **words)
     return Rows(rows, tuple(rows.columns), limit=_count(limit))
 
 

@@ -343,6 +343,48 @@ def test_every_kind_of_frame_holds_the_same(market, verb):
         assert polars["timestamp"].dtype == pl.Datetime("us", "UTC")
 
 
+@pytest.mark.parametrize("verb", [name for name in VERBS if name not in ("price", "info", "exchanges", "liquidations")])
+@pytest.mark.parametrize("more", [{}, {"end": "2026-06-28T05:30"}])
+def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market, monkeypatch, verb, more):
+    from cexkit import verbs
+
+    asked = []
+    words = {"interval": "6h"} if verb in ("ohlcv", "price_history", "returns", "volatility") else {}
+    words |= {"window": 3} if verb == "volatility" else {}
+    ask = getattr(Token("WIF", market=market, as_="polars"), verb)
+    whole = ask(limit=4, **words, **more)
+    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    real = market.table
+    monkeypatch.setattr(market, "table", lambda name, **rest: asked.append((name, rest)) or real(name, **rest))
+    part = ask(limit=4, **words, **more)
+    assert whole.height >= 4
+    assert_frame_equal(part, whole, rel_tol=1e-9)
+    read = [rest["start"] for name, rest in asked if name in ("ohlcv_1h", "funding_rates", "open_interest")]
+    assert read
+    assert None not in read
+
+
+def test_the_newest_rows_of_who_left_long_ago_are_found_all_the_same(market, monkeypatch):
+    from cexkit import verbs
+
+    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    gone = Token("FTT", market=market, as_="polars").ohlcv(limit=2)
+    assert set(gone["timestamp"].dt.month()) == {11}
+    assert gone.height == 2 * gone["exchange"].n_unique() + 2  # binance has a perpetual and a spot pair
+
+
+def test_a_return_after_a_gap_is_the_same_in_every_window(made_market):
+    one = listed()
+    days = [day for day in range(40) if not 10 <= day < 20]
+    market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * day), 100.0 + day) for day in days])
+    token = Token("BTC", market=market, as_="polars")
+    cut = token.returns(start=at(24 * 21), end=at(24 * 22))
+    assert cut["returns"].to_list() == [pytest.approx(120 / 109 - 1)]
+    whole = token.volatility(window=5, min_samples=2)
+    cut = token.volatility(window=5, min_samples=2, start=at(24 * 23))
+    assert_frame_equal(cut, whole.filter(pl.col("timestamp") >= at(24 * 23)), rel_tol=1e-9)
+
+
 def test_the_kind_is_set_for_a_token_or_a_call(market):
     token = Token("BTC", market=market, as_="arrow")
     assert isinstance(token.price(), pa.Table)
