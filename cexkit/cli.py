@@ -95,6 +95,26 @@ def sql(
     _give(connect(data).sql(query).to_pandas(), as_json, output)
 
 
+@app.command()
+def query(
+    name: Annotated[
+        str | None, typer.Argument(help="Question, such as liquidation_summary. Default: list all.")
+    ] = None,
+    values: Annotated[list[str] | None, typer.Argument(help="Its parameters, such as symbol=BTCUSDT days=7.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Answer one of the questions in SQL that come with cexkit."""
+    from cexkit.client import connect
+
+    market = connect(data)
+    if name is None:
+        print(market.queries)
+    else:
+        _give(market.query(name, **market.queries[name].from_words(values or ())), as_json, output)
+
+
 def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
     """Rows to a file, as lines of JSON, or as a table."""
     if output is not None:

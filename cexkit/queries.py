@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -115,6 +115,33 @@ class Query:
             return {name: _bound(each, given.get(name)) for name, each in self.parameters.items()}
         except InvalidInputError as error:
             raise InvalidInputError(f"{self.name}: {error}\n{self}") from error
+
+    def from_words(self, words: Iterable[str]) -> dict[str, Any]:
+        """Values from words such as ``days=7``, as a command line has them.
+
+        Raises
+        ------
+        InvalidInputError
+            If a word is no ``name=value``, or a value no number or time where one is needed.
+
+        Examples
+        --------
+        >>> Queries.read()["returns"].from_words(["symbol=BTCUSDT", "days=7"])
+        {'symbol': 'BTCUSDT', 'days': 7.0}
+        """
+        given: dict[str, Any] = {}
+        for word in words:
+            name, equals, text = word.partition("=")
+            if not equals or name in given:
+                raise InvalidInputError(f"{self.name} takes name=value, each once, not {word!r}\n{self}")
+            known = self.parameters.get(name)
+            try:
+                given[name] = _FROM_TEXT[known.type](text) if known else text
+            except ValueError as error:
+                raise InvalidInputError(
+                    f"{self.name}: {name} is {_ARTICLES[known.type]}, not {text!r}\n{self}"
+                ) from error
+        return given
 
     def __str__(self) -> str:
         takes = "\n".join(f"  {each}" for each in self.parameters.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -402,3 +403,43 @@ def test_queries_are_listed_with_what_they_ask(market):
     assert market.queries._ipython_key_completions_() == list(QUERIES)
     assert "by default 7" in repr(market.queries["liquidation_summary"])
     assert Path(folder()).name in {"sql", "_sql"}
+
+
+# --- the command line
+
+
+def run(*words):
+    from typer.testing import CliRunner
+
+    from cexkit.cli import app
+
+    return CliRunner().invoke(app, ["query", *words])
+
+
+def test_a_question_from_a_shell(market):
+    done = run("liquidation_summary", "symbol=ETHUSDT", "days=10.5", "until=2026-06-25", "--json")
+    assert done.exit_code == 0
+    assert [json.loads(line)["events"] for line in done.stdout.splitlines()] == ask(market, "liquidation_summary")[
+        "events"
+    ].to_list()
+    assert "universe(as_of, exchange, instrument_type)" in run().stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["returns"], "returns needs symbol"),
+        (["returns", "BTCUSDT"], "takes name=value"),
+        (["returns", "symbol=BTCUSDT", "symbol=ETHUSDT"], "each once"),
+        (["returns", "symbol=BTCUSDT", "days=week"], "days is a finite number, not 'week'"),
+        (["returns", "symbol=BTCUSDT", "days=nan"], "days is a finite number"),
+        (["returns", "symbol=BTCUSDT", "until=soon"], "until is a time"),
+        (["returns", "symbol=BTC'; --"], "unknown symbol"),
+        (["return", "symbol=BTCUSDT"], "did you mean 'returns'"),
+        (["returns", "sybmol=BTCUSDT"], "unknown parameter"),
+    ],
+)
+def test_a_wrong_question_from_a_shell_says_what_is_right(words, says):
+    done = run(*words)
+    assert done.exit_code != 0
+    assert says in str(done.exception)
