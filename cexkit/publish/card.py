@@ -125,11 +125,13 @@ def _size_category(rows: int) -> str:
 
     Examples
     --------
-    >>> _size_category(0), _size_category(70_000), _size_category(51_840_000)
-    ('n<1K', '10K<n<100K', '10M<n<100M')
+    >>> _size_category(0), _size_category(70_000), _size_category(1_000_000), _size_category(10**12)
+    ('n<1K', '10K<n<100K', '1M<n<10M', 'n>1T')
     """
     if rows < 1_000:
         return "n<1K"
+    if rows >= 10**12:
+        return "n>1T"
     power = 10 ** (len(str(rows)) - 1)
     return f"{_short(power)}<n<{_short(power * 10)}"
 

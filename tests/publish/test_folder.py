@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -154,9 +155,24 @@ def test_a_dry_run_touches_nothing(warehouse, copy):
     assert f"{warehouse.manifest.files[0].path} (" in str(said)
 
 
-def test_an_older_state_never_takes_the_place_of_a_newer_one_by_itself(warehouse, copy, refresh, tmp_path):
-    import shutil
+def test_the_command_shows_a_plan_or_publishes(warehouse, copy, monkeypatch):
+    from typer.testing import CliRunner
 
+    from cexkit.cli import app
+
+    def run(*words: str):
+        return CliRunner().invoke(app, ["publish", str(warehouse.root), *words])
+
+    said = run("--to", str(copy), "--dry-run")
+    assert said.exit_code == 0
+    assert f"{len(warehouse.manifest.files) + 3} files to write" in said.output
+    assert not copy.exists()
+    assert isinstance(run().exception, InvalidInputError), "it asks where to"
+    assert run("--to", str(copy)).output.startswith("published: ")
+    assert run("--to", str(copy)).output.startswith("nothing to publish: ")
+
+
+def test_an_older_state_never_takes_the_place_of_a_newer_one_by_itself(warehouse, copy, refresh, tmp_path):
     old = Warehouse(shutil.copytree(warehouse.root, tmp_path / "old"))
     refresh(warehouse)
     publish(warehouse, copy)
@@ -226,29 +242,29 @@ def test_an_unwritable_folder_is_an_error_that_names_it(warehouse, tmp_path):
 def test_killed_at_any_moment_readers_see_one_state_and_the_next_run_ends_it(
     warehouse, copy, refresh, elsewhere, pytestconfig
 ):
-    """SIGKILL at random moments of the copying; the state read is the old or the new one, whole."""
+    """SIGKILL after so many files, or in the middle of the next: what is read is one of the two states, whole."""
     publish(warehouse, copy)
     old = read_manifest(copy / "manifest.json")
     refresh(warehouse)
     new = warehouse.manifest
-    # waits at each file, so that kills fall between all steps
     script = (
-        f"import time; from cexkit.publish import publish\nprint('ready', flush=True)\n"
-        f"publish({str(warehouse.root)!r}, {str(copy)!r}, step=lambda _: time.sleep(0.02))"
+        "import time; from cexkit.publish import publish\n"
+        "def step(path):\n    print(path, flush=True); time.sleep(0.03)\n"
+        f"publish({str(warehouse.root)!r}, {str(copy)!r}, step=step)"
     )
-    randomly, seen = random.Random(1), set()
-    for _ in range(40 if pytestconfig.getoption("--long") else 3):
+    randomly, long = random.Random(1), pytestconfig.getoption("--long")
+    for share in [randomly.random() ** 4 for _ in range(60)] if long else (0, 0.3, 1):
+        left = len(plan(warehouse, copy).add)
         process = elsewhere(script)
-        process.stdout.readline()
-        time.sleep(randomly.uniform(0, 0.9))
+        # at the last one all but the manifest is there
+        for _ in range(1 + int(share * (left - 2)) if left > 1 else 0):
+            assert process.stdout.readline(), process.stderr.read()
+        time.sleep(randomly.uniform(0, 0.04))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         manifest = read_manifest(copy / "manifest.json")
-        seen.add(manifest == new)
         assert manifest in (old, new)
         assert all(sha256(copy / file.path) == file.sha256 for file in manifest.files)
-        if manifest == new:
-            break
     publish(warehouse, copy)
     assert read_manifest(copy / "manifest.json") == new
     assert not [path for path in files(copy) if ".tmp-" in path]
