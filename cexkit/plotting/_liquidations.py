@@ -12,7 +12,7 @@ from cexkit.analytics.liquidations import liquidation_summary
 from cexkit.errors import InvalidInputError
 from cexkit.plotting._open_interest import draw_price
 from cexkit.plotting._series import as_polars, bound, instruments, needs, numbers_of, one_base, rows_of, subject
-from cexkit.plotting._style import SIDES, axes_or_new, finish, heat
+from cexkit.plotting._style import SIDES, axes_or_new, finish, heat, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,6 +158,7 @@ def liquidation_heatmap(
     ax = axes_or_new(ax)
     _mesh(ax, drawn, every, colorbar)
     finish(ax, _price_unit(rows), title=subject(rows))
+    plain(ax)
     if left_out := cells["events"].sum() - drawn["events"].sum():
         text = f"{left_out} events without price or value not drawn"
         ax.text(0.01, 0.02, text, transform=ax.transAxes, fontsize="small")

@@ -53,7 +53,8 @@ def instruments(frame: pl.DataFrame, plot: str, most: int = MOST_INSTRUMENTS) ->
         raise InvalidInputError(
             f"{plot}: {len(groups)} instruments, {wanted}; filter the frame by symbol, base or exchange first"
         )
-    telling = keys if len(groups) == 1 else [key for key in keys if frame[key].n_unique() > 1]
+    shown = [key for key in keys if key != "instrument_type"]
+    telling = shown if len(groups) == 1 else [key for key in keys if frame[key].n_unique() > 1]
     for values in sorted(groups, key=lambda each: tuple(map(str, each))):
         named = dict(zip(keys, map(str, values), strict=True))
         yield Instrument(named, " ".join(named[key] for key in telling), groups[values])

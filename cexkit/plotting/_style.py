@@ -134,12 +134,18 @@ def _room(ax: Axes, labels: list[str]) -> tuple[int, float | None]:
     return columns, 1.45 * size * rows + 6
 
 
+def plain(ax: Axes) -> None:
+    """Prices in full, without a power of ten set apart from them."""
+    ax.ticklabel_format(axis="y", style="plain", useOffset=False)
+
+
 def with_price(ax: Axes, times: Any, prices: Any, unit: str) -> Axes:
     """A line of the price on a scale of its own to the right; the Axes has the label ``price``."""
     beside = ax.twinx()
     beside.set_label("price")
     beside.plot(times, prices, color=ink(ax), linewidth=1.1, label="price")
     beside.set_ylabel(unit, parse_math=False)
+    plain(beside)
     beside.spines[["top", "left"]].set_visible(False)
     legend(ax, beside=beside)
     return beside

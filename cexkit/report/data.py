@@ -56,6 +56,11 @@ class Facts:
             raise InvalidInputError(f"the window is empty: {first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M} UTC")
         return cls(market, perps, bases[0], first, last)
 
+    @property
+    def trading(self) -> bool:
+        """Whether one of the perpetuals still trades, as far as the dataset knows."""
+        return bool((self.perps.instruments["status"] == "trading").any())
+
     def read(self, table: str, start: datetime | None = None, chosen: Selection | None = None) -> pl.DataFrame:
         """Rows of a table up to the end of the window; none where the dataset has none."""
         try:

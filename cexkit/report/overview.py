@@ -13,11 +13,13 @@ from cexkit.report.words import UNKNOWN, at_least, day, moment, money, number, p
 def tiles(facts: Facts, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
     """What is asked first: a name, a figure, and what it is of."""
     rates = figures["funding_apr"].drop_nulls()
-    spread = f"{percent(rates.min())} to {percent(rates.max())}" if len(rates) > 1 else percent(rates.max())
+    spread = " to ".join(dict.fromkeys((percent(rates.min()), percent(rates.max()))))
     interest = figures["open_interest_usd"].drop_nulls()
     forced = numbers.liquidated(facts)
-    values = pl.concat([forced["long_value_usd"], forced["short_value_usd"]]).drop_nulls()
-    bound = None if (forced["coverage"] == "full").all() and not forced["coverage"].null_count() else "throttled"
+    values = pl.concat([forced["long_value_usd"], forced["short_value_usd"]])
+    # what a venue does not show, or shows in no dollars, is not in the sum
+    whole = not values.null_count() and forced["coverage"].to_list() == ["full"] * forced.height
+    total = values.sum() if values.count() else None
     lead = figures.row(0, named=True)
     return [
         ("Price", f"{number(lead['close'])} {lead['quote']}", f"{facts.lead}, {moment(lead['close_bar'])}"),
@@ -30,8 +32,8 @@ def tiles(facts: Facts, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
         ("Volatility", percent(lead["realized_volatility"], 1), f"30 days, per year, {facts.lead}"),
         (
             "Liquidated",
-            f"{at_least(values.sum() if len(values) else None, bound or 'full')} USD",
-            "in the window; a lower bound" if bound else "in the window",
+            f"{at_least(total, 'full' if whole else None)} USD",
+            "in the window" if whole else "in the window; a lower bound",
         ),
     ]
 
@@ -49,7 +51,7 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         ("Funding APR, last settlement", *cells(figures, "funding_apr", percent)),
         ("Funding APR, mean of the window by hours", *cells(figures, "mean_apr", percent)),
         ("Funding APR, mean of the last 7 days", *cells(figures, "recent_apr", percent)),
-        (f"… higher than this share of {others} others", *cells(figures, "above", lambda v: percent(v, 0))),
+        (f"… higher than this share of others ({others})", *cells(figures, "above", lambda v: percent(v, 0))),
         ("Funding rank in its own last 90 settlements", *cells(figures, "funding_pct_rank", lambda v: percent(v, 0))),
         ("Funding regime", *cells(figures, "funding_regime", str)),
         ("Funding paid by longs in the window", *cells(figures, "cumulative_funding", lambda v: percent(v, 3))),

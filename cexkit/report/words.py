@@ -41,7 +41,7 @@ def money(value: float | None) -> str:
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    for size, unit in ((1e9, " bn"), (1e6, " m"), (1e3, " k")):
+    for size, unit in ((1e12, " tn"), (1e9, " bn"), (1e6, " m"), (1e3, " k")):
         if abs(value) >= size:
             return f"{number(value / size, 4)}{unit}"
     return number(value, 4)

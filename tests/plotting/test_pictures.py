@@ -106,6 +106,13 @@ def test_it_looks_as_it_did_when_it_was_looked_at(name, background, tmp_path):
     assert compare_images(str(BASELINE / drawn.name), str(drawn), tol=TOLERANCE) is None
 
 
+def test_another_picture_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setitem(PICTURES, "drawdown", lambda ax: plotting.drawdown(lead("ohlcv_1d", 360), ax=ax))
+    drawn = tmp_path / "drawdown-white.png"
+    draw("drawdown", "white", drawn)
+    assert "did not match" in compare_images(str(BASELINE / drawn.name), str(drawn), tol=TOLERANCE)
+
+
 if __name__ == "__main__":
     BASELINE.mkdir(exist_ok=True)
     for each in PICTURES:
