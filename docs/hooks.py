@@ -31,6 +31,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return site_links(markdown, page.file.src_uri)
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links of notebooks, which are HTML by now."""
+    return notebook_links(html) if page.file.src_uri.endswith(".ipynb") else html
+
+
 def site_links(markdown: str, src_uri: str) -> str:
     """Rewrite the links of a page between the docs folder and the folders beside it.
 
@@ -46,3 +51,17 @@ def site_links(markdown: str, src_uri: str) -> str:
         return markdown.replace("](../docs/", "](../")
     up = "../" * src_uri.count("/")
     return re.sub(rf"\]\({re.escape(up)}\.\./({'|'.join(BESIDE)})/", rf"]({up}\1/", markdown)
+
+
+def notebook_links(html: str) -> str:
+    """Rewrite the links of a notebook to other notebooks and to pages of the docs folder.
+
+    Examples
+    --------
+    >>> notebook_links('<a href="10_research_case.ipynb">')
+    '<a href="../10_research_case/">'
+    >>> notebook_links('<a href="../docs/reference/metrics.md">')
+    '<a href="../../reference/metrics/">'
+    """
+    html = re.sub(r'href="(\w+)\.ipynb"', r'href="../\1/"', html)
+    return re.sub(r'href="\.\./docs/([\w/-]+)\.md', r'href="../../\1/', html)
