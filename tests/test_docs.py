@@ -18,7 +18,8 @@ from cexkit.schema import FIELDS, TABLES
 from cexkit.testing import LOOPBACKS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted(path for part in ("docs", "specs") for path in (ROOT / part).rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted(path for part in ("docs", "specs") for path in (ROOT / part).rglob("*.md"))
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -174,6 +175,9 @@ def test_modules_and_files_that_commands_name_are_there(project_root):
 def test_the_readme_runs_as_it_stands(venues, capfd):
     page = ROOT / "README.md"
     exec(compile(script(page), "README.md", "exec"), {"__name__": "__main__"})
+    printed = [line.rstrip() for line in capfd.readouterr().out.splitlines()]
+    for shown in blocks(page, "text"):
+        assert "\n".join(shown.splitlines()) in "\n".join(printed)
     ours = [words for text in blocks(page, "sh") for words in commands(text) if words[0] == "cexkit"]
     for words in ours:
         done = subprocess.run([Path(sys.executable).with_name("cexkit"), *words[1:]], timeout=120, check=False)
