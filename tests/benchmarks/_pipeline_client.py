@@ -66,13 +66,15 @@ def main(urls: dict[str, str], root: str, start: str, end: str) -> dict:
 
 
 def watched(fetcher: Fetcher) -> dict[int, list]:
-    """What each thread spends of its budgets: moments and costs."""
+    """What each thread spends of its budgets: moments, seconds waited for it, costs."""
     spent: dict[int, list] = {}
     acquire = fetcher._http.limiter.acquire
 
     def counted(cost) -> None:
+        began = time.monotonic()
         acquire(cost)
-        spent.setdefault(threading.get_ident(), []).append((time.monotonic(), dict(cost)))
+        now = time.monotonic()
+        spent.setdefault(threading.get_ident(), []).append((now, now - began, dict(cost)))
 
     fetcher._http.limiter.acquire = counted
     return spent
@@ -107,18 +109,20 @@ def one(warehouse: Warehouse, fetcher: Fetcher, name: str, window: Window, spent
 
 
 def used(fetcher: Fetcher, spent: list) -> dict:
-    """The budget of which most was used, as a share of what its limit allowed from the first request to the last."""
+    """The budget of which most was used: as a share of what its limit allowed from the first request to the last, and
+    the part of that time in which it was waited for."""
     span = spent[-1][0] - spent[0][0] if spent else 0
     if not span:
-        return {"budget": None, "share": None}
+        return {"budget": None, "share": None, "waited": 0.0}
     shares = {}
-    for name in {name for _, cost in spent for name in cost}:
+    for name in {name for _, _, cost in spent for name in cost}:
         bucket = fetcher._http.limiter._buckets[name]
-        weight = sum(cost.get(name, 0) for _, cost in spent)
+        weight = sum(cost.get(name, 0) for _, _, cost in spent)
         shares[name] = weight / (bucket.limit * span / bucket.per_s)
     most = max(shares, key=shares.get)
+    waited = sum(seconds for _, seconds, _ in spent) / span
     bucket = fetcher._http.limiter._buckets[most]
-    return {"budget": f"{most}: {bucket.limit:g} in {bucket.per_s:g} s", "share": shares[most]}
+    return {"budget": f"{most}: {bucket.limit:g} in {bucket.per_s:g} s", "share": shares[most], "waited": waited}
 
 
 if __name__ == "__main__":
