@@ -182,7 +182,7 @@ def test_the_commands_of_the_readme(environment, tmp_path, project_root):
         ["asset", "materialize", "--select", "key:silver/binance/funding_rates", "--partition", DAY[:4], *where],
     ):
         done = subprocess.run(
-            [DAGSTER, *words], env=environment, cwd=project_root, capture_output=True, text=True, timeout=120
+            [DAGSTER, *words], env=environment, cwd=project_root, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert cexkit.connect(tmp_path / "warehouse").funding_rates.count().execute() > 0
@@ -198,7 +198,7 @@ def test_dagster_dev_serves_the_asset_graph(environment, tmp_path, project_root)
             env=environment, cwd=project_root, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
-        assert _assets(f"http://127.0.0.1:{port}/graphql", seconds=100) == {
+        assert _assets(f"http://127.0.0.1:{port}/graphql", seconds=240) == {
             key.to_user_string() for key in build_defs().resolve_asset_graph().get_all_asset_keys()
         }
     finally:
