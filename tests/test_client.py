@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import duckdb
@@ -252,3 +254,20 @@ def test_frames_of_all_kinds_carry_the_accessor(market):
     as_pandas = table.order_by(["symbol", "timestamp"]).to_pandas()
     as_polars = table.order_by(["symbol", "timestamp"]).to_polars()
     assert as_pandas.crypto.funding_apr().to_list() == as_polars.crypto.funding_apr().to_list()
+
+
+OFFLINE = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise AssertionError(f"{event} {arguments}")
+sys.addaudithook(refuse)
+import cexkit
+market = cexkit.connect("sample")
+print(market.table("funding_rates", symbol="BTCUSDT").count().execute() > 0, "huggingface_hub" in sys.modules)
+"""
+
+
+def test_neither_import_nor_the_first_question_asks_the_network():
+    done = subprocess.run([sys.executable, "-c", OFFLINE], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True False\n", 0), done.stderr

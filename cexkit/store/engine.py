@@ -133,14 +133,19 @@ def _load_httpfs(base: duckdb.DuckDBPyConnection) -> None:
 
 
 def _load_cache_httpfs(base: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
+    """What was installed before is taken, for it is built for exactly one DuckDB."""
     try:
-        base.execute("INSTALL cache_httpfs FROM community")
-        base.load_extension("cache_httpfs")
+        try:
+            base.load_extension("cache_httpfs")
+        except duckdb.Error:
+            base.execute("INSTALL cache_httpfs FROM community")
+            base.load_extension("cache_httpfs")
     except duckdb.Error as error:
         raise DatasetError(
             f"DuckDB {duckdb.__version__} could not install its community extension cache_httpfs: it needs a network "
             "and a build for exactly this version. Leave cache='cache_httpfs' out: files are cached by cexkit itself"
         ) from error
+    _blocks(snapshot).mkdir(parents=True, exist_ok=True)
     for statement in _CACHE_HTTPFS:
         base.execute(statement)
     base.execute("SET cache_httpfs_cache_directory = $folder", {"folder": str(_blocks(snapshot))})

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -24,6 +25,7 @@ from cexkit.errors import (
     UnknownTableError,
 )
 from cexkit.schema import SCHEMA_VERSION, TABLES
+from cexkit.store.engine import _load_httpfs
 from cexkit.store.layout import MANIFEST
 from cexkit.store.manifest import read_manifest
 from cexkit.store.warehouse import Warehouse
@@ -288,6 +290,25 @@ def test_tables_of_two_markets_are_never_taken_for_one(root):
     assert two.funding_rate.sum().execute() == pytest.approx(2 * one.funding_rate.sum().execute())
     with pytest.raises(IbisError, match="Multiple backends"):
         one.union(two).to_polars()
+
+
+def test_the_extension_that_caches_blocks_works_or_says_why_not(places, expected):
+    market = cexkit.connect(places.serve("http"), mode="direct", cache="cache_httpfs")
+    try:
+        found = rows(market, **ONE)
+    except DatasetError as error:
+        assert "community extension cache_httpfs" in str(error)  # noqa: PT017
+        assert "Leave cache='cache_httpfs' out" in str(error)  # noqa: PT017
+    else:
+        assert found.equals(expected["one"])
+
+
+def test_a_duckdb_that_cannot_read_over_the_network_says_what_brings_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    base = duckdb.connect(config={"extension_directory": str(tmp_path)})
+    base.execute("SET custom_extension_repository = 'http://127.0.0.1:9'")
+    with pytest.raises(DatasetError, match=r"pip install duckdb-extension-httpfs==.*mode='cache'"):
+        _load_httpfs(base)
 
 
 def hostile(name: str, value: object):
