@@ -14,8 +14,9 @@ import pytest
 
 from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
 from cexkit.fetch import Fetcher
-from cexkit.ingest import Report, instruments, pull, to_bronze, to_silver
+from cexkit.ingest import Report, compact, instruments, pull, to_bronze, to_silver
 from cexkit.intervals import Window, to_ms, utc
+from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.store import layout
 from cexkit.store.warehouse import Warehouse
@@ -161,6 +162,33 @@ def test_doing_it_twice_changes_nothing(venue, warehouse):
     january(venue, warehouse)
     assert (warehouse.root / layout.MANIFEST).read_bytes() == before
     assert funding(warehouse).height == 19
+
+
+def test_every_layer_done_twice_changes_no_byte(venue, warehouse):
+    """Bronze of what is settled, the inventory, Silver, rows kept apart, counts, Gold, compaction."""
+    venue.pages[RATES, "BTCUSDT"] = [settlement(f"2024-01-{day:02}T08:00") for day in range(1, 20)]
+    venue.pages[KLINES, "BTCUSDT"] = [kline("2024-01-01T00:00"), kline("2024-01-01T01:00", high="8")]
+    window, now = Window.of("2024-01-01", "2024-01-25"), utc("2024-02-01")
+    to_bronze(warehouse, venue.fetcher, "binance", LISTING)
+
+    def everything() -> dict[str, bytes]:
+        to_silver(warehouse, "binance", LISTING)
+        for table in (FUNDING, BARS):
+            of = instruments(warehouse, "binance", table, window)
+            to_bronze(warehouse, venue.fetcher, "binance", table, window, of)
+            to_silver(warehouse, "binance", table, now=now)
+        to_gold(warehouse, "data_quality", now=now)
+        compact(warehouse, now=now)
+        return {
+            path.relative_to(warehouse.root).as_posix(): path.read_bytes()
+            for path in warehouse.root.rglob("*")
+            if path.is_file()
+        }
+
+    first = everything()
+    assert {path.partition("/")[0] for path in first} >= {"bronze", "counts", "manifest.json", "rejects", "tables"}
+    assert any("inventory.funding_rates" in path for path in first)
+    assert everything() == first
 
 
 def test_a_later_correction_replaces_and_bronze_keeps_both(venue, warehouse):

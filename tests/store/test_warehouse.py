@@ -118,6 +118,65 @@ for period in range(5):
     assert sorted(file.exchange for file in warehouse.manifest.files) == sorted(venues)
 
 
+def test_temporaries_of_the_dead_go_and_those_of_the_living_stay(warehouse, make_funding):
+    """A writer is told from a dead one by the lock it holds; neither its age nor its number says so."""
+    warehouse.write(FUNDING, make_funding("2024-01-01", 3))
+    script = """
+import os, sys, time
+from pathlib import Path
+from cexkit.store.parquet import write_atomic
+folder = Path(sys.argv[1])
+def write(temporary):
+    temporary.write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+write_atomic(folder / "deep" / "file", write, via=folder)
+"""
+    folder = warehouse.root / layout.BRONZE
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        assert [writer.stdout.readline() for writer in writers] == ["writing\n"] * 2
+        writers[0].kill()
+        writers[0].wait()
+        assert warehouse.tidy() == 1
+        assert len(list(folder.glob(f"{layout.TEMPORARY}*"))) == 1
+        assert warehouse.tidy() == 0
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    with warehouse.exclusive(FUNDING, "binance"):
+        assert not list(folder.glob(f"{layout.TEMPORARY}*"))
+
+
+def test_who_rewrites_a_table_of_a_venue_is_alone(warehouse):
+    with warehouse.exclusive(FUNDING, "binance"):
+        script = """
+import sys
+from cexkit.schema import TABLES
+from cexkit.store.warehouse import Warehouse
+with Warehouse(sys.argv[1]).exclusive(TABLES["funding_rates"], sys.argv[2]):
+    pass
+"""
+        words = [sys.executable, "-c", script, str(warehouse.root)]
+        assert subprocess.run([*words, "okx"], timeout=60).returncode == 0
+        other = subprocess.Popen([*words, "binance"])
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(2)
+    assert other.wait(60) == 0
+
+
+def test_a_file_leaves_at_the_moment_it_is_replaced_and_not_by_its_age(warehouse, make_funding):
+    (old,) = warehouse.write(FUNDING, make_funding("2024-01-01", 5))
+    os.utime(warehouse.root / old.path, (0, 0))
+    warehouse.write(FUNDING, make_funding("2024-01-01", 9))
+    assert warehouse.sweep() == 0
+    assert (warehouse.root / old.path).exists()
+
+
 def test_row_groups_hold_whole_instruments(tmp_path, make_funding):
     from cexkit.store.parquet import row_groups
 
