@@ -13,6 +13,7 @@ import polars as pl
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.intervals import TimeLike, utc
 from cexkit.plotting._series import with_usd
+from cexkit.plotting.bands import daily_apr
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.render import to_polars
 from cexkit.verbs import Selection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 #: Bars before the end that volatility and drawdown are taken from, whatever the window.
 HISTORY = timedelta(days=365)
+#: Days over which funding is compared with that of other coins.
+RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,18 @@ class Facts:
         return rows.to_polars()
 
     @cached_property
-    def year(self) -> pl.DataFrame:
-        """Daily bars of the window and of the year before its end."""
+    def _days(self) -> pl.DataFrame:
         return self.read("ohlcv_1d", min(self.start, self.end - HISTORY))
 
-    @cached_property
+    @property
+    def year(self) -> pl.DataFrame:
+        """Daily bars of the year before the end, whatever the window."""
+        return self._days.filter(pl.col("timestamp") >= self.end - HISTORY)
+
+    @property
     def daily(self) -> pl.DataFrame:
-        return self.year.filter(pl.col("timestamp") >= self.start)
+        """Daily bars of the window."""
+        return self._days.filter(pl.col("timestamp") >= self.start)
 
     @cached_property
     def hourly(self) -> pl.DataFrame:
@@ -108,6 +116,14 @@ class Facts:
         venues = set(self.perps.instruments["exchange"]) & set(self.market.tables["funding_rates"].exchanges)
         rows = self.market.table("funding_rates", start=self.start, end=self.end, exchange=sorted(venues))
         return rows.select(columns).to_polars()
+
+    @cached_property
+    def recent(self) -> pl.DataFrame:
+        """Mean funding APR of each perpetual over the last days."""
+        rows = self.all_funding.filter(pl.col("timestamp") >= self.end - RECENT)
+        if not rows.height:
+            return rows.select("exchange", "symbol", "base", recent_apr=pl.col("funding_rate"))
+        return daily_apr(rows).group_by("exchange", "symbol", "base").agg(recent_apr=pl.col("funding_apr").mean())
 
     @cached_property
     def basis_prices(self) -> pl.DataFrame:

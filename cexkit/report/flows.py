@@ -98,7 +98,7 @@ def _coverage(facts: Facts) -> Grid:
     head = ["", "coverage", "long, events", "long, USD", "short, events", "short, USD"]
     note = (
         "full: every event is there. throttled: only a part is. absent: the dataset has no liquidations of the coin at "
-        f"this venue, which is not to say that there were none. {UNKNOWN} is unknown."
+        f"this venue, which is not to say that there were none. unknown: nobody said. {UNKNOWN} is unknown."
     )
     return Grid("By venue, and how complete", head, rows, note)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import polars as pl
 
@@ -17,12 +17,9 @@ from cexkit.analytics.prices import drawdown
 from cexkit.analytics.venues import volume_share
 from cexkit.analytics.volatility import ESTIMATORS, realized_volatility
 from cexkit.plotting._series import with_usd
-from cexkit.plotting.bands import daily_apr
 from cexkit.report.data import DAY, Facts
 from cexkit.schema import TABLES
 
-#: Days over which funding is compared with that of other coins.
-RECENT = timedelta(days=7)
 #: Bars of a day in the window of volatility and liquidity.
 BARS = 30
 
@@ -88,7 +85,7 @@ def against_others(facts: Facts) -> pl.DataFrame:
 
     Of those that have the same, half count.
     """
-    recent = _recent(facts)
+    recent = facts.recent
     others = recent.filter(pl.col("base") != facts.base).select(other="recent_apr")
     own = recent.join(facts.mains.select("exchange", "symbol"), on=["exchange", "symbol"], how="semi")
     below = (pl.col("other") < pl.col("recent_apr")).mean()
@@ -101,15 +98,7 @@ def against_others(facts: Facts) -> pl.DataFrame:
 
 def others(facts: Facts) -> int:
     """How many perpetuals of other coins these are."""
-    return _recent(facts).filter(pl.col("base") != facts.base).height
-
-
-def _recent(facts: Facts) -> pl.DataFrame:
-    """Mean APR of each perpetual over the last days."""
-    rows = facts.all_funding.filter(pl.col("timestamp") >= facts.end - RECENT)
-    if not rows.height:
-        return rows.select("exchange", "symbol", "base", recent_apr=pl.col("funding_rate"))
-    return daily_apr(rows).group_by("exchange", "symbol", "base").agg(recent_apr=pl.col("funding_apr").mean())
+    return facts.recent.filter(pl.col("base") != facts.base).height
 
 
 def _basis(facts: Facts) -> pl.DataFrame:

@@ -46,9 +46,11 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         ("Price as of (UTC)", *cells(figures, "close_bar", moment)),
         ("Open interest, USD", *cells(figures, "open_interest_usd", money)),
         ("Open interest, coins", *cells(figures, "open_interest_base", money)),
+        ("Open interest as of (UTC)", *cells(figures, "interest_at", moment)),
         ("Volume of the last day, USD", *cells(figures, "volume_usd", money)),
         ("Open interest to volume of a day, ratio", *cells(figures, "oi_to_volume", lambda v: number(v, 3))),
         ("Funding APR, last settlement", *cells(figures, "funding_apr", percent)),
+        ("… settled (UTC)", *cells(figures, "settled_at", moment)),
         ("Funding APR, mean of the window by hours", *cells(figures, "mean_apr", percent)),
         ("Funding APR, mean of the last 7 days", *cells(figures, "recent_apr", percent)),
         (f"… higher than this share of others ({others})", *cells(figures, "above", lambda v: percent(v, 0))),
@@ -56,6 +58,7 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         ("Funding regime", *cells(figures, "funding_regime", str)),
         ("Funding paid by longs in the window", *cells(figures, "cumulative_funding", lambda v: percent(v, 3))),
         ("Basis, last hour, bps", *cells(figures, "basis_bps", lambda v: number(v, 3))),
+        ("… as of (UTC)", *cells(figures, "basis_at", moment)),
         ("Basis, mean of the window, bps", *cells(figures, "mean_basis_bps", lambda v: number(v, 3))),
         ("Reference of the basis", *cells(figures, "reference_name", str)),
         ("Volatility of 30 days, per year", *cells(figures, "realized_volatility", lambda v: percent(v, 1))),
@@ -72,7 +75,11 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         f"{UNKNOWN} is unknown."
     )
     grid = Grid("Main perpetual of each venue", ["", *heads(facts)], rows, note)
-    return Section("figures", "Key figures", "Rates are per year of 365 days.", grids=[grid])
+    lead = (
+        "Rates are per year of 365 days. The year is that before the end of the window, or what the dataset has of it. "
+        "A venue’s figures are of the last time that it has."
+    )
+    return Section("figures", "Key figures", lead, grids=[grid])
 
 
 def contracts(facts: Facts) -> Section:

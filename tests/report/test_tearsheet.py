@@ -256,6 +256,18 @@ def test_prices_are_per_coin_where_a_venue_lists_thousands():
     assert max(prices) / min(prices) < 1.01
 
 
+def test_old_figures_have_their_time_beside_them(tmp_path):
+    fresh, stopped = listed("XUSDT"), listed("XUSDT", exchange="okx")
+    market = market_of(
+        tmp_path,
+        instruments=[fresh, stopped],
+        funding_rates=[*settled(fresh, 1e-4), *settled(stopped, 2e-4)[:3]],
+    )
+    rows = Page(tearsheet(market, "X<b>").html).rows
+    assert rows["Funding APR, last settlement"] == ["10.95 %", "21.90 %"]
+    assert rows["… settled (UTC)"] == ["2026-01-31 16:00", "2026-01-01 16:00"]
+
+
 def test_a_coin_that_is_gone_is_shown_as_it_ended():
     html = tearsheet(cexkit.connect("sample"), "FTT", days=10).html
     assert "no longer trading" in html
