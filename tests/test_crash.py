@@ -69,7 +69,7 @@ def listen():
     ended.set()
 
 threading.Thread(target=listen, daemon=True).start()
-while not ended.wait(0.05):
+while not ended.wait(0.2):
     where = place[0]
     try:
         said = {{"where": where, "found": look(where)}}
@@ -200,7 +200,7 @@ def never_was(found: dict, before: dict, after: dict) -> list[str]:
     return wrong
 
 
-def hurt(works: Iterator[Work], count: int, reader: Reader, workers: Workers, each: int = 5) -> str:
+def hurt(works: Iterator[Work], count: int, reader: Reader, workers: Workers, each: int = 8) -> str:
     """Kill so often, over as many pieces of work as it takes; after each a normal run must make all as it should be."""
     randomly, lasting, kills, looks = random.Random(count), None, 0, 0
     for work in works:

@@ -66,6 +66,35 @@ def test_sound_data_fails_nothing(warehouse, truth):
     require(found)
 
 
+#: Declared check → what breaks it and no other one.
+BROKEN = {
+    "positive_multiplier": {"multiplier": pl.lit(0.0)},
+    "known_status": {"status": pl.lit("gone")},
+    "ohlc_order": {"high": pl.col("low") * 0.999},
+    "positive_price": {"low": pl.lit(-1.0)},
+    "volume_not_negative": {"volume_quote": pl.lit(-1.0)},
+    "taker_within_volume": {"taker_buy_volume_base": pl.col("volume_base") * 1.01 + 1},
+    "plausible_rate": {"funding_rate": pl.lit(0.11)},
+    "known_interval": {"funding_interval_hours": pl.lit(3.0)},
+    "open_interest_not_negative": {"open_interest_base": pl.lit(-1.0)},
+    "known_side": {"side": pl.lit("buy")},
+    "positive_liquidation": {"price": pl.lit(0.0)},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_declared_check_finds_the_row_that_breaks_it_and_blocks(warehouse, truth, name):
+    table = TABLES[name]
+    for check in table.checks:
+        first = pl.int_range(pl.len()) == 0
+        broken = {c: pl.when(first).then(value).otherwise(c) for c, value in BROKEN[check.name].items()}
+        filled(warehouse, {**truth, name: truth[name].with_columns(**broken)})
+        found = blocking_failures(inspect(warehouse, [name], now=END))
+        assert found.select("check_name", "rows_failed").rows() == [(check.name, 1)]
+        with pytest.raises(QualityError, match=f"{name} of .*: {check.name} fails for 1 of"):
+            require(found)
+
+
 class TestAgainstBronze:
     """Rows held against those that the answers hold, counted anew."""
 
