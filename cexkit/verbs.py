@@ -140,6 +140,12 @@ class Selection:
         """Their rows in a table: prices per coin, amounts in coins."""
         return self.asked(table, partial(self.market.table, table), start=start, end=end)
 
+    def listing(self) -> ir.Table:
+        """Their rows in table ``instruments``, as they are."""
+        names = {name: self.instruments[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
+        rows = self.market.table("instruments", **names)
+        return rows.filter(rows.base.isin(self.instruments["base"].unique().to_list()))
+
     def asked(self, table: str, question: Callable[..., ir.Table], **words: Any) -> ir.Table:
         """What a question of the market gives for those that a table holds: prices per coin, amounts in coins."""
         kept = self.having(table)
@@ -412,16 +418,11 @@ def events(chosen: Selection, start: TimeLike | None, end: TimeLike | None, limi
 
 def info(chosen: Selection) -> Rows:
     """The listing of each instrument, in the venue's own units."""
-    import ibis
-
-    return Rows(ibis.memtable(chosen.instruments), tuple(chosen.instruments.columns), order=INSTRUMENT_KEYS)
+    return Rows(chosen.listing(), TABLES["instruments"].columns, order=INSTRUMENT_KEYS)
 
 
 def exchanges(chosen: Selection) -> Rows:
     """How many instruments of each type a venue has, and how many of them trade."""
-    import ibis
-
-    counted = chosen.instruments.group_by("base", "exchange", "instrument_type").agg(
-        instruments=pl.len().cast(pl.Int64), trading=(pl.col("status") == "trading").sum().cast(pl.Int64)
-    )
-    return Rows(ibis.memtable(counted), tuple(counted.columns), order=("base", "exchange", "instrument_type"))
+    rows, keys = chosen.listing(), ("base", "exchange", "instrument_type")
+    counted = rows.group_by(keys).agg(instruments=rows.count(), trading=(rows.status == "trading").sum())
+    return Rows(counted, tuple(counted.columns), order=keys)
