@@ -73,7 +73,9 @@ def _funding(facts: Facts) -> pl.DataFrame:
     hours = pl.col("funding_interval_hours")
     # each settlement counts for the hours that it covers
     known = rows.filter(pl.col("funding_apr").is_not_null(), hours.is_not_null())
-    mean = known.group_by("exchange").agg(mean_apr=(pl.col("funding_apr") * hours).sum() / hours.sum())
+    mean = known.group_by("exchange").agg(
+        mean_apr=(pl.col("funding_apr") * hours).sum() / hours.sum(), covered_days=hours.sum() / 24
+    )
     paid = last(cumulative_funding(rows), "cumulative_funding")
     past = last(funding_regime(funding_pct_rank(rows)), "funding_apr", "funding_pct_rank", "funding_regime")
     table = past.rename({"timestamp": "settled_at"}).join(paid.drop("timestamp"), on="exchange")

@@ -25,15 +25,15 @@ def tiles(facts: Facts, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
         ("Price", f"{number(lead['close'])} {lead['quote']}", f"{facts.lead}, {moment(lead['close_bar'])}"),
         (
             "Open interest",
-            f"{money(interest.sum() if len(interest) else None)} USD",
+            f"{money(interest.sum())} USD" if len(interest) else UNKNOWN,
             f"main perpetuals, {len(interest)} of {figures.height} venues",
         ),
         ("Funding APR", spread, f"last settlement, {len(rates)} of {figures.height} venues"),
         ("Volatility", percent(lead["realized_volatility"], 1), f"30 days, per year, {facts.lead}"),
         (
             "Liquidated",
-            f"{at_least(total, 'full' if whole else None)} USD",
-            "in the window" if whole else "in the window; a lower bound",
+            UNKNOWN if total is None else f"{at_least(total, 'full' if whole else None)} USD",
+            "in the window" if whole else "in the window; a lower bound" if total is not None else "no data",
         ),
     ]
 
@@ -57,6 +57,7 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         ("Funding rank in its own last 90 settlements", *cells(figures, "funding_pct_rank", lambda v: percent(v, 0))),
         ("Funding regime", *cells(figures, "funding_regime", str)),
         ("Funding paid by longs in the window", *cells(figures, "cumulative_funding", lambda v: percent(v, 3))),
+        ("… over so many days", *cells(figures, "covered_days", lambda v: number(v, 4))),
         ("Basis, last hour, bps", *cells(figures, "basis_bps", lambda v: number(v, 3))),
         ("… as of (UTC)", *cells(figures, "basis_at", moment)),
         ("Basis, mean of the window, bps", *cells(figures, "mean_basis_bps", lambda v: number(v, 3))),

@@ -83,7 +83,7 @@ def funding(facts: Facts) -> Section:
                 facts,
                 "band",
                 "Funding APR against all other coins",
-                f"Mean of each UTC day. Each of the {numbers.others(facts)} other perpetuals has one vote in the band.",
+                f"Mean of each UTC day. Each of the others ({numbers.others(facts)}) has one vote in the band.",
                 lambda ax: plotting.funding_band(_compared(facts), base=facts.base, ax=ax),
                 rows=rows,
                 of="funding",

@@ -14,6 +14,8 @@ import cexkit
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.intervals import utc
 from cexkit.report import tearsheet
+from cexkit.report.data import Facts
+from cexkit.report.numbers import key_figures
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 from cexkit.store.warehouse import Warehouse
@@ -251,9 +253,10 @@ def test_the_rank_among_other_coins_is_of_rates_per_year(hostile):
 
 
 def test_prices_are_per_coin_where_a_venue_lists_thousands():
-    rows = Page(tearsheet(cexkit.connect("sample"), "PEPE", days=5).html).rows
-    prices = [float(cell) for cell in rows["Price, quote per coin"]]
-    assert max(prices) / min(prices) < 1.01
+    figures = key_figures(Facts.of(cexkit.connect("sample"), "PEPE", days=5))
+    assert figures["symbol"].to_list() == ["1000PEPEUSDT", "1000PEPEUSDT", "PEPEUSDT"]
+    for column in ("close", "realized_volatility"):
+        assert figures[column].max() / figures[column].min() < 1.01
 
 
 def test_old_figures_have_their_time_beside_them(tmp_path):
@@ -265,6 +268,8 @@ def test_old_figures_have_their_time_beside_them(tmp_path):
     )
     rows = Page(tearsheet(market, "X<b>").html).rows
     assert rows["Funding APR, last settlement"] == ["10.95 %", "21.90 %"]
+    assert rows["Funding paid by longs in the window"] == ["0.930 %", "0.060 %"]
+    assert rows["… over so many days"] == ["31", "1"]
     assert rows["… settled (UTC)"] == ["2026-01-31 16:00", "2026-01-01 16:00"]
 
 
