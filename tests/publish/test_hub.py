@@ -251,7 +251,7 @@ def test_two_processes_at_once_end_in_one_whole_state(warehouse, hub, refresh, e
     hub.latency_s = 0.005
     script = f"from cexkit.publish import publish\nprint(publish({str(warehouse.root)!r}, {TO!r}).revision)"
     both = [elsewhere(script, hub) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in both]
+    outputs = [process.communicate(timeout=400) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert {out.strip() for out, _ in outputs} == {head(hub)}
     assert held(hub) == warehouse.manifest

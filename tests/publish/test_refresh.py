@@ -1,6 +1,6 @@
 """What a day's refresh sends of a large dataset, in bytes that crossed the socket.
 
-The short form has a few months of two instruments; ``--long`` a year of every instrument that is simulated, 0.6 GB.
+The short form has a few months of two instruments; ``--long`` a year of every simulated instrument, 0.46 GB.
 """
 
 from __future__ import annotations
