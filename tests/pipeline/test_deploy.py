@@ -66,7 +66,7 @@ def assert_limits(instance: DagsterInstance) -> None:
 
 
 @pytest.fixture
-def postgres(tmp_path):
+def postgres():
     """A Postgres of this machine, in a folder of its own."""
     found = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
     if found is None:
@@ -79,16 +79,22 @@ def postgres(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True, **whose).strip())
-    secret = tmp_path / "password"
-    secret.write_text("secret")
-    os.chmod(secret, 0o644)
-    os.chmod(tmp_path, 0o755)
-    for parent in tmp_path.parents[:2]:
-        os.chmod(parent, 0o755)
+    subprocess.run(
+        ["tee", folder / "password"], input="secret", text=True, check=True, stdout=subprocess.DEVNULL, **whose
+    )
     control = [str(Path(found).with_name("pg_ctl")), "-D", folder / "data", "-w", "-l", folder / "log"]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     try:
-        initdb = [found, "-D", folder / "data", "-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"]
+        initdb = [
+            found,
+            "-D",
+            folder / "data",
+            "-U",
+            "dagster",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={folder / 'password'}",
+        ]
         subprocess.run(initdb, check=True, capture_output=True, **whose)
         subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, **whose)
         yield port
