@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnknownTableError
-from cexkit.intervals import TimeLike, utc
+from cexkit.errors import InvalidInputError, UnknownTableError
+from cexkit.intervals import TimeLike
 from cexkit.questions import Questions
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.schema import TABLES, Table
 from cexkit.store.cache import FileCache
 from cexkit.store.locations import locate
-from cexkit.store.manifest import DataFile, Manifest
+from cexkit.store.manifest import Manifest
+from cexkit.store.reader import Reader, bounds
 from cexkit.store.snapshot import Mode, Snapshot, open_snapshot
 
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 #: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
 CACHE_HTTPFS = "cache_httpfs"
 
-#: Who an instrument is: venue, type, symbol.
-Identity = tuple[str, str, str]
 Names = str | Iterable[str] | None
 
 
@@ -105,24 +101,19 @@ class Market(Questions):
 
     def __init__(self, open_now: Callable[[], Snapshot], extension: str | None = None):
         self._open, self._extension = open_now, extension
-        self._lock = threading.RLock()
-        self._show(open_now())
+        self._reader = Reader(open_now(), extension)
 
-    def _show(self, snapshot: Snapshot) -> None:
-        """Answer from this state from now on; expressions made before keep theirs."""
-        with self._lock:
-            self._snapshot, self._manifest = snapshot, snapshot.manifest
-            self._views: dict[str, ir.Table] = {}
-            self._known: dict[str, list[Identity]] = {}
-            for made in ("_backend", "tables"):
-                self.__dict__.pop(made, None)
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._reader.snapshot
 
-    @cached_property
+    @property
+    def _manifest(self) -> Manifest:
+        return self._reader.manifest
+
+    @property
     def _backend(self) -> Engine:
-        from cexkit.store.engine import engine
-
-        with self._lock:
-            return self.__dict__.get("_backend") or engine(self._snapshot, self._extension)
+        return self._reader.engine
 
     @property
     def location(self) -> str:
@@ -151,7 +142,8 @@ class Market(Questions):
         """
         snapshot = self._open()
         if snapshot.revision != self.revision:
-            self._show(snapshot)
+            # in one step: a question that another thread is asking goes on with the state it began on
+            self._reader = Reader(snapshot, self._extension)
         return self
 
     def warm(self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None):
@@ -169,12 +161,12 @@ class Market(Questions):
         int
             How many files are there now. A folder needs none.
         """
-        count = 0
-        for name in tables or tuple(self.tables):
-            table = self._declared(name)
-            first, last = _bounds(table, start, end) if table.time else (None, None)
-            files = self._manifest.select(name, start=first, end=last, exchanges=_names(exchange))
-            count += self._snapshot.warm(files)
+        reader, count = self._reader, 0
+        for name in tables or reader.names:
+            table = _declared(reader, name)
+            first, last = bounds(table, start, end) if table.time else (None, None)
+            files = reader.manifest.select(name, start=first, end=last, exchanges=_names(exchange))
+            count += reader.snapshot.warm(files)
         return count
 
     @property
@@ -187,7 +179,7 @@ class Market(Questions):
         """Whether the numbers are made up."""
         return self._manifest.simulated
 
-    @cached_property
+    @property
     def tables(self) -> TableList:
         """The tables this dataset holds: a mapping name → :class:`TableInfo`, shown as a table.
 
@@ -196,7 +188,8 @@ class Market(Questions):
         >>> "liquidations" in connect("sample").tables
         True
         """
-        return TableList({name: _info(self._manifest, table) for name, table in TABLES.items() if self._files(table)})
+        reader = self._reader
+        return TableList({name: _info(reader.manifest, TABLES[name]) for name in reader.names})
 
     def table(
         self,
@@ -241,16 +234,13 @@ class Market(Questions):
         >>> btc.count().execute() > 0
         True
         """
-        declared = self._declared(name)
+        reader = self._reader
         wanted = {
             "exchange": _names(exchange),
             "instrument_type": _names(instrument_type),
             "symbol": _names(symbol),
         }
-        first, last = _bounds(declared, start, end)
-        self._check_names(declared, wanted)
-        files = self._manifest.select(name, start=first, end=last, exchanges=wanted["exchange"])
-        return _cut(self._view(declared, files), declared, *_open_conditions(files, first, last, wanted))
+        return reader.cut(_declared(reader, name), start, end, wanted)
 
     def sql(self, query: str) -> ir.Table:
         """Run DuckDB SQL over the tables by their names.
@@ -280,17 +270,21 @@ class Market(Questions):
 
         from cexkit.store.engine import tables_of
 
+        reader = self._reader
         try:
-            for name in tables_of(self._backend.con, query) & set(self.tables):
-                self._whole(TABLES[name])
-            return self._backend.sql(query)
+            for name in tables_of(reader.engine.con, query) & set(reader.names):
+                reader.whole(TABLES[name])
+            return reader.engine.sql(query)
         except duckdb.Error as error:
-            raise InvalidInputError(f"the query was not accepted: {error}\nTables: {', '.join(self.tables)}") from error
+            raise InvalidInputError(
+                f"the query was not accepted: {error}\nTables: {', '.join(reader.names)}"
+            ) from error
 
     def __getattr__(self, name: str) -> ir.Table:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self._whole(self._declared(name))
+        reader = self._reader
+        return reader.whole(_declared(reader, name))
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.tables})
@@ -305,141 +299,17 @@ class Market(Questions):
         kind = "simulated data" if self.simulated else "data"
         return f"Market: {kind} in {self.location}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
 
-    def _files(self, table: Table) -> tuple[DataFile, ...]:
-        return self._manifest.select(table.name)
 
-    def _declared(self, name: str) -> Table:
-        if name not in TABLES or not self._files(TABLES[name]):
-            raise UnknownTableError.of("table", name, self.tables)
-        return TABLES[name]
-
-    def _whole(self, table: Table) -> ir.Table:
-        """A table under its own name, as SQL sees it."""
-        if self._snapshot.big(table.name):
-            raise InvalidInputError(
-                f"{table.name} is {self._snapshot.bytes(table.name) / 1e6:,.0f} MB at {self.location}, too much to "
-                f"read whole unasked; market.table({table.name!r}, start=…, end=…, exchange=…, symbol=…) reads what it "
-                "needs. The setting CEXKIT_BIG_TABLE_BYTES says what is too much"
-            )
-        return self._view(table, self._files(table), table.name)
-
-    def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> ir.Table:
-        """The declared columns of these files (with none, an empty table of the same shape)."""
-        from cexkit.schema.render import to_ibis
-
-        if not files:
-            import ibis
-
-            return ibis.memtable([], schema=to_ibis(table))
-        # asked for each time: what is in the cache is looked after
-        paths = self._snapshot.paths(files)
-        name = name or f"_{table.name}_{hashlib.sha256(repr(paths).encode()).hexdigest()[:16]}"
-        if name not in self._views:
-            self._create(name, table, paths)
-        return self._views[name]
-
-    def _create(self, name: str, table: Table, paths: list[str]) -> None:
-        from duckdb import ColumnExpression
-
-        # hive keys let DuckDB skip files of a whole table on `exchange`; the cache has no such names
-        hive = name == table.name and self._snapshot.direct(table.name)
-        rows = self._backend.con.read_parquet(paths, hive_partitioning=hive)
-        with self._lock:
-            rows.select(*map(ColumnExpression, table.columns)).create_view(name)
-            self._views[name] = self._backend.table(name)
-
-    def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
-        """Who is in the dataset, of these venues: from the list of instruments, else from all tables."""
-        listed = self._manifest.select("instruments", exchanges=exchanges)
-        names = ["instruments"] if self._files(TABLES["instruments"]) else list(self.tables)
-        key = ",".join(file.path for file in listed)
-        if key not in self._known:
-            found: set[Identity] = set()
-            for table in (TABLES[name] for name in names if set(INSTRUMENT_KEYS) <= set(TABLES[name].columns)):
-                rows = self._view(table, listed or self._files(table)).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
-                found |= set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
-            self._known[key] = sorted(found)
-        return self._known[key]
-
-    def _check_names(self, table: Table, wanted: Mapping[str, tuple[str, ...] | None]) -> None:
-        """Refuse names that the dataset does not know, and symbols that mean several instruments."""
-        asked = {column: names for column, names in wanted.items() if names is not None}
-        for column in asked:
-            if column not in table.columns:
-                raise InvalidInputError(f"{table.name} has no column {column!r}; it has {', '.join(table.columns)}")
-        if not asked:
-            return
-        venues = {file.exchange for file in self._files(TABLES["instruments"]) if file.exchange}
-        _refuse_unknown("exchange", asked.get("exchange", ()) if venues else (), venues)
-        known = [one for one in self._identities(wanted["exchange"]) if one[1] in table.instrument_types]
-        for column, names in asked.items():
-            at = INSTRUMENT_KEYS.index(column)
-            _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})
-            known = [one for one in known if one[at] in names]
-        if "symbol" in asked and "instrument_type" not in asked:
-            _refuse_ambiguous(known)
-
-
-def _refuse_unknown(what: str, names: Iterable[str], there: Collection[str]) -> None:
-    for name in names:
-        if name not in there:
-            raise UnknownNameError.of(what, name, there)
-
-
-def _refuse_ambiguous(known: Iterable[Identity]) -> None:
-    types: dict[str, set[str]] = {}
-    for _, kind, symbol in known:
-        types.setdefault(symbol, set()).add(kind)
-    for symbol, found in types.items():
-        if len(found) > 1:
-            choices = " or ".join(f"instrument_type={kind!r}" for kind in sorted(found))
-            raise AmbiguousInstrumentError(f"{symbol!r} means several instruments; say {choices}")
+def _declared(reader: Reader, name: str) -> Table:
+    if name not in reader.names:
+        raise UnknownTableError.of("table", name, reader.names)
+    return TABLES[name]
 
 
 def _names(value: Names) -> tuple[str, ...] | None:
     if value is None:
         return None
     return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _bounds(table: Table, start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
-    if (start is not None or end is not None) and table.time is None:
-        raise InvalidInputError(
-            f"{table.name} has one row an instrument and no time to cut by; leave start and end out"
-        )
-    first, last = (None if moment is None else utc(moment) for moment in (start, end))
-    if first and last and last < first:
-        raise InvalidInputError(f"the window ends before it starts: {first.isoformat()} … {last.isoformat()}")
-    return first, last
-
-
-def _open_conditions(
-    files: Collection[DataFile], start: datetime | None, end: datetime | None, wanted: Mapping[str, Any]
-) -> tuple[datetime | None, datetime | None, dict[str, Any]]:
-    """What the choice of files leaves to be asked of their rows."""
-    if start is not None and all(file.start and file.start >= start for file in files):
-        start = None
-    if end is not None and all(file.end and file.end < end for file in files):
-        end = None
-    venues = wanted["exchange"]
-    chosen = venues is not None and all(file.exchange in venues for file in files)
-    return start, end, {**wanted, "exchange": None} if chosen else dict(wanted)
-
-
-def _cut(
-    view: ir.Table,
-    table: Table,
-    start: datetime | None,
-    end: datetime | None,
-    wanted: Mapping[str, tuple[str, ...] | None],
-) -> ir.Table:
-    """All in one filter, which Ibis compiles several times faster than one after the other."""
-    conditions = [] if start is None else [view[table.time] >= start]
-    conditions += [] if end is None else [view[table.time] < end]
-    for column, values in wanted.items():
-        if values is not None:
-            conditions.append(view[column] == values[0] if len(values) == 1 else view[column].isin(values))
-    return view.filter(conditions) if conditions else view
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,203 @@
+"""Tables of one state of a dataset, as Ibis expressions on a DuckDB of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.intervals import TimeLike, utc
+from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.store.manifest import DataFile
+from cexkit.store.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cexkit.store.engine import Engine
+
+#: Who an instrument is: venue, type, symbol.
+Identity = tuple[str, str, str]
+#: Column → the values to keep; None keeps all.
+Wanted = Mapping[str, tuple[str, ...] | None]
+
+
+class Reader:
+    """Reads one state; threads may share it.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The state.
+    extension : {"cache_httpfs"}, optional
+        DuckDB's own cache of what is read directly.
+    """
+
+    def __init__(self, snapshot: Snapshot, extension: str | None = None):
+        self.snapshot, self.manifest, self._extension = snapshot, snapshot.manifest, extension
+        self._lock = threading.RLock()
+        self._views: dict[str, ir.Table] = {}
+        self._known: dict[str, list[Identity]] = {}
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The database, made at the first question."""
+        from cexkit.store.engine import engine
+
+        with self._lock:
+            return self.__dict__.get("engine") or self.__dict__.setdefault(
+                "engine", engine(self.snapshot, self._extension)
+            )
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The tables that are there, in the order of their declarations."""
+        return [name for name, table in TABLES.items() if self.files(table)]
+
+    def files(self, table: Table) -> tuple[DataFile, ...]:
+        """All files of a table."""
+        return self.manifest.select(table.name)
+
+    def cut(self, table: Table, start: TimeLike | None, end: TimeLike | None, wanted: Wanted) -> ir.Table:
+        """A table's rows of a window, of these venues, types and symbols; only files that matter are opened."""
+        first, last = bounds(table, start, end)
+        self.check_names(table, wanted)
+        files = self.manifest.select(table.name, start=first, end=last, exchanges=wanted["exchange"])
+        return _cut(self._view(table, files), table, *_open_conditions(files, first, last, wanted))
+
+    def whole(self, table: Table) -> ir.Table:
+        """A table under its own name, as SQL sees it."""
+        if self.snapshot.big(table.name):
+            size, where = self.snapshot.bytes(table.name) / 1e6, self.snapshot.location.where
+            raise InvalidInputError(
+                f"{table.name} is {size:,.0f} MB at {where}, too much to "
+                f"read whole unasked; market.table({table.name!r}, start=…, end=…, exchange=…, symbol=…) reads what it "
+                "needs. The setting CEXKIT_BIG_TABLE_BYTES says what is too much"
+            )
+        return self._view(table, self.files(table), table.name)
+
+    def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> ir.Table:
+        """The declared columns of these files (with none, an empty table of the same shape)."""
+        if not files:
+            return self._nothing(table)
+        # asked for each time: what is in the cache is looked after
+        paths = self.snapshot.paths(files)
+        name = name or f"_{table.name}_{hashlib.sha256(repr(paths).encode()).hexdigest()[:16]}"
+        if name not in self._views:
+            self._create(name, table, paths)
+        return self._views[name]
+
+    def _nothing(self, table: Table) -> ir.Table:
+        """An empty table, made in SQL: threads that read Python's memory through DuckDB can wait for each other."""
+        from cexkit.schema.render import to_ibis
+
+        name = f"_{table.name}_nothing"
+        with self._lock:
+            if name not in self._views:
+                columns = to_ibis(table).to_sqlglot_column_defs("duckdb")
+                nulls = (f"CAST(NULL AS {each.kind.sql('duckdb')}) AS {each.this.sql('duckdb')}" for each in columns)
+                self.engine.con.execute(f"CREATE VIEW {name} AS SELECT {', '.join(nulls)} WHERE false")
+                self._views[name] = self.engine.table(name)
+        return self._views[name]
+
+    def _create(self, name: str, table: Table, paths: list[str]) -> None:
+        from duckdb import ColumnExpression
+
+        # hive keys let DuckDB skip files of a whole table on `exchange`; the cache has no such names
+        hive = name == table.name and self.snapshot.direct(table.name)
+        rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
+        with self._lock:
+            rows.select(*map(ColumnExpression, table.columns)).create_view(name)
+            self._views[name] = self.engine.table(name)
+
+    def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
+        """Who is in the dataset, of these venues: from the list of instruments, else from all tables."""
+        listed = self.manifest.select("instruments", exchanges=exchanges)
+        names = ["instruments"] if self.files(TABLES["instruments"]) else self.names
+        key = ",".join(file.path for file in listed)
+        if key not in self._known:
+            found: set[Identity] = set()
+            for table in (TABLES[name] for name in names if set(INSTRUMENT_KEYS) <= set(TABLES[name].columns)):
+                rows = self._view(table, listed or self.files(table)).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
+                found |= set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+            self._known[key] = sorted(found)
+        return self._known[key]
+
+    def check_names(self, table: Table, wanted: Mapping[str, tuple[str, ...] | None]) -> None:
+        """Refuse names that the dataset does not know, and symbols that mean several instruments."""
+        asked = {column: names for column, names in wanted.items() if names is not None}
+        for column in asked:
+            if column not in table.columns:
+                raise InvalidInputError(f"{table.name} has no column {column!r}; it has {', '.join(table.columns)}")
+        if not asked:
+            return
+        venues = {file.exchange for file in self.files(TABLES["instruments"]) if file.exchange}
+        _refuse_unknown("exchange", asked.get("exchange", ()) if venues else (), venues)
+        known = [one for one in self._identities(wanted["exchange"]) if one[1] in table.instrument_types]
+        for column, names in asked.items():
+            at = INSTRUMENT_KEYS.index(column)
+            _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})
+            known = [one for one in known if one[at] in names]
+        if "symbol" in asked and "instrument_type" not in asked:
+            _refuse_ambiguous(known)
+
+
+def _refuse_unknown(what: str, names: Iterable[str], there: Collection[str]) -> None:
+    for name in names:
+        if name not in there:
+            raise UnknownNameError.of(what, name, there)
+
+
+def _refuse_ambiguous(known: Iterable[Identity]) -> None:
+    types: dict[str, set[str]] = {}
+    for _, kind, symbol in known:
+        types.setdefault(symbol, set()).add(kind)
+    for symbol, found in types.items():
+        if len(found) > 1:
+            choices = " or ".join(f"instrument_type={kind!r}" for kind in sorted(found))
+            raise AmbiguousInstrumentError(f"{symbol!r} means several instruments; say {choices}")
+
+
+def bounds(table: Table, start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
+    """A window as times, if the table has times and the window makes sense."""
+    if (start is not None or end is not None) and table.time is None:
+        raise InvalidInputError(
+            f"{table.name} has one row an instrument and no time to cut by; leave start and end out"
+        )
+    first, last = (None if moment is None else utc(moment) for moment in (start, end))
+    if first and last and last < first:
+        raise InvalidInputError(f"the window ends before it starts: {first.isoformat()} … {last.isoformat()}")
+    return first, last
+
+
+def _open_conditions(
+    files: Collection[DataFile], start: datetime | None, end: datetime | None, wanted: Mapping[str, Any]
+) -> tuple[datetime | None, datetime | None, dict[str, Any]]:
+    """What the choice of files leaves to be asked of their rows."""
+    if start is not None and all(file.start and file.start >= start for file in files):
+        start = None
+    if end is not None and all(file.end and file.end < end for file in files):
+        end = None
+    venues = wanted["exchange"]
+    chosen = venues is not None and all(file.exchange in venues for file in files)
+    return start, end, {**wanted, "exchange": None} if chosen else dict(wanted)
+
+
+def _cut(
+    view: ir.Table,
+    table: Table,
+    start: datetime | None,
+    end: datetime | None,
+    wanted: Mapping[str, tuple[str, ...] | None],
+) -> ir.Table:
+    """All in one filter, which Ibis compiles several times faster than one after the other."""
+    conditions = [] if start is None else [view[table.time] >= start]
+    conditions += [] if end is None else [view[table.time] < end]
+    for column, values in wanted.items():
+        if values is not None:
+            conditions.append(view[column] == values[0] if len(values) == 1 else view[column].isin(values))
+    return view.filter(conditions) if conditions else view
