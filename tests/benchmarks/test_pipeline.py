@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 #: Symbols a venue, days, and whether the day that follows is brought in too.
 SHORT = [(20, 1, True)]
 LONG = [(50, 1, False), (100, 1, False), (200, 1, False), (200, 7, False), (200, 30, True)]
-#: Part of a limit that has to be used where it is what binds: where most of the time is spent waiting for it.
-USED, BINDING = 0.9, 0.5
+#: Part of a limit that has to be used where it is what binds: where 0.7 of the time is spent waiting for it.
+USED, BINDING = 0.9, 0.7
 
 
 @contextmanager
