@@ -37,10 +37,10 @@ venues. What the numbers say:
   for an empty page at the end is believed only when it came three times. Of a refresh of 200 symbols it is three
   quarters.
 - **Memory grows slowly**: 300 MB for 50 symbols and a day, 660 MB for 200 and a month.
-- **Where a limit binds, 0.9 of it and more is used**: at Binance here (0.94 and more; 0.89 in the refresh, when the
-  machine stalled), and in the short form, with less beside it, at OKX (0.95, 0.95, 1.00) and Coinbase (0.96) too. A venue gets one request at a time; so where an answer takes
-  longer than the limit asks to wait (0.22 s at OKX, 0.11 s at Coinbase, 9 ms at Bybit), the way to the venue binds, as
-  it did here much of the time.
+- **Where a limit binds, 0.9 of it and more is used**: at Binance here (0.94 and more; 0.89 in the refresh, at the
+  highest load), and in the short form, with less beside it, at OKX (0.95, 0.95, 1.00) and Coinbase (0.96) too. A venue
+  gets one request at a time; so where an answer takes longer than the limit asks to wait (0.22 s at OKX, 0.11 s at
+  Coinbase, 9 ms at Bybit), the way to the venue binds, as it did here much of the time.
 - **Venues forget meanwhile**: of 30 days of `open_interest` Binance no longer has the first hour when it is asked, and
   the run says so for each symbol.
 """
