@@ -103,6 +103,27 @@ def test_a_dataset_republished_under_a_connection_never_mixes(places, expected, 
         before.union(market.table("funding_rates", **ONE)).to_polars()
 
 
+def test_questions_go_on_while_another_thread_refreshes(root, expected):
+    market, done = cexkit.connect(root), threading.Event()
+    once = expected["one"]["funding_rate"].sum()
+
+    def ask(_) -> list[float]:
+        found = []
+        while not done.is_set():
+            found.append(rows(market, **ONE)["funding_rate"].sum())
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, number) for number in range(3)]
+        for factor in (2.0, 0.5, 2.0, 0.5):
+            scaled(root, factor)
+            market.refresh()
+        done.set()
+        seen = [total for future in asking for total in future.result()]
+    assert seen
+    assert all(total in (pytest.approx(once), pytest.approx(2 * once)) for total in seen)
+
+
 def test_a_folder_of_a_web_server_that_swept_old_files_says_refresh(places):
     market = cexkit.connect(places.serve("http"), mode="cache")
     scaled(places.root, 2.0)
