@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from cexkit.errors import DatasetError, DatasetNotFoundError, DuplicateKeyError, InvalidInputError
-from cexkit.intervals import Window
+from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.schema import Table
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.store import layout
 from cexkit.store.manifest import DataFile, Manifest, read_manifest
 from cexkit.store.parquet import merge, sha256, sweep_temporaries, write_atomic, write_named, write_table, writing
+from cexkit.store.rows import by_file, judged, require_unique, within
 
 
 class Warehouse:
@@ -85,7 +85,7 @@ class Warehouse:
         """
         rows = conform(rows, table)
         files = tuple(
-            self._write_file(table, exchange, period, part) for (exchange, period), part in _split(rows, table).items()
+            self._write_file(table, exchange, period, part) for (exchange, period), part in by_file(rows, table).items()
         )
         self._commit(files)
         return files
@@ -121,7 +121,7 @@ class Warehouse:
             As for :meth:`write`.
         """
         rows = conform(rows, table)
-        parts = {period: rows.filter(_inside(rows, table, layout.period_window(table, period))) for period in periods}
+        parts = {period: within(rows, table, layout.period_window(table, period)) for period in periods}
         if sum(part.num_rows for part in parts.values()) != rows.num_rows:
             raise InvalidInputError(
                 f"{table.name}: not all rows lie in {', '.join(periods)}, or some lie in two of them"
@@ -155,8 +155,8 @@ class Warehouse:
     def write_rejects(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> Path | None:
         """Keep rows of a file period that failed a check, with a ``reason``; they replace those kept of it before."""
         path = self.root / layout.rejects_file(table, exchange, period)
-        before, rows = self.rejects(table, exchange, period), _judged(rows, table)
-        others = before.filter(pc.invert(_inside(before, table, layout.period_window(table, period))))
+        before, rows = self.rejects(table, exchange, period), judged(rows, table)
+        others = within(before, table, layout.period_window(table, period), other=True)
         after = pa.concat_tables([others, rows]).sort_by([(name, "ascending") for name in (*table.key, "reason")])
         if after.num_rows == 0:
             with writing(path.parent):
@@ -173,7 +173,7 @@ class Warehouse:
     def rejects(self, table: Table, exchange: str | None, period: str) -> pa.Table:
         """Rows kept apart in the file of a period; that of a month holds those of all its pieces."""
         path = self.root / layout.rejects_file(table, exchange, period)
-        return _judged(pq.ParquetFile(path).read(), table) if path.exists() else _judged(None, table)
+        return judged(pq.ParquetFile(path).read(), table) if path.exists() else judged(None, table)
 
     @contextmanager
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
@@ -231,7 +231,7 @@ class Warehouse:
 
     def _write_file(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> DataFile:
         rows = rows.sort_by([(name, "ascending") for name in table.order])
-        _unique(rows, table)
+        require_unique(rows, table)
         times = pc.min_max(rows.column(table.time)).as_py() if table.time else {"min": None, "max": None}
         return self._put(
             table,
@@ -317,42 +317,3 @@ def _blank(table: Table, exchange: str | None, period: str) -> DataFile:
     return DataFile(
         path="", table=table.name, exchange=exchange, period=period, rows=0, bytes=0, sha256="", start=None, end=None
     )
-
-
-def _inside(rows: pa.Table, table: Table, span: Window) -> pa.Array:
-    """Whether each row lies in a span; all do in a table that has one file."""
-    if table.period == "all":
-        return pa.array([True] * rows.num_rows, pa.bool_())
-    times = rows.column(table.time)
-    start, end = (pa.scalar(moment, times.type) for moment in (span.start, span.end))
-    return pc.and_(pc.greater_equal(times, start), pc.less(times, end))
-
-
-def _judged(rows: pa.Table | None, table: Table) -> pa.Table:
-    """Rows that failed a check, in the declared columns and the reason."""
-    schema = pa.schema([*(field.with_nullable(True) for field in to_pyarrow(table)), ("reason", pa.string())])
-    return schema.empty_table() if rows is None else rows.select(schema.names).cast(schema)
-
-
-def _split(rows: pa.Table, table: Table) -> dict[tuple[str | None, str], pa.Table]:
-    """Rows by the venue and period whose file they belong to."""
-    import polars as pl
-
-    if rows.num_rows == 0:
-        return {}
-    period = pl.lit("all")
-    if table.period != "all":
-        period = pl.col(table.time).dt.strftime("%Y" if table.period == "year" else "%Y-%m")
-    exchange = pl.col("exchange") if table.by_exchange else pl.lit(None, pl.String)
-    # beside a column, for a select of nothing but literals has one row
-    labels = pl.from_arrow(rows).with_row_index().select("index", exchange=exchange, period=period)
-    groups = labels.group_by("exchange", "period", maintain_order=True).agg("index")
-    return {(row["exchange"], row["period"]): rows.take(pa.array(row["index"])) for row in groups.iter_rows(named=True)}
-
-
-def _unique(rows: pa.Table, table: Table) -> None:
-    counts = rows.group_by(list(table.key)).aggregate([([], "count_all")])
-    doubled = counts.filter(pc.greater(counts.column("count_all"), 1))
-    if doubled.num_rows:
-        first = {name: str(value) for name, value in doubled.slice(0, 1).to_pylist()[0].items() if name != "count_all"}
-        raise DuplicateKeyError(f"{table.name}: {doubled.num_rows} keys stand more than once, the first is {first}")
