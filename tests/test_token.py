@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -399,9 +401,9 @@ def test_limit_is_the_newest_of_each_instrument(token):
     newest = token("BTC").funding_rate(start="2026-06-20", limit=2)
     assert newest.height == 8
     times = {}
-    for *key, time in whole.select(*INSTRUMENT_KEYS, "timestamp").rows():
-        times.setdefault(tuple(key), []).append(time)
-    want = [(*key, time) for key in sorted(times) for time in sorted(times[key])[-2:]]
+    for *key, when in whole.select(*INSTRUMENT_KEYS, "timestamp").rows():
+        times.setdefault(tuple(key), []).append(when)
+    want = [(*key, when) for key in sorted(times) for when in sorted(times[key])[-2:]]
     assert newest.select(*INSTRUMENT_KEYS, "timestamp").rows() == want
     for wrong in (0, -1, 1.5, True, "3"):
         with pytest.raises(InvalidInputError, match="limit is the number of newest rows"):
@@ -455,6 +457,32 @@ def test_nothing_at_all_is_an_error(market):
     spots = Tokens(["BTC", "ETH"], market=market, instrument_type="spot")
     with pytest.raises(InvalidInputError, match="funding_rates has none of"):
         spots.funding_rate()
+
+
+def test_threads_that_share_a_market_do_not_wait_for_each_other(market):
+    """Empty windows too: what DuckDB reads from Python's memory has made threads wait for ever."""
+    words = [{"start": "2026-06-29"}, {"start": "2030-01-01"}]
+    tokens = [Token(name, market=market, as_="polars") for name in ("BTC", "PEPE")]
+    asks = [
+        lambda token=token, each=each: (token.funding_rate(**each), token.info(), token.price_history("4h", **each))
+        for token in tokens
+        for each in words
+    ]
+    want, got = [ask() for ask in asks], {}
+
+    def work(number):
+        for turn in range(2):
+            which = (number + turn) % len(asks)
+            got[number, turn] = all(map(pl.DataFrame.equals, asks[which](), want[which]))
+
+    threads = [threading.Thread(target=work, args=[number], daemon=True) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 120
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    assert len(got) == 12, "threads wait for each other"
+    assert all(got.values())
 
 
 # --- manners
