@@ -31,6 +31,11 @@ def no_outside_settings(monkeypatch):
         monkeypatch.delenv(name)
 
 
+def pytest_configure():
+    # a session of Spark is short: compiling its Java well takes longer than running it
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+
+
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="run the long form of heavy tests")
     parser.addoption("--live", action="store_true", help="run the tests that ask the real venues")
