@@ -80,9 +80,7 @@ def venues(as_a_user, monkeypatch):
 
 
 @pytest.mark.parametrize("page", [name for name in SCRIPTS if name not in (OWN_PROCESS, "README.md")])
-def test_every_block_of_a_page_runs(page, as_a_user, capsys, monkeypatch):
-    # a session this short is over before the second compiler of Java's pays
-    monkeypatch.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+def test_every_block_of_a_page_runs(page, as_a_user, capsys):
     if "pyspark" in script(SCRIPTS[page]):
         pytest.importorskip("pyspark", reason="needs the extra `spark`")
         if shutil.which("java") is None:
