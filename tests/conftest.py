@@ -25,10 +25,11 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_outside_settings(monkeypatch):
-    """Tests do not see the settings of whoever runs them."""
+def no_outside_settings(monkeypatch, tmp_path_factory):
+    """Tests neither see the settings nor fill the cache of whoever runs them."""
     for name in [name for name in os.environ if name.startswith("CEXKIT_") and name != "CEXKIT_SHARED"]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("CEXKIT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cexkit-cache"))
 
 
 def pytest_configure():
