@@ -202,7 +202,7 @@ def never_was(found: dict, before: dict, after: dict) -> list[str]:
 
 def hurt(works: Iterator[Work], count: int, reader: Reader, workers: Workers, each: int = 8) -> str:
     """Kill so often, over as many pieces of work as it takes; after each a normal run must make all as it should be."""
-    randomly, lasting, kills, looks = random.Random(count), None, 0, 0
+    randomly, lasting, kills, looks = random.Random(count), None, 0, {}
     for work in works:
         reader.read(work.where)
         if lasting is None:
@@ -217,9 +217,9 @@ def hurt(works: Iterator[Work], count: int, reader: Reader, workers: Workers, ea
         seen = reader.saw(work.where, work.after)
         assert not [one["error"] for one in seen if "error" in one]
         assert not [wrong for one in seen for wrong in never_was(one["found"], work.before, work.after)]
-        looks += len(seen)
+        looks[work.where] = len(seen)
         if kills >= count:
-            return f"{kills} kills within {lasting:.2f} s of work each, {looks} looks of a reader"
+            return f"{kills} kills within {lasting:.2f} s of work each, {sum(looks.values())} looks of a reader"
     raise AssertionError(f"only {kills} of {count} runs were killed before they ended")
 
 
