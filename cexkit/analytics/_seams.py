@@ -96,6 +96,18 @@ def shifted(frame: Frame, apart: Sequence[str] = ()) -> Callable[[nw.Expr, int],
     return lambda value, n: value.shift(n).over(*keys, order_by="timestamp")
 
 
+def rolling_variance(frame: Frame, window: int, samples: int) -> Callable[[nw.Expr], nw.Expr]:
+    """A function that gives each row the sample variance of a value over the trailing rows of its instrument."""
+    over = in_time(frame)
+    if group_keys(frame) != [INSTRUMENT] or samples < window:
+        return lambda value: over(value.rolling_var(window, min_samples=samples))
+    # rows in order: one pass over all of them, as a window is of one instrument if its first row is; the variances of
+    # polars keep nothing of what has left the window, unlike its means
+    number = nw.col(INSTRUMENT)
+    whole = number == number.shift(window - 1)
+    return lambda value: nw.when(whole).then(value.rolling_var(window, min_samples=samples))
+
+
 def per_instrument(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
     """A function that evaluates an aggregate per instrument and gives it to each of its rows."""
     keys = group_keys(frame)

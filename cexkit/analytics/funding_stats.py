@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, with_rolling_rank
+from cexkit.analytics._seams import Column, Frame, in_time, rolling_variance, with_rolling_rank
 from cexkit.analytics.funding import DECLARED, with_apr
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import InvalidInputError
@@ -26,6 +26,7 @@ def _with_count(frame: Frame, window: int) -> Frame:
     kind="rolling",
     inputs=("funding_rate",),
     optional=(DECLARED,),
+    complete_with=DECLARED,
     outputs=("funding_zscore",),
 )
 def funding_zscore(
@@ -85,10 +86,10 @@ def funding_zscore(
     """
     samples = samples_of(window, min_samples)
     frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
-    over, apr = in_time(frame), nw.col("_apr")
+    apr = nw.col("_apr")
     frame = frame.with_columns(
-        over(apr.rolling_mean(window, min_samples=samples)).alias("_mean"),
-        over(apr.rolling_var(window, min_samples=samples)).alias("_var"),
+        in_time(frame)(apr.rolling_mean(window, min_samples=samples)).alias("_mean"),
+        rolling_variance(frame, window, samples)(apr).alias("_var"),
     )
     deviation = nw.when(nw.col("_var") > 0).then(nw.col("_var")).sqrt()
     frame = frame.with_columns(deviation.alias("_sd"))
@@ -100,6 +101,7 @@ def funding_zscore(
     kind="rolling",
     inputs=("funding_rate",),
     optional=(DECLARED,),
+    complete_with=DECLARED,
     outputs=("funding_pct_rank",),
 )
 def funding_pct_rank(
@@ -149,6 +151,7 @@ def funding_pct_rank(
     kind="rolling",
     inputs=("funding_rate",),
     optional=(DECLARED,),
+    complete_with=DECLARED,
     outputs=("funding_regime",),
 )
 def funding_regime(
