@@ -109,12 +109,12 @@ def _repeated(keys: Sequence[Any], starts: np.ndarray) -> bool:
 
 def _grouped(keys: Sequence[Any], rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows one instrument after the other, each as they came, and a number of the instrument of each."""
-    varied = [str(n) for n, key in enumerate(keys) if _changes(key).any()]
+    varied = [str(n) for n, key in enumerate(keys) if _changes(key.slice(0, SAMPLE)).any() or _changes(key).any()]
     if not varied:
         return np.arange(rows, dtype=np.uint32), np.zeros(rows, dtype=np.uint32)
     frame = pl.DataFrame([pl.Series(name, keys[int(name)]) for name in varied]).with_row_index("row")
-    # within a group polars keeps the order of rows
-    groups = frame.group_by(varied).agg("row")["row"]
+    # groups in the order of their first rows: the same frame has the same numbers to the last bit
+    groups = frame.group_by(varied, maintain_order=True).agg("row")["row"]
     lengths = groups.list.len().to_numpy()
     return groups.explode().to_numpy(), np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
 

@@ -18,7 +18,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 #: Rows of a block, about: few enough for the cache of a core, many enough that the work outweighs the calls.
-BLOCK = 150_000
+BLOCK = 250_000
 
 Step = tuple[pl.Expr, ...]
 T = TypeVar("T")

@@ -131,11 +131,11 @@ def oi_quadrant(frame: Frame, *, open_interest: Column = "open_interest_base", p
         _sign(nw.col("_now"), nw.col("_before")).alias("_sign"),
     )
     known = ~nw.col("_price_sign").is_null() & ~nw.col("_sign").is_null()
-    named = [
-        nw.when((nw.col("_price_sign") == price_sign) & (nw.col("_sign") == sign)).then(nw.lit(name))
-        for (price_sign, sign), name in QUADRANTS.items()
-    ]
-    return frame.with_columns(nw.coalesce(*named, nw.when(known).then(nw.lit(UNCHANGED))).alias("oi_quadrant"))
+    quadrant = nw.when(known).then(nw.lit(UNCHANGED))
+    for (price_sign, sign), name in QUADRANTS.items():
+        meets = (nw.col("_price_sign") == price_sign) & (nw.col("_sign") == sign)
+        quadrant = nw.when(meets).then(nw.lit(name)).otherwise(quadrant)
+    return frame.with_columns(quadrant.alias("oi_quadrant"))
 
 
 def _sign(now: nw.Expr, before: nw.Expr) -> nw.Expr:
