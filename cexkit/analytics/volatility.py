@@ -13,9 +13,9 @@ from cexkit.analytics._seams import (
     Column,
     Frame,
     in_time,
+    in_window,
     per_instrument,
     positive,
-    rolling_variance,
     seconds,
     shifted,
     with_epoch_us,
@@ -115,11 +115,11 @@ def realized_volatility(
     samples = samples_of(window, min_samples)
     prices = {"open": open, "high": high, "low": low, "close": price}
     frame = _with_terms(with_bars(frame, interval), estimator, prices)
-    over = in_time(frame)
+    over, within = in_time(frame), in_window(frame, window, samples)
     parts = _parts(estimator, window)
     averages = {
-        "_mean": lambda value: over(value.rolling_mean(window, min_samples=samples)),
-        "_var": rolling_variance(frame, window, samples),
+        "_mean": lambda term: over(term.rolling_mean(window, min_samples=samples)),
+        "_var": lambda term: within(term.rolling_var(window, min_samples=samples)),
     }
     frame = frame.with_columns(averages[how](nw.col(term)).alias(term + how) for term, how, _ in parts)
     variance = sum((nw.col(term + how) * weight for term, how, weight in parts), nw.lit(0.0))
