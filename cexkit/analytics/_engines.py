@@ -17,7 +17,7 @@ from cexkit.analytics import _checks as checks
 from cexkit.analytics._columns import Results, cleaned, complete, key, native, take
 from cexkit.analytics._order import Order, arrange
 from cexkit.analytics._seams import INSTRUMENT
-from cexkit.analytics._steps import blocks, each, steps_of
+from cexkit.analytics._steps import Steps, blocks, each, steps_of
 from cexkit.errors import UnsupportedBackendError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
@@ -113,19 +113,26 @@ def _appended(metric: Metric, engine: str, frame: Any, names: list[str], argumen
     if known and "timestamp" not in metric.used(arguments):
         work = work.drop("timestamp", strict=False)  # nothing is left to derive
     _look(metric, work, arguments)
+    alone = ordered and not grouped  # rows of other instruments play a part
+    ranges = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
     numbers = _numbers(metric, arguments)
-    schema = {name: pl.Float64() if name in numbers else dtype for name, dtype in work.schema.items()}
-    schema |= {INSTRUMENT: pl.UInt32()} if order else {}
-    steps = steps_of(metric.definition, metric.outputs, schema, arguments)
+    steps = _steps(metric, work, numbers, order, arguments)
     results = Results(engine, frame, steps.outputs, order)
 
     def block(start: int, stop: int) -> None:
         part = order.take(work, start, stop) if order else work.slice(start, stop - start)
         results.put(start, stop, steps(cleaned(part, numbers)))
 
-    alone = ordered and not grouped  # rows of other instruments play a part
-    each(block, [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None))
+    each(block, ranges)
     return results.attached()
+
+
+def _steps(
+    metric: Metric, work: pl.DataFrame, numbers: set[str], order: Order | None, arguments: Mapping[str, Any]
+) -> Steps:
+    schema = {name: pl.Float64() if name in numbers else dtype for name, dtype in work.schema.items()}
+    schema |= {INSTRUMENT: pl.UInt32()} if order else {}
+    return steps_of(metric.definition, metric.outputs, schema, arguments)
 
 
 def _only_groups(metric: Metric, keys: Sequence[str], arguments: Mapping[str, Any]) -> bool:

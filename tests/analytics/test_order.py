@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cexkit.analytics import _order
@@ -54,6 +54,7 @@ ROWS = st.lists(
 
 
 @pytest.mark.parametrize("many", [0, 10_000], ids=["told apart row by row", "told apart run by run"])
+@settings(deadline=None)
 @given(rows=ROWS)
 def test_any_order_becomes_the_right_one(many, rows):
     with pytest.MonkeyPatch.context() as patch:
@@ -61,6 +62,7 @@ def test_any_order_becomes_the_right_one(many, rows):
         check(rows)
 
 
+@settings(deadline=None)
 @given(rows=ROWS.map(lambda rows: [row for row in rows if None not in row]))
 def test_text_compared_where_it_lies_gives_the_same(rows):
     check(rows, arrow=True)

@@ -311,7 +311,7 @@ def test_polars(benchmark, frame, name, version):
     benchmark.group = f"{name} on polars"
     same, shortest = POLARS[name]
     run = {"cexkit": lambda f: compute(name, f), "same steps": same, "shortest": shortest}[version]
-    result = benchmark.pedantic(run, args=(frame,), rounds=7, warmup_rounds=1)
+    result = benchmark.pedantic(run, args=(frame,), rounds=5, warmup_rounds=1)
     assert result.height == frame.height
 
 
@@ -344,7 +344,7 @@ def test_rolling_on_pandas(benchmark, pandas_frame, by_time, name, version, orde
     ours = version == "cexkit"
     given = for_metric(name, by_time if order == "by time" else pandas_frame)
     run = (lambda f: compute(name, f)) if ours else in_pandas(name)
-    result = benchmark.pedantic(run, args=(given,), rounds=5 if ours else 3, warmup_rounds=int(ours))
+    result = benchmark.pedantic(run, args=(given,), rounds=5 if ours else 2, warmup_rounds=int(ours))
     assert len(result) == len(given)
 
 
