@@ -156,7 +156,8 @@ def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
     values = frame.get_column(column)
     if len(values) > _SAMPLE:
         values = values.sample(_SAMPLE, with_replacement=True, seed=0)
-    values = values.drop_nulls().abs()
+    values = values.cast(pl.Float64)
+    values = values.filter(values.is_finite()).abs()
     median = values.median()
     if len(values) >= 30 and isinstance(median, float) and median > 0.002:
         warn(

@@ -7,7 +7,6 @@ polars and Ibis frames stay expressions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,11 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics import _checks as checks
-from cexkit.analytics._order import arrange
-from cexkit.errors import ColumnTypeError, UnsupportedBackendError
+from cexkit.analytics._columns import Results, cleaned, complete, key, native, take
+from cexkit.analytics._order import Order, arrange
+from cexkit.analytics._seams import INSTRUMENT
+from cexkit.analytics._steps import Steps, blocks, each, steps_of
+from cexkit.errors import UnsupportedBackendError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
@@ -83,26 +85,54 @@ def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, A
 def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> Any:
     names = list(frame.column_names if engine == "pyarrow" else frame.columns)
     checks.columns(metric, names, arguments)
-    complete = metric.complete_with in names and _complete(_take(engine, frame, [metric.complete_with]))
-    ordered = not complete and _ordered(metric, names, arguments)
+    if metric.appends:
+        return _appended(metric, engine, frame, names, arguments)
+    ordered = _ordered(metric, names, arguments)
+    work = take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
+    checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+    if ordered:
+        checks.unique(metric, work)
+    work = cleaned(work, _numbers(metric, arguments))
+    _look(metric, work, arguments)
+    return native(engine, metric.definition(nw.from_native(work), **arguments).to_native())
+
+
+def _appended(metric: Metric, engine: str, frame: Any, names: list[str], arguments: Mapping[str, Any]) -> Any:
+    known = metric.complete_with in names and complete(
+        take(engine, frame, [metric.complete_with], raw=True).to_series()
+    )
+    ordered = _ordered(metric, names, arguments, complete=known)
     needed = _needed(metric, names, arguments, ordered=ordered)
     keys = [name for name in INSTRUMENT_KEYS if name in needed]
-    if ordered and metric.appends and _only_groups(metric, keys, arguments):
-        work, back = _in_order(metric, engine, frame, needed, keys, arguments)
-    else:
-        work, back = _take(engine, frame, needed), None
-        checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
-        if ordered:
-            checks.unique(metric, work)
-    work = _clean(metric, work, arguments)
-    checks.rates(metric, work, arguments)
-    if metric.inspects:
-        metric.inspects(work, arguments)
-    result = metric.definition(nw.from_native(work), **arguments).to_native()
-    if not metric.appends:
-        return _to(engine, result)
-    outputs = pl.DataFrame([result.get_column(name) for name in metric.outputs])
-    return _attach(engine, frame, outputs if back is None else outputs[pl.Series(back)])
+    grouped = ordered and _only_groups(metric, keys, arguments)
+    work = take(engine, frame, [name for name in needed if not (grouped and name in keys)], raw=True)
+    checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+    order = _order(metric, engine, frame, work, keys) if grouped else None
+    if ordered and not grouped:
+        checks.unique(metric, work)
+    if known and "timestamp" not in metric.used(arguments):
+        work = work.drop("timestamp", strict=False)  # nothing is left to derive
+    _look(metric, work, arguments)
+    alone = ordered and not grouped  # rows of other instruments play a part
+    ranges = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
+    numbers = _numbers(metric, arguments)
+    steps = _steps(metric, work, numbers, order, arguments)
+    results = Results(engine, frame, steps.outputs, order)
+
+    def block(start: int, stop: int) -> None:
+        part = order.take(work, start, stop) if order else work.slice(start, stop - start)
+        results.put(start, stop, steps(cleaned(part, numbers)))
+
+    each(block, ranges)
+    return results.attached()
+
+
+def _steps(
+    metric: Metric, work: pl.DataFrame, numbers: set[str], order: Order | None, arguments: Mapping[str, Any]
+) -> Steps:
+    schema = {name: pl.Float64() if name in numbers else dtype for name, dtype in work.schema.items()}
+    schema |= {INSTRUMENT: pl.UInt32()} if order else {}
+    return steps_of(metric.definition, metric.outputs, schema, arguments)
 
 
 def _only_groups(metric: Metric, keys: Sequence[str], arguments: Mapping[str, Any]) -> bool:
@@ -110,53 +140,36 @@ def _only_groups(metric: Metric, keys: Sequence[str], arguments: Mapping[str, An
     return not set(keys) & {*metric.used(arguments), *metric.group_columns(arguments)}
 
 
-def _in_order(
-    metric: Metric, engine: str, frame: Any, needed: list[str], keys: list[str], arguments: Mapping[str, Any]
-) -> tuple[pl.DataFrame, Any]:
-    """The columns, keys aside, with rows grouped and in time order; and how to put results back."""
-    work = _take(engine, frame, [name for name in needed if name not in keys])
-    checks.types(metric, nw.from_native(work).schema, arguments, ordered=True)
+def _order(metric: Metric, engine: str, frame: Any, work: pl.DataFrame, keys: list[str]) -> Order:
+    """The order of the frame's rows by instrument and time."""
     checks.timed(metric, work)
 
     def doubled() -> None:
-        checks.unique(metric, _take(engine, frame, [*keys, "timestamp"]))
+        checks.unique(metric, take(engine, frame, [*keys, "timestamp"]))
 
-    return arrange(work, [_key(engine, frame, name) for name in keys], doubled)
-
-
-def _key(engine: str, frame: Any, name: str) -> Any:
-    """A column to compare with itself: as it lies in memory where that can be, text of pandas above all."""
-    column = frame.column(name) if engine == "pyarrow" else frame[name]
-    if engine == "polars":
-        return column
-    if engine == "pandas" and getattr(column.dtype, "storage", None) == "pyarrow":
-        column = column.array.__arrow_array__()
-    if hasattr(column, "combine_chunks") and not column.null_count and "string" in str(column.type):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    return _take(engine, frame, [name]).to_series()
+    return arrange(work.get_column("timestamp"), [key(engine, frame, name) for name in keys], doubled)
 
 
-def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any]) -> bool:
+def _look(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
+    """What there is to say about values."""
+    checks.rates(metric, work, arguments)
+    if metric.inspects:
+        metric.inspects(work, arguments)
+
+
+def _numbers(metric: Metric, arguments: Mapping[str, Any]) -> set[str]:
+    """The caller's columns that are read as numbers."""
+    return {metric.column(name, arguments) for name in metric.used(arguments) if checks.kind(name) == "numbers"}
+
+
+def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, complete: bool = False) -> bool:
     """Whether the metric looks at other rows of the instrument, given these columns and arguments."""
-    if metric.complete_with is None:
+    if metric.kind != "row":
         return metric.kind in ("rolling", "cross-venue") and not metric.ties
+    if metric.complete_with is None or complete:
+        return False
     overridden = metric.unless is not None and arguments[metric.unless] is not None
     return not overridden and "timestamp" in names
-
-
-def _complete(column: pl.DataFrame) -> bool:
-    """Whether a single column holds finite numbers above zero in every row."""
-    values = column.to_series()
-    if not values.dtype.is_numeric() or values.null_count():
-        return False
-    values = values.cast(pl.Float64)
-    least = values.min()
-    return _all_finite(values) and (least is None or least > 0)  # type: ignore[operator]
-
-
-def _all_finite(values: pl.Series) -> bool:
-    """Whether a float column is free of NaN and infinities: either would show in the sum, in one cheap pass."""
-    return math.isfinite(values.sum()) or bool(values.is_finite().all())
 
 
 def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
@@ -167,66 +180,3 @@ def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], 
     wanted = [*(metric.column(name, arguments) for name in used), *metric.group_columns(arguments)]
     wanted += [*INSTRUMENT_KEYS, "timestamp"] if ordered or not metric.appends else []
     return [name for name in dict.fromkeys(wanted) if name in names]
-
-
-def _take(engine: str, frame: Any, columns: list[str]) -> pl.DataFrame:
-    """The columns in polars."""
-    if engine == "polars":
-        # as every step here, without an expression: the core of polars costs more than the work on small frames
-        return pl.DataFrame([frame.get_column(name) for name in columns])
-    if engine == "pyarrow":
-        return pl.DataFrame(pl.from_arrow(frame.select(columns)))
-    if not len(frame):
-        # an empty pandas column is often of type object, which says nothing
-        return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
-    try:
-        # column by column: a slice of the frame would copy them first
-        return pl.DataFrame([pl.from_pandas(frame[name]).alias(name) for name in columns])
-    except (TypeError, ValueError) as error:  # a column of type object that holds this and that
-        dtypes = ", ".join(f"{name} ({frame[name].dtype})" for name in columns)
-        raise ColumnTypeError(f"cannot read the columns {dtypes}: {error}; give each one type") from error
-
-
-def _clean(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> pl.DataFrame:
-    """Number inputs as float64 without NaN and infinities: what ``number`` promises."""
-    columns = {metric.column(name, arguments) for name in metric.used(arguments) if checks.kind(name) == "numbers"}
-    return pl.DataFrame([_finite(values) if values.name in columns else values for values in work])
-
-
-def _finite(values: pl.Series) -> pl.Series:
-    values = values.cast(pl.Float64)
-    if _all_finite(values):
-        return values
-    return values.zip_with(values.is_finite(), pl.Series([None], dtype=pl.Float64))
-
-
-def _to(engine: str, result: pl.DataFrame) -> Any:
-    if engine == "polars":
-        return result
-    if engine == "pyarrow":
-        return result.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return result.to_pandas()
-
-
-def _attach(engine: str, frame: Any, outputs: pl.DataFrame) -> Any:
-    """Put output columns onto the caller's frame, row by row as they stand."""
-    if engine == "polars":
-        fresh = not set(outputs.columns) & set(frame.columns)
-        return frame.hstack(outputs) if fresh else frame.with_columns(outputs)
-    if engine == "pyarrow":
-        for series in outputs:
-            array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
-            names = frame.column_names
-            if series.name in names:
-                frame = frame.set_column(names.index(series.name), series.name, array)
-            else:
-                frame = frame.append_column(series.name, array)
-        return frame
-    result = frame.copy(deep=False)
-    arrow = any(hasattr(dtype, "pyarrow_dtype") for dtype in frame.dtypes)
-    for series in outputs:
-        column = series.to_pandas(use_pyarrow_extension_array=arrow)
-        # with the frame's own index pandas takes it as it is; a bare array it would copy
-        column.index = frame.index
-        result[series.name] = column
-    return result

@@ -7,7 +7,7 @@ rolling metrics fast. Most frames come in order; that is seen by comparing neigh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,37 +16,66 @@ from cexkit.analytics._seams import INSTRUMENT
 
 #: More runs of equal keys than this are no longer cheap to tell apart.
 MANY = 10_000
+#: Rows that tell whether a frame is made of short runs.
+SAMPLE = 10_000
 
 
-def arrange(
-    work: pl.DataFrame, keys: Sequence[Any], doubled: Callable[[], None]
-) -> tuple[pl.DataFrame, np.ndarray | None]:
-    """The rows in order, with their instrument as a sorted number, and how to put results back.
+class Order(NamedTuple):
+    """The instrument of each row as a sorted number, once rows are in order, and which row of the caller's it is.
+
+    ``rows`` is None where the caller's rows are in order.
+    """
+
+    instruments: pl.Series
+    rows: np.ndarray | None
+
+    def take(self, work: pl.DataFrame, start: int, stop: int) -> pl.DataFrame:
+        """Some of the rows in order, with their instrument."""
+        part = work.slice(start, stop - start) if self.rows is None else work[pl.Series(self.rows[start:stop])]
+        return part.hstack([self.instruments.slice(start, stop - start)])
+
+    def back(self, results: pl.Series) -> pl.Series:
+        """Results of all rows in order, for the caller's rows."""
+        if self.rows is None:
+            return results
+        places = np.empty(len(self.rows), dtype=np.uint32)
+        places[self.rows] = np.arange(len(self.rows), dtype=np.uint32)
+        return results[pl.Series(places)]
+
+
+def arrange(time: pl.Series, keys: Sequence[Any], doubled: Callable[[], None]) -> Order:
+    """The order of rows by instrument and time.
 
     Parameters
     ----------
-    work : polars.DataFrame
-        ``timestamp``, without nulls, and whatever the metric needs but the keys.
+    time : polars.Series
+        Without nulls.
     keys : sequence of polars.Series or pyarrow.Array
         Those that identify an instrument; arrays hold text without nulls.
     doubled : callable
         Raises the error for two rows of one instrument at one time.
-
-    Returns
-    -------
-    tuple of polars.DataFrame and numpy.ndarray or None
-        The frame, with the column ``INSTRUMENT``, and for each row of the caller's its place there; None where
-        the rows were in order.
     """
-    time = work.get_column("timestamp")
-    starts, ascending = _runs(keys, time)
-    firsts = _firsts(keys, starts) if len(starts) <= MANY else None
-    if ascending and firsts is not None and not (keys and firsts.is_duplicated().any()):
-        return work.hstack([_numbered(_spread(np.arange(len(starts), dtype=np.uint32), starts, len(time)))]), None
-    rows, codes = _sorted(_codes(keys, firsts, starts, len(time)), time, doubled)
-    back = np.empty(len(rows), dtype=np.uint32)
-    back[rows] = np.arange(len(rows), dtype=np.uint32)
-    return work[pl.Series(rows)].hstack([_numbered(codes)]), back
+    if not _short_runs(keys, len(time)):
+        starts, ascending = _runs(keys, time)
+        if ascending and len(starts) <= MANY and not (keys and _repeated(keys, starts)):
+            return Order(_numbered(_spread(np.arange(len(starts)), starts, len(time))), None)
+    rows, codes = _grouped(keys, len(time))
+    moments = time.to_physical().to_numpy()[rows]
+    same = codes[1:] == codes[:-1]
+    if (same & (moments[1:] < moments[:-1])).any():
+        again = _by_time(codes, moments)
+        rows, moments = rows[again], moments[again]
+    if (same & (moments[1:] == moments[:-1])).any():
+        doubled()
+    return Order(_numbered(codes), rows)
+
+
+def _short_runs(keys: Sequence[Any], rows: int) -> bool:
+    """Whether a long frame begins with instruments that take turns: then it is not in order."""
+    if rows < 10 * SAMPLE:
+        return False
+    changes = [_changes(key.slice(0, SAMPLE)).sum() for key in keys]
+    return max(changes, default=0) > SAMPLE // 2
 
 
 def _runs(keys: Sequence[Any], time: pl.Series) -> tuple[np.ndarray, bool]:
@@ -71,57 +100,32 @@ def _changes(key: Any) -> pl.Series:
     return pl.Series(pc.not_equal(key.slice(1), before), dtype=pl.Boolean)
 
 
-def _firsts(keys: Sequence[Any], starts: np.ndarray) -> pl.DataFrame:
-    return pl.DataFrame({str(n): pl.Series(key.take(starts) if not isinstance(key, pl.Series) else key[starts])
-                         for n, key in enumerate(keys)})  # fmt: skip
+def _repeated(keys: Sequence[Any], starts: np.ndarray) -> bool:
+    """Whether an instrument has several runs."""
+    firsts = [pl.Series(str(n), key[starts] if isinstance(key, pl.Series) else key.take(starts))
+              for n, key in enumerate(keys)]  # fmt: skip
+    return bool(pl.DataFrame(firsts).is_duplicated().any())
 
 
-def _codes(keys: Sequence[Any], firsts: pl.DataFrame | None, starts: np.ndarray, rows: int) -> np.ndarray:
-    """A number for each row, from 0 on, the same for the same instrument and for no other."""
-    if firsts is not None:
-        return _spread(_dense(firsts, len(starts)), starts, rows)
-    varied = {str(n): pl.Series(key) for n, key in enumerate(keys) if _changes(key).any()}
-    return _dense(pl.DataFrame(varied), rows)
+def _grouped(keys: Sequence[Any], rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows one instrument after the other, each as they came, and a number of the instrument of each."""
+    varied = [str(n) for n, key in enumerate(keys) if _changes(key.slice(0, SAMPLE)).any() or _changes(key).any()]
+    if not varied:
+        return np.arange(rows, dtype=np.uint32), np.zeros(rows, dtype=np.uint32)
+    frame = pl.DataFrame([pl.Series(name, keys[int(name)]) for name in varied]).with_row_index("row")
+    # groups in the order of their first rows: the same frame has the same numbers to the last bit
+    groups = frame.group_by(varied, maintain_order=True).agg("row")["row"]
+    lengths = groups.list.len().to_numpy()
+    return groups.explode().to_numpy(), np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
 
 
-def _dense(keys: pl.DataFrame, height: int) -> np.ndarray:
-    codes = np.zeros(height, dtype=np.int64)
-    for n, key in enumerate(keys):
-        one = (key if key.dtype == pl.Categorical else key.cast(pl.Categorical)).to_physical()
-        one = one.cast(pl.Int64).fill_null(-1).to_numpy() + 1
-        if n:
-            one += codes * (int(one.max(initial=0)) + 1)
-        # few numbers again after each key, so that no product of sizes can overflow
-        codes = _renumbered(one)
-    return codes
-
-
-def _renumbered(codes: np.ndarray) -> np.ndarray:
-    most = int(codes.max(initial=0))
-    if most < MANY:
-        return codes
-    present = np.sort(pl.Series(codes).unique().to_numpy())
-    if most > 50 * MANY:
-        return np.searchsorted(present, codes)
-    table = np.zeros(most + 1, dtype=np.int64)
-    table[present] = np.arange(len(present))
-    return table[codes]
-
-
-def _sorted(codes: np.ndarray, time: pl.Series, doubled: Callable[[], None]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by instrument and time, and the instrument of each."""
-    moment = time.to_physical().to_numpy()
-    in_time = None if (moment[1:] >= moment[:-1]).all() else time.arg_sort().to_numpy()
-    by_time = codes if in_time is None else codes[in_time]
+def _by_time(codes: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Places of rows by sorted code and time."""
+    in_time = pl.Series(moments).arg_sort().to_numpy()
+    by_time = codes[in_time]
     # a stable sort of small numbers is a radix sort: one pass
     small = by_time.astype(np.uint16) if codes.max(initial=0) < 2**16 else by_time
-    rows = np.argsort(small, kind="stable")
-    if in_time is not None:
-        rows = in_time[rows]
-    codes, moment = codes[rows], moment[rows]
-    if ((codes[1:] == codes[:-1]) & (moment[1:] == moment[:-1])).any():
-        doubled()
-    return rows, codes
+    return in_time[np.argsort(small, kind="stable")]
 
 
 def _spread(values: np.ndarray, starts: np.ndarray, rows: int) -> np.ndarray:
@@ -130,4 +134,4 @@ def _spread(values: np.ndarray, starts: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _numbered(codes: np.ndarray) -> pl.Series:
-    return pl.Series(INSTRUMENT, codes.astype(np.uint32)).set_sorted()
+    return pl.Series(INSTRUMENT, codes.astype(np.uint32, copy=False)).set_sorted()

@@ -9,9 +9,11 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import narwhals.stable.v2 as nw
+import numpy as np
 import polars as pl
 
 from cexkit.errors import InvalidInputError
@@ -24,6 +26,11 @@ Column: TypeAlias = str
 
 #: Number of a row's instrument in eager frames whose rows are in order.
 INSTRUMENT = "_instrument"
+
+#: Windows up to this length are ranked by comparing each value with every one before it in its window.
+COMPARED = 250
+# floats that stay in the cache of a core
+_CACHED = 65_536
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -96,6 +103,19 @@ def shifted(frame: Frame, apart: Sequence[str] = ()) -> Callable[[nw.Expr, int],
     return lambda value, n: value.shift(n).over(*keys, order_by="timestamp")
 
 
+def in_window(frame: Frame, window: int, samples: int) -> Callable[[nw.Expr], nw.Expr]:
+    """A function that evaluates a step over the trailing rows of each instrument; null where they are not complete.
+
+    For steps that keep nothing of what has left the window: variances and whole numbers, not means.
+    """
+    if group_keys(frame) != [INSTRUMENT] or samples < window:
+        return in_time(frame)
+    # rows in order: one pass over all of them, for a window is of one instrument if its first row is
+    number = nw.col(INSTRUMENT)
+    whole = number == number.shift(window - 1)
+    return lambda step: nw.when(whole).then(step)
+
+
 def per_instrument(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
     """A function that evaluates an aggregate per instrument and gives it to each of its rows."""
     keys = group_keys(frame)
@@ -156,14 +176,20 @@ def with_instant(frame: Frame, name: str, column: str) -> Frame:
     return nw.from_native(table.mutate(**{name: whole + (table[column] % _MICRO).as_interval("us")}))
 
 
-def with_rolling_rank(frame: Frame, name: str, column: str, window: int, method: Literal["average", "min"]) -> Frame:
+def with_rolling_rank(
+    frame: Frame, name: str, column: str, window: int, samples: int, method: Literal["average", "min"]
+) -> Frame:
     """Add the rank, from 1 on, of each value among those of the instrument's trailing rows, its own included.
 
     Ties share the average or the lowest of their ranks. Nulls have no rank and take no part, but fill their
-    place in the window.
+    place in the window. Where fewer than ``samples`` of the window are there, the rank says nothing.
     """
     keys = group_keys(frame)
     native: Any = frame.to_native()
+    if keys == [INSTRUMENT] and samples == window <= COMPARED:
+        # rows in order: a window that is full is of one instrument
+        compared = pl.col(column).map_batches(partial(_ranks, window=window, method=method), return_dtype=pl.Float64)
+        return nw.from_native(native.with_columns(compared.alias(name)))
     if not is_ibis(frame):
         rank = pl.col(column).rolling_rank(window, method=method, min_samples=1)
         order = None if keys == [INSTRUMENT] else "timestamp"
@@ -175,6 +201,22 @@ def with_rolling_rank(frame: Frame, name: str, column: str, window: int, method:
     equal = table["_values"].filter(lambda other: other == value).length()
     rank = {"min": below + 1, "average": below + (equal + 1) / 2}[method].cast("float64")
     return nw.from_native(table.mutate(**{name: value.notnull().ifelse(rank, None)}).drop("_values"))
+
+
+def _ranks(values: pl.Series, *, window: int, method: Literal["average", "min"]) -> pl.Series:
+    """Rank of each value among the ``window`` rows up to it: one comparison of whole columns per row before."""
+    x = values.to_numpy()  # nulls as NaN, which is below, above and equal to nothing
+    below, equal = np.zeros(len(x), dtype=np.uint8), np.zeros(len(x), dtype=np.uint8)
+    for start in range(0, len(x), _CACHED):
+        stop = min(start + _CACHED, len(x))
+        for before in range(1, min(window, stop)):
+            here = slice(max(start, before), stop)
+            there = slice(here.start - before, stop - before)
+            below[here] += x[there] < x[here]
+            if method == "average":
+                equal[here] += x[there] == x[here]
+    rank = below + (1.0 if method == "min" else 1 + equal / 2)
+    return pl.Series(values.name, rank, dtype=pl.Float64).set(values.is_null(), None)
 
 
 def distinct_text(frame: Frame, by: Sequence[str], column: str, name: str) -> Frame:

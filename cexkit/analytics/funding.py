@@ -160,6 +160,7 @@ def with_hours(frame: Frame, interval_hours: float | None, apart: Sequence[str] 
             raise InvalidInputError(f"interval_hours is a number of hours above zero, not {interval_hours!r}")
         return frame.with_columns(nw.lit(float(interval_hours)).alias("_covered"))
     present = names(frame)
+    # metrics that append get times only where there is something to derive
     if "timestamp" not in present or _declared_throughout(frame):
         return frame.with_columns(positive(frame, DECLARED).alias("_covered"))
     frame = _derive(_with_distance(frame, apart), apart)
@@ -168,8 +169,8 @@ def with_hours(frame: Frame, interval_hours: float | None, apart: Sequence[str] 
 
 
 def _declared_throughout(frame: Frame) -> bool:
-    """Whether no row of an eager frame needs its hours derived; a lazy one cannot be looked at."""
-    if not isinstance(frame, nw.DataFrame) or DECLARED not in frame.columns:
+    """Whether no row of an eager frame needs its hours derived; a lazy one, and one without rows, says nothing."""
+    if not isinstance(frame, nw.DataFrame) or DECLARED not in frame.columns or frame.is_empty():
         return False
     hours = frame.get_column(DECLARED)
     return not hours.null_count() and bool((hours > 0).all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, with_rolling_rank
+from cexkit.analytics._seams import Column, Frame, in_time, in_window, with_rolling_rank
 from cexkit.analytics.funding import DECLARED, with_apr
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import InvalidInputError
@@ -16,16 +16,18 @@ REGIMES: tuple[str, ...] = ("negative", "baseline", "elevated", "extreme")
 _CONSTANT = 1e-9
 
 
-def _with_count(frame: Frame, window: int) -> Frame:
-    """Add ``_count``: how many rows of the trailing window have an ``_apr``."""
+def _with_count(frame: Frame, window: int, samples: int) -> Frame:
+    """Add ``_count``: how many rows of the trailing window have an ``_apr``; null at most where too few have."""
     frame = frame.with_columns((~nw.col("_apr").is_null()).cast(nw.Int64).alias("_known"))
-    return frame.with_columns(in_time(frame)(nw.col("_known").rolling_sum(window, min_samples=1)).alias("_count"))
+    count = nw.col("_known").rolling_sum(window, min_samples=1)
+    return frame.with_columns(in_window(frame, window, samples)(count).alias("_count"))
 
 
 @metric(
     kind="rolling",
     inputs=("funding_rate",),
     optional=(DECLARED,),
+    complete_with=DECLARED,
     outputs=("funding_zscore",),
 )
 def funding_zscore(
@@ -85,10 +87,10 @@ def funding_zscore(
     """
     samples = samples_of(window, min_samples)
     frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
-    over, apr = in_time(frame), nw.col("_apr")
+    apr = nw.col("_apr")
     frame = frame.with_columns(
-        over(apr.rolling_mean(window, min_samples=samples)).alias("_mean"),
-        over(apr.rolling_var(window, min_samples=samples)).alias("_var"),
+        in_time(frame)(apr.rolling_mean(window, min_samples=samples)).alias("_mean"),
+        in_window(frame, window, samples)(apr.rolling_var(window, min_samples=samples)).alias("_var"),
     )
     deviation = nw.when(nw.col("_var") > 0).then(nw.col("_var")).sqrt()
     frame = frame.with_columns(deviation.alias("_sd"))
@@ -100,6 +102,7 @@ def funding_zscore(
     kind="rolling",
     inputs=("funding_rate",),
     optional=(DECLARED,),
+    complete_with=DECLARED,
     outputs=("funding_pct_rank",),
 )
 def funding_pct_rank(
@@ -139,8 +142,8 @@ def funding_pct_rank(
     [None, None, 0.5, 1.0]
     """
     samples = samples_of(window, min_samples)
-    frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window)
-    frame = with_rolling_rank(frame, "_rank", "_apr", window, "average")
+    frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window, samples)
+    frame = with_rolling_rank(frame, "_rank", "_apr", window, samples, "average")
     enough = nw.col("_count") >= samples
     return frame.with_columns(nw.when(enough).then(nw.col("_rank") / nw.col("_count")).alias("funding_pct_rank"))
 
@@ -149,6 +152,7 @@ def funding_pct_rank(
     kind="rolling",
     inputs=("funding_rate",),
     optional=(DECLARED,),
+    complete_with=DECLARED,
     outputs=("funding_regime",),
 )
 def funding_regime(
@@ -199,8 +203,8 @@ def funding_regime(
         raise InvalidInputError(
             f"baseline={baseline!r} is an annual rate of zero or more, extreme={extreme!r} a quantile between 0 and 1"
         )
-    frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window)
-    frame = with_rolling_rank(frame, "_rank", "_apr", window, "min")
+    frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window, samples)
+    frame = with_rolling_rank(frame, "_rank", "_apr", window, samples, "min")
     apr, count = nw.col("_apr"), nw.col("_count")
     # a value lies above the interpolated quantile q just when more than q (n - 1) values lie below it;
     # these are whole numbers, so the little more only mends rounding

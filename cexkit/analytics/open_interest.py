@@ -126,22 +126,19 @@ def oi_quadrant(frame: Frame, *, open_interest: Column = "open_interest_base", p
     frame = frame.with_columns(
         shift(nw.col("_now"), 1).alias("_before"), shift(nw.col("_price"), 1).alias("_price_before")
     )
-    frame = frame.with_columns(
-        _sign(nw.col("_price"), nw.col("_price_before")).alias("_price_sign"),
-        _sign(nw.col("_now"), nw.col("_before")).alias("_sign"),
-    )
-    known = ~nw.col("_price_sign").is_null() & ~nw.col("_sign").is_null()
-    named = [
-        nw.when((nw.col("_price_sign") == price_sign) & (nw.col("_sign") == sign)).then(nw.lit(name))
-        for (price_sign, sign), name in QUADRANTS.items()
-    ]
-    return frame.with_columns(nw.coalesce(*named, nw.when(known).then(nw.lit(UNCHANGED))).alias("oi_quadrant"))
-
-
-def _sign(now: nw.Expr, before: nw.Expr) -> nw.Expr:
     # compared, not subtracted: the difference of unlike numbers can round to zero
-    signs = ((now > before, 1), (now < before, -1), (now == before, 0))
-    return nw.coalesce(*(nw.when(is_so).then(nw.lit(sign)) for is_so, sign in signs))
+    frame = frame.with_columns(
+        (nw.col("_price") > nw.col("_price_before")).alias("_1"),
+        (nw.col("_price") < nw.col("_price_before")).alias("_-1"),
+        (nw.col("_now") > nw.col("_before")).alias("_oi_1"),
+        (nw.col("_now") < nw.col("_before")).alias("_oi_-1"),
+    )
+    known = ~nw.col("_1").is_null() & ~nw.col("_oi_1").is_null()
+    quadrant = nw.when(known).then(nw.lit(UNCHANGED))
+    for (price_sign, sign), name in QUADRANTS.items():
+        meets = nw.col(f"_{price_sign}") & nw.col(f"_oi_{sign}")
+        quadrant = nw.when(meets).then(nw.lit(name)).otherwise(quadrant)
+    return frame.with_columns(quadrant.alias("oi_quadrant"))
 
 
 @metric(

@@ -9,7 +9,17 @@ from typing import Any, Literal
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, per_instrument, positive, seconds, shifted, with_epoch_us
+from cexkit.analytics._seams import (
+    Column,
+    Frame,
+    in_time,
+    in_window,
+    per_instrument,
+    positive,
+    seconds,
+    shifted,
+    with_epoch_us,
+)
 from cexkit.errors import InvalidInputError, UnknownNameError
 
 YEAR_US = 365 * 86_400 * 1_000_000
@@ -105,12 +115,13 @@ def realized_volatility(
     samples = samples_of(window, min_samples)
     prices = {"open": open, "high": high, "low": low, "close": price}
     frame = _with_terms(with_bars(frame, interval), estimator, prices)
-    over = in_time(frame)
+    over, within = in_time(frame), in_window(frame, window, samples)
     parts = _parts(estimator, window)
-    averages = {"_mean": nw.Expr.rolling_mean, "_var": nw.Expr.rolling_var}
-    frame = frame.with_columns(
-        over(averages[how](nw.col(term), window, min_samples=samples)).alias(term + how) for term, how, _ in parts
-    )
+    averages = {
+        "_mean": lambda term: over(term.rolling_mean(window, min_samples=samples)),
+        "_var": lambda term: within(term.rolling_var(window, min_samples=samples)),
+    }
+    frame = frame.with_columns(averages[how](nw.col(term)).alias(term + how) for term, how, _ in parts)
     variance = sum((nw.col(term + how) * weight for term, how, weight in parts), nw.lit(0.0))
     frame = frame.with_columns((variance * YEAR_US / positive(frame, "_bar")).alias("_variance"))
     return frame.with_columns(

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 import cexkit
+from cexkit.analytics import _steps
 from cexkit.analytics._registry import METRICS, Metric
 from cexkit.errors import CexkitWarning, UnsupportedBackendError
 
@@ -172,6 +173,32 @@ def test_every_engine_gives_the_numbers_of_polars(every_engine, helpers, name, a
     rel = 1e-12 if metric.kind == "row" else 1e-9
     for column in want.columns:
         helpers.close(_plain(got[column]), _plain(want[column]), rel)
+
+
+ORDERS = {
+    "shuffled": lambda frame: frame,
+    "by instrument": lambda frame: frame.sort("exchange", "symbol", "timestamp"),
+    "by time": lambda frame: frame.sort("timestamp", "symbol"),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", sorted(name for name, entry in METRICS.items() if entry.appends))
+def test_long_frames_cut_into_blocks_give_what_one_gives(monkeypatch, helpers, name, order):
+    metric = METRICS[name]
+    for arguments in variants(metric):
+        frame = ORDERS[order](inputs(metric, arguments, unclean=True))
+        with warnings.catch_warnings(), monkeypatch.context() as patch:
+            warnings.simplefilter("ignore", CexkitWarning)
+            whole = metric.function(frame, **arguments)
+            patch.setattr(_steps, "BLOCK", 5)
+            assert len(_steps.blocks(frame.height, None)) > 3
+            cut = metric.function(frame, **arguments)
+            assert metric.function(frame, **arguments).equals(cut)  # to the last bit
+            on_pandas = pl.from_pandas(metric.function(frame.to_pandas(), **arguments))
+        assert on_pandas.select(metric.outputs).equals(cut.select(metric.outputs))
+        for column in metric.outputs:
+            helpers.close(_plain(cut[column]), _plain(whole[column]), 1e-12 if metric.kind == "row" else 1e-9)
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))

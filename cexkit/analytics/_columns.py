@@ -1,0 +1,146 @@
+"""Columns of eager frames on their way into polars and back: nothing is copied that can be read where it lies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import polars as pl
+
+from cexkit.analytics._order import Order
+from cexkit.errors import ColumnTypeError
+
+
+def take(engine: str, frame: Any, columns: Sequence[str], *, raw: bool = False) -> pl.DataFrame:
+    """The columns in polars; ``raw``: with NaN as it stands in floats of pandas, which are then not even read."""
+    if engine == "polars":
+        # as every step here, without an expression: the core of polars costs more than the work on small frames
+        return pl.DataFrame([frame.get_column(name) for name in columns])
+    if engine == "pyarrow":
+        return pl.DataFrame(pl.from_arrow(frame.select(columns)))
+    if not len(frame):
+        # an empty pandas column is often of type object, which says nothing
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
+    try:
+        # column by column: a slice of the frame would copy them first
+        return pl.DataFrame([_from_pandas(frame[name], raw=raw).alias(name) for name in columns])
+    except (TypeError, ValueError) as error:  # a column of type object that holds this and that
+        dtypes = ", ".join(f"{name} ({frame[name].dtype})" for name in columns)
+        raise ColumnTypeError(f"cannot read the columns {dtypes}: {error}; give each one type") from error
+
+
+def _from_pandas(column: Any, *, raw: bool) -> pl.Series:
+    floats = raw and isinstance(column.dtype, np.dtype) and column.dtype == np.float64
+    return pl.Series(column.to_numpy()) if floats else pl.from_pandas(column)
+
+
+def key(engine: str, frame: Any, name: str) -> Any:
+    """A column to compare with itself: as it lies in memory where that can be, text of pandas above all."""
+    column = frame.column(name) if engine == "pyarrow" else frame[name]
+    if engine == "polars":
+        return column
+    if engine == "pandas" and getattr(column.dtype, "storage", None) == "pyarrow":
+        column = column.array.__arrow_array__()
+    if hasattr(column, "combine_chunks") and not column.null_count and "string" in str(column.type):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return take(engine, frame, [name]).to_series()
+
+
+def complete(column: pl.Series) -> bool:
+    """Whether a column holds finite numbers above zero in every row."""
+    if not column.dtype.is_numeric() or column.null_count():
+        return False
+    values = column.cast(pl.Float64)
+    least = values.min()
+    return _all_finite(values) and (least is None or least > 0)  # type: ignore[operator]
+
+
+def cleaned(work: pl.DataFrame, numbers: Iterable[str]) -> pl.DataFrame:
+    """The columns of numbers as float64 without NaN and infinities: what ``number`` promises."""
+    return pl.DataFrame([_finite(values) if values.name in numbers else values for values in work])
+
+
+def _finite(values: pl.Series) -> pl.Series:
+    values = values.cast(pl.Float64)
+    if _all_finite(values):
+        return values
+    return values.zip_with(values.is_finite(), pl.Series([None], dtype=pl.Float64))
+
+
+def _all_finite(values: pl.Series) -> bool:
+    """Whether a float column is free of NaN and infinities: either would show in the sum, in one cheap pass."""
+    return math.isfinite(values.sum()) or bool(values.is_finite().all())
+
+
+class Results:
+    """Output columns, put together from blocks of rows.
+
+    Floats for pandas go straight into the array that pandas is going to have; of anything else the blocks are kept.
+    """
+
+    def __init__(self, engine: str, frame: Any, dtypes: Mapping[str, pl.DataType], order: Order | None) -> None:
+        self.engine, self.frame, self.dtypes, self.order = engine, frame, dtypes, order
+        self.arrow = engine == "pandas" and any(hasattr(dtype, "pyarrow_dtype") for dtype in frame.dtypes)
+        floats = [name for name, dtype in dtypes.items() if dtype == pl.Float64] if engine == "pandas" else []
+        self.arrays = {} if self.arrow else {name: np.empty(len(frame)) for name in floats}
+        self.parts: dict[str, dict[int, pl.Series]] = {name: {} for name in dtypes if name not in self.arrays}
+
+    def put(self, start: int, stop: int, found: Iterable[pl.Series]) -> None:
+        """Take the outputs of a block, which may be done before another that precedes it."""
+        rows = self.order.rows if self.order else None
+        places = slice(start, stop) if rows is None else rows[start:stop]
+        for series in found:
+            if series.name in self.arrays:
+                self.arrays[series.name][places] = series.to_numpy()  # nulls as NaN
+            else:
+                self.parts[series.name][start] = series
+
+    def attached(self) -> Any:
+        """The caller's frame with all outputs, row by row as it stands."""
+        series = {name: self._whole(parts) for name, parts in self.parts.items()}
+        if self.engine == "polars":
+            fresh = not set(series) & set(self.frame.columns)
+            return self.frame.hstack(list(series.values())) if fresh else self.frame.with_columns(series.values())
+        if self.engine == "pyarrow":
+            return _on_arrow(self.frame, series.values())
+        return self._on_pandas(series)
+
+    def _whole(self, parts: Mapping[int, pl.Series]) -> pl.Series:
+        ordered = [parts[start] for start in sorted(parts)]
+        whole = pl.concat(ordered, rechunk=False) if len(ordered) > 1 else ordered[0]
+        return self.order.back(whole) if self.order else whole
+
+    def _on_pandas(self, series: Mapping[str, pl.Series]) -> Any:
+        result, pandas = self.frame.copy(deep=False), nw.dependencies.get_pandas()
+        for name in self.dtypes:
+            if name in self.arrays:
+                column = pandas.Series(self.arrays[name], copy=False)
+            else:
+                column = series[name].to_pandas(use_pyarrow_extension_array=self.arrow)
+            # with the frame's own index pandas takes it as it is; a bare array it would copy
+            column.index = self.frame.index
+            result[name] = column
+        return result
+
+
+def _on_arrow(frame: Any, outputs: Iterable[pl.Series]) -> Any:
+    for series in outputs:
+        array = series.to_arrow(compat_level=pl.CompatLevel.oldest())
+        names = frame.column_names
+        if series.name in names:
+            frame = frame.set_column(names.index(series.name), series.name, array)
+        else:
+            frame = frame.append_column(series.name, array)
+    return frame
+
+
+def native(engine: str, result: pl.DataFrame) -> Any:
+    """A frame of its own in the caller's kind."""
+    if engine == "polars":
+        return result
+    if engine == "pyarrow":
+        return result.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return result.to_pandas()

@@ -1,0 +1,110 @@
+"""The steps of a definition, noted once and then carried out on eager frames, block by block.
+
+Narwhals takes milliseconds to build the expressions of a metric, polars a fraction of one to evaluate them on a
+small frame. So a definition that appends columns runs once for each kind of input, on a frame without rows that notes
+what is appended to it; what it noted is carried out ever after. On large frames it is carried out on blocks
+of whole instruments: that keeps all cores busy, and the columns in between small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import narwhals.stable.v2 as nw
+import polars as pl
+
+#: Rows of a block, about: few enough for the cache of a core, many enough that the work outweighs the calls.
+BLOCK = 250_000
+
+Step = tuple[pl.Expr, ...]
+T = TypeVar("T")
+
+
+class Steps(NamedTuple):
+    """What to append, step by step, and the types of what is wanted of it in the end."""
+
+    steps: tuple[Step, ...]
+    outputs: Mapping[str, pl.DataType]
+
+    def __call__(self, work: pl.DataFrame) -> list[pl.Series]:
+        for step in self.steps:
+            work = work.with_columns(step)
+        return [work.get_column(name) for name in self.outputs]
+
+
+class _Page(pl.DataFrame):
+    """A frame without rows on which the columns appended to it are noted."""
+
+    noted: tuple[Step, ...]
+
+    def with_columns(self, *exprs: Any, **named: Any) -> _Page:
+        listed = [one for some in exprs for one in ([some] if isinstance(some, pl.Expr) else some)]
+        step = (*listed, *(one.alias(name) for name, one in named.items()))
+        page = _Page(super().with_columns(step))
+        page.noted = (*self.noted, step)
+        return page
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("a definition that appends columns cannot look at values: it is to hold for any others")
+
+    __getitem__ = get_column = get_columns = to_series = item = row = rows = iter_rows = to_dict = filter = _refuse
+
+
+def steps_of(
+    definition: Callable[..., Any],
+    outputs: tuple[str, ...],
+    schema: Mapping[str, pl.DataType],
+    arguments: Mapping[str, Any],
+) -> Steps:
+    """The steps of a definition on frames of this schema, given these arguments.
+
+    Raises
+    ------
+    TypeError
+        If the definition does anything else than to append columns, or looks at values.
+    """
+    # 30 and 30.0 are equal, but not to a definition
+    known = tuple((name, type(value), value) for name, value in arguments.items())
+    columns = tuple(schema.items())
+    try:
+        return _noted(definition, outputs, columns, known)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _noted.__wrapped__(definition, outputs, columns, known)
+
+
+@lru_cache(maxsize=256)
+def _noted(
+    definition: Callable[..., Any],
+    outputs: tuple[str, ...],
+    columns: tuple[tuple[str, pl.DataType], ...],
+    arguments: tuple[tuple[str, type, Any], ...],
+) -> Steps:
+    page = _Page(schema=dict(columns))
+    page.noted = ()
+    result = definition(nw.from_native(page), **{name: value for name, _, value in arguments}).to_native()
+    noted = getattr(result, "noted", None)
+    if noted is None:
+        raise TypeError(f"{definition.__name__} appends columns, so it may use with_columns and nothing else")
+    return Steps(noted, {name: result.schema[name] for name in outputs})
+
+
+def blocks(rows: int, instruments: pl.Series | None) -> list[tuple[int, int]]:
+    """Ranges of rows, cut between instruments where their sorted numbers are given, and anywhere else without."""
+    cuts: Iterator[int] = iter(range(BLOCK, rows - BLOCK // 2, BLOCK))
+    if instruments is not None:
+        cuts = (int(instruments.search_sorted(instruments[cut], side="left")) for cut in cuts)
+    return list(pairwise(dict.fromkeys([0, *cuts, rows]))) if rows else [(0, 0)]
+
+
+def each(task: Callable[[int, int], T], ranges: list[tuple[int, int]]) -> list[T]:
+    """The results of a task on ranges of rows, on as many threads as polars has."""
+    if len(ranges) == 1:
+        return [task(*ranges[0])]
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return list(pool.map(task, *zip(*ranges, strict=True)))

@@ -1,0 +1,162 @@
+"""Steps noted once and carried out block by block: the right numbers, whatever came before or runs beside."""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import cexkit
+from cexkit.analytics import _seams, _steps
+from cexkit.analytics._seams import number
+from cexkit.analytics._steps import blocks, steps_of
+from cexkit.errors import CexkitWarning, InvalidInputError
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(_steps, "BLOCK", 5)
+
+
+def test_blocks_are_cut_between_instruments(small_blocks):
+    sizes = [1, 7, 2, 2, 12, 1, 1, 1, 3]
+    instruments = pl.Series(np.repeat(np.arange(len(sizes)), sizes))
+    found = blocks(len(instruments), instruments)
+    starts = {0, *np.cumsum(sizes).tolist()}
+    assert len(found) > 2
+    assert {start for start, _ in found} | {stop for _, stop in found} <= starts
+    assert [stop for _, stop in found][:-1] == [start for start, _ in found][1:]
+    assert (found[0][0], found[-1][1]) == (0, len(instruments))
+    assert blocks(100, pl.Series([0]).new_from_index(0, 100)) == [(0, 100)]
+    assert blocks(23, None) == [(0, 5), (5, 10), (10, 15), (15, 20), (20, 23)]
+    assert blocks(0, None) == [(0, 0)]
+
+
+def bars(symbol: str, scale: float, rows: int, seed: int) -> pl.DataFrame:
+    rng, start = random.Random(seed), datetime(2024, 1, 1, tzinfo=UTC)
+    return pl.DataFrame(
+        {
+            "symbol": symbol,
+            "timestamp": [start + timedelta(hours=8 * i) for i in range(rows)],
+            "funding_rate": [rng.gauss(0, 1e-4) * scale for _ in range(rows)],
+            "funding_interval_hours": 8.0,
+        }
+    )
+
+
+def test_an_instrument_of_another_scale_leaves_nothing_behind(helpers):
+    """Windows of neighbours follow each other in memory: what the large one leaves must not show in the small one."""
+    small = bars("B", 1e-6, 60, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CexkitWarning)
+        beside = cexkit.funding_zscore(pl.concat([bars("A", 1e9, 60, seed=2), small]), window=20)
+        assert beside.filter(symbol="A")["funding_zscore"].null_count() == 19
+        got = beside.filter(symbol="B")["funding_zscore"].to_list()
+    rates = small["funding_rate"].to_list()
+    want: list[float | None] = [None] * 19
+    for i in range(19, 60):
+        window = rates[i - 19 : i + 1]
+        mean = math.fsum(window) / 20
+        want.append((rates[i] - mean) / math.sqrt(math.fsum((rate - mean) ** 2 for rate in window) / 19))
+    helpers.close(got, want, 1e-12)
+
+
+def test_a_window_never_reaches_into_the_instrument_before():
+    """Rows in order stand without a border: with exactly one window of rows, only the last has a value."""
+    frame = pl.concat([bars(symbol, 1.0, 10, seed) for seed, symbol in enumerate("ABC")])
+    got = cexkit.funding_zscore(frame, window=10).group_by("symbol", maintain_order=True).agg("funding_zscore")
+    for values in got["funding_zscore"]:
+        assert values.null_count() == 9
+        assert values[9] is not None
+
+
+@pytest.mark.parametrize("cached", [3, 16, 1000])
+@pytest.mark.parametrize("method", ["average", "min"])
+def test_ranks_by_comparison_are_those_of_sorting(monkeypatch, method, cached):
+    monkeypatch.setattr(_seams, "_CACHED", cached)
+    rng = random.Random(5)
+    values = [None if rng.random() < 0.1 else rng.choice([-0.0, 0.0, 1.5, -2.0, 7.25]) for _ in range(100)]
+    for rows, window in [(100, 2), (100, 7), (100, 250), (3, 7), (1, 2), (0, 2)]:
+        got = _seams._ranks(pl.Series(values[:rows], dtype=pl.Float64), window=window, method=method)
+        want = []
+        for i, value in enumerate(values[:rows]):
+            there = [x for x in values[max(0, i - window + 1) : i + 1] if x is not None]
+            below, equal = sum(x < value for x in there if value is not None), there.count(value)
+            rank = below + 1 if method == "min" else below + (equal + 1) / 2
+            want.append(None if value is None else float(rank))
+        assert got.to_list() == want
+
+
+def test_a_definition_runs_once_for_each_kind_of_input(monkeypatch):
+    calls = []
+
+    def definition(frame, *, by):
+        calls.append(by)
+        return frame.with_columns((number(frame, "price") * by).alias("output"))
+
+    schema = {"price": pl.Float64()}
+    for _ in range(3):
+        steps = steps_of(definition, ("output",), schema, {"by": 2})
+        assert steps(pl.DataFrame({"price": [1.0, 2.0]}))[0].to_list() == [2.0, 4.0]
+    assert calls == [2]
+    assert steps_of(definition, ("output",), schema, {"by": 3})(pl.DataFrame({"price": [1.0]}))[0].to_list() == [3.0]
+    steps_of(definition, ("output",), schema | {"other": pl.String()}, {"by": 2})
+    steps_of(definition, ("output",), schema, {"by": 2.0})
+    assert calls == [2, 3, 2, 2.0]
+    assert steps_of(definition, ("output",), schema, {"by": 2.0}).outputs == {"output": pl.Float64()}
+
+
+def test_what_was_noted_for_whole_numbers_does_not_let_others_through():
+    frame = bars("A", 1.0, 40, seed=3)
+    assert cexkit.funding_zscore(frame, window=30)["funding_zscore"].null_count() == 29
+    for window in (30.0, [30], None):
+        with pytest.raises(InvalidInputError, match="window="):
+            cexkit.funding_zscore(frame, window=window)
+
+
+@pytest.mark.parametrize(
+    ("definition", "why"),
+    [
+        (lambda frame: frame.with_columns(output=frame["price"].sum()), "cannot look at values"),
+        (lambda frame: frame.with_columns(output=nw.lit(len(frame.to_dict()))), "cannot look at values"),
+        (lambda frame: frame.with_columns(output=nw.lit(1)).filter(nw.col("price") > 0), "cannot look at values"),
+        (lambda frame: frame.with_columns(output=nw.lit(1)).sort("price"), "with_columns and nothing else"),
+        (lambda frame: frame.with_columns(output=nw.lit(1)).drop("price"), "with_columns and nothing else"),
+    ],
+)
+def test_a_definition_that_does_more_than_append_is_refused(definition, why):
+    with pytest.raises(TypeError, match=why):
+        steps_of(definition, ("output",), {"price": pl.Float64()}, {})
+
+
+def test_calls_beside_each_other_keep_their_own_rows(small_blocks):
+    frames = [pl.concat([bars(symbol, 1.0 + n, 12, n) for symbol in "ABCDE"]) for n in range(16)]
+    want = [cexkit.funding_zscore(frame, window=5) for frame in frames]
+    _steps._noted.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda frame: cexkit.funding_zscore(frame, window=5), frames * 4))
+    assert all(one.equals(other) for one, other in zip(got, want * 4, strict=True))
+
+
+def test_results_on_pandas_are_the_callers_to_change():
+    frame = pl.concat([bars(symbol, 1.0, 12, 1) for symbol in "AB"]).to_pandas()
+    before = frame.copy(deep=True)
+    for result in (cexkit.funding_interval(frame), cexkit.funding_apr(frame), cexkit.cumulative_funding(frame)):
+        for column in set(result.columns) - {"symbol", "timestamp"}:
+            result.loc[0, column] = 7 if result[column].dtype != bool else True
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_pandas_columns_cut_from_a_table_are_read_where_they_lie():
+    table = np.arange(1.0, 13.0).reshape(4, 3)[:, ::-1]
+    frame = pd.DataFrame(table, columns=["price", "other", "reference"]).iloc[::2]
+    want = (frame["price"] - frame["reference"]) / frame["reference"]
+    assert cexkit.basis(frame)["basis"].tolist() == want.tolist()
