@@ -208,8 +208,11 @@ def hurt(works: Iterator[Work], count: int, reader: Reader, workers: Workers, ea
         if lasting is None:
             lasting = workers.finish(work.script)
         else:
-            for _ in range(min(each, count - kills)):
+            for number in range(min(each, count - kills)):
+                began = time.monotonic()
                 if workers.run(work.script, randomly.uniform(0, lasting)) == 0:
+                    # all of it was done: the machine has become faster
+                    lasting = lasting if number else time.monotonic() - began
                     break
                 kills += 1
             workers.finish(work.script)
