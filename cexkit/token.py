@@ -16,7 +16,6 @@ Three rules hold for all verbs.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import cache
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from cexkit import verbs
+from cexkit.analytics._checks import warn
 from cexkit.analytics.volatility import Estimator
 from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning
 from cexkit.frames import As, give, known
@@ -609,9 +609,7 @@ class Tokens(Verbs):
             raise next(iter(self.failed.values()), InvalidInputError("Tokens takes at least one name"))
         if self.failed:
             reasons = "\n".join(f"  {name}: {error}" for name, error in self.failed.items())
-            warnings.warn(
-                f"{good} of {good + len(self.failed)} {done}, without:\n{reasons}", PartialResultWarning, stacklevel=4
-            )
+            warn(f"{good} of {good + len(self.failed)} {done}, without:\n{reasons}", PartialResultWarning)
 
     def __len__(self) -> int:
         return len(self.members)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cexkit.analytics._checks import warn
 from cexkit.analytics.funding import funding_apr, funding_apy
 from cexkit.analytics.prices import log_returns, returns
 from cexkit.analytics.resample import resample
@@ -383,7 +383,7 @@ def open_interest(chosen: Selection, start: TimeLike | None, end: TimeLike | Non
     strange = sorted(set(chosen.having("open_interest")["quote"]) - set(USD_LIKE))
     if strange:
         text = f"quotes {', '.join(strange)} are not taken as dollars: open_interest_usd is null there"
-        warnings.warn(text, UnpricedQuoteWarning, stacklevel=5)
+        warn(text, UnpricedQuoteWarning)
     columns = (*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote", "open_interest_usd", "usd_from")
     return Rows(rows, columns, limit=_count(limit))
 
