@@ -60,13 +60,13 @@ def arrange(time: pl.Series, keys: Sequence[Any], doubled: Callable[[], None]) -
         if ascending and len(starts) <= MANY and not (keys and _repeated(keys, starts)):
             return Order(_numbered(_spread(np.arange(len(starts)), starts, len(time))), None)
     rows, codes = _grouped(keys, len(time))
-    moments = time.to_physical().to_numpy()[rows]
+    moments = time.to_physical()[pl.Series(rows)].to_numpy()
     same = codes[1:] == codes[:-1]
-    if (same & (moments[1:] < moments[:-1])).any():
+    if (same & (moments[1:] <= moments[:-1])).any():
         again = _by_time(codes, moments)
         rows, moments = rows[again], moments[again]
-    if (same & (moments[1:] == moments[:-1])).any():
-        doubled()
+        if (same & (moments[1:] == moments[:-1])).any():
+            doubled()
     return Order(_numbered(codes), rows)
 
 

@@ -148,8 +148,11 @@ def _with_moments(
     frame = frame.with_columns(
         shift(nw.col("_price"), 1).alias("_price_before"), shift(nw.col("_market"), 1).alias("_market_before")
     )
-    own = (nw.col("_price") / nw.col("_price_before")).log()
-    market = (nw.col("_market") / nw.col("_market_before")).log()
+    frame = frame.with_columns(
+        (nw.col("_price") / nw.col("_price_before")).log().alias("_own"),
+        (nw.col("_market") / nw.col("_market_before")).log().alias("_other"),
+    )
+    own, market = nw.col("_own"), nw.col("_other")
     paired = ~own.is_null() & ~market.is_null()
     series = {"_var_market": market, "_var_own": own, "_var_sum": own + market}
     frame = frame.with_columns(nw.when(paired).then(value).alias(name) for name, value in series.items())

@@ -19,7 +19,7 @@ Metrics beside what a user would write, 3 million rows of 100 instruments; faste
 Milliseconds depend on the machine, the ratios much less. Made by
 
 ```sh
-python -m pytest tests/benchmarks --benchmark-json=benchmarks.json
+python -m pytest tests/benchmarks/test_{metrics,memory,ingest,start}.py --benchmark-json=benchmarks.json
 python tests/benchmarks/report.py benchmarks.json
 ```
 

@@ -19,6 +19,7 @@ from cexkit.exchanges.base import Context
 from cexkit.fetch import Fetcher
 from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.render import conform
 from cexkit.schema.validate import split
 from cexkit.simulation import simulate
 from cexkit.store.parquet import write_table
@@ -104,7 +105,7 @@ def test_archive_files(benchmark, tmp_path, days, version):
         rows = pl.from_arrow(parse_answer("binance", endpoint, packed, context))
         good, bad = split(rows, table)
         assert bad.is_empty()
-        write_table(good.sort(table.key).to_arrow(), table, tmp_path / "ours.parquet")
+        write_table(conform(good.sort(table.key).to_arrow(), table), table, tmp_path / "ours.parquet")
         return good.height
 
     def copy() -> int:
