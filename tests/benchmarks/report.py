@@ -19,7 +19,8 @@ Metrics beside what a user would write, 3 million rows of 100 instruments; faste
 Milliseconds depend on the machine, the ratios much less. Made by
 
 ```sh
-python -m pytest tests/benchmarks/test_{metrics,memory,ingest,start}.py --benchmark-json=benchmarks.json
+python -m pytest tests/benchmarks/test_metrics.py tests/benchmarks/test_memory.py tests/benchmarks/test_ingest.py \
+tests/benchmarks/test_start.py --benchmark-json=benchmarks.json
 python tests/benchmarks/report.py benchmarks.json
 ```
 

@@ -1,6 +1,6 @@
 """Metrics beside what a user would write, 3 million rows of 100 instruments, in one run.
 
-Run ``python -m pytest tests/benchmarks/test_{metrics,memory,ingest,start}.py --benchmark-json=benchmarks.json``, then
+Run as docs/reference/benchmarks.md says, then
 ``python tests/benchmarks/report.py benchmarks.json`` writes the table of the docs. Only ratios within one
 run mean anything. ``CEXKIT_BENCHMARK_ROWS`` makes the frames smaller.
 """
