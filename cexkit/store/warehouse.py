@@ -202,9 +202,7 @@ class Warehouse:
     def tidy(self) -> int:
         """Delete temporaries of writers that were killed; those of living ones stay. Returns how many."""
         with writing(self.root):
-            return sum(
-                sweep_temporaries(self.root / name) for name in ("", layout.TABLES, layout.BRONZE, layout.REJECTS)
-            )
+            return sum(sweep_temporaries(self.root / name) for name in layout.WRITTEN)
 
     def sweep(self, *, older_than_s: float = 86_400.0) -> int:
         """Delete data files that are no longer current, and temporaries of killed writers.

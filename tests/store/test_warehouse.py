@@ -152,6 +152,15 @@ write_atomic(folder / "deep" / "file", write, via=folder)
         assert not list(folder.glob(f"{layout.TEMPORARY}*"))
 
 
+def test_temporaries_go_from_every_folder_that_is_written(warehouse):
+    places = [layout.TABLES, layout.BRONZE, layout.REJECTS, layout.COUNTS]
+    for folder in [warehouse.root, *(warehouse.root / name for name in places)]:
+        folder.mkdir()
+        (folder / f"{layout.TEMPORARY}dead").touch()
+    assert warehouse.tidy() == 1 + len(places)
+    assert not list(warehouse.root.rglob(f"{layout.TEMPORARY}*"))
+
+
 def test_who_rewrites_a_table_of_a_venue_is_alone(warehouse):
     with warehouse.exclusive(FUNDING, "binance"):
         script = """
