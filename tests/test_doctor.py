@@ -71,3 +71,12 @@ def test_a_folder_needs_no_cache(tmp_path, where):
     root = shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
     assert "0 files" in run("cache", "warm", "--data", str(root)).stdout
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_and_no_traceback(tmp_path):
+    root = shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
+    for file in root.rglob("*.parquet"):
+        file.write_bytes(b"no parquet")
+    done = run("doctor", "--data", str(root))
+    assert done.exit_code == 1
+    assert "problem    InvalidInputException" in done.stdout

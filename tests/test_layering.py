@@ -52,8 +52,10 @@ ALLOWED = {
     "client": {"config", "errors", "intervals", "schema", "store", "analytics", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "doctor": {"client", "config", "errors", "schema", "store"},
-    "cli": {"demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report"},
+    "doctor": {"client", "config", "errors", "store"},
+    "cli": {
+        *("demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report", "store")
+    },
     "__init__": {"accessors", "analytics", "client", "fetch", "token"},
 }
 
