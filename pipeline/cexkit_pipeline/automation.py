@@ -77,8 +77,15 @@ RHYTHMS = (
     ),
     # when what was corrected late has become Silver, and before the dataset is published
     Rhythm("daily_compaction", compaction, "50 1 * * *", "Closed pieces of the running month are put together."),
-    # the collector tells Dagster nothing, so its files are looked at
-    Rhythm("hourly_heard", heard, "15 * * * *", "What the collector has heard becomes rows.", lambda at: f"{at:%Y}"),
+    Rhythm(
+        "hourly_heard",
+        heard,
+        # the collector tells Dagster nothing, so its files are looked at
+        "15 * * * *",
+        "What the collector has heard becomes rows.",
+        # by the hour that has ended: the first tick of a year is about the last hour of the year before
+        lambda at: f"{at - timedelta(hours=1):%Y}",
+    ),
 )
 
 
