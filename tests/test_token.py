@@ -22,7 +22,7 @@ from cexkit.errors import (
     UnknownNameError,
     UnpricedQuoteWarning,
 )
-from cexkit.schema import INSTRUMENT_KEYS, TABLES
+from cexkit.schema import INSTRUMENT_KEYS
 
 HOUR = timedelta(hours=1)
 
@@ -538,9 +538,3 @@ def test_hostile_text_in_a_dataset_is_text_in_html(made_market):
     shown = Token("<b>'", market=market)._repr_html_()
     assert "<script>" not in shown
     assert "<b>" not in shown
-
-
-def test_names_are_in_the_package():
-    assert {"Token", "Tokens"} <= set(cexkit.__all__) & set(dir(cexkit))
-    assert cexkit.__all__ == sorted(cexkit.__all__)
-    assert TABLES["instruments"].columns[:3] == INSTRUMENT_KEYS
