@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges import Context, exchange, join_companions, left_out
-from cexkit.exchanges.base import latest
+from cexkit.exchanges.instruments import latest
 from cexkit.ingest.answers import answers
 from cexkit.ingest.report import Problem
 from cexkit.intervals import Window
