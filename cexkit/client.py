@@ -14,7 +14,7 @@ from cexkit.intervals import TimeLike
 from cexkit.questions import Questions
 from cexkit.schema import TABLES, Table
 from cexkit.store.cache import FileCache
-from cexkit.store.locations import locate
+from cexkit.store.locations import folder_of, locate
 from cexkit.store.manifest import Manifest
 from cexkit.store.reader import Reader, bounds
 from cexkit.store.snapshot import Mode, Snapshot, open_snapshot
@@ -81,7 +81,7 @@ def connect(
     location = locate(where)
     extension = CACHE_HTTPFS if cache == CACHE_HTTPFS else None
     folder = found.cache_dir if cache is None or extension else Path(cache)
-    files = FileCache(folder.expanduser(), found.cache_max_bytes) if location.remote else None
+    files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
     options = {"mode": mode, "offline": offline, "big_bytes": found.big_table_bytes}
     return Market(lambda: open_snapshot(location, files, **options), extension)
 

@@ -13,6 +13,7 @@ from cexkit.client import connect
 from cexkit.config import settings
 from cexkit.errors import CexkitError
 from cexkit.store.cache import FileCache
+from cexkit.store.locations import folder_of
 
 #: Packages whose versions decide whether things work together.
 PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas", "pyarrow", "huggingface_hub")
@@ -119,7 +120,7 @@ def _ms(value: float | None) -> str:
 def default_cache() -> FileCache:
     """The cache that the settings name."""
     found = settings()
-    return FileCache(found.cache_dir.expanduser(), found.cache_max_bytes)
+    return FileCache(folder_of(found.cache_dir), found.cache_max_bytes)
 
 
 def cache_info() -> dict[str, Any]:

@@ -169,7 +169,7 @@ class HttpClient:
 
         try:
             response = self._client.get(url, params=params, headers=headers)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise ConfigError(f"not a URL that can be read: {url!r} ({error})") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise TransportError(f"{url}: {type(error).__name__}: {error}; check the network connection") from error

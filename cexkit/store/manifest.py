@@ -140,8 +140,8 @@ class Manifest:
                     f"{source} has schema version {version}, this cexkit reads up to {SCHEMA_VERSION}; "
                     "upgrade with `pip install -U cexkit`"
                 )
-            files = tuple(_checked(DataFile(**_times(file, "start", "end"))) for file in raw.pop("files"))
-            return cls(files=files, **_times(raw, "updated_at"))
+            files = tuple(_checked(DataFile(**_timed(file))) for file in raw.pop("files"))
+            return cls(files=files, **raw | {"updated_at": utc(raw["updated_at"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
 
@@ -158,22 +158,31 @@ def _checked(file: DataFile) -> DataFile:
     return file
 
 
-def _times(raw: dict, *names: str) -> dict:
-    return raw | {name: utc(raw[name]) if raw[name] is not None else None for name in names}
+def _timed(raw: dict) -> dict:
+    return raw | {name: utc(raw[name]) if raw[name] is not None else None for name in ("start", "end")}
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest file.
+def manifest_text(path: Path) -> str:
+    """Content of a manifest file.
 
     Raises
     ------
     DatasetNotFoundError
         If there is none.
+    DatasetError
+        If it cannot be read.
     """
     try:
-        return Manifest.from_json(path.read_text(encoding="utf-8"), str(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         raise DatasetNotFoundError(
-            f"no dataset at {path.parent} (no {path.name}); `cexkit pull --warehouse {path.parent}` makes one, "
+            f"no dataset at {path.parent} (no {path.name} in it); `cexkit pull --warehouse {path.parent} …` makes one, "
             "and connect() without an argument opens the embedded sample"
-        ) from error
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"the manifest {path} cannot be read: {error}") from error
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest file; errors are those of :func:`manifest_text` and :meth:`Manifest.from_json`."""
+    return Manifest.from_json(manifest_text(path), str(path))

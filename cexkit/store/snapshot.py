@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from cexkit.errors import DatasetUnreachableError, InvalidInputError
+from cexkit.store.base import Location, Seen
 from cexkit.store.cache import FileCache, Known
 from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import Location, Seen
 from cexkit.store.manifest import DataFile, Manifest
 
 Mode = Literal["auto", "cache", "direct"]

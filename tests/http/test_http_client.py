@@ -172,9 +172,10 @@ def test_gzip_is_undone_and_not_taken_for_a_cut():
     assert http.get(URL).body.startswith(b"[1,1,")
 
 
-def test_a_url_that_is_none_is_a_setting_gone_wrong():
-    with HttpClient() as http, pytest.raises(ConfigError, match="ftp"):
-        http.get("ftp://127.0.0.1/x")
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://host:port/x", "http://two..dots/x"])
+def test_a_url_that_is_none_is_a_setting_gone_wrong(url):
+    with HttpClient() as http, pytest.raises(ConfigError, match=url):
+        http.get(url)
 
 
 def test_retry_after_forms():

@@ -143,6 +143,22 @@ def test_the_warehouse_itself_is_no_place(warehouse):
             publish(warehouse, to, replace=True)
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a\0b",
+        "~nobody-of-this-name/x",
+        "https://user:hunter2@host/x",
+        "hf://datasets/me",
+        f"hf://datasets/me/data@{'a' * 40}",
+    ],
+)
+def test_what_names_no_place_is_refused_without_repeating_secrets(warehouse, to):
+    with pytest.raises(InvalidInputError) as error:
+        publish(warehouse, to)
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_folder_has_no_tags(warehouse, copy):
     with pytest.raises(InvalidInputError, match="tags"):
         publish(warehouse, copy, tag="v1")
