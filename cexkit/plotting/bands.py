@@ -178,5 +178,7 @@ def daily_apr(frame: pl.DataFrame) -> pl.DataFrame:
     rows = funding_apr(rows_of(frame, "funding_band"))
     needs(rows, "funding_band", "base", "timestamp")
     keys = [key for key in (*KEYS, "base") if key in rows.columns]
-    days = rows.group_by(*keys, pl.col("timestamp").dt.truncate("1d")).agg(pl.col("funding_apr").mean())
+    # without its zone a time is UTC; with it, days would be those of the zone
+    day = pl.col("timestamp").cast(pl.Datetime("us")).dt.truncate("1d")
+    days = rows.group_by(*keys, day).agg(pl.col("funding_apr").mean())
     return days.filter(pl.col("funding_apr").is_not_null()).sort(*keys, "timestamp")
