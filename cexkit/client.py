@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import InvalidInputError, UnknownTableError
+from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.intervals import TimeLike
+from cexkit.listing import Names, as_tuple
 from cexkit.questions import Questions
 from cexkit.schema import TABLES, Table
 from cexkit.store.cache import FileCache
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 #: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
 CACHE_HTTPFS = "cache_httpfs"
-
-Names = str | Iterable[str] | None
 
 
 def connect(
@@ -146,7 +145,9 @@ class Market(Questions):
             self._reader = Reader(snapshot, self._extension)
         return self
 
-    def warm(self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None):
+    def warm(
+        self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None
+    ) -> int:
         """Bring tables into the cache, so that ``offline=True`` can read them.
 
         Parameters
@@ -160,12 +161,23 @@ class Market(Questions):
         -------
         int
             How many files are there now. A folder needs none.
+
+        Raises
+        ------
+        UnknownTableError, UnknownNameError
+            If the dataset has no such table or venue.
+        DatasetUnreachableError
+            If a file cannot be brought.
         """
-        reader, count = self._reader, 0
+        reader, venues, count = self._reader, as_tuple(exchange), 0
+        there = {file.exchange for file in reader.manifest.files if file.exchange}
+        for venue in venues or ():
+            if venue not in there:
+                raise UnknownNameError.of("exchange", venue, there)
         for name in tables or reader.names:
             table = _declared(reader, name)
             first, last = bounds(table, start, end) if table.time else (None, None)
-            files = reader.manifest.select(name, start=first, end=last, exchanges=_names(exchange))
+            files = reader.manifest.select(name, start=first, end=last, exchanges=venues)
             count += reader.snapshot.warm(files)
         return count
 
@@ -236,9 +248,9 @@ class Market(Questions):
         """
         reader = self._reader
         wanted = {
-            "exchange": _names(exchange),
-            "instrument_type": _names(instrument_type),
-            "symbol": _names(symbol),
+            "exchange": as_tuple(exchange),
+            "instrument_type": as_tuple(instrument_type),
+            "symbol": as_tuple(symbol),
         }
         return reader.cut(_declared(reader, name), start, end, wanted)
 
@@ -304,12 +316,6 @@ def _declared(reader: Reader, name: str) -> Table:
     if name not in reader.names:
         raise UnknownTableError.of("table", name, reader.names)
     return TABLES[name]
-
-
-def _names(value: Names) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    return (value,) if isinstance(value, str) else tuple(value)
 
 
 @dataclass(frozen=True, slots=True)

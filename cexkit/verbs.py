@@ -19,12 +19,13 @@ from cexkit.asof import later
 from cexkit.bars import Bars, bars_of, finished, table_of
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
 from cexkit.intervals import TimeLike, Window, utc
+from cexkit.listing import Names, as_tuple
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from cexkit.client import Market, Names
+    from cexkit.client import Market
 
 IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
 #: Units of all columns that may come, the reference of a basis included.
@@ -103,14 +104,14 @@ class Selection:
             If the name is a coin and also a symbol of another.
         """
         found = _named(market.listed, name)
-        for column, wanted in {"exchange": exchange, "instrument_type": instrument_type}.items():
+        for column, wanted in {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}.items():
             if wanted is None:
                 continue
             there = set(found[column])
-            for one in (wanted,) if isinstance(wanted, str) else tuple(wanted):
+            for one in wanted:
                 if one not in there:
                     raise UnknownNameError.of(f"{column.replace('_', ' ')} of {name}", one, there)
-            found = found.filter(pl.col(column).is_in([wanted] if isinstance(wanted, str) else list(wanted)))
+            found = found.filter(pl.col(column).is_in(wanted))
         return cls(market, found.sort(INSTRUMENT_KEYS))
 
     def only(self, types: Collection[str], venues: Collection[str]) -> pl.DataFrame:
@@ -142,16 +143,19 @@ class Selection:
 
     def listing(self) -> ir.Table:
         """Their rows in table ``instruments``, as they are."""
-        names = {name: self.instruments[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
-        rows = self.market.table("instruments", **names)
+        rows = self.market.table("instruments", **_each(self.instruments))
         return rows.filter(rows.base.isin(self.instruments["base"].unique().to_list()))
 
     def asked(self, table: str, question: Callable[..., ir.Table], **words: Any) -> ir.Table:
         """What a question of the market gives for those that a table holds: prices per coin, amounts in coins."""
         kept = self.having(table)
-        names = {name: kept[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
-        rows = question(**names, **words)
+        rows = question(**_each(kept), **words)
         return _per_coin(_nullable(rows.filter(rows.base.isin(kept["base"].unique().to_list()))), kept)
+
+
+def _each(instruments: pl.DataFrame) -> dict[str, list[str]]:
+    """Venues, types and symbols of instruments, as tables are asked for them."""
+    return {name: instruments[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
 
 
 def _named(listed: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import cexkit
 from cexkit.cli import app
 from cexkit.config import settings
 from cexkit.doctor import diagnose
+from cexkit.errors import UnknownNameError
 from cexkit.store.locations import SAMPLE_ROOT
 from cexkit.testing import LoopbackFiles
 
@@ -70,6 +71,8 @@ def test_a_warm_cache_is_all_that_offline_needs(where, tmp_path):
 def test_a_folder_needs_no_cache(tmp_path, where):
     root = shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
     assert "0 files" in run("cache", "warm", "--data", str(root)).stdout
+    with pytest.raises(UnknownNameError, match="did you mean 'binance'"):
+        run("cache", "warm", "--exchange", "binanse", "--data", str(root))
     assert not (tmp_path / "cache").exists()
 
 

@@ -46,10 +46,12 @@ ALLOWED = {
     "bars": {"errors", "intervals", "schema", "analytics"},
     "queries": {"errors", "intervals", "schema", "store"},
     "questions": {"errors", "intervals", "schema", "analytics", "asof", "bars", "frames", "listing", "queries"},
-    "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars"},
+    "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars", "listing"},
     "report": {"errors", "intervals", "schema", "store", "analytics", "plotting", "verbs"},
-    "token": {"errors", "intervals", "config", "analytics", "client", "frames", "verbs", "report"},
-    "client": {"config", "errors", "intervals", "schema", "store", "analytics", "questions"},
+    "token": {
+        *("errors", "intervals", "schema", "config", "analytics", "client", "frames", "listing", "verbs", "report")
+    },
+    "client": {"config", "errors", "intervals", "schema", "store", "listing", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
     "doctor": {"client", "config", "errors", "store"},

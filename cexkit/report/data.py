@@ -19,7 +19,8 @@ from cexkit.schema.render import to_polars
 from cexkit.verbs import Selection
 
 if TYPE_CHECKING:
-    from cexkit.client import Market, Names
+    from cexkit.client import Market
+    from cexkit.listing import Names
 
 DAY = timedelta(days=1)
 #: Bars before the end that volatility and drawdown are taken from, whatever the window.
