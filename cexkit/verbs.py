@@ -219,14 +219,22 @@ def _since(chosen: Selection, table: str, end: datetime | None, limit: int | Non
         return None
     last = found.end + every if end is None else min(end, found.end + every)
     for wide in (2, 16):
-        start = last - wide * limit * every
-        if start <= found.start:
+        start = _back(last, wide * limit, every)
+        if start is None or start <= found.start:
             return None
         rows = chosen.rows(table, start, end)
         counts = rows.group_by(INSTRUMENT_KEYS).agg(rows=rows.count()).to_polars()
         if len(counts) == len(chosen.having(table)) and counts["rows"].min() >= limit:
             return start
     return None
+
+
+def _back(moment: datetime, rows: int, every: timedelta) -> datetime | None:
+    """So many rows before a moment; None where the calendar does not go so far back."""
+    try:
+        return moment - rows * every
+    except OverflowError:
+        return None
 
 
 def _later(frame: Any, by: timedelta) -> Any:
@@ -242,21 +250,39 @@ def _bars(
     span: tuple[datetime | None, datetime | None],
     limit: int | None,
     before: int = 0,
+    over_gaps: bool = False,
 ) -> tuple[Bars, ir.Table, tuple[Step, ...]]:
     """Rows that make up the bars that open in a window and so many before it, and the step that makes them."""
     bars, (start, end) = bars_of(chosen.market, interval), span
-    stored = TABLES[bars.table].bar
-    if start is not None:
-        first = bars.ceil(start) - before * bars.length
-    else:
-        rows = None if limit is None else (_count(limit) + before + 1) * (bars.length // stored)
-        since = _since(chosen, bars.table, None if end is None else bars.ceil(end), rows, stored)
-        first = None if since is None else bars.floor(since)
-    rows = chosen.rows(bars.table, first, None if end is None else bars.ceil(end))
+    start, end = (None if moment is None else bars.ceil(moment) for moment in (start, end))
+    rows = chosen.rows(bars.table, _first(chosen, bars, start, end, limit, before, over_gaps), end)
     if bars.stored:
         return bars, rows, ()
     venues = chosen.having(bars.table)["exchange"].unique().sort().to_list()
     return bars, finished(chosen.market, bars, rows, venues), (partial(resample, every=interval),)
+
+
+def _first(
+    chosen: Selection,
+    bars: Bars,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int | None,
+    before: int,
+    over_gaps: bool,
+) -> datetime | None:
+    """Where reading begins; None for all that is stored."""
+    if start is not None and not over_gaps:
+        return _back(start, before, bars.length)
+    if start is not None:
+        until, count = start, before
+    elif limit is not None:
+        until, count = end, _count(limit) + before + 1
+    else:
+        return None
+    stored = TABLES[bars.table].bar
+    since = _since(chosen, bars.table, until, count * (bars.length // stored), stored)
+    return None if since is None else bars.floor(since)
 
 
 def ohlcv(chosen: Selection, interval: str, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
@@ -275,12 +301,13 @@ def _known(
     span: tuple[TimeLike | None, TimeLike | None],
     limit: int | None,
     before: int = 0,
+    over_gaps: bool = False,
 ) -> Rows:
-    """Closes, and what is measured of them, at the times they are known."""
+    """Closes, and what is measured of them and so many before them, at the times they are known."""
     start, end = _times(*span)
     length = bars_of(chosen.market, interval).length
     opens = tuple(None if moment is None else moment - length for moment in (start, end))
-    _, rows, steps = _bars(chosen, interval, opens, limit, before + SLACK if before else 0)
+    _, rows, steps = _bars(chosen, interval, opens, limit, before + SLACK if before else 0, over_gaps)
     steps = (*steps, *((measure,) if measure else ()), partial(_later, by=length), _close_is_price)
     return Rows(rows, (*IDENTITY, "timestamp", "price", *columns), steps, (start, end), _count(limit))
 
@@ -318,8 +345,10 @@ def volatility(
     measure = partial(
         realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
     )
-    before = window if isinstance(window, int) else 0  # the metric refuses what is no number
-    return _known(chosen, interval, measure, ("realized_volatility",), (start, end), limit, before)
+    before = max(window, 0) if isinstance(window, int) else 0  # the metric refuses what is no number
+    # where not all of a window must be there, what is there may be from before any gap
+    over_gaps = min_samples is not None
+    return _known(chosen, interval, measure, ("realized_volatility",), (start, end), limit, before, over_gaps)
 
 
 def price(chosen: Selection, at: TimeLike | None) -> Rows:

@@ -387,6 +387,23 @@ def test_a_return_after_a_gap_is_the_same_in_every_window(made_market):
     assert_frame_equal(cut, whole.filter(pl.col("timestamp") >= at(24 * 23)), rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("worth_asking", [0, 10**9])
+def test_a_window_of_volatility_reaches_over_any_gap_where_not_all_of_it_must_be_there(
+    made_market, monkeypatch, worth_asking
+):
+    from cexkit import verbs
+
+    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", worth_asking)
+    one = listed()
+    days = [day for day in range(200) if not 100 <= day < 160]
+    market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * d), 100.0 + d + d * d % 7) for d in days])
+    token = Token("BTC", market=market, as_="polars")
+    for estimator in ("close", "parkinson"):
+        words = {"window": 5, "min_samples": 2, "estimator": estimator}
+        whole, cut = token.volatility(**words), token.volatility(**words, start=at(24 * 162))
+        assert_frame_equal(cut, whole.filter(pl.col("timestamp") >= at(24 * 162)), rel_tol=1e-9)
+
+
 def test_the_kind_is_set_for_a_token_or_a_call(market):
     token = Token("BTC", market=market, as_="arrow")
     assert isinstance(token.price(), pa.Table)
