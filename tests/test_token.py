@@ -464,6 +464,19 @@ def test_what_fails_is_reported_and_the_others_answer(market):
     assert isinstance(three.failed["FTT"], InvalidInputError)
 
 
+def test_no_row_comes_twice(market):
+    """A sum over the frame would count them twice."""
+    for names in (["BTC", "BTCUSDT"], ["btc", "BTC"]):
+        with pytest.raises(InvalidInputError, match=f"{names[0]} and {names[1]} both stand for binance perp BTCUSDT"):
+            Tokens(names, market=market)
+
+
+def test_venues_may_come_from_what_can_be_read_but_once(market):
+    assert Token("BTC", market=market, exchange=iter(["okx"])).instruments["exchange"].unique().to_list() == ["okx"]
+    pair = Tokens(iter(["BTC", "ETH"]), market=market, exchange=iter(["okx"]), instrument_type=iter(["perp"]))
+    assert len(pair.price()) == 2
+
+
 def test_nothing_at_all_is_an_error(market):
     with pytest.raises(UnknownNameError, match="'XYZ'"):
         Tokens(["XYZ", "ZYX"], market=market)
