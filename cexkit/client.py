@@ -16,7 +16,7 @@ from cexkit.questions import Questions
 from cexkit.schema import TABLES, Table
 from cexkit.store.cache import FileCache
 from cexkit.store.locations import folder_of, locate
-from cexkit.store.manifest import Manifest
+from cexkit.store.manifest import Extent, Manifest
 from cexkit.store.reader import Reader, bounds
 from cexkit.store.snapshot import Mode, Snapshot, open_snapshot
 
@@ -200,8 +200,7 @@ class Market(Questions):
         >>> "liquidations" in connect("sample").tables
         True
         """
-        reader = self._reader
-        return TableList({name: _info(reader.manifest, TABLES[name]) for name in reader.names})
+        return TableList({name: _info(TABLES[name], held) for name, held in self._reader.held.items()})
 
     def table(
         self,
@@ -374,15 +373,13 @@ def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d}" if moment else ""
 
 
-def _info(manifest: Manifest, table: Table) -> TableInfo:
-    files = manifest.select(table.name)
-    window = manifest.window(table.name)
+def _info(table: Table, held: Extent) -> TableInfo:
     return TableInfo(
         name=table.name,
         meaning=table.meaning,
-        rows=sum(file.rows for file in files),
-        bytes=sum(file.bytes for file in files),
-        start=window.start if window else None,
-        end=window.end if window else None,
-        exchanges=tuple(sorted({file.exchange for file in files if file.exchange})),
+        rows=held.rows,
+        bytes=held.bytes,
+        start=held.start,
+        end=held.end,
+        exchanges=held.exchanges,
     )

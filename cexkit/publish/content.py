@@ -12,7 +12,7 @@ from cexkit.publish.plans import Piece
 from cexkit.publish.spec import SPEC, describe, to_json
 from cexkit.quality import inspect, require
 from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import DataFile, Manifest
+from cexkit.store.manifest import DataFile, Extent, Manifest
 from cexkit.store.parquet import sha256
 from cexkit.store.warehouse import Warehouse
 
@@ -49,7 +49,7 @@ class Content:
     def title(self) -> str:
         """One line that says what it is."""
         files = self.manifest.files
-        rows, tables = sum(file.rows for file in files), len({file.table for file in files})
+        rows, tables = Extent.of(files).rows, len({file.table for file in files})
         return f"{self.manifest.updated_at:%Y-%m-%d %H:%M} UTC: {rows:,} rows in {tables} tables"
 
 

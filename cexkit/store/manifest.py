@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError, NewerSchemaError
-from cexkit.intervals import Window, utc
+from cexkit.intervals import utc
 from cexkit.schema import SCHEMA_VERSION
 from cexkit.store.layout import inside, span_of
 
@@ -67,6 +67,36 @@ class DataFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much some files hold together; ``start`` and ``end`` are the first and the last time in them.
+
+    Examples
+    --------
+    >>> Extent.of([])
+    Extent(files=0, rows=0, bytes=0, start=None, end=None, exchanges=())
+    """
+
+    files: int
+    rows: int
+    bytes: int
+    start: datetime | None
+    end: datetime | None
+    exchanges: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Collection[DataFile]) -> Extent:
+        """The sum of what the manifest says of each."""
+        return cls(
+            files=len(files),
+            rows=sum(file.rows for file in files),
+            bytes=sum(file.bytes for file in files),
+            start=min((file.start for file in files if file.start), default=None),
+            end=max((file.end for file in files if file.end), default=None),
+            exchanges=tuple(sorted({file.exchange for file in files if file.exchange})),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """All current files of a dataset.
 
@@ -111,11 +141,6 @@ class Manifest:
         kept = [file for file in self.files if not any(new.replaces(file) for new in newer.values())]
         found = [*kept, *(file for file in newer.values() if file.rows)]
         return replace(self, files=tuple(sorted(found, key=lambda f: (f.table, f.exchange or "", f.period))))
-
-    def window(self, table: str) -> Window | None:
-        """First and last time in a table (the end is the last row's own time)."""
-        files = [file for file in self.select(table) if file.start and file.end]
-        return Window(min(f.start for f in files), max(f.end for f in files)) if files else None
 
     def to_json(self) -> str:
         """The manifest as it lies on disk."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.intervals import TimeLike, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
-from cexkit.store.manifest import DataFile
+from cexkit.store.manifest import DataFile, Extent
 from cexkit.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -54,9 +54,14 @@ class Reader:
             )
 
     @cached_property
+    def held(self) -> dict[str, Extent]:
+        """How much there is of each table that is there, in the order of their declarations."""
+        return {name: Extent.of(files) for name, table in TABLES.items() if (files := self.files(table))}
+
+    @property
     def names(self) -> list[str]:
-        """The tables that are there, in the order of their declarations."""
-        return [name for name, table in TABLES.items() if self.files(table)]
+        """The tables that are there."""
+        return list(self.held)
 
     def files(self, table: Table) -> tuple[DataFile, ...]:
         """All files of a table."""

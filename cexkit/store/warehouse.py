@@ -19,7 +19,7 @@ from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.schema import Table
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.store import layout
-from cexkit.store.manifest import DataFile, Manifest, read_manifest
+from cexkit.store.manifest import DataFile, Extent, Manifest, read_manifest
 from cexkit.store.parquet import merge, sha256, sweep_temporaries, write_atomic, write_named, write_table, writing
 from cexkit.store.rows import by_file, judged, require_unique, within
 
@@ -146,9 +146,16 @@ class Warehouse:
             If the file, read again, does not hold exactly the rows of the pieces; these stay then.
         """
         paths = [self.root / part.path for part in sorted(parts, key=lambda part: part.period)]
-        times = {"start": min(part.start for part in parts), "end": max(part.end for part in parts)}
-        rows = sum(part.rows for part in parts)
-        file = self._put(table, exchange, period, lambda temporary: merge(paths, table, temporary), rows=rows, **times)
+        whole = Extent.of(parts)
+        file = self._put(
+            table,
+            exchange,
+            period,
+            lambda temporary: merge(paths, table, temporary),
+            rows=whole.rows,
+            start=whole.start,
+            end=whole.end,
+        )
         self._commit([file])
         return file
 
