@@ -153,6 +153,11 @@ class Exchange:
         there = sorted({name for name, _ in self.sources})
         raise NotReadYetError(f"{what} is not read by cexkit yet; of {self.name} there are: {', '.join(there)}")
 
+    @property
+    def companions(self) -> frozenset[str]:
+        """Endpoints whose answers complete others and hold no rows of their own."""
+        return frozenset(part.endpoint for source in self.sources.values() for part in source.companions)
+
     def endpoints(self, table: str) -> tuple[str, ...]:
         """Names of all endpoints that a table is read from, companions and archives included."""
         return tuple(self._parsers(table))
