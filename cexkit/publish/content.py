@@ -19,12 +19,12 @@ from cexkit.store.warehouse import Warehouse
 Step = Callable[[str], None]
 
 
-class Snapshot(Warehouse):
+class Frozen(Warehouse):
     """A warehouse as it was at one moment, whatever is written to it meanwhile.
 
     Examples
     --------
-    >>> Snapshot(Warehouse("nothing-here")).manifest.files
+    >>> Frozen(Warehouse("nothing-here")).manifest.files
     ()
     """
 
@@ -80,7 +80,7 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | No
     >>> [piece.path for piece in assemble(Warehouse(SAMPLE_ROOT)).pieces][-3:-1]
     ['spec.json', 'README.md']
     """
-    held = Snapshot(warehouse)
+    held = Frozen(warehouse)
     if not held.manifest.files:
         raise DatasetNotFoundError(f"there is nothing to publish in {held.root}; `cexkit pull` brings data in")
     _verify(held)
