@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -114,28 +114,32 @@ class Selection:
             found = found.filter(pl.col(column).is_in(wanted))
         return cls(market, found.sort(INSTRUMENT_KEYS))
 
-    def only(self, types: Collection[str], venues: Collection[str]) -> pl.DataFrame:
-        """The instruments of these types at these venues."""
-        return self.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
+    def held(self, table: str) -> pl.DataFrame:
+        """The instruments that a table can hold rows of; none where the dataset has no such table."""
+        return self.instruments.filter(
+            pl.col("instrument_type").is_in(TABLES[table].instrument_types),
+            pl.col("exchange").is_in(self._venues(table)),
+        )
 
     def having(self, table: str) -> pl.DataFrame:
-        """The instruments that a table can hold rows of.
+        """The same, of which there are some.
 
         Raises
         ------
         InvalidInputError
-            If it can hold none of them.
+            If the table can hold none of them.
         """
-        venues = self.market.tables[table].exchanges if table in self.market.tables else ()
-        types = TABLES[table].instrument_types
-        kept = self.only(types, venues)
+        kept = self.held(table)
         if kept.is_empty():
-            asked = self.instruments.select("exchange", "instrument_type", "symbol").head(5).rows()
+            asked = self.instruments.select(INSTRUMENT_KEYS).head(5).rows()
             raise InvalidInputError(
                 f"{table} has none of {'; '.join(map(' '.join, asked))}: in this dataset it holds instruments of type "
-                f"{', '.join(types)} at {', '.join(venues) or 'no venue'}"
+                f"{', '.join(TABLES[table].instrument_types)} at {', '.join(self._venues(table)) or 'no venue'}"
             )
         return kept
+
+    def _venues(self, table: str) -> tuple[str, ...]:
+        return self.market.tables[table].exchanges if table in self.market.tables else ()
 
     def rows(self, table: str, start: datetime | None = None, end: datetime | None = None) -> ir.Table:
         """Their rows in a table: prices per coin, amounts in coins."""
@@ -366,9 +370,8 @@ def price(chosen: Selection, at: TimeLike | None) -> Rows:
 
 
 def _bar_tables(chosen: Selection) -> list[str]:
-    tables = chosen.market.tables
-    names = [name for name in tables if name == f"ohlcv_{TABLES[name].interval}"]
-    return [name for name in names if len(chosen.only(TABLES[name].instrument_types, tables[name].exchanges))]
+    names = [name for name in chosen.market.tables if name == f"ohlcv_{TABLES[name].interval}"]
+    return [name for name in names if not chosen.held(name).is_empty()]
 
 
 def _last_closes(chosen: Selection, table: str, moment: datetime | None) -> ir.Table:

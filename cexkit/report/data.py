@@ -66,12 +66,13 @@ class Facts:
         return bool((self.perps.instruments["status"] == "trading").any())
 
     def read(self, table: str, start: datetime | None = None, chosen: Selection | None = None) -> pl.DataFrame:
-        """Rows of a table up to the end of the window; none where the dataset has none."""
-        try:
-            rows = (chosen or self.perps).rows(table, start or self.start, self.end)
-        except InvalidInputError:
+        """Rows of a table that were known by the end of the window; none where the dataset has none."""
+        chosen, start, bar = chosen or self.perps, start or self.start, _length(table)
+        if chosen.held(table).is_empty():
             return pl.DataFrame(schema=to_polars(TABLES[table]))
-        return rows.to_polars()
+        # a bar that opens at `end - bar` is known at the end
+        end = self.end - bar + timedelta(microseconds=1) if bar else self.end
+        return chosen.rows(table, start, max(start, end)).to_polars()
 
     @cached_property
     def _days(self) -> pl.DataFrame:
@@ -234,9 +235,13 @@ def _newest(perps: Selection) -> datetime:
 
 
 def _last(perps: Selection, table: str) -> Sequence[datetime]:
-    try:
-        last = perps.rows(table).timestamp.max().as_table().to_polars().item()
-    except InvalidInputError:
+    if perps.held(table).is_empty():
         return []
-    bar = TABLES[table].bar if table.startswith("ohlcv") else None
-    return [] if last is None else [last + (bar or timedelta())]
+    last = perps.rows(table).timestamp.max().as_table().to_polars().item()
+    return [] if last is None else [last + _length(table)]
+
+
+def _length(table: str) -> timedelta:
+    """How long after its time a row of a table is known: the length of a bar, nothing for settlements and snapshots."""
+    bar = TABLES[table].bar if "close" in TABLES[table].columns else None
+    return bar or timedelta(0)
