@@ -18,7 +18,7 @@ from cexkit.analytics.volatility import realized_volatility
 from cexkit.asof import later
 from cexkit.bars import Bars, bars_of, finished, table_of
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
-from cexkit.intervals import TimeLike, Window, utc
+from cexkit.intervals import YEARS, TimeLike, Window, utc
 from cexkit.listing import Names, as_tuple
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
@@ -234,11 +234,12 @@ def _since(chosen: Selection, table: str, end: datetime | None, limit: int | Non
 
 
 def _back(moment: datetime, rows: int, every: timedelta) -> datetime | None:
-    """So many rows before a moment; None where the calendar does not go so far back."""
+    """So many rows before a moment; None where times do not go so far back."""
     try:
-        return moment - rows * every
+        back = moment - rows * every
     except OverflowError:
         return None
+    return back if back.year in YEARS else None
 
 
 def _later(frame: Any, by: timedelta) -> Any:

@@ -413,6 +413,36 @@ def test_the_kind_is_set_for_a_token_or_a_call(market):
             wrong()
 
 
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda token: token.price_history(start="0001-01-01"), "leave it out"),
+        (lambda token: token.ohlcv("4h", end="9999-12-31"), "leave it out"),
+        (lambda token: token.price(at="0001-01-01"), "leave it out"),
+        (lambda token: token.basis(start="0001-01-01"), "leave it out"),
+        (lambda token: token.funding_rate_annualized(end="9999-12-31"), "leave it out"),
+        (lambda token: token.ohlcv("99999999999w"), "not a duration"),
+        (lambda token: token.basis(tolerance="99999999999w"), "not a duration"),
+        (lambda token: token.basis(tolerance=timedelta.max), "a tolerance is"),
+        (lambda token: token.tearsheet(days=10**10), "days is"),
+    ],
+)
+def test_what_no_calendar_holds_is_refused(token, ask, says):
+    with pytest.raises(InvalidInputError, match=says):
+        ask(token("BTC", exchange="okx"))
+
+
+def test_more_rows_than_a_calendar_holds_are_all_there_are(market, monkeypatch):
+    from cexkit import verbs
+
+    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    token = Token("BTC", market=market, exchange="okx", as_="polars")
+    assert token.ohlcv(limit=10**12).equals(token.ohlcv())
+    for window in (200_000, 10**9):
+        far = token.volatility(window=window, start="2026-06-01")
+        assert far["realized_volatility"].null_count() == far.height == 62
+
+
 def test_limit_is_the_newest_of_each_instrument(token):
     whole = token("BTC").funding_rate(start="2026-06-20")
     newest = token("BTC").funding_rate(start="2026-06-20", limit=2)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cexkit.listing import Names
 
 DAY = timedelta(days=1)
+#: A window as long as this is longer than any data.
+MOST_DAYS = 36_525
 #: Bars before the end that volatility and drawdown are taken from, whatever the window.
 HISTORY = timedelta(days=365)
 #: Days over which funding is compared with that of other coins.
@@ -55,6 +57,8 @@ class Facts:
         if len(bases) != 1:
             raise InvalidInputError(f"{name!r} stands for perpetuals of several coins: {', '.join(sorted(bases))}")
         last = _newest(perps) if end is None else utc(end)
+        if start is None and not 0 < days <= MOST_DAYS:
+            raise InvalidInputError(f"days is the length of the window, from 1 to {MOST_DAYS:,}, not {days!r}")
         first = last - days * DAY if start is None else utc(start)
         if first >= last:
             raise InvalidInputError(f"the window is empty: {first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M} UTC")
