@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -24,11 +24,13 @@ from cexkit.ingest import to_silver
 from cexkit.quality import checks_of
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
+from cexkit.store.layout import SETTLED
 from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance, LoopbackStream
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
+from cexkit_pipeline.automation import RHYTHMS  # noqa: E402
 from cexkit_pipeline.collector import Listening, listen  # noqa: E402
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 from cexkit_pipeline.resources import Store, Venues  # noqa: E402
@@ -101,13 +103,14 @@ def test_silver_and_gold_follow_what_changed_though_most_days_are_missing(defs):
         ("daily_closed_day", "2026-06-20T00:20", "2026-06-19"),
         ("hourly_listings", "2026-06-20T13:05", None),
         ("daily_closed_day", "2026-01-01T00:20", "2025-12-31"),
+        ("daily_settled_day", "2026-06-20T00:40", "2026-06-17"),
         ("hourly_heard", "2026-06-20T13:15", "2026"),
         # what was heard in the last hour of a year
         ("hourly_heard", "2026-01-01T00:15", "2025"),
         ("hourly_heard", "2026-01-01T01:15", "2026"),
     ],
 )
-def test_schedules_ask_for_the_running_and_the_closed_day(defs, schedule, at, partition):
+def test_schedules_ask_for_the_running_the_closed_and_the_settled_day(defs, schedule, at, partition):
     when = datetime.fromisoformat(at).replace(tzinfo=UTC)
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(
@@ -116,6 +119,16 @@ def test_schedules_ask_for_the_running_and_the_closed_day(defs, schedule, at, pa
         found = defs.resolve_schedule_def(schedule).evaluate_tick(context)
     (request,) = found.run_requests
     assert request.partition_key == partition
+
+
+def test_a_day_is_read_once_more_when_nothing_of_it_is_corrected_any_more_but_what_is_forgotten_by_then(defs):
+    rhythm = next(one for one in RHYTHMS if one.name == "daily_settled_day")
+    at = datetime(2026, 6, 20, 0, 40, tzinfo=UTC)
+    over = datetime.fromisoformat(rhythm.partition(at)).replace(tzinfo=UTC) + timedelta(days=1)
+    assert timedelta() <= (at - over) - SETTLED < timedelta(days=1)
+    day, settled = (defs.resolve_job_def(name).asset_layer.executable_asset_keys for name in ("day", "settled"))
+    assert day - settled == {dg.AssetKey(["bronze", "okx", "liquidations"])}
+    assert settled < day
 
 
 def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
