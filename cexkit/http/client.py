@@ -147,7 +147,7 @@ class HttpClient:
         TransportError
             No usable answer in all tries: network, timeout, truncated body, 5xx.
         RateLimitedError
-            429 in all tries, or a ban (418, or a 403 that ``inspect`` takes for one), which is never tried again.
+            429 in all tries, or a ban (418, or a 403 that ``inspect`` takes for one) beyond the patience of ``retry``.
         BlockedError
             403 or 451.
         Exception
