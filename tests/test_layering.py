@@ -39,7 +39,7 @@ ALLOWED = {
     "publish": {"errors", "config", "schema", "exchanges", "http", "store", "quality"},
     "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
-    "plotting": {"analytics", "errors"},
+    "plotting": {"analytics", "errors", "schema"},
     "frames": {"errors"},
     "listing": {"errors", "schema"},
     "asof": {"errors", "analytics"},
