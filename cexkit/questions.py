@@ -19,12 +19,13 @@ from cexkit.frames import give, known
 from cexkit.intervals import TimeLike, utc
 from cexkit.listing import Names, Symbols, as_tuple, listed_at, spot_pairs
 from cexkit.queries import Queries, run
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
+    from cexkit.schema import Table
+
 DERIVATIVES = ("perp", "future")
 
 
@@ -440,23 +441,18 @@ def _series_of(table: str, column: str) -> tuple[str, ...]:
     if declared is None:
         raise UnknownNameError.of("table", table, TABLES)
     series = tuple(name for name in declared.key if name != declared.time)
-    if not _is_panel(table):
-        fit = [
-            name
-            for name, each in TABLES.items()
-            if each.time and set(each.key) - {each.time} <= {*INSTRUMENT_KEYS, "base"}
-        ]
+    if not _is_panel(declared):
+        fit = ", ".join(name for name, each in TABLES.items() if _is_panel(each))
         raise InvalidInputError(
-            f"{table} can have several rows for one instrument and time; panels are of {', '.join(fit)}. Aggregate it "
-            "first, and pivot the outcome"
+            f"{table} can have several rows for one instrument and time; panels are of {fit}. Aggregate it first, and "
+            "pivot the outcome"
         )
-    if column not in declared.columns or column in (*declared.key,):
+    if column not in declared.columns or column in declared.key:
         raise UnknownNameError.of(f"column of {table}", column, set(declared.columns) - set(declared.key))
     return series
 
 
-def _is_panel(table: str) -> bool:
-    declared = TABLES[table]
+def _is_panel(declared: Table) -> bool:
     return declared.time is not None and declared.key in ((*INSTRUMENT_KEYS, declared.time), ("base", declared.time))
 
 
@@ -475,7 +471,6 @@ def _wide(long: ir.Table, names: list[str]) -> ir.Table:
 
 def _measured(joined: ir.Table) -> ir.Table:
     """Basis and annual basis by their metrics; names only where there is a reference."""
-
     from cexkit.analytics.basis import annualized_basis, basis
 
     name = joined.reference.notnull().ifelse(joined._name, None)

@@ -20,14 +20,13 @@ from cexkit.bars import Bars, bars_of, finished, table_of
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
 from cexkit.intervals import YEARS, TimeLike, Window, utc
 from cexkit.listing import Names, as_tuple
-from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema import FIELDS, IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from cexkit.client import Market
 
-IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
 #: Units of all columns that may come, the reference of a basis included.
 UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
 #: How far back :func:`price` looks in bars shorter than a day.

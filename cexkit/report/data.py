@@ -14,7 +14,7 @@ from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.intervals import TimeLike, utc
 from cexkit.plotting._series import with_usd
 from cexkit.plotting.bands import daily_apr
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.render import to_polars
 from cexkit.verbs import Selection
 
@@ -159,7 +159,7 @@ class Facts:
         indexed = bars.join(by_index, on=[*INSTRUMENT_KEYS, "timestamp"])
         rest = bars.join(index.select(INSTRUMENT_KEYS).unique(), on=INSTRUMENT_KEYS, how="anti")
         beside = rest.join(self._spot, on=["exchange", "timestamp"])
-        columns = [*INSTRUMENT_KEYS, "base", "quote", "timestamp", "price", "reference", "reference_name"]
+        columns = [*IDENTITY, "timestamp", "price", "reference", "reference_name"]
         both = pl.concat([indexed.select(columns), beside.select(columns)])
         # a close is known when its bar ends
         return both.with_columns(pl.col("timestamp") + timedelta(hours=1)).sort(*INSTRUMENT_KEYS, "timestamp")
