@@ -201,12 +201,9 @@ class Warehouse:
         with locked(self.root / layout.lock_file(table, exchange)):
             yield
 
-    def read(self, table: Table, *, exchange: str | None = None, period: str | None = None) -> pa.Table:
-        """Rows of a table, or of one venue or file period of it, in file order."""
+    def read(self, table: Table, *, exchange: str | None = None) -> pa.Table:
+        """Rows of a table, or of one venue of it, in file order."""
         files = self.manifest.select(table.name, exchanges=None if exchange is None else [exchange])
-        if period is not None:
-            span = layout.period_window(table, period)
-            files = tuple(file for file in files if layout.contains(span, file.period))
         parts = [pq.ParquetFile(self.root / file.path).read() for file in files]
         return pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
 

@@ -183,6 +183,7 @@ def test_retry_after_forms():
     assert retry_after("Mon, 01 Jan 2024 00:00:30 GMT", now) == 30
     assert retry_after("Sun, 31 Dec 2023 00:00:30 GMT", now) == 0
     assert retry_after("soon", now) is None
+    assert retry_after("Fri, 31 Dec 9999 23:59:59 -2300", now) is None
 
 
 def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(monkeypatch):
