@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import narwhals.stable.v2 as nw
-import numpy as np
 import polars as pl
 
+from cexkit.analytics._windows import INSTRUMENT, RANKED, Moment, moments, ranks, with_windows
 from cexkit.errors import InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
@@ -23,14 +23,6 @@ from cexkit.schema.fields import INSTRUMENT_KEYS
 Frame: TypeAlias = "nw.LazyFrame[Any]"
 #: A parameter that names the caller's column for an input.
 Column: TypeAlias = str
-
-#: Number of a row's instrument in eager frames whose rows are in order.
-INSTRUMENT = "_instrument"
-
-#: Windows up to this length are ranked by comparing each value with every one before it in its window.
-COMPARED = 250
-# floats that stay in the cache of a core
-_CACHED = 65_536
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -105,17 +97,30 @@ def shifted(frame: Frame, apart: Sequence[str] = ()) -> Callable[[nw.Expr, int],
     return lambda value, n: value.shift(n).over(*keys, order_by="timestamp")
 
 
-def in_window(frame: Frame, window: int, samples: int) -> Callable[[nw.Expr], nw.Expr]:
-    """A function that evaluates a step over the trailing rows of each instrument; null where they are not complete.
+def with_moments(frame: Frame, wanted: Mapping[str, Moment], window: int, samples: int) -> Frame:
+    """Add means and covariances of each instrument's trailing rows, null where fewer than ``samples`` have a value.
 
-    For steps that keep nothing of what has left the window: variances and whole numbers, not means.
+    ``wanted`` says of each new column of which one it is the mean, or of which two the covariance. Those two must
+    have their values in the same rows.
     """
-    if group_keys(frame) != [INSTRUMENT] or samples < window:
-        return in_time(frame)
-    # rows in order: one pass over all of them, for a window is of one instrument if its first row is
-    number = nw.col(INSTRUMENT)
-    whole = number == number.shift(window - 1)
-    return lambda step: nw.when(whole).then(step)
+    if group_keys(frame) == [INSTRUMENT] and samples == window:
+        columns = list(dict.fromkeys(name for of in wanted.values() for name in of))
+        kernel = partial(moments, wanted=list(wanted.values()), window=window)
+        return nw.from_native(with_windows(frame.to_native(), columns, list(wanted), kernel, window))
+    over = in_time(frame)
+
+    def variance(value: nw.Expr) -> nw.Expr:
+        return over(value.rolling_var(window, min_samples=samples))
+
+    def moment(one: str, other: str | None = None) -> nw.Expr:
+        if other is None:
+            return over(nw.col(one).rolling_mean(window, min_samples=samples))
+        own = variance(nw.col(one))
+        # E[xy] - E[x]E[y] would cancel where x and y are alike
+        both = variance(nw.col(one) + nw.col(other))
+        return own if one == other else (both - own - variance(nw.col(other))) / 2
+
+    return frame.with_columns(moment(*of).alias(name) for name, of in wanted.items())
 
 
 def per_instrument(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
@@ -178,47 +183,39 @@ def with_instant(frame: Frame, name: str, column: str) -> Frame:
     return nw.from_native(table.mutate(**{name: whole + (table[column] % _MICRO).as_interval("us")}))
 
 
-def with_rolling_rank(
-    frame: Frame, name: str, column: str, window: int, samples: int, method: Literal["average", "min"]
-) -> Frame:
-    """Add the rank, from 1 on, of each value among those of the instrument's trailing rows, its own included.
+def with_rank(frame: Frame, column: str, window: int, samples: int, method: Literal["average", "min"]) -> Frame:
+    """Add ``_rank``, from 1 on, of each value among those of the instrument's trailing rows, and ``_count`` of these.
 
-    Ties share the average or the lowest of their ranks. Nulls have no rank and take no part, but fill their
-    place in the window. Where fewer than ``samples`` of the window are there, the rank says nothing.
+    The row's own value is one of them; ties share the average or the lowest of their ranks. Nulls have no rank and
+    take no part, but fill their place in the window. No rank either where fewer than ``samples`` have a value.
     """
-    keys = group_keys(frame)
-    native: Any = frame.to_native()
-    if keys == [INSTRUMENT] and samples == window <= COMPARED:
-        # rows in order: a window that is full is of one instrument
-        compared = pl.col(column).map_batches(partial(_ranks, window=window, method=method), return_dtype=pl.Float64)
-        return nw.from_native(native.with_columns(compared.alias(name)))
-    if not is_ibis(frame):
-        rank = pl.col(column).rolling_rank(window, method=method, min_samples=1)
-        order = None if keys == [INSTRUMENT] else "timestamp"
-        return nw.from_native(native.with_columns(rank.over(keys or None, order_by=order).alias(name)))
-    values = native[column].collect().over(rows=(1 - window, 0), group_by=keys, order_by="timestamp")
+    if group_keys(frame) == [INSTRUMENT] and samples == window <= RANKED:
+        kernel = partial(ranks, column=column, window=window, method=method)
+        return nw.from_native(
+            with_windows(frame.to_native(), [column], ["_rank"], kernel, window).with_columns(_count=pl.lit(window))
+        )
+    frame = frame.with_columns((~nw.col(column).is_null()).cast(nw.Int64).alias("_known"))
+    frame = frame.with_columns(in_time(frame)(nw.col("_known").rolling_sum(window, min_samples=1)).alias("_count"))
+    frame = (_ranked_on_ibis if is_ibis(frame) else _ranked_on_polars)(frame, column, window, method)
+    return frame.with_columns(nw.when(nw.col("_count") >= samples).then(nw.col("_rank")).alias("_rank"))
+
+
+def _ranked_on_polars(frame: Frame, column: str, window: int, method: Literal["average", "min"]) -> Frame:
+    keys, native = group_keys(frame), frame.to_native()
+    order = None if keys == [INSTRUMENT] else "timestamp"
+    rank = pl.col(column).rolling_rank(window, method=method, min_samples=1)
+    return nw.from_native(native.with_columns(rank.over(keys or None, order_by=order).alias("_rank")))
+
+
+def _ranked_on_ibis(frame: Frame, column: str, window: int, method: Literal["average", "min"]) -> Frame:
+    native = frame.to_native()
+    values = native[column].collect().over(rows=(1 - window, 0), group_by=group_keys(frame), order_by="timestamp")
     table = native.mutate(_values=values)
     value = table[column]
     below = table["_values"].filter(lambda other: other < value).length()
     equal = table["_values"].filter(lambda other: other == value).length()
     rank = {"min": below + 1, "average": below + (equal + 1) / 2}[method].cast("float64")
-    return nw.from_native(table.mutate(**{name: value.notnull().ifelse(rank, None)}).drop("_values"))
-
-
-def _ranks(values: pl.Series, *, window: int, method: Literal["average", "min"]) -> pl.Series:
-    """Rank of each value among the ``window`` rows up to it: one comparison of whole columns per row before."""
-    x = values.to_numpy()  # nulls as NaN, which is below, above and equal to nothing
-    below, equal = np.zeros(len(x), dtype=np.uint8), np.zeros(len(x), dtype=np.uint8)
-    for start in range(0, len(x), _CACHED):
-        stop = min(start + _CACHED, len(x))
-        for before in range(1, min(window, stop)):
-            here = slice(max(start, before), stop)
-            there = slice(here.start - before, stop - before)
-            below[here] += x[there] < x[here]
-            if method == "average":
-                equal[here] += x[there] == x[here]
-    rank = below + (1.0 if method == "min" else 1 + equal / 2)
-    return pl.Series(values.name, rank, dtype=pl.Float64).set(values.is_null(), None)
+    return nw.from_native(table.mutate(_rank=value.notnull().ifelse(rank, None)).drop("_values"))
 
 
 def distinct_text(frame: Frame, by: Sequence[str], column: str, name: str) -> Frame:

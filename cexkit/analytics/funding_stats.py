@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, in_window, with_rolling_rank
+from cexkit.analytics._seams import Column, Frame, with_moments, with_rank
 from cexkit.analytics.funding import DECLARED, with_apr
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import InvalidInputError
@@ -14,13 +14,6 @@ from cexkit.errors import InvalidInputError
 REGIMES: tuple[str, ...] = ("negative", "baseline", "elevated", "extreme")
 # rolling variances of equal numbers differ from zero by rounding on some engines
 _CONSTANT = 1e-9
-
-
-def _with_count(frame: Frame, window: int, samples: int) -> Frame:
-    """Add ``_count``: how many rows of the trailing window have an ``_apr``; null at most where too few have."""
-    frame = frame.with_columns((~nw.col("_apr").is_null()).cast(nw.Int64).alias("_known"))
-    count = nw.col("_known").rolling_sum(window, min_samples=1)
-    return frame.with_columns(in_window(frame, window, samples)(count).alias("_count"))
 
 
 @metric(
@@ -87,15 +80,13 @@ def funding_zscore(
     """
     samples = samples_of(window, min_samples)
     frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
-    apr = nw.col("_apr")
-    frame = frame.with_columns(
-        in_time(frame)(apr.rolling_mean(window, min_samples=samples)).alias("_mean"),
-        in_window(frame, window, samples)(apr.rolling_var(window, min_samples=samples)).alias("_var"),
-    )
+    frame = with_moments(frame, {"_mean": ("_apr",), "_var": ("_apr", "_apr")}, window, samples)
     deviation = nw.when(nw.col("_var") > 0).then(nw.col("_var")).sqrt()
     frame = frame.with_columns(deviation.alias("_sd"))
     spread = nw.col("_sd") > nw.col("_mean").abs() * _CONSTANT
-    return frame.with_columns(nw.when(spread).then((apr - nw.col("_mean")) / nw.col("_sd")).alias("funding_zscore"))
+    return frame.with_columns(
+        nw.when(spread).then((nw.col("_apr") - nw.col("_mean")) / nw.col("_sd")).alias("funding_zscore")
+    )
 
 
 @metric(
@@ -142,10 +133,9 @@ def funding_pct_rank(
     [None, None, 0.5, 1.0]
     """
     samples = samples_of(window, min_samples)
-    frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window, samples)
-    frame = with_rolling_rank(frame, "_rank", "_apr", window, samples, "average")
-    enough = nw.col("_count") >= samples
-    return frame.with_columns(nw.when(enough).then(nw.col("_rank") / nw.col("_count")).alias("funding_pct_rank"))
+    frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
+    frame = with_rank(frame, "_apr", window, samples, "average")
+    return frame.with_columns((nw.col("_rank") / nw.col("_count")).alias("funding_pct_rank"))
 
 
 @metric(
@@ -203,14 +193,14 @@ def funding_regime(
         raise InvalidInputError(
             f"baseline={baseline!r} is an annual rate of zero or more, extreme={extreme!r} a quantile between 0 and 1"
         )
-    frame = _with_count(with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours), window, samples)
-    frame = with_rolling_rank(frame, "_rank", "_apr", window, samples, "min")
+    frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
+    frame = with_rank(frame, "_apr", window, samples, "min")
     apr, count = nw.col("_apr"), nw.col("_count")
     # a value lies above the interpolated quantile q just when more than q (n - 1) values lie below it;
     # these are whole numbers, so the little more only mends rounding
     above = nw.col("_rank") - 1 > (count - 1) * extreme + 1e-9
     high = nw.when(above).then(nw.lit("extreme")).otherwise(nw.lit("elevated"))
-    frame = frame.with_columns(nw.when(count >= samples).then(high).alias("_high"))
+    frame = frame.with_columns(nw.when(~nw.col("_rank").is_null()).then(high).alias("_high"))
     regime = nw.coalesce(
         nw.when(apr < 0).then(nw.lit("negative")),
         nw.when(apr <= baseline).then(nw.lit("baseline")),

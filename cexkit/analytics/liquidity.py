@@ -7,7 +7,7 @@ import math
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, positive, shifted
+from cexkit.analytics._seams import Column, Frame, positive, shifted, with_moments
 from cexkit.analytics._usd import usd, usd_inputs, warns_of_quotes
 from cexkit.analytics.volatility import samples_of, with_bars
 
@@ -89,12 +89,11 @@ def amihud(
     """
     samples = samples_of(window, min_samples)
     frame = with_bars(frame, interval)
-    over = in_time(frame)
     frame = frame.with_columns(positive(frame, price).alias("_price"), usd(frame, "volume_usd").alias("_volume"))
     moved = (nw.col("_price") / shifted(frame)(nw.col("_price"), 1) - 1).abs() / nw.col("_volume")
     usable = nw.col("_adjacent") & (nw.col("_volume") > 0)
     frame = frame.with_columns((nw.when(usable).then(moved) * PER_USD).alias("_moved"))
-    return frame.with_columns(over(nw.col("_moved").rolling_mean(window, min_samples=samples)).alias("amihud"))
+    return with_moments(frame, {"amihud": ("_moved",)}, window, samples)
 
 
 @metric(kind="rolling", inputs=("high", "low"), outputs=("corwin_schultz",))
@@ -165,13 +164,12 @@ def corwin_schultz(
     """
     samples = samples_of(window, min_samples)
     frame = with_bars(frame, interval)
-    over, shift = in_time(frame), shifted(frame)
+    shift = shifted(frame)
     frame = frame.with_columns(positive(frame, high).alias("_high"), positive(frame, low).alias("_low"))
     high_, low_ = nw.col("_high"), nw.col("_low")
     frame = frame.with_columns(nw.when(high_ >= low_).then((high_ / low_).log() ** 2).alias("_range"))
     frame = frame.with_columns(shift(nw.col(c), 1).alias(f"{c}_before") for c in ("_high", "_low", "_range"))
-    frame = _with_spread(frame)
-    frame = frame.with_columns(over(nw.col("_spread").rolling_mean(window, min_samples=samples)).alias("_mean"))
+    frame = with_moments(_with_spread(frame), {"_mean": ("_spread",)}, window, samples)
     return frame.with_columns(nw.col("_mean").clip(lower_bound=0.0).alias("corwin_schultz"))
 
 

@@ -9,7 +9,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_window, instrument_keys, positive, shifted, text
+from cexkit.analytics._seams import Column, Frame, instrument_keys, positive, shifted, text, with_moments
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import UnknownNameError
 
@@ -142,8 +142,7 @@ def _with_moments(
     frame: Frame, benchmark: str | None, window: int, min_samples: int | None, price: str, benchmark_price: str
 ) -> Frame:
     """Add variances and covariance of the trailing pairs of returns."""
-    samples = samples_of(window, min_samples)
-    shift, within = shifted(frame), in_window(frame, window, samples)
+    shift, samples = shifted(frame), samples_of(window, min_samples)
     frame = _with_prices(frame, benchmark, price, benchmark_price)
     frame = frame.with_columns(
         shift(nw.col("_price"), 1).alias("_price_before"), shift(nw.col("_market"), 1).alias("_market_before")
@@ -152,16 +151,10 @@ def _with_moments(
         (nw.col("_price") / nw.col("_price_before")).log().alias("_own"),
         (nw.col("_market") / nw.col("_market_before")).log().alias("_other"),
     )
-    own, market = nw.col("_own"), nw.col("_other")
-    paired = ~own.is_null() & ~market.is_null()
-    series = {"_var_market": market, "_var_own": own, "_var_sum": own + market}
-    frame = frame.with_columns(nw.when(paired).then(value).alias(name) for name, value in series.items())
-    frame = frame.with_columns(
-        within(nw.col(name).rolling_var(window, min_samples=samples)).alias(name) for name in series
-    )
-    # cov = (var(r + m) - var(r) - var(m)) / 2: unlike E[rm] - E[r]E[m] it does not cancel where returns are alike
-    twice = nw.col("_var_sum") - nw.col("_var_own") - nw.col("_var_market")
-    return frame.with_columns((twice / 2).alias("_cov"))
+    paired = ~nw.col("_own").is_null() & ~nw.col("_other").is_null()
+    frame = frame.with_columns(nw.when(paired).then(nw.col(name)).alias(name) for name in ("_own", "_other"))
+    moments = {"_var_market": ("_other", "_other"), "_var_own": ("_own", "_own"), "_cov": ("_own", "_other")}
+    return with_moments(frame, moments, window, samples)
 
 
 def _with_prices(frame: Frame, benchmark: str | None, price: str, benchmark_price: str) -> Frame:

@@ -12,13 +12,13 @@ from cexkit.analytics._registry import metric
 from cexkit.analytics._seams import (
     Column,
     Frame,
-    in_time,
-    in_window,
+    Moment,
     per_instrument,
     positive,
     seconds,
     shifted,
     with_epoch_us,
+    with_moments,
 )
 from cexkit.errors import InvalidInputError, UnknownNameError
 
@@ -115,14 +115,9 @@ def realized_volatility(
     samples = samples_of(window, min_samples)
     prices = {"open": open, "high": high, "low": low, "close": price}
     frame = _with_terms(with_bars(frame, interval), estimator, prices)
-    over, within = in_time(frame), in_window(frame, window, samples)
     parts = _parts(estimator, window)
-    averages = {
-        "_mean": lambda term: over(term.rolling_mean(window, min_samples=samples)),
-        "_var": lambda term: within(term.rolling_var(window, min_samples=samples)),
-    }
-    frame = frame.with_columns(averages[how](nw.col(term)).alias(term + how) for term, how, _ in parts)
-    variance = sum((nw.col(term + how) * weight for term, how, weight in parts), nw.lit(0.0))
+    frame = with_moments(frame, {name: of for name, (of, _) in parts.items()}, window, samples)
+    variance = sum((nw.col(name) * weight for name, (_, weight) in parts.items()), nw.lit(0.0))
     frame = frame.with_columns((variance * YEAR_US / positive(frame, "_bar")).alias("_variance"))
     return frame.with_columns(
         nw.when(nw.col("_variance") >= 0).then(nw.col("_variance")).sqrt().alias("realized_volatility")
@@ -177,11 +172,12 @@ def _with_terms(frame: Frame, estimator: str, prices: Mapping[str, str]) -> Fram
     return frame.with_columns(nw.when(whole).then(term).alias(name) for name, term in terms.items())
 
 
-def _parts(estimator: str, window: int) -> tuple[tuple[str, str, float], ...]:
-    """The variance of a window as a weighted sum: term, how it is averaged, weight."""
+def _parts(estimator: str, window: int) -> dict[str, tuple[Moment, float]]:
+    """The variance of a window as a weighted sum of moments of the terms."""
     if estimator == "close":
-        return (("_return", "_var", 1.0),)
+        return {"_var": (("_return", "_return"), 1.0)}
     if estimator == "yang_zhang":
         k = 0.34 / (1.34 + (window + 1) / (window - 1))
-        return (("_jump", "_var", 1.0), ("_body", "_var", k), ("_range", "_mean", 1 - k))
-    return (("_range", "_mean", 1.0),)
+        between = {"_var_jump": (("_jump", "_jump"), 1.0), "_var_body": (("_body", "_body"), k)}
+        return {**between, "_mean": (("_range",), 1 - k)}
+    return {"_mean": (("_range",), 1.0)}

@@ -24,8 +24,8 @@ MODULES = sorted((ROOT / "analytics").glob("*.py"))
 
 #: What analytics may import beside the standard library and itself.
 ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.errors")
-#: The order of rows is found below polars: by comparing text where it lies, and by numpy's repeat and scatter.
-ALLOWED_OF = {"_order": ("numpy", "pyarrow.compute"), "_columns": ("numpy",), "_seams": ("numpy",)}
+#: Below polars: the order of rows, by comparing text where it lies and by numpy's repeat and scatter; full windows.
+ALLOWED_OF = {"_order": ("numpy", "pyarrow.compute"), "_columns": ("numpy",), "_windows": ("numpy",)}
 #: Calls that mean different things on different engines, or are missing on some.
 ONLY_IN_SEAMS = {
     "first", "last", "rank", "cum_prod", "ewm_mean", "truncate", "timestamp", "rolling_max", "rolling_min",

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.analytics import _seams, _steps
+from cexkit.analytics import _steps
 from cexkit.analytics._seams import number
 from cexkit.analytics._steps import blocks, steps_of
 from cexkit.errors import CexkitWarning, InvalidInputError
@@ -76,23 +76,6 @@ def test_a_window_never_reaches_into_the_instrument_before():
     for values in got["funding_zscore"]:
         assert values.null_count() == 9
         assert values[9] is not None
-
-
-@pytest.mark.parametrize("cached", [3, 16, 1000])
-@pytest.mark.parametrize("method", ["average", "min"])
-def test_ranks_by_comparison_are_those_of_sorting(monkeypatch, method, cached):
-    monkeypatch.setattr(_seams, "_CACHED", cached)
-    rng = random.Random(5)
-    values = [None if rng.random() < 0.1 else rng.choice([-0.0, 0.0, 1.5, -2.0, 7.25]) for _ in range(100)]
-    for rows, window in [(100, 2), (100, 7), (100, 250), (3, 7), (1, 2), (0, 2)]:
-        got = _seams._ranks(pl.Series(values[:rows], dtype=pl.Float64), window=window, method=method)
-        want = []
-        for i, value in enumerate(values[:rows]):
-            there = [x for x in values[max(0, i - window + 1) : i + 1] if x is not None]
-            below, equal = sum(x < value for x in there if value is not None), there.count(value)
-            rank = below + 1 if method == "min" else below + (equal + 1) / 2
-            want.append(None if value is None else float(rank))
-        assert got.to_list() == want
 
 
 def test_a_definition_runs_once_for_each_kind_of_input(monkeypatch):
