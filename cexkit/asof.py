@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Column of the right side: the time since which its row was known.
 KNOWN = "_known"
+#: The longest tolerance.
+LONGEST = timedelta(days=36_525)
 
 
 def duration(value: str | timedelta) -> timedelta:
@@ -26,12 +28,12 @@ def duration(value: str | timedelta) -> timedelta:
     Parameters
     ----------
     value : str or timedelta
-        ``"90s"``, ``"5m"``, ``"1h"``, ``"1d"``; zero, also as ``"0s"``, is the very same moment.
+        ``"90s"``, ``"5m"``, ``"1h"``, ``"1d"``, up to a hundred years; zero, also as ``"0s"``, is the very same moment.
 
     Raises
     ------
     InvalidInputError
-        If it is no duration, or below zero.
+        If it is no duration, below zero or longer.
 
     Examples
     --------
@@ -39,8 +41,8 @@ def duration(value: str | timedelta) -> timedelta:
     datetime.timedelta(seconds=90)
     """
     if isinstance(value, timedelta):
-        if value < timedelta(0):
-            raise InvalidInputError(f"a tolerance is zero or more, not {value!r}")
+        if not timedelta(0) <= value <= LONGEST:
+            raise InvalidInputError(f"a tolerance is zero or more, up to a hundred years, not {value!r}")
         return value
     return timedelta(0) if value == "0s" else timedelta(seconds=seconds(value))
 

@@ -121,26 +121,32 @@ def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
         _write(rows, output)
         print(f"{len(rows)} rows in {output}", file=sys.stderr)
     elif as_json:
-        print(
-            rows.to_json(orient="records", lines=True, date_format="iso", date_unit="us", double_precision=15), end=""
-        )
+        print(_lines(rows), end="")
     else:
         print(
             rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
         )
 
 
+def _lines(rows: pd.DataFrame) -> str:
+    """One JSON object a row."""
+    import polars as pl
+
+    # pandas' own JSON ends at 15 decimal places, which leaves small numbers few digits
+    return pl.from_pandas(rows).write_ndjson()
+
+
 def _write(rows: pd.DataFrame, path: Path) -> None:
+    from cexkit.store.parquet import write_atomic
+
     writers = {
-        ".parquet": lambda: rows.to_parquet(path, index=False),
-        ".csv": lambda: rows.to_csv(path, index=False),
-        ".json": lambda: rows.to_json(
-            path, orient="records", lines=True, date_format="iso", date_unit="us", double_precision=15
-        ),
+        ".parquet": lambda file: rows.to_parquet(file, index=False),
+        ".csv": lambda file: rows.to_csv(file, index=False),
+        ".json": lambda file: file.write_text(_lines(rows), encoding="utf-8"),
     }
     if path.suffix not in writers:
         raise InvalidInputError(f"cannot write {path.name!r}: the name must end in {', '.join(writers)}")
-    writers[path.suffix]()
+    write_atomic(path, writers[path.suffix])
 
 
 @app.command()
@@ -282,15 +288,13 @@ def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one J
     """Say where the cache is, how much it holds and of which datasets."""
     import json
 
-    from cexkit.doctor import cache_info
+    from cexkit.doctor import cache_info, held
 
     found = cache_info()
     if as_json:
         print(json.dumps(found))
         return
-    places = found["places"] or ["nothing yet"]
-    size = f"{found['files']} files, {found['bytes'] / 1e6:,.1f} MB of at most {found['max_bytes'] / 1e6:,.0f} MB"
-    print("\n".join([f"{found['folder']}: {size}", *(f"  {place}" for place in places)]))
+    print("\n".join([held(found), *(f"  {place}" for place in found["places"] or ["nothing yet"])]))
 
 
 @cache.command("clear")
@@ -319,10 +323,14 @@ def cache_warm(
 
 
 def main() -> None:
-    """Entry point: errors of cexkit end as one line on stderr, not as a traceback."""
+    """Entry point: errors of cexkit and of DuckDB end as their message on stderr, not as a traceback."""
     try:
         app()
-    except CexkitError as error:
+    except Exception as error:
+        # only a command that reads has loaded DuckDB
+        duckdb = sys.modules.get("duckdb")
+        if not isinstance(error, (CexkitError, duckdb.Error) if duckdb else CexkitError):
+            raise
         print(f"cexkit: {error}", file=sys.stderr)
         sys.exit(FAILED)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import InvalidInputError, UnknownTableError
+from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.intervals import TimeLike
+from cexkit.listing import Names, as_tuple
 from cexkit.questions import Questions
 from cexkit.schema import TABLES, Table
 from cexkit.store.cache import FileCache
-from cexkit.store.locations import locate
-from cexkit.store.manifest import Manifest
+from cexkit.store.locations import folder_of, locate
+from cexkit.store.manifest import Extent, Manifest
 from cexkit.store.reader import Reader, bounds
 from cexkit.store.snapshot import Mode, Snapshot, open_snapshot
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 #: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
 CACHE_HTTPFS = "cache_httpfs"
-
-Names = str | Iterable[str] | None
 
 
 def connect(
@@ -81,7 +80,7 @@ def connect(
     location = locate(where)
     extension = CACHE_HTTPFS if cache == CACHE_HTTPFS else None
     folder = found.cache_dir if cache is None or extension else Path(cache)
-    files = FileCache(folder.expanduser(), found.cache_max_bytes) if location.remote else None
+    files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
     options = {"mode": mode, "offline": offline, "big_bytes": found.big_table_bytes}
     return Market(lambda: open_snapshot(location, files, **options), extension)
 
@@ -146,7 +145,9 @@ class Market(Questions):
             self._reader = Reader(snapshot, self._extension)
         return self
 
-    def warm(self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None):
+    def warm(
+        self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None
+    ) -> int:
         """Bring tables into the cache, so that ``offline=True`` can read them.
 
         Parameters
@@ -160,12 +161,23 @@ class Market(Questions):
         -------
         int
             How many files are there now. A folder needs none.
+
+        Raises
+        ------
+        UnknownTableError, UnknownNameError
+            If the dataset has no such table or venue.
+        DatasetUnreachableError
+            If a file cannot be brought.
         """
-        reader, count = self._reader, 0
+        reader, venues, count = self._reader, as_tuple(exchange), 0
+        there = {file.exchange for file in reader.manifest.files if file.exchange}
+        for venue in venues or ():
+            if venue not in there:
+                raise UnknownNameError.of("exchange", venue, there)
         for name in tables or reader.names:
             table = _declared(reader, name)
             first, last = bounds(table, start, end) if table.time else (None, None)
-            files = reader.manifest.select(name, start=first, end=last, exchanges=_names(exchange))
+            files = reader.manifest.select(name, start=first, end=last, exchanges=venues)
             count += reader.snapshot.warm(files)
         return count
 
@@ -188,8 +200,7 @@ class Market(Questions):
         >>> "liquidations" in connect("sample").tables
         True
         """
-        reader = self._reader
-        return TableList({name: _info(reader.manifest, TABLES[name]) for name in reader.names})
+        return TableList({name: _info(TABLES[name], held) for name, held in self._reader.held.items()})
 
     def table(
         self,
@@ -236,9 +247,9 @@ class Market(Questions):
         """
         reader = self._reader
         wanted = {
-            "exchange": _names(exchange),
-            "instrument_type": _names(instrument_type),
-            "symbol": _names(symbol),
+            "exchange": as_tuple(exchange),
+            "instrument_type": as_tuple(instrument_type),
+            "symbol": as_tuple(symbol),
         }
         return reader.cut(_declared(reader, name), start, end, wanted)
 
@@ -306,12 +317,6 @@ def _declared(reader: Reader, name: str) -> Table:
     return TABLES[name]
 
 
-def _names(value: Names) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
 @dataclass(frozen=True, slots=True)
 class TableInfo:
     """What a dataset holds of one table; ``end`` is the time of the last row."""
@@ -368,15 +373,13 @@ def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d}" if moment else ""
 
 
-def _info(manifest: Manifest, table: Table) -> TableInfo:
-    files = manifest.select(table.name)
-    window = manifest.window(table.name)
+def _info(table: Table, held: Extent) -> TableInfo:
     return TableInfo(
         name=table.name,
         meaning=table.meaning,
-        rows=sum(file.rows for file in files),
-        bytes=sum(file.bytes for file in files),
-        start=window.start if window else None,
-        end=window.end if window else None,
-        exchanges=tuple(sorted({file.exchange for file in files if file.exchange})),
+        rows=held.rows,
+        bytes=held.bytes,
+        start=held.start,
+        end=held.end,
+        exchanges=held.exchanges,
     )

@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cexkit.errors import ConfigError
 
 
 class Settings(BaseSettings):
-    """What can be set from outside.
+    """What can be set from outside. A variable that is empty counts as not set.
 
     Examples
     --------
@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     'http://127.0.0.1:8000'
     """
 
-    model_config = SettingsConfigDict(env_prefix="CEXKIT_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CEXKIT_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     data: str | None = Field(None, description="Dataset that connect() opens; unset: the embedded sample.")
     quiet: bool = Field(False, description="Leave out the line that a notebook or terminal is told on first use.")
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     )
     s3_endpoint_url: str | None = Field(
         None,
+        pattern="^https?://[^/]",
         validation_alias=AliasChoices("CEXKIT_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         description="Where s3:// is, if not at Amazon; AWS_ENDPOINT_URL means the same.",
     )
@@ -98,7 +99,9 @@ def settings() -> Settings:
     """
     try:
         return Settings()
+    except SettingsError as error:
+        raise ConfigError(f"not JSON: {error}: {error.__cause__}") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = "CEXKIT_" + "_".join(str(part) for part in first["loc"][:1]).upper()
+        name = "CEXKIT_" + str(first["loc"][0]).upper().removeprefix("CEXKIT_")
         raise ConfigError(f"{name}: {first['msg']}") from None

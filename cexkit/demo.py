@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cexkit.schema import USD_LIKE
 from cexkit.store.layout import MANIFEST
 from cexkit.store.locations import SAMPLE_ROOT
-from cexkit.store.manifest import Manifest, read_manifest
+from cexkit.store.manifest import Extent, Manifest, read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +37,7 @@ def demo(folder: Path) -> str:
     import polars as pl
 
     sample = read_manifest(SAMPLE_ROOT / MANIFEST)
-    end = sample.window("ohlcv_1m").end
+    end = Extent.of(sample.select("ohlcv_1m")).end
     funding = _rows(sample, "funding_rates", end - timedelta(days=60))
     funding = funding.with_columns(funding.crypto.funding_apr()).sort("timestamp")
     latest = (

@@ -12,8 +12,8 @@ from typing import Any
 from cexkit.client import connect
 from cexkit.config import settings
 from cexkit.errors import CexkitError
-from cexkit.schema import TABLES
 from cexkit.store.cache import FileCache
+from cexkit.store.locations import folder_of
 
 #: Packages whose versions decide whether things work together.
 PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas", "pyarrow", "huggingface_hub")
@@ -42,13 +42,11 @@ class Diagnosis:
         return asdict(self)
 
     def __str__(self) -> str:
-        cache = self.cache
-        size = f"{cache['files']} files, {cache['bytes'] / 1e6:,.1f} MB of at most {cache['max_bytes'] / 1e6:,.0f} MB"
         lines = [
             f"location   {self.location or 'not found'}",
             f"revision   {self.revision or '-'}, updated {self.updated or '-'}",
             f"latency    {_ms(self.latency_ms)} a small request, {_ms(self.query_ms)} a small query",
-            f"cache      {cache['folder']}: {size}",
+            f"cache      {held(self.cache)}",
             f"versions   {', '.join(f'{name} {found}' for name, found in self.versions.items())}",
             "tables",
             *(f"  {name:<22}{size / 1e6:>12,.2f} MB  {self.mode[name]}" for name, size in self.bytes.items()),
@@ -77,10 +75,12 @@ def diagnose(where: str | Path | None = None, **options: Any) -> Diagnosis:
     >>> found.location, found.problems, found.mode["funding_rates"]
     ('the embedded sample', [], 'local files')
     """
+    import duckdb
+
     found = Diagnosis({name: version(name) for name in PACKAGES}, cache_info())
     try:
         _examine(found, where, options)
-    except CexkitError as error:
+    except (CexkitError, duckdb.Error) as error:
         found.problems.append(f"{type(error).__name__}: {error}")
     return found
 
@@ -93,7 +93,7 @@ def _examine(found: Diagnosis, where: str | Path | None, options: dict[str, Any]
     found.mode = {name: _way(snapshot, name) for name in found.bytes}
     if not snapshot.offline:
         found.latency_ms = _timed(snapshot.location.ping)
-    smallest = min((name for name in found.bytes if name in TABLES), key=lambda name: found.bytes[name], default=None)
+    smallest = min(found.bytes, key=lambda name: found.bytes[name], default=None)
     if smallest is None:
         found.problems.append("the dataset holds no tables")
     else:
@@ -120,7 +120,7 @@ def _ms(value: float | None) -> str:
 def default_cache() -> FileCache:
     """The cache that the settings name."""
     found = settings()
-    return FileCache(found.cache_dir.expanduser(), found.cache_max_bytes)
+    return FileCache(folder_of(found.cache_dir), found.cache_max_bytes)
 
 
 def cache_info() -> dict[str, Any]:
@@ -133,3 +133,15 @@ def cache_info() -> dict[str, Any]:
     """
     cache = default_cache()
     return {"folder": str(cache.root), **asdict(cache.usage())}
+
+
+def held(cache: dict[str, Any]) -> str:
+    """What :func:`cache_info` found, in a line.
+
+    Examples
+    --------
+    >>> held({"folder": "cache", "files": 2, "bytes": 1_500_000, "max_bytes": 20_000_000_000})
+    'cache: 2 files, 1.5 MB of at most 20,000 MB'
+    """
+    size = f"{cache['bytes'] / 1e6:,.1f} MB of at most {cache['max_bytes'] / 1e6:,.0f} MB"
+    return f"{cache['folder']}: {cache['files']} files, {size}"

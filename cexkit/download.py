@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import TransportError
 from cexkit.exchanges.archive import Archive, Piece, days_of, plan
-from cexkit.exchanges.base import Context
+from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher, Page
 from cexkit.intervals import Window
 from cexkit.symbols import Instrument

@@ -24,7 +24,9 @@ which input, and ends with what to do about it::
     ├── SchemaError (ValueError)                 a table that does not conform to its declaration
     ├── QualityError (ValueError)                data that fails a check which stops a publication
     └── DatasetError (OSError)                   a dataset that cannot be read or written
-        ├── DatasetNotFoundError (FileNotFoundError)  nothing there
+        ├── DatasetNotFoundError (FileNotFoundError)   nothing there
+        ├── DatasetAccessError (PermissionError)       kept from this token, or from none
+        ├── DatasetUnreachableError (ConnectionError)  no answer, or offline and not in the cache
         ├── NewerSchemaError                       written by a later cexkit
         └── PublicationError                       could not be published; says what readers see now
 
@@ -38,6 +40,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 
 class CexkitError(Exception):
@@ -156,6 +159,8 @@ class PayloadError(CexkitError, ValueError):
     ----------
     endpoint : str
         The endpoint whose answer it was.
+    problem : str
+        What is wrong there.
     row : int | None
         Row of the payload, from 0; None where the whole body is unreadable.
     field : str | None
@@ -165,7 +170,11 @@ class PayloadError(CexkitError, ValueError):
     def __init__(self, endpoint: str, problem: str, *, row: int | None = None, field: str | None = None):
         place = "".join([f", row {row}" if row is not None else "", f", field {field!r}" if field is not None else ""])
         super().__init__(f"{endpoint}{place}: {problem}")
-        self.endpoint, self.row, self.field = endpoint, row, field
+        self.endpoint, self.problem, self.row, self.field = endpoint, problem, row, field
+
+    def __reduce__(self) -> tuple:
+        # made again from its parts: by default it would be from its message, and lost on the way to another process
+        return partial(type(self), row=self.row, field=self.field), (self.endpoint, self.problem)
 
 
 class SchemaError(CexkitError, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NoReturn
 from cexkit.config import Settings
 from cexkit.config import settings as environment
 from cexkit.errors import (
-    AmbiguousInstrumentError,
     DuplicateKeyError,
     InvalidInputError,
     NotOfferedError,
@@ -26,7 +25,9 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges import exchange as venue
-from cexkit.exchanges.base import Context, Exchange, Source, extent, latest, left_out, with_left_out
+from cexkit.exchanges.base import Exchange, Source
+from cexkit.exchanges.instruments import latest, matching, of_type, stacked, the_one
+from cexkit.exchanges.parsing import Context, extent
 from cexkit.http.client import Answer, HttpClient
 from cexkit.http.paginate import Ask
 from cexkit.http.ratelimit import RateLimiter
@@ -38,8 +39,6 @@ from cexkit.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 if TYPE_CHECKING:
     import httpx
     import pyarrow as pa
-
-_IDENTITY = [part.name for part in fields(Instrument)]
 
 #: How often a page is asked for until its malformed body, or its lack of rows, is believed: an empty
 #: page that ends the reading deserves more doubt than one between others.
@@ -163,7 +162,7 @@ class Fetcher:
                 raise page.error
         companions = {page.endpoint: page.table for page in pages if page.companion}
         parts = [_joined(venue(exchange), page, companions) for page in pages if not page.companion]
-        return _finished(_of_type(latest(_stacked(parts)), instrument_type), "instruments")
+        return _finished(of_type(latest(stacked(parts)), instrument_type), "instruments")
 
     def instrument_pages(
         self, exchange: str, instrument_type: InstrumentType | None = None, *, companions: bool = True
@@ -207,13 +206,11 @@ class Fetcher:
         """
         found = venue(exchange)
         kinds = _kinds(found, _known(table), instrument_type)
-        if not isinstance(symbol, str) or not symbol:
-            raise InvalidInputError(f"a symbol is needed, such as 'BTCUSDT'; got {symbol!r}")
         try:
-            return _pick(self._listed(found, kinds, fresh=False), symbol, exchange, table)
+            return the_one(self._listed(found, kinds, fresh=False), symbol, exchange, table)
         except UnknownNameError:
             # it may have been listed since
-            return _pick(self._listed(found, kinds, fresh=True), symbol, exchange, table)
+            return the_one(self._listed(found, kinds, fresh=True), symbol, exchange, table)
 
     def pages(self, exchange: str, table: str, instrument: Instrument, window: Window) -> Iterator[Page]:
         """Read a table of one instrument, page by page.
@@ -261,7 +258,7 @@ class Fetcher:
 
         if _known(table) == "instruments":
             listed = self.instruments(exchange, instrument_type)
-            return listed if symbol is None else _matching(listed, symbol, exchange, table)
+            return listed if symbol is None else matching(listed, symbol, exchange, table)
         venue(exchange)
         window = _window(table, start, end)
         instrument = self.resolve(exchange, table, symbol, instrument_type)
@@ -353,7 +350,7 @@ class Fetcher:
                 self._http.limiter.declare(replace(budget, name=_budget(found, source, budget.name)))
             self._declared.add(key)
 
-    def _listed(self, found: Exchange, kinds: tuple[InstrumentType, ...], *, fresh: bool) -> list[pa.Table]:
+    def _listed(self, found: Exchange, kinds: tuple[InstrumentType, ...], *, fresh: bool) -> pa.Table:
         """Instruments of these kinds, from memory unless ``fresh``. Companions are not needed here.
 
         Lists of what is no longer traded are read where ``fresh`` only: few ask for such instruments.
@@ -369,15 +366,15 @@ class Fetcher:
                     self._listings[key] = self._list(found, source)
                 if key in self._listings:
                     parts.append(self._listings[key])
-        listed = latest(_stacked(parts))
-        return [_of_type(listed, kind) for kind in kinds]
+        listed = latest(stacked(parts))
+        return stacked([of_type(listed, kind) for kind in kinds])
 
     def _list(self, found: Exchange, source: Source) -> pa.Table:
         pages = list(self._list_pages(found, source))
         for page in pages:
             if page.error is not None:
                 raise page.error
-        return _stacked([page.table for page in pages])
+        return stacked([page.table for page in pages])
 
 
 def _no_table(body: bytes, context: Context) -> NoReturn:
@@ -425,48 +422,9 @@ def _window(table: str, start: TimeLike | None, end: TimeLike | None) -> Window:
     return Window(utc(start), _now() if end is None else utc(end))
 
 
-def _of_type(listed: pa.Table, instrument_type: InstrumentType | None) -> pa.Table:
-    import pyarrow.compute as pc
-
-    return listed if instrument_type is None else listed.filter(pc.equal(listed["instrument_type"], instrument_type))
-
-
 def _joined(found: Exchange, page: Page, companions: dict[str, pa.Table]) -> pa.Table:
     join = found.endpoint("instruments", page.endpoint).join
     return join(page.table, companions) if join else page.table
-
-
-def _matching(listed: pa.Table, symbol: str, exchange: str, table: str) -> pa.Table:
-    """Rows whose canonical symbol this is, or else whose name at the venue."""
-    import pyarrow.compute as pc
-
-    for column in ("symbol", "venue_symbol"):
-        rows = listed.filter(pc.equal(pc.utf8_upper(listed[column]), symbol.upper()))
-        if rows.num_rows:
-            return rows
-    reason = left_out(listed).get(symbol.upper())
-    if reason:
-        raise UnknownNameError(f"{exchange} lists {symbol!r}, but {reason}")
-    raise UnknownNameError.of(f"{exchange} instrument for {table}", symbol.upper(), listed["symbol"].to_pylist())
-
-
-def _stacked(parts: list[pa.Table]) -> pa.Table:
-    """Lists of instruments as one; Arrow would keep what the first one left out only."""
-    import pyarrow as pa
-
-    reasons = {symbol: why for part in parts for symbol, why in left_out(part).items()}
-    return pa.concat_tables(parts).replace_schema_metadata(with_left_out(reasons))
-
-
-def _pick(parts: list[pa.Table], symbol: str, exchange: str, table: str) -> Instrument:
-    listed = _stacked(parts)
-    found = [Instrument(**row) for row in _matching(listed, symbol, exchange, table).select(_IDENTITY).to_pylist()]
-    if len(found) > 1:
-        raise AmbiguousInstrumentError(
-            f"{symbol!r} means {' and '.join(map(str, found))}; say which with "
-            f"instrument_type={' or '.join(repr(one.instrument_type) for one in found)}"
-        )
-    return found[0]
 
 
 def _finished(rows: pa.Table, table: str) -> pa.Table:

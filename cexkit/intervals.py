@@ -21,6 +21,8 @@ INTERVALS: dict[str, timedelta] = {
 
 TimeLike = str | date | datetime
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Times that a window can begin or end at: a calendar's own ends leave no room to look before or after them.
+YEARS = range(1700, 2200)
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -50,7 +52,7 @@ def utc(value: TimeLike) -> datetime:
     Raises
     ------
     InvalidInputError
-        If the value is no time.
+        If the value is no time, or one outside the years 1700 to 2199.
 
     Examples
     --------
@@ -66,11 +68,16 @@ def utc(value: TimeLike) -> datetime:
             value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 (the rule follows below)
         # rebuilt field by field, so that subclasses (pandas.Timestamp) become plain datetimes
         plain = datetime.combine(value.date(), value.timetz())
-        return plain.replace(tzinfo=UTC) if plain.tzinfo is None else plain.astimezone(UTC)
+        moment = plain.replace(tzinfo=UTC) if plain.tzinfo is None else plain.astimezone(UTC)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidInputError(
             f"not a time: {value!r}; give ISO text such as '2024-01-01', a date or a datetime"
         ) from error
+    if moment.year not in YEARS:
+        raise InvalidInputError(
+            f"{moment.isoformat()} is outside all data; for a window without a start or end leave it out"
+        )
+    return moment
 
 
 def to_ms(moment: datetime) -> int:

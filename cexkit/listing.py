@@ -1,8 +1,8 @@
-"""Who is listed: instruments by name, at a time, and the spot pair that goes with each."""
+"""Who is listed and who is asked for: instruments by name, at a time, and the spot pair that goes with each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,22 @@ from cexkit.schema import INSTRUMENT_KEYS
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
+
+#: What venues, symbols and types are asked for by: one, several, or all of them.
+Names = str | Iterable[str] | None
+
+
+def as_tuple(asked: Names) -> tuple[str, ...] | None:
+    """Names asked for, to be read as often as needed; None for all.
+
+    Examples
+    --------
+    >>> as_tuple("okx"), as_tuple(name for name in ["okx", "bybit"]), as_tuple(None)
+    (('okx',), ('okx', 'bybit'), None)
+    """
+    if asked is None:
+        return None
+    return (asked,) if isinstance(asked, str) else tuple(asked)
 
 
 def listed_at(rows: ir.Table, moment: datetime) -> ir.Table:

@@ -20,6 +20,7 @@ from cexkit.gold import data_quality
 from cexkit.ingest.recount import recount
 from cexkit.intervals import utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
+from cexkit.schema import table as declared
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.store import layout
 from cexkit.store.bronze import has_bronze
@@ -74,6 +75,11 @@ def inspect(
     polars.DataFrame
         Table ``data_quality``: one row for every venue, table, check and UTC day of data, also where nothing failed.
 
+    Raises
+    ------
+    UnknownTableError
+        If there is no table of such a name.
+
     Examples
     --------
     >>> from cexkit.store.locations import SAMPLE_ROOT
@@ -82,9 +88,8 @@ def inspect(
     0
     """
     moment = now or datetime.now(UTC)
-    wanted = set(TABLES if names is None else names)
-    silver = [table for table in TABLES.values() if table.layer == "silver" and table.name in wanted]
-    tables = [table for table in silver if warehouse.manifest.select(table.name)]
+    wanted = TABLES if names is None else {declared(name).name for name in names}
+    tables = [table for table in _there(warehouse) if table.name in wanted]
     parts = [part for table in tables for part in _found(warehouse, table, moment, max_age)]
     return _as_quality(pl.concat(parts)) if parts else _as_quality(to_polars(TABLES["data_quality"]).to_frame())
 
@@ -163,12 +168,23 @@ def outcomes(warehouse: Warehouse, exchange: str, table: Table) -> list[Outcome]
 
 def stale(warehouse: Warehouse, *, now: datetime | None = None) -> list[str]:
     """A line for every venue and table whose newest rows are too old."""
-    found = inspect(warehouse, now=now).filter(pl.col("check_name") == "fresh", pl.col("rows_failed") > 0)
+    moment, listed = now or datetime.now(UTC), _listed(warehouse)
+    found = [
+        _stale(table, pl.scan_parquet(sound, hive_partitioning=False), listed, moment, MAX_AGE)
+        for table in _there(warehouse)
+        if "fresh" in checks_of(table) and (sound := _schemas(warehouse, table)[0])
+    ]
     return [
         f"{row['table_name']} of {row['exchange']}: {row['rows_failed']} of {row['rows_checked']} instruments, "
         f"newest day {row['timestamp']:%Y-%m-%d}"
-        for row in found.iter_rows(named=True)
+        for rows in found
+        for row in rows.filter(pl.col("rows_failed") > 0).iter_rows(named=True)
     ]
+
+
+def _there(warehouse: Warehouse) -> list[Table]:
+    """Silver tables of which there are rows."""
+    return [table for table in TABLES.values() if table.layer == "silver" and warehouse.manifest.select(table.name)]
 
 
 def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta) -> Iterator[pl.DataFrame]:
@@ -276,7 +292,9 @@ def _missing_bars(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame) -> pl.
     life = rows.group_by(INSTRUMENT_KEYS).agg(first=pl.min("timestamp"), last=pl.max("timestamp")).collect()
     life = life.join(listed, on=INSTRUMENT_KEYS, how="left")
     newest = pl.max("last").over("exchange")
-    end = pl.min_horizontal(pl.coalesce("delisting_time", "expiry", newest), newest)
+    # no bar opens in the moment in which an instrument is gone
+    gone = pl.coalesce("delisting_time", "expiry") - pl.duration(microseconds=1)
+    end = pl.min_horizontal(pl.coalesce(gone, newest), newest)
     life = life.with_columns(end=pl.max_horizontal("last", end.dt.truncate(table.interval)))
     bars_a_day = round(timedelta(days=1) / table.bar)
     days = life.select(

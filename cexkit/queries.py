@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.intervals import utc
+from cexkit.intervals import YEARS, utc
 from cexkit.schema import TABLES
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Parameter:
         read = _READERS[self.type]
         try:
             return read(given)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(f"{self.name} is {_ARTICLES[self.type]}, not {given!r}") from error
 
     def __str__(self) -> str:
@@ -338,10 +338,12 @@ def _tables(market: Market, names: list[str], values: Mapping[str, Any]) -> dict
 
 
 def _before(end: datetime, days: float) -> datetime | None:
+    """Where reading begins; None for all there is."""
     try:
-        return end - timedelta(days=days) - BEFORE
+        start = end - timedelta(days=days) - BEFORE
     except OverflowError:
         return None
+    return start if start.year in YEARS else None
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection, query: Query) -> pl.DataFrame:

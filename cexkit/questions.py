@@ -6,7 +6,6 @@ time their close was **known**, the end of the bar: a bar that opens at 08:00 sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,15 +17,15 @@ from cexkit.bars import table_of
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.frames import give, known
 from cexkit.intervals import TimeLike, utc
-from cexkit.listing import Symbols, listed_at, spot_pairs
+from cexkit.listing import Names, Symbols, as_tuple, listed_at, spot_pairs
 from cexkit.queries import Queries, run
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-Names = str | Iterable[str] | None
-IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
+    from cexkit.schema import Table
+
 DERIVATIVES = ("perp", "future")
 
 
@@ -260,7 +259,7 @@ class Questions:
         True
         """
         table = table_of(price)
-        words = {"exchange": exchange, "symbol": symbol}
+        words = {"exchange": as_tuple(exchange), "symbol": as_tuple(symbol)}
         rates = self.table("funding_rates", start=start, end=end, **words)
         late = duration(tolerance)
         bars = self._bars_until(table, start, end, late, **words, instrument_type="perp")
@@ -304,9 +303,13 @@ class Questions:
         >>> held.usd_from.value_counts().to_pandas().values.tolist()
         [['venue', 72]]
         """
-        words = {"exchange": exchange, "symbol": symbol, "instrument_type": instrument_type}
+        words = {
+            "exchange": as_tuple(exchange),
+            "symbol": as_tuple(symbol),
+            "instrument_type": as_tuple(instrument_type),
+        }
         held, late = self.table("open_interest", start=start, end=end, **words), duration(tolerance)
-        words["instrument_type"] = self._types(instrument_type)
+        words["instrument_type"] = self._types(words["instrument_type"], words["exchange"])
         joined, prices = held, [name for name in ("mark_1h", "ohlcv_1h") if name in self.tables]
         for name in prices:
             bars = self._bars_until(name, start, end, late, **words)
@@ -372,15 +375,15 @@ class Questions:
         """
         import ibis
 
-        late, table = duration(tolerance), table_of(price, interval)
-        words = {"exchange": exchange, "symbol": symbol}
-        kinds = self._types(instrument_type)
-        bars = self._bars_known(table, start, end, **words, instrument_type=kinds)
+        late, table, exchange = duration(tolerance), table_of(price, interval), as_tuple(exchange)
+        words = {"exchange": exchange, "symbol": as_tuple(symbol)}
+        words["instrument_type"] = self._types(as_tuple(instrument_type), exchange)
+        bars = self._bars_known(table, start, end, **words)
         terms = self.table("instruments", exchange=exchange).select(*INSTRUMENT_KEYS, "multiplier", "expiry")
         left = bars.left_join(terms, INSTRUMENT_KEYS)
         left = left.select(*IDENTITY, "timestamp", "multiplier", "expiry", price=left.close)
         if reference == "index":
-            right = self._bars_until("index_1h", start, end, late, **words, instrument_type=kinds)
+            right = self._bars_until("index_1h", start, end, late, **words)
             right = closes(right, TABLES["index_1h"].bar, INSTRUMENT_KEYS, reference="close")
             joined = asof(left, right, INSTRUMENT_KEYS, late, known="reference_timestamp")
             joined = joined.mutate(_name=ibis.literal("index_1h"))
@@ -408,14 +411,15 @@ class Questions:
         reference = joined.reference * joined.multiplier / joined._pair_multiplier
         return joined.mutate(reference=reference, _name="spot " + joined._pair)
 
-    def _types(self, asked: Names) -> list[str]:
-        """Types of derivatives asked for; by default all that are listed."""
+    def _types(self, asked: tuple[str, ...] | None, exchange: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Types of derivatives asked for; by default all that these venues list."""
         if asked is None:
-            return [kind for kind in DERIVATIVES if kind in set(self.listed["instrument_type"])]
-        kinds = [asked] if isinstance(asked, str) else list(asked)
-        if "spot" in kinds:
+            listed = self.listed if exchange is None else self.listed.filter(pl.col("exchange").is_in(exchange))
+            # without any, asking for them says so
+            return tuple(kind for kind in DERIVATIVES if kind in set(listed["instrument_type"])) or DERIVATIVES
+        if "spot" in asked:
             raise InvalidInputError(f"spot is what derivatives are compared with; ask for {' or '.join(DERIVATIVES)}")
-        return kinds
+        return asked
 
     def _bars_known(self, table: str, start: TimeLike | None, end: TimeLike | None, **words: Names) -> ir.Table:
         """Bars whose close becomes known in a window, at that time."""
@@ -437,23 +441,18 @@ def _series_of(table: str, column: str) -> tuple[str, ...]:
     if declared is None:
         raise UnknownNameError.of("table", table, TABLES)
     series = tuple(name for name in declared.key if name != declared.time)
-    if not _is_panel(table):
-        fit = [
-            name
-            for name, each in TABLES.items()
-            if each.time and set(each.key) - {each.time} <= {*INSTRUMENT_KEYS, "base"}
-        ]
+    if not _is_panel(declared):
+        fit = ", ".join(name for name, each in TABLES.items() if _is_panel(each))
         raise InvalidInputError(
-            f"{table} can have several rows for one instrument and time; panels are of {', '.join(fit)}. Aggregate it "
-            "first, and pivot the outcome"
+            f"{table} can have several rows for one instrument and time; panels are of {fit}. Aggregate it first, and "
+            "pivot the outcome"
         )
-    if column not in declared.columns or column in (*declared.key,):
+    if column not in declared.columns or column in declared.key:
         raise UnknownNameError.of(f"column of {table}", column, set(declared.columns) - set(declared.key))
     return series
 
 
-def _is_panel(table: str) -> bool:
-    declared = TABLES[table]
+def _is_panel(declared: Table) -> bool:
     return declared.time is not None and declared.key in ((*INSTRUMENT_KEYS, declared.time), ("base", declared.time))
 
 
@@ -472,7 +471,6 @@ def _wide(long: ir.Table, names: list[str]) -> ir.Table:
 
 def _measured(joined: ir.Table) -> ir.Table:
     """Basis and annual basis by their metrics; names only where there is a reference."""
-
     from cexkit.analytics.basis import annualized_basis, basis
 
     name = joined.reference.notnull().ifelse(joined._name, None)

@@ -9,9 +9,10 @@ row of data also carries ``base`` and ``quote``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 InstrumentType = Literal["spot", "perp", "future"]
 INSTRUMENT_TYPES: tuple[str, ...] = get_args(InstrumentType)
@@ -41,6 +42,11 @@ class Instrument:
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.instrument_type} {self.symbol}"
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Instrument:
+        """The instrument of a row of table ``instruments``."""
+        return cls(**{part.name: row[part.name] for part in fields(cls)})
 
 
 def canonical(base: str, quote: str, *, settle: str | None = None, expiry: datetime | None = None) -> str:

@@ -31,12 +31,14 @@ from cexkit.analytics.volatility import Estimator
 from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning
 from cexkit.frames import As, give, known
 from cexkit.intervals import TimeLike
+from cexkit.listing import Names, as_tuple
+from cexkit.schema import INSTRUMENT_KEYS
 from cexkit.verbs import Rows, Selection
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from cexkit.client import Market, Names
+    from cexkit.client import Market
     from cexkit.report import Tearsheet
 
 Question = Callable[[Selection], Rows]
@@ -545,7 +547,7 @@ class Tokens(Verbs):
     Raises
     ------
     InvalidInputError
-        If no name is given.
+        If no name is given, or two stand for the same instrument.
     CexkitError
         The first error, if all of them fail; in verbs too.
 
@@ -578,15 +580,15 @@ class Tokens(Verbs):
         self.market = default_market() if market is None else market
         self.members: dict[str, Token] = {}
         self._unknown: dict[str, CexkitError] = {}
+        only = {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}
         for name in dict.fromkeys(names):
             try:
-                self.members[name] = Token(
-                    name, exchange=exchange, instrument_type=instrument_type, market=self.market, as_=as_
-                )
+                self.members[name] = Token(name, **only, market=self.market, as_=as_)
             except CexkitError as error:
                 self._unknown[str(name)] = error
         self.failed = dict(self._unknown)
         self._report("found", len(self.members))
+        self._refuse_twice()
 
     def _ask(self, question: Question, as_: As | None) -> Any:
         from tqdm.auto import tqdm
@@ -610,6 +612,14 @@ class Tokens(Verbs):
         if self.failed:
             reasons = "\n".join(f"  {name}: {error}" for name, error in self.failed.items())
             warn(f"{good} of {good + len(self.failed)} {done}, without:\n{reasons}", PartialResultWarning)
+
+    def _refuse_twice(self) -> None:
+        """Rows of an instrument that two names stand for would come twice, and count twice in every sum."""
+        owner: dict[tuple[str, ...], str] = {}
+        for name, member in self.members.items():
+            for one in member.instruments.select(INSTRUMENT_KEYS).rows():
+                if (other := owner.setdefault(one, name)) != name:
+                    raise InvalidInputError(f"{other} and {name} both stand for {' '.join(one)}; name one of the two")
 
     def __len__(self) -> int:
         return len(self.members)

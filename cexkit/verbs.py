@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,15 +18,15 @@ from cexkit.analytics.volatility import realized_volatility
 from cexkit.asof import later
 from cexkit.bars import Bars, bars_of, finished, table_of
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
-from cexkit.intervals import TimeLike, Window, utc
-from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.intervals import YEARS, TimeLike, Window, utc
+from cexkit.listing import Names, as_tuple
+from cexkit.schema import FIELDS, IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from cexkit.client import Market, Names
+    from cexkit.client import Market
 
-IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
 #: Units of all columns that may come, the reference of a basis included.
 UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
 #: How far back :func:`price` looks in bars shorter than a day.
@@ -103,38 +103,42 @@ class Selection:
             If the name is a coin and also a symbol of another.
         """
         found = _named(market.listed, name)
-        for column, wanted in {"exchange": exchange, "instrument_type": instrument_type}.items():
+        for column, wanted in {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}.items():
             if wanted is None:
                 continue
             there = set(found[column])
-            for one in (wanted,) if isinstance(wanted, str) else tuple(wanted):
+            for one in wanted:
                 if one not in there:
                     raise UnknownNameError.of(f"{column.replace('_', ' ')} of {name}", one, there)
-            found = found.filter(pl.col(column).is_in([wanted] if isinstance(wanted, str) else list(wanted)))
+            found = found.filter(pl.col(column).is_in(wanted))
         return cls(market, found.sort(INSTRUMENT_KEYS))
 
-    def only(self, types: Collection[str], venues: Collection[str]) -> pl.DataFrame:
-        """The instruments of these types at these venues."""
-        return self.instruments.filter(pl.col("instrument_type").is_in(types), pl.col("exchange").is_in(venues))
+    def held(self, table: str) -> pl.DataFrame:
+        """The instruments that a table can hold rows of; none where the dataset has no such table."""
+        return self.instruments.filter(
+            pl.col("instrument_type").is_in(TABLES[table].instrument_types),
+            pl.col("exchange").is_in(self._venues(table)),
+        )
 
     def having(self, table: str) -> pl.DataFrame:
-        """The instruments that a table can hold rows of.
+        """The same, of which there are some.
 
         Raises
         ------
         InvalidInputError
-            If it can hold none of them.
+            If the table can hold none of them.
         """
-        venues = self.market.tables[table].exchanges if table in self.market.tables else ()
-        types = TABLES[table].instrument_types
-        kept = self.only(types, venues)
+        kept = self.held(table)
         if kept.is_empty():
-            asked = self.instruments.select("exchange", "instrument_type", "symbol").head(5).rows()
+            asked = self.instruments.select(INSTRUMENT_KEYS).head(5).rows()
             raise InvalidInputError(
                 f"{table} has none of {'; '.join(map(' '.join, asked))}: in this dataset it holds instruments of type "
-                f"{', '.join(types)} at {', '.join(venues) or 'no venue'}"
+                f"{', '.join(TABLES[table].instrument_types)} at {', '.join(self._venues(table)) or 'no venue'}"
             )
         return kept
+
+    def _venues(self, table: str) -> tuple[str, ...]:
+        return self.market.tables[table].exchanges if table in self.market.tables else ()
 
     def rows(self, table: str, start: datetime | None = None, end: datetime | None = None) -> ir.Table:
         """Their rows in a table: prices per coin, amounts in coins."""
@@ -142,16 +146,19 @@ class Selection:
 
     def listing(self) -> ir.Table:
         """Their rows in table ``instruments``, as they are."""
-        names = {name: self.instruments[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
-        rows = self.market.table("instruments", **names)
+        rows = self.market.table("instruments", **_each(self.instruments))
         return rows.filter(rows.base.isin(self.instruments["base"].unique().to_list()))
 
     def asked(self, table: str, question: Callable[..., ir.Table], **words: Any) -> ir.Table:
         """What a question of the market gives for those that a table holds: prices per coin, amounts in coins."""
         kept = self.having(table)
-        names = {name: kept[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
-        rows = question(**names, **words)
+        rows = question(**_each(kept), **words)
         return _per_coin(_nullable(rows.filter(rows.base.isin(kept["base"].unique().to_list()))), kept)
+
+
+def _each(instruments: pl.DataFrame) -> dict[str, list[str]]:
+    """Venues, types and symbols of instruments, as tables are asked for them."""
+    return {name: instruments[name].unique().sort().to_list() for name in INSTRUMENT_KEYS}
 
 
 def _named(listed: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -215,14 +222,23 @@ def _since(chosen: Selection, table: str, end: datetime | None, limit: int | Non
         return None
     last = found.end + every if end is None else min(end, found.end + every)
     for wide in (2, 16):
-        start = last - wide * limit * every
-        if start <= found.start:
+        start = _back(last, wide * limit, every)
+        if start is None or start <= found.start:
             return None
         rows = chosen.rows(table, start, end)
         counts = rows.group_by(INSTRUMENT_KEYS).agg(rows=rows.count()).to_polars()
         if len(counts) == len(chosen.having(table)) and counts["rows"].min() >= limit:
             return start
     return None
+
+
+def _back(moment: datetime, rows: int, every: timedelta) -> datetime | None:
+    """So many rows before a moment; None where times do not go so far back."""
+    try:
+        back = moment - rows * every
+    except OverflowError:
+        return None
+    return back if back.year in YEARS else None
 
 
 def _later(frame: Any, by: timedelta) -> Any:
@@ -238,21 +254,39 @@ def _bars(
     span: tuple[datetime | None, datetime | None],
     limit: int | None,
     before: int = 0,
+    over_gaps: bool = False,
 ) -> tuple[Bars, ir.Table, tuple[Step, ...]]:
     """Rows that make up the bars that open in a window and so many before it, and the step that makes them."""
     bars, (start, end) = bars_of(chosen.market, interval), span
-    stored = TABLES[bars.table].bar
-    if start is not None:
-        first = bars.ceil(start) - before * bars.length
-    else:
-        rows = None if limit is None else (_count(limit) + before + 1) * (bars.length // stored)
-        since = _since(chosen, bars.table, None if end is None else bars.ceil(end), rows, stored)
-        first = None if since is None else bars.floor(since)
-    rows = chosen.rows(bars.table, first, None if end is None else bars.ceil(end))
+    start, end = (None if moment is None else bars.ceil(moment) for moment in (start, end))
+    rows = chosen.rows(bars.table, _first(chosen, bars, start, end, limit, before, over_gaps), end)
     if bars.stored:
         return bars, rows, ()
     venues = chosen.having(bars.table)["exchange"].unique().sort().to_list()
     return bars, finished(chosen.market, bars, rows, venues), (partial(resample, every=interval),)
+
+
+def _first(
+    chosen: Selection,
+    bars: Bars,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int | None,
+    before: int,
+    over_gaps: bool,
+) -> datetime | None:
+    """Where reading begins; None for all that is stored."""
+    if start is not None and not over_gaps:
+        return _back(start, before, bars.length)
+    if start is not None:
+        until, count = start, before
+    elif limit is not None:
+        until, count = end, _count(limit) + before + 1
+    else:
+        return None
+    stored = TABLES[bars.table].bar
+    since = _since(chosen, bars.table, until, count * (bars.length // stored), stored)
+    return None if since is None else bars.floor(since)
 
 
 def ohlcv(chosen: Selection, interval: str, start: TimeLike | None, end: TimeLike | None, limit: int | None) -> Rows:
@@ -271,12 +305,13 @@ def _known(
     span: tuple[TimeLike | None, TimeLike | None],
     limit: int | None,
     before: int = 0,
+    over_gaps: bool = False,
 ) -> Rows:
-    """Closes, and what is measured of them, at the times they are known."""
+    """Closes, and what is measured of them and so many before them, at the times they are known."""
     start, end = _times(*span)
     length = bars_of(chosen.market, interval).length
     opens = tuple(None if moment is None else moment - length for moment in (start, end))
-    _, rows, steps = _bars(chosen, interval, opens, limit, before + SLACK if before else 0)
+    _, rows, steps = _bars(chosen, interval, opens, limit, before + SLACK if before else 0, over_gaps)
     steps = (*steps, *((measure,) if measure else ()), partial(_later, by=length), _close_is_price)
     return Rows(rows, (*IDENTITY, "timestamp", "price", *columns), steps, (start, end), _count(limit))
 
@@ -314,8 +349,10 @@ def volatility(
     measure = partial(
         realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
     )
-    before = window if isinstance(window, int) else 0  # the metric refuses what is no number
-    return _known(chosen, interval, measure, ("realized_volatility",), (start, end), limit, before)
+    before = max(window, 0) if isinstance(window, int) else 0  # the metric refuses what is no number
+    # where not all of a window must be there, what is there may be from before any gap
+    over_gaps = min_samples is not None
+    return _known(chosen, interval, measure, ("realized_volatility",), (start, end), limit, before, over_gaps)
 
 
 def price(chosen: Selection, at: TimeLike | None) -> Rows:
@@ -333,9 +370,8 @@ def price(chosen: Selection, at: TimeLike | None) -> Rows:
 
 
 def _bar_tables(chosen: Selection) -> list[str]:
-    tables = chosen.market.tables
-    names = [name for name in tables if name == f"ohlcv_{TABLES[name].interval}"]
-    return [name for name in names if len(chosen.only(TABLES[name].instrument_types, tables[name].exchanges))]
+    names = [name for name in chosen.market.tables if name == f"ohlcv_{TABLES[name].interval}"]
+    return [name for name in names if not chosen.held(name).is_empty()]
 
 
 def _last_closes(chosen: Selection, table: str, moment: datetime | None) -> ir.Table:

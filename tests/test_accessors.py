@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -125,44 +123,3 @@ def test_signatures_and_docs_are_the_functions_own():
         assert method.__doc__ == entry.function.__doc__
         mine = list(inspect.signature(method).parameters.values())
         assert mine == list(inspect.signature(getattr(cexkit, name)).parameters.values())[1:]
-
-
-def run(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-
-
-def test_import_is_light_and_silent():
-    heavy = ["ibis", "duckdb", "pydantic", "pydantic_settings", "httpx", "matplotlib", "dagster", "huggingface_hub"]
-    code = (
-        "import sys, pandas, polars; before = set(sys.modules); import cexkit; "
-        f"new = set(sys.modules) - before; print([n for n in {heavy} if n in sys.modules], "
-        "sorted(n for n in new if n.startswith('pyarrow')))"
-    )
-    assert run(code) == "[] []\n"
-
-
-def test_fetch_is_the_function_whatever_is_imported_first():
-    pytest.importorskip("cexkit.fetch")
-    ways = [
-        "import cexkit; f = cexkit.fetch",
-        "import cexkit.fetch; f = cexkit.fetch",
-        "import cexkit; import cexkit.fetch; f = cexkit.fetch",
-        "import cexkit; cexkit.fetch; import cexkit.fetch; f = cexkit.fetch",
-        "from cexkit import fetch as f",
-        "from cexkit.fetch import fetch as f; import cexkit; f = cexkit.fetch",
-        "import importlib; importlib.import_module('cexkit.fetch'); import cexkit; f = cexkit.fetch",
-    ]
-    for way in ways:
-        assert run(f"{way}; print(type(f).__name__, f.__module__)") == "function cexkit.fetch\n", way
-
-
-def test_exports():
-    assert cexkit.__all__ == sorted(cexkit.__all__)
-    assert set(cexkit.__all__) <= set(dir(cexkit))
-    assert callable(cexkit.basis)  # not the module of that name
-    assert cexkit.analytics.basis.basis is cexkit.basis
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        cexkit.nothing  # noqa: B018
-    for name, module in cexkit._LAZY.items():
-        pytest.importorskip(module)
-        assert getattr(cexkit, name).__module__ == module

@@ -145,6 +145,8 @@ def test_rows_are_shown_and_written_with_the_same_numbers(tmp_path):
         done = run(*SHOW, "--output", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert read(tmp_path / name).funding_rate.tolist() == expected.funding_rate.tolist()
+    away = run(*SHOW, "--output", "nowhere/rates.csv", cwd=tmp_path)
+    assert away.returncode == 0, away.stderr
     refused = run(*SHOW, "--output", "rates.xls", cwd=tmp_path)
     assert refused.returncode == 1
     assert ".parquet, .csv, .json" in refused.stderr
@@ -157,7 +159,26 @@ def test_sql_over_a_dataset(tmp_path):
     assert done.returncode == 0, done.stderr
     counts = [json.loads(line) for line in done.stdout.splitlines()]
     assert sum(row["n"] for row in counts) == cexkit.connect("sample").tables["funding_rates"].rows
-    wrong = run("sql", "select nonsense from funding_rates", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("select nonsense from funding_rates", "nonsense"),
+        ("select cast(symbol as int) as n from funding_rates", "Could not convert string"),  # found out by computing
+    ],
+)
+def test_sql_that_cannot_be_answered_is_told_without_a_traceback(tmp_path, query, says):
+    wrong = run("sql", query, cwd=tmp_path)
     assert wrong.returncode == 1
-    assert "nonsense" in wrong.stderr
+    assert says in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_json_keeps_every_digit_of_numbers_however_small(tmp_path):
+    numbers = [1.2345678901234567e-10, 8.053e-06, 1 / 3, 1e300]
+    query = f"select unnest([{', '.join(map(repr, numbers))}]::double[]) as x, 7 as n, null as nothing"
+    lines = run("sql", query, "--json", cwd=tmp_path).stdout
+    assert run("sql", query, "--output", "numbers.json", cwd=tmp_path).returncode == 0
+    assert lines == (tmp_path / "numbers.json").read_text()
+    assert [json.loads(line) for line in lines.splitlines()] == [{"x": x, "n": 7, "nothing": None} for x in numbers]

@@ -371,17 +371,17 @@ def often(request, short: int, long: int) -> int:
 
 
 @pytest.mark.soak
-def test_ingesting(request, days, tmp_path, reader, workers):
+def test_ingesting_can_be_killed_at_any_moment(request, days, tmp_path, reader, workers):
     print(hurt(ingesting(days, tmp_path), often(request, 5, 80), reader, workers))
 
 
 @pytest.mark.soak
-def test_compacting(request, days, tmp_path, reader, workers):
+def test_compacting_can_be_killed_at_any_moment(request, days, tmp_path, reader, workers):
     print(hurt(compacting(days, tmp_path), often(request, 3, 50), reader, workers))
 
 
 @pytest.mark.soak
-def test_publishing_to_a_folder(request, days, tmp_path, reader, workers):
+def test_publishing_to_a_folder_can_be_killed_at_any_moment(request, days, tmp_path, reader, workers):
     copy = tmp_path / "copy"
 
     def check(warehouse: Warehouse) -> None:
@@ -395,7 +395,7 @@ def test_publishing_to_a_folder(request, days, tmp_path, reader, workers):
 
 
 @pytest.mark.soak
-def test_publishing_to_a_hub(request, days, hub, reader, workers):
+def test_publishing_to_a_hub_can_be_killed_at_any_moment(request, days, hub, reader, workers):
     def check(warehouse: Warehouse) -> None:
         held = hub.repos["me/data"].at("main").tree
         sums = {file.path: sha256(hub.blobs.path(held[file.path].blob)) for file in warehouse.manifest.files}
@@ -408,7 +408,7 @@ def test_publishing_to_a_hub(request, days, hub, reader, workers):
 
 @pytest.mark.soak
 @pytest.mark.skipif(importlib.util.find_spec("dagster") is None, reason="needs the extra `pipeline`")
-def test_through_dagster(request, days, urls, tmp_path, reader, environment):
+def test_a_refresh_through_dagster_can_be_killed_at_any_moment(request, days, urls, tmp_path, reader, environment):
     if not request.config.getoption("--long"):
         pytest.skip("Dagster takes seconds to load; run with --long")
     workers = Workers(environment, DAGSTER)

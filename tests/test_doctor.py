@@ -12,6 +12,7 @@ import cexkit
 from cexkit.cli import app
 from cexkit.config import settings
 from cexkit.doctor import diagnose
+from cexkit.errors import UnknownNameError
 from cexkit.store.locations import SAMPLE_ROOT
 from cexkit.testing import LoopbackFiles
 
@@ -70,4 +71,15 @@ def test_a_warm_cache_is_all_that_offline_needs(where, tmp_path):
 def test_a_folder_needs_no_cache(tmp_path, where):
     root = shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
     assert "0 files" in run("cache", "warm", "--data", str(root)).stdout
+    with pytest.raises(UnknownNameError, match="did you mean 'binance'"):
+        run("cache", "warm", "--exchange", "binanse", "--data", str(root))
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_and_no_traceback(tmp_path):
+    root = shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
+    for file in root.rglob("*.parquet"):
+        file.write_bytes(b"no parquet")
+    done = run("doctor", "--data", str(root))
+    assert done.exit_code == 1
+    assert "problem    InvalidInputException" in done.stdout

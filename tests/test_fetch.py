@@ -32,7 +32,7 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges import left_out, parse_answer
-from cexkit.exchanges.base import Context
+from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
 from cexkit.http import Ask
 from cexkit.ingest import pull

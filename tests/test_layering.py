@@ -39,21 +39,25 @@ ALLOWED = {
     "publish": {"errors", "config", "schema", "exchanges", "http", "store", "quality"},
     "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
     "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
-    "plotting": {"analytics", "errors"},
+    "plotting": {"analytics", "errors", "schema"},
     "frames": {"errors"},
     "listing": {"errors", "schema"},
     "asof": {"errors", "analytics"},
     "bars": {"errors", "intervals", "schema", "analytics"},
     "queries": {"errors", "intervals", "schema", "store"},
     "questions": {"errors", "intervals", "schema", "analytics", "asof", "bars", "frames", "listing", "queries"},
-    "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars"},
+    "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars", "listing"},
     "report": {"errors", "intervals", "schema", "store", "analytics", "plotting", "verbs"},
-    "token": {"errors", "intervals", "config", "analytics", "client", "frames", "verbs", "report"},
-    "client": {"config", "errors", "intervals", "schema", "store", "analytics", "questions"},
+    "token": {
+        *("errors", "intervals", "schema", "config", "analytics", "client", "frames", "listing", "verbs", "report")
+    },
+    "client": {"config", "errors", "intervals", "schema", "store", "listing", "questions"},
     "demo": {"schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
-    "doctor": {"client", "config", "errors", "schema", "store"},
-    "cli": {"demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report"},
+    "doctor": {"client", "config", "errors", "store"},
+    "cli": {
+        *("demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report", "store")
+    },
     "__init__": {"accessors", "analytics", "client", "fetch", "token"},
 }
 

@@ -36,6 +36,36 @@ def test_every_metric_is_public():
     assert set(METRICS) <= set(cexkit.__all__)
 
 
+def test_a_metric_is_not_hidden_by_the_module_of_its_name():
+    assert cexkit.basis is cexkit.analytics.basis.basis
+
+
+#: Each brings the function ``fetch`` and not the module of that name, whatever was imported before.
+WAYS_TO_FETCH = [
+    "import cexkit; f = cexkit.fetch",
+    "import cexkit.fetch; f = cexkit.fetch",
+    "import cexkit; import cexkit.fetch; f = cexkit.fetch",
+    "import cexkit; cexkit.fetch; import cexkit.fetch; f = cexkit.fetch",
+    "from cexkit import fetch as f",
+    "from cexkit.fetch import fetch as f; import cexkit; f = cexkit.fetch",
+    "import importlib; importlib.import_module('cexkit.fetch'); import cexkit; f = cexkit.fetch",
+]
+FETCH = f"""
+import sys
+for way in {WAYS_TO_FETCH}:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cexkit"]:
+        del sys.modules[name]
+    scope = {{}}
+    exec(way, scope)
+    print(type(scope["f"]).__name__, scope["f"].__module__)
+"""
+
+
+def test_fetch_is_the_function_whatever_is_imported_first():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FETCH], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines() == ["function cexkit.fetch"] * len(WAYS_TO_FETCH), done.stderr
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'conect'"):
         _ = cexkit.conect
@@ -62,14 +92,17 @@ def test_every_module_says_what_it_is_and_exports_what_it_has(name):
         assert hasattr(module, exported), f"{name}.__all__ names {exported}, which is not there"
 
 
-def test_importing_prints_nothing_and_opens_no_connection():
+def test_importing_is_light_prints_nothing_and_opens_no_connection():
     code = """
 import socket, sys
 def refuse(*args): raise AssertionError("a connection at import")
 socket.socket.connect = refuse
+import pandas, polars
+before = set(sys.modules)
 import cexkit
-heavy = {"duckdb", "ibis", "matplotlib", "httpx", "huggingface_hub", "dagster", "pyspark"} & set(sys.modules)
-assert not heavy, f"import cexkit imports {heavy}"
+heavy = {"duckdb", "ibis", "matplotlib", "httpx", "huggingface_hub", "dagster", "pyspark", "pydantic", "pyarrow"}
+more = heavy & {name.partition(".")[0] for name in set(sys.modules) - before}
+assert not more, f"import cexkit imports {more}"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ import pytest
 
 from cexkit.errors import DatasetNotFoundError, QualityError, UnknownTableError
 from cexkit.exchanges import exchange
+from cexkit.exchanges.streams import STREAMS
 from cexkit.fetch import Fetcher
 from cexkit.ingest import instruments, pull, recount, to_bronze, to_silver
 from cexkit.intervals import Window
@@ -19,6 +21,7 @@ from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 from cexkit.simulation import simulate
+from cexkit.store.bronze import BronzeWriter
 from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LOOPBACKS
 
@@ -189,6 +192,25 @@ class TestAgainstBronze:
             inspect(warehouse, now=END)
 
 
+def test_events_heard_before_their_instrument_was_listed_are_counted_once_it_is(warehouse, truth):
+    event = {"bkPx": "57102.9", "posSide": "long", "side": "sell", "sz": "10", "ts": "1780358400000"}
+    items = [{"details": [event], "instId": name} for name in ("DOGE-USDT-SWAP", "BTC-USDT-SWAP")]
+    body = json.dumps({"arg": {"channel": "liquidation-orders"}, "data": items}).encode()
+    row = {"table": "liquidations", "data_start": START, "data_end": START + DAY, "context": "{}", "url": "",
+           "params": "{}", "status": None, "headers": "{}", "received_at": START, "sha256": "",
+           "body": body}  # fmt: skip
+    with BronzeWriter(warehouse.root, "okx", STREAMS["okx"].endpoint, "run") as writer:
+        writer.add(row)
+    listed = truth["instruments"].filter(exchange="okx")
+    swap = pl.col("venue_symbol") == "BTC-USDT-SWAP"
+    for known, rows in ((listed.filter(~swap), 1), (listed, 2)):
+        warehouse.replace(TABLES["instruments"], "okx", ["all"], known.to_arrow())
+        assert to_silver(warehouse, "okx", TABLES["liquidations"]).rows == rows
+        found = inspect(warehouse, ["liquidations"], now=END).filter(check_name="bronze_rows")
+        assert found["rows_failed"].sum() == 0
+        assert found["rows_checked"].sum() == rows
+
+
 @pytest.mark.parametrize("name", ["ohlcv_1h", "open_interest"])
 def test_missing_bars_are_counted_on_their_day(warehouse, truth, name):
     hole = BTC & pl.col("timestamp").is_between(START + timedelta(hours=22), START + timedelta(hours=26), closed="left")
@@ -202,13 +224,15 @@ def test_a_tail_that_only_one_instrument_lacks_is_a_gap(warehouse, truth):
     assert failed(warehouse) == [("ohlcv_1h", "binance", "gaps", 3, 6), ("ohlcv_1h", "binance", "gaps", 4, 24)]
 
 
-def test_an_instrument_that_is_gone_has_no_gap(warehouse, truth):
-    gone = END - timedelta(hours=30)
+@pytest.mark.parametrize("hours", [30, 30.5])
+def test_an_instrument_that_is_gone_has_no_gap(warehouse, truth, hours):
+    gone = END - timedelta(hours=hours)
     life = truth["instruments"].with_columns(
         delisting_time=pl.when(BTC).then(pl.lit(gone)).otherwise("delisting_time"),
         status=pl.when(BTC).then(pl.lit("delisted")).otherwise("status"),
     )
-    bars = truth["ohlcv_1h"].filter(~(BTC & (pl.col("timestamp") > gone)))
+    # no bar opens in the moment in which it is gone
+    bars = truth["ohlcv_1h"].filter(~(BTC & (pl.col("timestamp") >= gone)))
     filled(warehouse, {"instruments": life.cast(dict(to_polars(TABLES["instruments"]))), "ohlcv_1h": bars})
     assert failed(warehouse) == []
 
@@ -296,6 +320,11 @@ def test_gold_says_what_is_missing(warehouse, truth):
         to_gold(warehouse, "liquidations_1d")
     with pytest.raises(UnknownTableError, match="liquidations_1d"):
         to_gold(warehouse, "liquidation_1d")
+
+
+def test_a_table_that_is_not_there_by_name_is_no_sound_one(warehouse):
+    with pytest.raises(UnknownTableError, match="ohlcv_1h"):
+        inspect(warehouse, ["ohlcv_1hour"])
 
 
 def test_stale_tables_are_named_with_their_venue(warehouse, truth):

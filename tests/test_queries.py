@@ -312,7 +312,7 @@ def test_what_a_query_takes_is_checked_before_it_runs(market):
         market.query("universe", as_="spark")
     wrong = {
         "symbol": [3, b"BTCUSDT", ["BTCUSDT"]],
-        "days": ["7", True, float("nan"), float("inf")],
+        "days": ["7", True, float("nan"), float("inf"), 10**400],
         "until": ["tomorrow", 7, float("nan")],
         "lookback": [2.5, True, "30", 2**70],
     }

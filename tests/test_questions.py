@@ -193,12 +193,30 @@ def test_a_dated_future_has_an_annual_basis(made_market):
     assert got["annualized_basis"].to_list() == [None, pytest.approx(0.02 * 365 / 73)]
 
 
+def test_a_venue_without_futures_is_answered_where_others_have_them(made_market):
+    dated = listed("BTCUSDT-20240401", kind="future", exchange="okx", expiry=at(0, day=30))
+    bars = [bar(PERP, 6, 102.0), bar(dated, 6, 103.0)]
+    held = [row(PERP, 7, open_interest_base=2.0)]
+    market = made_market(instruments=[PERP, SPOT, dated], ohlcv_1h=bars, index_1h=bars, open_interest=held)
+    assert market.basis(exchange="binance").to_polars()["basis"].to_list() == [0.0]
+    assert market.open_interest_usd(exchange="binance").to_polars()["open_interest_usd"].to_list() == [204.0]
+
+
+def test_names_may_come_from_what_can_be_read_but_once(market):
+    words = {"start": "2026-06-30", "end": "2026-06-30T05:00"}
+    for question in (market.basis, market.open_interest_usd, market.funding_with_price):
+        got = question(exchange=iter(["okx"]), symbol=iter(["BTCUSDT"]), **words).to_polars()
+        assert got.equals(question(exchange="okx", symbol="BTCUSDT", **words).to_polars())
+
+
 def test_basis_of_spot_and_unknown_words_are_refused(market):
     with pytest.raises(InvalidInputError, match="spot is what derivatives are compared with"):
         market.basis(instrument_type="spot")
     for words in ({"reference": "moon"}, {"price": "moon"}, {"interval": "7m"}):
         with pytest.raises(UnknownNameError, match=r"There are: .*(spot|trade|1h)"):
             market.basis(**words)
+    with pytest.raises(UnknownNameError, match="unknown exchange 'binanse'"):
+        market.basis(exchange="binanse")
     with pytest.raises(InvalidInputError, match="stored by the hour"):
         market.basis(price="mark", interval="1d")
 

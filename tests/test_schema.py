@@ -93,6 +93,8 @@ def test_conform_casts_and_orders():
         ({"symbol": pa.array([None], pa.string())}, "column 'symbol' has 1 missing"),
         ({"open_interest_base": ["a lot"]}, "column 'open_interest_base'"),
         ({"open_interest_base": pa.array([float("nan")])}, "column 'open_interest_base' has 1 NaN"),
+        ({"open_interest_base": ["nan"]}, "column 'open_interest_base' has 1 NaN"),
+        ({"open_interest_base": pa.array([float("-inf")])}, "column 'open_interest_base' has 1 NaN"),
     ],
 )
 def test_conform_refuses_what_does_not_conform(change, says):

@@ -22,7 +22,7 @@ from cexkit.errors import (
     UnknownNameError,
     UnpricedQuoteWarning,
 )
-from cexkit.schema import INSTRUMENT_KEYS, TABLES
+from cexkit.schema import INSTRUMENT_KEYS
 
 HOUR = timedelta(hours=1)
 
@@ -387,6 +387,23 @@ def test_a_return_after_a_gap_is_the_same_in_every_window(made_market):
     assert_frame_equal(cut, whole.filter(pl.col("timestamp") >= at(24 * 23)), rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("worth_asking", [0, 10**9])
+def test_a_window_of_volatility_reaches_over_any_gap_where_not_all_of_it_must_be_there(
+    made_market, monkeypatch, worth_asking
+):
+    from cexkit import verbs
+
+    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", worth_asking)
+    one = listed()
+    days = [day for day in range(200) if not 100 <= day < 160]
+    market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * d), 100.0 + d + d * d % 7) for d in days])
+    token = Token("BTC", market=market, as_="polars")
+    for estimator in ("close", "parkinson"):
+        words = {"window": 5, "min_samples": 2, "estimator": estimator}
+        whole, cut = token.volatility(**words), token.volatility(**words, start=at(24 * 162))
+        assert_frame_equal(cut, whole.filter(pl.col("timestamp") >= at(24 * 162)), rel_tol=1e-9)
+
+
 def test_the_kind_is_set_for_a_token_or_a_call(market):
     token = Token("BTC", market=market, as_="arrow")
     assert isinstance(token.price(), pa.Table)
@@ -394,6 +411,36 @@ def test_the_kind_is_set_for_a_token_or_a_call(market):
     for wrong in (lambda: Token("BTC", market=market, as_="spark"), lambda: token.price(as_="sparks")):
         with pytest.raises(UnknownNameError, match="There are: arrow, ibis, pandas, polars"):
             wrong()
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda token: token.price_history(start="0001-01-01"), "leave it out"),
+        (lambda token: token.ohlcv("4h", end="9999-12-31"), "leave it out"),
+        (lambda token: token.price(at="0001-01-01"), "leave it out"),
+        (lambda token: token.basis(start="0001-01-01"), "leave it out"),
+        (lambda token: token.funding_rate_annualized(end="9999-12-31"), "leave it out"),
+        (lambda token: token.ohlcv("99999999999w"), "not a duration"),
+        (lambda token: token.basis(tolerance="99999999999w"), "not a duration"),
+        (lambda token: token.basis(tolerance=timedelta.max), "a tolerance is"),
+        (lambda token: token.tearsheet(days=10**10), "days is"),
+    ],
+)
+def test_what_no_calendar_holds_is_refused(token, ask, says):
+    with pytest.raises(InvalidInputError, match=says):
+        ask(token("BTC", exchange="okx"))
+
+
+def test_more_rows_than_a_calendar_holds_are_all_there_are(market, monkeypatch):
+    from cexkit import verbs
+
+    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    token = Token("BTC", market=market, exchange="okx", as_="polars")
+    assert token.ohlcv(limit=10**12).equals(token.ohlcv())
+    for window in (200_000, 10**9):
+        far = token.volatility(window=window, start="2026-06-01")
+        assert far["realized_volatility"].null_count() == far.height == 62
 
 
 def test_limit_is_the_newest_of_each_instrument(token):
@@ -445,6 +492,19 @@ def test_what_fails_is_reported_and_the_others_answer(market):
     assert set(frame["base"]) == {"BTC"}
     assert set(three.failed) == {"XYZ", "FTT"}
     assert isinstance(three.failed["FTT"], InvalidInputError)
+
+
+def test_no_row_comes_twice(market):
+    """A sum over the frame would count them twice."""
+    for names in (["BTC", "BTCUSDT"], ["btc", "BTC"]):
+        with pytest.raises(InvalidInputError, match=f"{names[0]} and {names[1]} both stand for binance perp BTCUSDT"):
+            Tokens(names, market=market)
+
+
+def test_venues_may_come_from_what_can_be_read_but_once(market):
+    assert Token("BTC", market=market, exchange=iter(["okx"])).instruments["exchange"].unique().to_list() == ["okx"]
+    pair = Tokens(iter(["BTC", "ETH"]), market=market, exchange=iter(["okx"]), instrument_type=iter(["perp"]))
+    assert len(pair.price()) == 2
 
 
 def test_nothing_at_all_is_an_error(market):
@@ -538,9 +598,3 @@ def test_hostile_text_in_a_dataset_is_text_in_html(made_market):
     shown = Token("<b>'", market=market)._repr_html_()
     assert "<script>" not in shown
     assert "<b>" not in shown
-
-
-def test_names_are_in_the_package():
-    assert {"Token", "Tokens"} <= set(cexkit.__all__) & set(dir(cexkit))
-    assert cexkit.__all__ == sorted(cexkit.__all__)
-    assert TABLES["instruments"].columns[:3] == INSTRUMENT_KEYS

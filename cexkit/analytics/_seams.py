@@ -27,6 +27,8 @@ Column: TypeAlias = str
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MICRO = 1_000_000
+# a hundred years; more cannot be meant, and overflows where times are counted in microseconds
+_LONGEST = 36_525 * _UNITS["d"]
 # 1970-01-05, the first Monday: weeks begin there, every shorter bucket divides it
 _MONDAY = 4 * _UNITS["d"]
 
@@ -276,7 +278,7 @@ def seconds(duration: str) -> int:
     28800
     """
     match = re.fullmatch(r"([1-9]\d*)([smhdw])", duration) if isinstance(duration, str) else None
-    if match is None:
+    if match is None or int(match[1]) * _UNITS[match[2]] > _LONGEST:
         raise InvalidInputError(
             f"not a duration: {duration!r}; give a whole number and one of s, m, h, d, w, such as '1m', '8h' or '1d'"
         )

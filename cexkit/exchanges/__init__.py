@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges import binance, bybit, coinbase, okx
-from cexkit.exchanges.base import Api, Context, Exchange, Source, left_out
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.instruments import left_out
+from cexkit.exchanges.parsing import Context
 
 if TYPE_CHECKING:
     import pyarrow as pa

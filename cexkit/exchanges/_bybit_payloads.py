@@ -13,20 +13,24 @@ from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, TypeAd
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.base import (
+from cexkit.exchanges.instruments import listing
+from cexkit.exchanges.parsing import (
     Context,
+    Ms,
+    Price,
     QuickMs,
     QuickPrice,
     all_finite,
+    arrays,
+    check_grid,
+    check_same,
     facts,
     finished,
     from_ms,
     quick,
     settlement,
     validated,
-    with_left_out,
 )
-from cexkit.intervals import MILLISECOND
 from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
 from cexkit.symbols import Instrument, canonical, split_multiplier
@@ -38,13 +42,10 @@ BAR = ("startTime", "open", "high", "low", "close", "volume", "turnover")
 STATUS = {"Trading": "trading", "PreLaunch": "pending", "Delivering": "halted", "Closed": "delisted"}
 KINDS = {"LinearPerpetual": "perp", "LinearFutures": "future"}
 
-# Milliseconds between 2001 and 2286: seconds and microseconds, which venues mix in, fall outside.
-Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
 #: Where seconds are mixed in: brought to milliseconds.
 MsOrSeconds = Annotated[
     int, AfterValidator(lambda time: time * 1000 if 10**9 <= time < 10**10 else time), Field(ge=10**12, lt=10**13)
 ]
-Price = Annotated[FiniteFloat, Field(ge=0)]
 #: A moment that may be missing: "0" or no text.
 Moment = Annotated[Ms | None, BeforeValidator(lambda value: None if value in ("0", "", 0) else value)]
 Bar = tuple[Ms, Price, Price, Price, Price, Price, Price]
@@ -140,7 +141,7 @@ def parse_bars(row: Any, endpoint: str, body: bytes, context: Context) -> pa.Tab
 
     columns = _bar_columns(row, endpoint, body, context)
     opened = pa.array(columns[0], pa.int64())
-    _check_grid(endpoint, opened, context, "startTime")
+    check_grid(endpoint, "startTime", opened, TABLES[context.table].bar)
     names = ("open", "high", "low", "close", "volume_base", "volume_quote")
     values = dict(zip(names, columns[1:], strict=False))
     return facts(context, {"timestamp": from_ms(opened)} | values, keep=finished(context, opened))
@@ -167,28 +168,14 @@ def _quick_body(numbers: int) -> msgspec.json.Decoder:
     return msgspec.json.Decoder(TypedDict("body", {"retCode": Literal[0], "result": page}), strict=False)
 
 
-def _check_grid(endpoint: str, times_ms: pa.Array, context: Context, field: str) -> None:
-    """Refuse rows of a shorter interval than was asked for."""
-    import pyarrow.compute as pc
-
-    step = TABLES[context.table].bar // MILLISECOND
-    off = pc.not_equal(times_ms, pc.multiply(pc.divide(times_ms, step), step))
-    row = pc.index(off, True).as_py()
-    if row >= 0:
-        raise PayloadError(endpoint, f"{times_ms[row]} is off the grid of {context.interval}", row=row, field=field)
-
-
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Settlements of ``funding/history``, keyed on the nearest minute."""
     import pyarrow as pa
 
     rows = _rows_of(Settlement, endpoint, body, context)
-    wanted = context.instrument.venue_symbol
-    for place, row in enumerate(rows):
-        if row["symbol"] != wanted:
-            raise PayloadError(endpoint, f"got {row['symbol']!r} where {wanted!r} is read", row=place, field="symbol")
-    times, rates = _columns(rows, "fundingRateTimestamp", "fundingRate")
-    return facts(context, {**settlement(pa.array(times, pa.int64())), "funding_rate": rates})
+    column = arrays(rows, symbol=pa.string(), fundingRateTimestamp=pa.int64(), fundingRate=pa.float64())
+    check_same(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
+    return facts(context, settlement(column["fundingRateTimestamp"]) | {"funding_rate": column["fundingRate"]})
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -197,9 +184,9 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
     import pyarrow.compute as pc
 
     rows = _rows_of(OpenInterest, endpoint, body, context)
-    times, both, single = _columns(rows, "timestamp", "openInterest", "singleOpenInterest")
-    stamped, both, one = pa.array(times, pa.int64()), pa.array(both, pa.float64()), pa.array(single, pa.float64())
-    _check_grid(endpoint, stamped, context, "timestamp")
+    column = arrays(rows, timestamp=pa.int64(), openInterest=pa.float64(), singleOpenInterest=pa.float64())
+    stamped, both, one = column.values()
+    check_grid(endpoint, "timestamp", stamped, TABLES[context.table].bar)
     _check_both_sides(endpoint, both, one)
     return facts(
         context,
@@ -217,10 +204,6 @@ def _check_both_sides(endpoint: str, both: pa.Array, one: pa.Array) -> None:
     if abs(of_both - 2 * of_one) > 0.1 * of_both:
         problem = f"openInterest {of_both:g} is not twice singleOpenInterest {of_one:g} (sums of the page)"
         raise PayloadError(endpoint, problem, field="openInterest")
-
-
-def _columns(rows: list[dict[str, Any]], *names: str) -> list[list[Any]]:
-    return [[row.get(name) for row in rows] for name in names]
 
 
 def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -243,15 +226,8 @@ def parse_linear_listing(endpoint: str, status: str | None, body: bytes, context
 
 
 def _instruments(rows: list[Any], record: Callable[[Any], dict[str, Any]], context: Context) -> pa.Table:
-    import pyarrow as pa
-
-    from cexkit.schema.render import conform, to_pyarrow
-
-    reasons = {row["symbol"]: _unread(row) for row in rows}
-    records = [_common(row, context) | record(row) for row in rows if not reasons[row["symbol"]]]
-    declared = TABLES["instruments"]
-    table = conform(pa.Table.from_pylist(records, schema=to_pyarrow(declared)), declared)
-    return table.replace_schema_metadata(with_left_out({name: why for name, why in reasons.items() if why}))
+    reasons = {row["symbol"]: why for row in rows if (why := _unread(row))}
+    return listing([_common(row, context) | record(row) for row in rows if row["symbol"] not in reasons], reasons)
 
 
 def _unread(row: Mapping[str, Any]) -> str:

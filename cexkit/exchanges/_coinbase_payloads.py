@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, FiniteFloat, TypeAdapter
+from pydantic import Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.base import Context, facts, finished, from_ms, listing, settlement, validated
-from cexkit.intervals import MILLISECOND, to_timedelta
+from cexkit.exchanges.instruments import listing
+from cexkit.exchanges.parsing import (
+    Context,
+    Ms,
+    Price,
+    adapter,
+    arrays,
+    by_name,
+    check_grid,
+    facts,
+    finished,
+    from_ms,
+    settlement,
+    validated,
+)
 from cexkit.intervals import from_ms as moment
+from cexkit.schema import TABLES
 from cexkit.symbols import canonical, split_multiplier
 
 if TYPE_CHECKING:
@@ -32,9 +45,7 @@ HALTED = ("trading_disabled", "cancel_only", "post_only", "auction_mode")
 
 # Between 2001 and 2286: other units fall outside. An expiry may be later.
 Seconds = Annotated[int, Field(ge=10**9, lt=10**10)]
-Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
 Expiry = Annotated[int, Field(ge=10**12, lt=10**14)]
-Price = Annotated[FiniteFloat, Field(ge=0)]
 Size = Annotated[FiniteFloat, Field(gt=0)]
 Candle = tuple[Seconds, Price, Price, Price, Price, Price]
 
@@ -112,11 +123,6 @@ class Fundings(Envelope):
     result: list[FundingRow]
 
 
-@lru_cache
-def adapter(promise: Any) -> TypeAdapter:
-    return TypeAdapter(promise)
-
-
 def parse_products(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Spot products of ``/products``, delisted ones among them."""
     listed = validated(adapter(list[Product]), body, endpoint)
@@ -151,7 +157,7 @@ def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
     import pyarrow.compute as pc
 
     rows = validated(adapter(list[Candle]), body, endpoint, CANDLE)
-    column = dict(zip(CANDLE, zip(*rows, strict=True) if rows else [()] * len(CANDLE), strict=True))
+    column = by_name(rows, CANDLE)
     opened = pc.multiply(pa.array(column["time"], pa.int64()), 1000)
     prices = {name: column[name] for name in ("open", "high", "low", "close")}
     return _bars(endpoint, "time", opened, prices | {"volume_base": column["volume"]}, context)
@@ -174,17 +180,8 @@ def parse_chart(endpoint: str, body: bytes, context: Context) -> pa.Table:
 
 
 def _bars(endpoint: str, field: str, opened: pa.Array, columns: Mapping[str, Any], context: Context) -> pa.Table:
-    _check_grid(endpoint, field, opened, to_timedelta(context.interval) // MILLISECOND)
+    check_grid(endpoint, field, opened, TABLES[context.table].bar)
     return facts(context, {"timestamp": from_ms(opened), **columns}, keep=finished(context, opened))
-
-
-def _check_grid(endpoint: str, field: str, times: pa.Array, step: int) -> None:
-    """Refuse a page with a time that is not on the grid: it holds another interval than was asked for."""
-    import pyarrow.compute as pc
-
-    row = pc.index(pc.equal(pc.multiply(pc.divide(times, step), step), times), False).as_py()
-    if row >= 0:
-        raise PayloadError(endpoint, f"{times[row].as_py()} ms is off the grid of {step} ms", row=row, field=field)
 
 
 def parse_contracts(endpoint: str, expired: bool, body: bytes, context: Context) -> pa.Table:
@@ -236,11 +233,10 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     import pyarrow as pa
 
     rows = validated(adapter(Fundings), body, endpoint)["result"]
-    types = {"timestamp": pa.int64(), "interest_1h": pa.float64(), "index_price": pa.float64()}
-    column = dict(zip(types, pa.array(rows, pa.struct(list(types.items()))).flatten(), strict=True))
+    column = arrays(rows, timestamp=pa.int64(), interest_1h=pa.float64(), index_price=pa.float64())
     times = settlement(column["timestamp"])
     keyed = times["timestamp"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
-    _check_grid(endpoint, "timestamp", keyed, HOUR // MILLISECOND)
+    check_grid(endpoint, "timestamp", keyed, HOUR)
     return facts(
         context,
         times

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typing_extensions import TypedDict
 
-from cexkit.exchanges._okx_payloads import HOUR_MS, OR_NONE, Exact, Ms, rows_of
-from cexkit.exchanges.base import Context, listing
+from cexkit.exchanges._okx_payloads import HOUR, OR_NONE, Exact, rows_of
+from cexkit.exchanges.instruments import listing, with_funding_hours
+from cexkit.exchanges.parsing import Context, Ms
+from cexkit.intervals import MILLISECOND
 from cexkit.intervals import from_ms as moment
 from cexkit.symbols import canonical, split_multiplier
 
@@ -174,20 +176,10 @@ def parse_next_funding(endpoint: str, body: bytes, context: Context) -> pa.Table
 
 
 def _hours(coming: int | None, following: int | None) -> float | None:
-    hours = None if coming is None or following is None else (following - coming) / HOUR_MS
+    hours = None if coming is None or following is None else (following - coming) * MILLISECOND / HOUR
     return hours if hours and 0 < hours <= 24 else None
 
 
 def join_next_funding(instruments: pa.Table, companions: Mapping[str, pa.Table]) -> pa.Table:
     """Put funding intervals on perpetuals; null where the venue does not say one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    info = companions.get("v5.funding-rate")
-    if info is None:
-        return instruments
-    found = pc.index_in(instruments["venue_symbol"], value_set=info["venue_symbol"].combine_chunks())
-    hours = pc.take(info["funding_interval_hours"], found)
-    hours = pc.if_else(pc.equal(instruments["instrument_type"], "perp"), hours, pa.scalar(None, pa.float64()))
-    place = instruments.schema.get_field_index("funding_interval_hours")
-    return instruments.set_column(place, instruments.schema.field(place), hours)
+    return with_funding_hours(instruments, companions.get("v5.funding-rate"))

@@ -12,8 +12,13 @@ from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.base import (
+from cexkit.exchanges.parsing import (
     Context,
+    Ms,
+    arrays,
+    by_name,
+    check_grid,
+    check_same,
     facts,
     finished,
     from_ms,
@@ -21,14 +26,15 @@ from cexkit.exchanges.base import (
     settlement_window,
     validated,
 )
-from cexkit.intervals import MILLISECOND, Window, to_ms, to_timedelta
+from cexkit.intervals import Window, to_ms
 from cexkit.intervals import from_ms as moment
+from cexkit.schema import TABLES
 from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HOUR_MS = timedelta(hours=1) // MILLISECOND
+HOUR = timedelta(hours=1)
 #: Events that a page of ``liquidation-orders`` holds.
 LIQUIDATION_ROWS = 100
 #: A page's average price may be this many times off its range of prices before its volumes are in other units.
@@ -38,8 +44,6 @@ CANDLE = ("ts", "open", "high", "low", "close", "vol", "volCcy", "volCcyQuote", 
 REFERENCE = ("ts", "open", "high", "low", "close", "confirm")
 OPEN_INTEREST = ("ts", "oi", "oiCcy", "oiUsd")
 
-# Milliseconds between 2001 and 2286: other units fall outside.
-Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
 Price = Annotated[FiniteFloat, Field(ge=0, lt=1e12)]
 Amount = Annotated[FiniteFloat, Field(ge=0, lt=1e24)]
 Exact = Annotated[Decimal, Field(gt=0, lt=10**18)]
@@ -86,13 +90,9 @@ def rows_of(row: Any, body: bytes, endpoint: str, fields: tuple[str, ...] = ()) 
     return validated(_adapter(row), body, endpoint, fields)["data"]
 
 
-def _columns(rows: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
-
-
 def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Trade bars of ``history-candles`` that are confirmed, amounts in coins."""
-    column = _columns(rows_of(Candle, body, endpoint, CANDLE), CANDLE)
+    column = by_name(rows_of(Candle, body, endpoint, CANDLE), CANDLE)
     base = column["vol" if context.instrument.instrument_type == "spot" else "volCcy"]
     _check_units(endpoint, column, base)
     return _bars(endpoint, context, column, {"volume_base": base, "volume_quote": column["volCcyQuote"]})
@@ -100,7 +100,7 @@ def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
 
 def parse_references(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Bars of mark or index prices that are confirmed."""
-    return _bars(endpoint, context, _columns(rows_of(Reference, body, endpoint, REFERENCE), REFERENCE), {})
+    return _bars(endpoint, context, by_name(rows_of(Reference, body, endpoint, REFERENCE), REFERENCE), {})
 
 
 def _bars(endpoint: str, context: Context, column: Mapping[str, Any], volumes: Mapping[str, Any]) -> pa.Table:
@@ -109,7 +109,7 @@ def _bars(endpoint: str, context: Context, column: Mapping[str, Any], volumes: M
 
     opened = pa.array(column["ts"], pa.int64())
     _check_order(endpoint, opened, context.window)
-    _check_grid(endpoint, opened, to_timedelta(context.interval) // MILLISECOND)
+    check_grid(endpoint, "ts", opened, TABLES[context.table].bar)
     confirmed = pc.equal(pa.array(column["confirm"], pa.string()), "1")
     prices = {name: column[name] for name in ("open", "high", "low", "close")}
     return facts(
@@ -133,16 +133,6 @@ def _check_order(endpoint: str, times: pa.Array, window: Window) -> None:
         raise PayloadError(endpoint, "a row is newer than the one before it", row=row + 1, field="ts")
 
 
-def _check_grid(endpoint: str, times: pa.Array, length: int) -> None:
-    """Refuse times that are not on the UTC grid: bars of another length, or of days in UTC+8."""
-    import pyarrow.compute as pc
-
-    row = pc.index(pc.not_equal(pc.multiply(pc.divide(times, length), length), times), True).as_py()
-    if row >= 0:
-        text = f"{moment(times[row].as_py()).isoformat()} is not on the UTC grid of {length} ms"
-        raise PayloadError(endpoint, text, row=row, field="ts")
-
-
 def _check_units(endpoint: str, column: Mapping[str, Any], base: tuple[float, ...]) -> None:
     """Refuse volumes in other units than read: the average price of a page lies within its range of prices."""
     base, quote = sum(base), sum(column["volCcyQuote"])
@@ -163,24 +153,17 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     import pyarrow.compute as pc
 
     rows = rows_of(FundingRow, body, endpoint)
-    times = pa.array([row["fundingTime"] for row in rows], pa.int64())
-    rates = pa.array([row["realizedRate"] for row in rows], pa.float64())
+    column = arrays(rows, instId=pa.string(), fundingTime=pa.int64(), realizedRate=pa.float64())
+    names, times, rates = column.values()
     _check_order(endpoint, times, settlement_window(context.window))
-    _check_instrument(endpoint, rows, context.instrument)
+    check_same(endpoint, "instId", names, context.instrument.venue_symbol)
     now = to_ms(context.now)
-    row = pc.index(pc.and_(pc.is_null(rates), pc.less(times, now - HOUR_MS)), True).as_py()
+    row = pc.index(pc.and_(pc.is_null(rates), pc.less(times, to_ms(context.now - HOUR))), True).as_py()
     if row >= 0:
         raise PayloadError(endpoint, "an old settlement without the rate that was paid", row=row, field="realizedRate")
     settled = pc.and_(pc.is_valid(rates), pc.less_equal(times, now))
     known = pc.fill_null(rates, 0.0)
     return facts(context, {**settlement(times), "funding_rate": known}, keep=settled)
-
-
-def _check_instrument(endpoint: str, rows: list[Any], instrument: Instrument) -> None:
-    for row, found in enumerate(rows):
-        if found["instId"] != instrument.venue_symbol:
-            text = f"got {found['instId']!r} where {instrument.venue_symbol!r} is read"
-            raise PayloadError(endpoint, text, row=row, field="instId")
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -190,10 +173,10 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
     """
     import pyarrow as pa
 
-    column = _columns(rows_of(OpenInterestRow, body, endpoint, OPEN_INTEREST), OPEN_INTEREST)
+    column = by_name(rows_of(OpenInterestRow, body, endpoint, OPEN_INTEREST), OPEN_INTEREST)
     times = pa.array(column["ts"], pa.int64())
     _check_order(endpoint, times, context.window)
-    _check_grid(endpoint, times, HOUR_MS)
+    check_grid(endpoint, "ts", times, HOUR)
     values = {"open_interest_base": column["oiCcy"]}
     if context.instrument.quote == "USD":
         values["open_interest_quote"] = column["oiUsd"]

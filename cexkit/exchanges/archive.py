@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.base import Parse
+from cexkit.exchanges.parsing import Parse
 from cexkit.intervals import Window
 from cexkit.symbols import Instrument
 

@@ -12,399 +12,38 @@ Facts that shape the parsers, each of which has made somebody's numbers wrong:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired
+from functools import partial
+from typing import Any
 
-import msgspec
-from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
-from typing_extensions import TypedDict
-
-from cexkit.errors import PayloadError, RateLimitedError, UnknownNameError, VenueError
-from cexkit.exchanges.base import (
-    STAMPED_LATE,
-    Api,
-    Context,
-    Exchange,
-    QuickCount,
-    QuickMs,
-    QuickPrice,
-    Source,
-    all_finite,
-    facts,
-    from_ms,
-    quick,
-    validated,
-    with_left_out,
+from cexkit.errors import RateLimitedError, UnknownNameError, VenueError
+from cexkit.exchanges._binance_payloads import (
+    join_funding_info,
+    parse_funding,
+    parse_funding_info,
+    parse_futures_listing,
+    parse_klines,
+    parse_open_interest,
+    parse_price_klines,
+    parse_spot_listing,
+    read_limits,
 )
+from cexkit.exchanges.base import Api, Exchange, Source
 from cexkit.exchanges.binance_archive import ARCHIVES
+from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Forward
 from cexkit.http.ratelimit import Budget, Usage
-from cexkit.intervals import EPOCH, MILLISECOND, Window, to_ms, to_timedelta
-from cexkit.intervals import from_ms as moment
+from cexkit.intervals import Window, to_ms, to_timedelta
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument, canonical, split_multiplier
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-NO_DELIVERY_MS = 4133404800000
-DEFAULT_FUNDING_HOURS = 8.0
-#: Half of the grid that settlement times are keyed on; nothing settles closer than an hour.
-HALF_MINUTE = timedelta(seconds=30)
-
-STATUS = {
-    "TRADING": "trading",
-    "PENDING_TRADING": "pending",
-    "PRE_TRADING": "pending",
-    "AUCTION_MATCH": "halted",
-    "BREAK": "halted",
-    "DELIVERING": "halted",
-    "END_OF_DAY": "halted",
-    "HALT": "halted",
-    "POST_TRADING": "halted",
-    "PRE_DELIVERING": "halted",
-    "PRE_SETTLE": "halted",
-    "SETTLING": "halted",
-    "CLOSE": "delisted",
-    "DELIVERED": "delisted",
-}
-
-KLINE = (
-    "openTime",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "closeTime",
-    "quoteVolume",
-    "trades",
-    "takerBuyBaseVolume",
-    "takerBuyQuoteVolume",
-    "ignored",
-)
-
-# Milliseconds between 2001 and 2286: seconds and microseconds, which venues mix in, fall outside.
-Ms = Annotated[int, Field(ge=10**12, lt=10**13)]
-Price = Annotated[FiniteFloat, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Kline = tuple[Ms, Price, Price, Price, Price, Price, Ms, Price, Count, Price, Price, object]
-_PRICES = (QuickPrice,) * 5
-_QUICK_KLINES = msgspec.json.Decoder(
-    list[tuple[QuickMs, *_PRICES, QuickMs, QuickPrice, QuickCount, QuickPrice, QuickPrice, object]],  # type: ignore[valid-type]
-    strict=False,
-)
-#: Mark and index bars have the same places; those of volumes hold zeros or blanks.
-PriceKline = tuple[Ms, Price, Price, Price, Price, object, Ms, object, object, object, object, object]
-
-
-class FundingRow(TypedDict):
-    """A row of ``/fapi/v1/fundingRate``."""
-
-    symbol: str
-    fundingTime: Ms
-    fundingRate: FiniteFloat
-    markPrice: NotRequired[Annotated[Price | None, BeforeValidator(lambda text: None if text == "" else text)]]
-    rateType: NotRequired[str]
-
-
-class OpenInterestRow(TypedDict):
-    """A row of ``/futures/data/openInterestHist``: one side, in units of base."""
-
-    symbol: str
-    sumOpenInterest: Price
-    sumOpenInterestValue: Price
-    timestamp: Ms
-
-
-class FundingInfo(TypedDict):
-    """A row of ``/fapi/v1/fundingInfo``."""
-
-    symbol: str
-    fundingIntervalHours: Annotated[FiniteFloat, Field(gt=0, le=24)]
-
-
-class Filter(TypedDict, total=False):
-    """A trading rule of a symbol."""
-
-    filterType: str
-    tickSize: Price
-    stepSize: Price
-
-
-class Listed(TypedDict):
-    """A symbol of ``exchangeInfo``, as far as spot and futures have it in common."""
-
-    symbol: str
-    status: str
-    baseAsset: str
-    quoteAsset: str
-    filters: list[Filter]
-
-
-class ListedContract(Listed):
-    """A symbol of ``/fapi/v1/exchangeInfo``."""
-
-    contractType: str
-    marginAsset: str
-    deliveryDate: Ms
-    onboardDate: Ms
-
-
-class RateLimit(TypedDict, total=False):
-    """A limit that ``exchangeInfo`` announces."""
-
-    rateLimitType: str
-    interval: str
-    intervalNum: int
-    limit: int
-
-
-class SpotInfo(TypedDict):
-    symbols: list[Listed]
-
-
-class FuturesInfo(TypedDict):
-    symbols: list[ListedContract]
-
-
-class Limits(TypedDict):
-    rateLimits: list[RateLimit]
-
-
-@lru_cache
-def _adapter(promise: Any) -> TypeAdapter:
-    return TypeAdapter(promise)
-
-
-def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Trade bars of ``klines``, unfinished ones dropped."""
-    column = _kline_columns(endpoint, body)
-    volumes = {
-        "volume_base": column["volume"],
-        "volume_quote": column["quoteVolume"],
-        "trades": column["trades"],
-        "taker_buy_volume_base": column["takerBuyBaseVolume"],
-        "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
-    }
-    return _bars_of(endpoint, column, volumes, context)
-
-
-def _kline_columns(endpoint: str, body: bytes) -> dict[str, tuple]:
-    rows = quick(_QUICK_KLINES, body)
-    if rows is not None:
-        column = _columns(rows)
-        if all_finite(column[name] for name in KLINE[:-1]):
-            return column
-    return _columns(validated(_adapter(list[Kline]), body, endpoint, KLINE))
-
-
-def parse_price_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Bars of ``markPriceKlines`` and ``indexPriceKlines``, unfinished ones dropped."""
-    return _bars_of(endpoint, _columns(validated(_adapter(list[PriceKline]), body, endpoint, KLINE)), {}, context)
-
-
-def _columns(rows: list[tuple]) -> dict[str, tuple]:
-    return dict(zip(KLINE, zip(*rows, strict=True) if rows else [()] * len(KLINE), strict=True))
-
-
-def _bars_of(endpoint: str, column: Mapping[str, tuple], volumes: Mapping[str, tuple], context: Context) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    opened, closed = pa.array(column["openTime"], pa.int64()), pa.array(column["closeTime"], pa.int64())
-    length = to_timedelta(context.interval) // MILLISECOND
-    _check_length(endpoint, pc.max(pc.subtract(closed, opened)).as_py(), length, len(opened))
-    over = pc.max_element_wise(closed, pc.add(opened, length - 1))
-    prices = {name: column[name] for name in ("open", "high", "low", "close")}
-    return facts(
-        context,
-        {"timestamp": from_ms(opened), **prices, **volumes},
-        keep=pc.less(over, (context.now - STAMPED_LATE - EPOCH) // MILLISECOND),
-    )
-
-
-def _check_length(endpoint: str, longest: int | None, length: int, rows: int) -> None:
-    # one bar of an outage may be cut short, a whole page of short bars is another interval
-    if longest is not None and (longest + 1 > length or (longest + 1 < length and rows > 1)):
-        raise PayloadError(endpoint, f"bars of {longest + 1} ms where {length} ms were asked for", field="closeTime")
-
-
-def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Settlements of ``fundingRate``, keyed on the nearest minute."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    rows = validated(_adapter(list[FundingRow]), body, endpoint)
-    text, number = pa.string(), pa.float64()
-    types = {"symbol": text, "fundingTime": pa.int64(), "fundingRate": number, "markPrice": number, "rateType": text}
-    column = dict(zip(types, pa.array(rows, pa.struct(list(types.items()))).flatten(), strict=True))
-    _check_all(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
-    _check_all(endpoint, "rateType", column["rateType"], "Regular")
-    minute = timedelta(minutes=1) // MILLISECOND
-    keyed = pc.multiply(pc.divide(pc.add(column["fundingTime"], minute // 2), minute), minute)
-    return facts(
-        context,
-        {
-            "timestamp": from_ms(keyed),
-            "funding_rate": column["fundingRate"],
-            "mark_price": column["markPrice"],
-            "venue_timestamp": from_ms(column["fundingTime"]),
-        },
-    )
-
-
-def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Snapshots of ``openInterestHist``."""
-    import pyarrow as pa
-
-    rows = validated(_adapter(list[OpenInterestRow]), body, endpoint)
-    number = pa.float64()
-    types = {"symbol": pa.string(), "timestamp": pa.int64(), "sumOpenInterest": number, "sumOpenInterestValue": number}
-    column = dict(zip(types, pa.array(rows, pa.struct(list(types.items()))).flatten(), strict=True))
-    _check_all(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
-    return facts(
-        context,
-        {
-            "timestamp": from_ms(column["timestamp"]),
-            "open_interest_base": column["sumOpenInterest"],
-            "open_interest_quote": column["sumOpenInterestValue"],
-        },
-    )
-
-
-def _check_all(endpoint: str, field: str, values: pa.Array, wanted: str) -> None:
-    """Refuse a page in which a field is there and not what was asked for."""
-    import pyarrow.compute as pc
-
-    row = pc.index(pc.fill_null(pc.not_equal(values, wanted), False), True).as_py()
-    if row >= 0:
-        raise PayloadError(endpoint, f"got {values[row].as_py()!r} where {wanted!r} is read", row=row, field=field)
-
-
-def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Instruments of ``/api/v3/exchangeInfo``."""
-    listed = validated(_adapter(SpotInfo), body, endpoint)["symbols"]
-    reasons = {row["symbol"]: _unknown_status(row) for row in listed}
-    records = [_record(row, "spot", context) for row in listed if not reasons[row["symbol"]]]
-    return _instruments(records, {symbol: reason for symbol, reason in reasons.items() if reason})
-
-
-def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Perpetuals and dated futures of ``/fapi/v1/exchangeInfo``.
-
-    A contract that is not open yet and has no type is neither; it is named in :func:`left_out`.
-    """
-    listed = validated(_adapter(FuturesInfo), body, endpoint)["symbols"]
-    records, reasons = [], {}
-    for row in listed:
-        kind, reason = _kind(row)
-        if kind:
-            records.append(_record(row, kind, context) | _contract_terms(row, kind))
-        else:
-            reasons[row["symbol"]] = reason
-    return _instruments(records, reasons)
-
-
-def _unknown_status(row: Listed) -> str:
-    return "" if row["status"] in STATUS else f"its status {row['status']!r} is not known"
-
-
-def _kind(row: ListedContract) -> tuple[str | None, str]:
-    contract = row["contractType"]
-    if reason := _unknown_status(row):
-        return None, reason
-    if "PERPETUAL" in contract:
-        return "perp", ""
-    if "QUARTER" in contract or "MONTH" in contract:
-        return "future", ""
-    if not contract:
-        return None, f"it has no contract type yet ({row['status']})"
-    return None, f"its contract type {contract!r} is not known"
-
-
-def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:
-    base, multiplier = split_multiplier(row["baseAsset"])
-    rules = {rule.get("filterType"): rule for rule in row["filters"]}
-    return {
-        "exchange": "binance",
-        "instrument_type": kind,
-        "symbol": canonical(row["baseAsset"], row["quoteAsset"]),
-        "base": base,
-        "quote": row["quoteAsset"],
-        "venue_symbol": row["symbol"],
-        "settle": row["quoteAsset"],
-        "multiplier": multiplier,
-        "contract_size": 1.0,
-        "inverse": False,
-        "tick_size": rules.get("PRICE_FILTER", {}).get("tickSize"),
-        "lot_size": rules.get("LOT_SIZE", {}).get("stepSize"),
-        "status": STATUS[row["status"]],
-        "observed_at": context.now,
-    }
-
-
-def _contract_terms(row: ListedContract, kind: str) -> dict[str, Any]:
-    delivery = None if row["deliveryDate"] == NO_DELIVERY_MS else moment(row["deliveryDate"])
-    expiry = delivery if kind == "future" else None
-    return {
-        "symbol": canonical(row["baseAsset"], row["quoteAsset"], settle=row["marginAsset"], expiry=expiry),
-        "settle": row["marginAsset"],
-        "listing_time": moment(row["onboardDate"]),
-        "delisting_time": delivery,
-        "expiry": expiry,
-    }
-
-
-def _instruments(records: list[dict[str, Any]], reasons: dict[str, str]) -> pa.Table:
-    import pyarrow as pa
-
-    from cexkit.schema.render import conform, to_pyarrow
-
-    declared = TABLES["instruments"]
-    table = conform(pa.Table.from_pylist(records, schema=to_pyarrow(declared)), declared)
-    return table.replace_schema_metadata(with_left_out(reasons))
-
-
-def parse_funding_info(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Funding intervals that were ever changed: columns ``venue_symbol`` and ``funding_interval_hours``."""
-    import pyarrow as pa
-
-    rows = validated(_adapter(list[FundingInfo]), body, endpoint)
-    columns = zip(*((row["symbol"], row["fundingIntervalHours"]) for row in rows), strict=True) if rows else ((), ())
-    types = {"venue_symbol": pa.string(), "funding_interval_hours": pa.float64()}
-    return pa.table([pa.array(c, t) for c, t in zip(columns, types.values(), strict=True)], names=list(types))
-
-
-def join_funding_info(instruments: pa.Table, companions: Mapping[str, pa.Table]) -> pa.Table:
-    """Put funding intervals on perpetuals; absent from ``fundingInfo`` means the default of 8 hours."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    info = companions.get("um.fundingInfo")
-    if info is None:
-        return instruments
-    found = pc.index_in(instruments["venue_symbol"], value_set=info["venue_symbol"].combine_chunks())
-    hours = pc.fill_null(pc.take(info["funding_interval_hours"], found), DEFAULT_FUNDING_HOURS)
-    hours = pc.if_else(pc.equal(instruments["instrument_type"], "perp"), hours, pa.scalar(None, pa.float64()))
-    place = instruments.schema.get_field_index("funding_interval_hours")
-    return instruments.set_column(place, instruments.schema.field(place), hours)
+from cexkit.symbols import Instrument
 
 
 def read_error(answer: Answer) -> Exception | None:
     """Binance's ``{"code": -1121, "msg": …}``, whatever the HTTP status."""
-    body = answer.body.strip()
-    if not body.startswith(b"{") or len(body) > 4096:
-        return None
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return None  # the endpoint's parser says what is wrong with it
-    if not isinstance(said.get("code"), int) or "msg" not in said:
+    said = complaint(answer.body)
+    if said is None or not isinstance(said.get("code"), int) or "msg" not in said:
         return None
     text = f"{answer.url}: code {said['code']}: {said['msg']}"
     if said["code"] == -1121:
@@ -420,28 +59,12 @@ def read_usage(answer: Answer) -> tuple[Usage, ...]:
     return (Usage("weight", float(used), 60 - answer.server_time.second),) if used.isdecimal() else ()
 
 
-def read_limits(body: bytes) -> tuple[Budget, ...]:
-    """The weight limit that ``exchangeInfo`` announces."""
-    found = validated(_adapter(Limits), body, "exchangeInfo")["rateLimits"]
-    return tuple(
-        Budget("weight", limit=rule["limit"], per_s=60 * rule["intervalNum"])
-        for rule in found
-        if rule.get("rateLimitType") == "REQUEST_WEIGHT"
-        and rule.get("interval") == "MINUTE"
-        # one that says no number says nothing; the descriptor's holds then
-        and min(rule.get("limit", 0), rule.get("intervalNum", 0)) > 0
-    )
-
-
 def _kline_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
     return {"symbol": instrument.venue_symbol, "interval": interval} | _span(ask.window, ask.limit)
 
 
 def _funding_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
-    # Times are off the minute they are keyed on: asked for with half a minute to spare on both sides,
-    # the parser then keeps what is keyed inside.
-    around = Window(ask.window.start - HALF_MINUTE, ask.window.end + HALF_MINUTE)
-    return {"symbol": instrument.venue_symbol} | _span(around, ask.limit)
+    return {"symbol": instrument.venue_symbol} | _span(settlement_window(ask.window), ask.limit)
 
 
 def _span(window: Window, limit: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archive import Archive, Period, read_csv
-from cexkit.exchanges.base import STAMPED_LATE, Context, facts
+from cexkit.exchanges.parsing import STAMPED_LATE, Context, facts
 from cexkit.intervals import to_timedelta
 from cexkit.schema import TABLES
 from cexkit.symbols import Instrument

@@ -34,7 +34,8 @@ from cexkit.exchanges._bybit_payloads import (
     parse_spot_listing,
     read_cursor,
 )
-from cexkit.exchanges.base import Api, Exchange, Source, settlement_window
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.parsing import settlement_window
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Backward, Cursor
 from cexkit.http.ratelimit import Budget, Usage

@@ -28,22 +28,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NotRequired
-
-from pydantic import ValidationError
-from typing_extensions import TypedDict
 
 from cexkit.errors import RateLimitedError, TransportError, UnknownNameError, VenueError
 from cexkit.exchanges._coinbase_payloads import (
     HOUR,
-    adapter,
     parse_candles,
     parse_chart,
     parse_contracts,
     parse_funding,
     parse_products,
 )
-from cexkit.exchanges.base import Api, Exchange, Source, settlement_window
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.http.client import USER_AGENT, Answer
 from cexkit.http.paginate import Ask, Backward
 from cexkit.http.ratelimit import Budget
@@ -63,55 +59,26 @@ LATER = frozenset({10040, 10041, 11051, 11094, 13028, 13888})
 NO_INSTRUMENT = frozenset({10020, 13020})
 
 
-class Complaint(TypedDict):
-    """An error of Coinbase Exchange."""
-
-    message: str
-
-
-class RpcError(TypedDict):
-    """An error of the gateway."""
-
-    code: int
-    message: str
-    data: NotRequired[Any]
-
-
-class Refusal(TypedDict):
-    error: RpcError
-
-
-def _complaint(promise: Any, body: bytes) -> Any:
-    """An error's body, or None where it is none: the endpoint's parser says what it is then."""
-    if not body.lstrip().startswith(b"{") or len(body) > 65_536:
-        return None
-    try:
-        return adapter(promise).validate_json(body)
-    except ValidationError:
-        return None
-
-
 def read_spot_error(answer: Answer) -> Exception | None:
     """Coinbase Exchange's ``{"message": …}``, whatever the HTTP status."""
-    said = _complaint(Complaint, answer.body)
-    if said is None:
+    message = (complaint(answer.body) or {}).get("message")
+    if not isinstance(message, str):
         return None
-    text = f"{answer.url}: {said['message']}"
-    if answer.status == 404 or said["message"] == "NotFound":
+    text = f"{answer.url}: {message}"
+    if answer.status == 404 or message == "NotFound":
         return UnknownNameError(f"coinbase knows no such product ({text}); see the table instruments")
-    if "rate limit" in said["message"].lower():
+    if "rate limit" in message.lower():
         return RateLimitedError(text, status=answer.status)
     return VenueError(text, status=answer.status)
 
 
 def read_gateway_error(answer: Answer) -> Exception | None:
     """The gateway's ``{"error": {"code": 10028, …}}``, whatever the HTTP status."""
-    said = _complaint(Refusal, answer.body)
-    if said is None:
+    said = (complaint(answer.body) or {}).get("error")
+    if not isinstance(said, dict) or not isinstance(said.get("code"), int):
         return None
-    code = said["error"]["code"]
-    text = f"{answer.url}: code {code}: {said['error']['message']}"
-    about = said["error"].get("data")
+    code, about = said["code"], said.get("data")
+    text = f"{answer.url}: code {code}: {said.get('message')}"
     if code in NO_INSTRUMENT or (isinstance(about, dict) and about.get("param") == "instrument_name"):
         return UnknownNameError(f"coinbase knows no instrument {answer.params.get('instrument_name')!r} here ({text})")
     kind = RateLimitedError if code in TOO_FAST else TransportError if code in LATER else VenueError

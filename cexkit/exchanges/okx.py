@@ -25,7 +25,6 @@ Not seen in any recording, so held to strictly: the rows of mark and index candl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,6 +40,7 @@ from cexkit.exchanges._okx_listing import (
     parse_swap_listing,
 )
 from cexkit.exchanges._okx_payloads import (
+    HOUR,
     LIQUIDATION_ROWS,
     oldest_event,
     parse_candles,
@@ -49,8 +49,9 @@ from cexkit.exchanges._okx_payloads import (
     parse_open_interest,
     parse_references,
 )
-from cexkit.exchanges.base import Api, Exchange, Source, settlement_window
+from cexkit.exchanges.base import Api, Exchange, Source
 from cexkit.exchanges.okx_archive import ARCHIVES
+from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Backward, Got
 from cexkit.http.ratelimit import Budget
@@ -59,7 +60,6 @@ from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
 from cexkit.symbols import Instrument
 
-HOUR = timedelta(hours=1)
 #: Bars by our name; from 6 hours up they open in UTC+8 without the suffix.
 BARS = {"1m": "1m", "1h": "1H", "1d": "1Dutc"}
 #: Requests in 2 s for each endpoint. The venue does not say in its answers how many are left.
@@ -119,13 +119,7 @@ class Overlapping:
 
 def read_error(answer: Answer) -> Exception | None:
     """OKX's ``{"code": "51001", "msg": …}``, whatever the HTTP status."""
-    body = answer.body.strip()
-    if not body.startswith(b"{") or len(body) > 4096:
-        return None
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return None  # the endpoint's parser says what is wrong with it
+    said = complaint(answer.body) or {}
     code = said.get("code")
     if not isinstance(code, str) or code == "0":
         return None

@@ -147,7 +147,7 @@ class HttpClient:
         TransportError
             No usable answer in all tries: network, timeout, truncated body, 5xx.
         RateLimitedError
-            429 in all tries, or a ban (418, or a 403 that ``inspect`` takes for one), which is never tried again.
+            429 in all tries, or a ban (418, or a 403 that ``inspect`` takes for one) beyond the patience of ``retry``.
         BlockedError
             403 or 451.
         Exception
@@ -169,7 +169,7 @@ class HttpClient:
 
         try:
             response = self._client.get(url, params=params, headers=headers)
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise ConfigError(f"not a URL that can be read: {url!r} ({error})") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise TransportError(f"{url}: {type(error).__name__}: {error}; check the network connection") from error

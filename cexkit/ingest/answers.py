@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges import Context, exchange, parse_answer
-from cexkit.exchanges.streams import STREAMS, liquidations_of
+from cexkit.exchanges.streams import STREAMS, Stream, liquidations_of
 from cexkit.ingest.report import Problem
 from cexkit.intervals import Window
 from cexkit.schema import TABLES, Table
@@ -40,20 +39,31 @@ def streamed(
     warehouse: Warehouse, exchange_name: str, table: Table, window: Window, problems: list[Problem]
 ) -> list[pa.Table]:
     """Rows of what was heard live."""
-    if table.name != "liquidations" or exchange_name not in STREAMS:
+    stream = _stream(exchange_name, table)
+    if stream is None:
         return []
-    answers = read_bronze(warehouse.root, exchange_name, STREAMS[exchange_name].endpoint, table.name, window)
-    messages = [answer["body"] for answer in answers]
+    heard = read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window)
+    messages = [row["body"] for row in heard]
     if not messages:
         return []
-    names = [part.name for part in fields(Instrument)]
-    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name).select(names).to_pylist()
-    rows, said = liquidations_of(exchange_name, messages, [Instrument(**row) for row in listed])
+    rows, said = liquidations_of(exchange_name, messages, heard_of(warehouse, exchange_name, table))
     problems += [Problem(exchange_name, table.name, None, window, text) for text in said]
     return [rows]
 
 
+def heard_of(warehouse: Warehouse, exchange_name: str, table: Table) -> list[Instrument]:
+    """What the names in a live stream mean; none where nothing of a table is heard live."""
+    if _stream(exchange_name, table) is None:
+        return []
+    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name)
+    return [Instrument.of(row) for row in listed.to_pylist()]
+
+
 def endpoints(exchange_name: str, table: Table) -> tuple[str, ...]:
     """Endpoints whose answers rows of a table are made of, the live stream among them."""
-    live = table.name == "liquidations" and exchange_name in STREAMS
-    return (*exchange(exchange_name).endpoints(table.name), *([STREAMS[exchange_name].endpoint] if live else []))
+    stream = _stream(exchange_name, table)
+    return (*exchange(exchange_name).endpoints(table.name), *([stream.endpoint] if stream else []))
+
+
+def _stream(exchange_name: str, table: Table) -> Stream | None:
+    return STREAMS.get(exchange_name) if table.name == "liquidations" else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges import Context, exchange, join_companions, left_out
-from cexkit.exchanges.base import latest
+from cexkit.exchanges.instruments import latest
 from cexkit.ingest.answers import answers
 from cexkit.ingest.report import Problem
 from cexkit.intervals import Window
@@ -59,8 +59,7 @@ def instruments(
         (pl.col("listing_time") < window.end).fill_null(True),
         (pl.col("delisting_time") > window.start).fill_null(True),
     ).sort(INSTRUMENT_KEYS)
-    names = [part.name for part in fields(Instrument)]
-    return [Instrument(**row) for row in rows.select(names).iter_rows(named=True)]
+    return [Instrument.of(row) for row in rows.iter_rows(named=True)]
 
 
 def lives(warehouse: Warehouse, exchange_name: str) -> dict[tuple[str, str], Window]:
@@ -151,10 +150,9 @@ def _lists(
 ) -> list[_List]:
     """All lists with a page that can be read; what completes them goes to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
-    completing = {part.endpoint for source in venue.sources.values() for part in source.companions}
     for row, context, rows in answers(warehouse, exchange_name, table, None, problems):
         endpoint, run = row["endpoint"], row["run"]
-        if endpoint not in completing:
+        if endpoint not in venue.companions:
             found = lists.setdefault((run, endpoint), _List(endpoint, run))
             found.add(context, rows, partial(venue.endpoint(table.name, endpoint).cursor, row["body"]))
         elif rows is not None:

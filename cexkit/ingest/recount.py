@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import DatasetError
 from cexkit.exchanges import exchange
-from cexkit.ingest.answers import answers, endpoints, streamed
+from cexkit.ingest.answers import answers, endpoints, heard_of, streamed
 from cexkit.ingest.silver import apart
 from cexkit.intervals import Window
 from cexkit.schema import SCHEMA_VERSION, Table
@@ -31,7 +31,8 @@ _VERSION = f"{SCHEMA_VERSION}.1"
 def recount(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, int]:
     """How many different keys the answers of a venue about a table hold, by UTC day.
 
-    Everything is parsed again; a file period whose answers are the very files that were counted before is not.
+    Everything is parsed again; a file period whose answers are the very files that were counted before, with names
+    that mean the same as then, is not.
 
     Parameters
     ----------
@@ -55,8 +56,9 @@ def recount(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str,
     place = warehouse.root / layout.count_file(table, exchange_name)
     before, after = _noted(place), {}
     unused = apart(warehouse, exchange_name, table, [])
+    known = [_VERSION, *(sorted(map(repr, part)) for part in (unused, heard_of(warehouse, exchange_name, table)))]
     for period, inputs in _inputs(warehouse, exchange_name, table).items():
-        made_of = _digest([_VERSION, sorted(map(repr, unused)), inputs])
+        made_of = _digest([known, inputs])
         if before.get(period, {}).get("made_of") == made_of:
             after[period] = before[period]
         else:
@@ -98,8 +100,7 @@ def _days(
     """Different keys a day in the answers that can have rows of a span."""
     import polars as pl
 
-    venue = exchange(exchange_name)
-    completing = {part.endpoint for source in venue.sources.values() for part in source.companions}
+    completing = exchange(exchange_name).companions
     window = None if table.time is None else span
     parsed = [
         rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from cexkit.schema.render import empty
 from cexkit.schema.validate import split
 from cexkit.store import layout
 from cexkit.store.bronze import bronze_spans
+from cexkit.store.rows import within
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import Instrument
 
@@ -60,12 +61,13 @@ def to_silver(
             rows, problems = listings(warehouse, exchange_name, table)
             return _write(warehouse, exchange_name, table, ["all"], rows, problems)
         wanted = _periods(warehouse, exchange_name, table) if periods is None else periods
-        report = Report()
+        report, differing = Report(), []
+        unused = apart(warehouse, exchange_name, table, differing)
         for pieces in _pieces(warehouse, exchange_name, table, wanted, now or datetime.now(UTC)):
             spans = [layout.period_window(table, piece) for piece in pieces]
-            rows, problems = _facts(warehouse, exchange_name, table, Window(spans[0].start, spans[-1].end))
+            rows, problems = _facts(warehouse, exchange_name, table, Window(spans[0].start, spans[-1].end), unused)
             report += _write(warehouse, exchange_name, table, pieces, rows, problems)
-        return report
+        return report + Report(problems=tuple(differing))
 
 
 def _pieces(
@@ -90,15 +92,14 @@ def _pieces(
 
 
 def _facts(
-    warehouse: Warehouse, exchange_name: str, table: Table, span: Window
+    warehouse: Warehouse, exchange_name: str, table: Table, span: Window, unused: set[tuple[str, Instrument]]
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Rows of one file period, the last answer's where several gave the same key; None without answers."""
+    """Rows of a span but ``unused`` ones, the last answer's where several gave the same key; None without answers."""
     import polars as pl
     import pyarrow as pa
 
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
-    unused = apart(warehouse, exchange_name, table, problems)
     parsed = [
         rows
         for row, context, rows in answers(warehouse, exchange_name, table, around, problems)
@@ -121,32 +122,38 @@ def apart(
 
     Which of the two is wrong for the rest nobody can say, so the archive's rows are not used at all.
     """
-    import polars as pl
-
-    archives = {
-        a.endpoint for (name, _), a in exchange(exchange_name).archives.items() if name == table.name and a.compared
-    }
-    if not archives:
-        return set()
-    parts: dict[tuple[bool, Instrument], list[pl.DataFrame]] = defaultdict(list)
-    for row, context, rows in answers(warehouse, exchange_name, table, None, []):
-        if rows is not None:
-            parts[row["endpoint"] in archives, context.instrument].append(pl.from_arrow(rows))
+    compared = [a for (name, _), a in exchange(exchange_name).archives.items() if name == table.name and a.compared]
+    endpoints = {archive.endpoint for archive in compared}
     found = set()
-    for of_archive, instrument in parts:
-        if not of_archive or (False, instrument) not in parts:
-            continue
-        one, other = (pl.concat(parts[which, instrument]).unique(table.key, keep="last") for which in (True, False))
-        both = one.join(other, on=table.key, suffix="_api")
-        off = (both["funding_rate"] - both["funding_rate_api"]).abs() > SAME_RATE
+    for instrument, archived, paid in _both(warehouse, exchange_name, table, endpoints):
+        both = archived.join(paid, on=table.key, suffix="_paid")
+        off = (both["funding_rate"] - both["funding_rate_paid"]).abs() > SAME_RATE
         if off.any():
             text = (
                 f"the archive's rate differs from the paid one in {off.sum()} of {both.height} settlements that both "
                 "have: only what the API has is used"
             )
             problems.append(Problem(exchange_name, table.name, instrument.symbol, None, text))
-            found |= {(endpoint, instrument) for endpoint in archives}
+            found |= {(endpoint, instrument) for endpoint in endpoints}
     return found
+
+
+def _both(
+    warehouse: Warehouse, exchange_name: str, table: Table, archives: set[str]
+) -> Iterator[tuple[Instrument, pl.DataFrame, pl.DataFrame]]:
+    """Instruments that archives and the API have rows of, with these, the latest of each key."""
+    import polars as pl
+
+    if not archives:
+        return
+    parts: dict[tuple[bool, Instrument], list[pl.DataFrame]] = defaultdict(list)
+    for row, context, rows in answers(warehouse, exchange_name, table, None, []):
+        if rows is not None:
+            parts[row["endpoint"] in archives, context.instrument].append(pl.from_arrow(rows))
+    for of_archive, instrument in parts:
+        if of_archive and (False, instrument) in parts:
+            one, other = (pl.concat(parts[which, instrument]) for which in (True, False))
+            yield instrument, *(rows.unique(table.key, keep="last", maintain_order=True) for rows in (one, other))
 
 
 def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
@@ -172,7 +179,8 @@ def _write(
         return Report(problems=tuple(problems))
     good, rejects = split(rows, table)
     for period in periods:
-        warehouse.write_rejects(table, exchange_name, period, _of(rejects, table, period).to_arrow())
+        failed = within(rejects.to_arrow(), table, layout.period_window(table, period))
+        warehouse.write_rejects(table, exchange_name, period, failed)
     files = warehouse.replace(table, exchange_name, periods, good.to_arrow())
     return Report(
         rows=good.height,
@@ -180,14 +188,6 @@ def _write(
         files=tuple(file.path for file in files),
         problems=tuple(problems),
     )
-
-
-def _of(rows: pl.DataFrame, table: Table, period: str) -> pl.DataFrame:
-    """Rows of one file period."""
-    import polars as pl
-
-    span = layout.period_window(table, period)
-    return rows if table.time is None else rows.filter(pl.col(table.time).is_between(span.start, span.end, "left"))
 
 
 def _periods(warehouse: Warehouse, exchange_name: str, table: Table) -> list[str]:

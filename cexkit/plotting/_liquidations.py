@@ -66,7 +66,8 @@ def liquidations(
 
     rows = rows_of(as_polars(frame), "liquidations")
     totals = liquidation_summary(rows, every=every, by=None)
-    _known(totals, "liquidations")
+    if not totals["value_usd"].is_not_null().any():
+        raise InvalidInputError("liquidations: no event has a value in dollars; add value_usd, or select other quotes")
     beside = None if prices is None else next(instruments(as_polars(prices), "the price", most=1))
     if beside is not None:
         needs(beside.rows, "the price", price)
@@ -143,12 +144,11 @@ def liquidation_heatmap(
     50000.0
     """
     rows = rows_of(as_polars(frame), "liquidation_heatmap")
-    by = None
     if "base" in rows.columns:
         one_base(rows, "liquidation_heatmap")
     elif "symbol" in rows.columns:
         list(instruments(rows, "liquidation_heatmap", most=1))
-    cells = heatmap(rows, every=every, bin_bps=bin_bps, bin_width=bin_width, by=by)
+    cells = heatmap(rows, every=every, bin_bps=bin_bps, bin_width=bin_width, by=None)
     drawn = cells.filter(pl.col("price_low").is_not_null(), pl.col("value_usd") > 0)
     if not drawn.height:
         raise InvalidInputError(
@@ -191,8 +191,3 @@ def _price_unit(rows: pl.DataFrame) -> str:
     quotes = rows["quote"].unique().sort().to_list() if "quote" in rows.columns else []
     per = " per coin" if "multiplier" in rows.columns else ""
     return f"price, {'+'.join(map(str, quotes))}{per}" if quotes else f"price{per}"
-
-
-def _known(totals: pl.DataFrame, plot: str) -> None:
-    if not totals["value_usd"].is_not_null().any():
-        raise InvalidInputError(f"{plot}: no event has a value in dollars; add value_usd, or select other quotes")

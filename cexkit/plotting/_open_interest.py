@@ -36,12 +36,8 @@ def open_interest(frame: Any, *, prices: Any = None, price: str = "close", ax: A
         ``quote``; dollar stablecoins are then taken 1:1 (``cexkit.schema.USD_LIKE``). A time at which an
         instrument that has earlier and later snapshots has none, or none in dollars, is left blank: the rest
         is not passed off as the whole.
-    prices : frame, optional
-        ``timestamp`` and a price of **one** instrument, drawn on a second Axes with the label ``price``.
-    price : str
-        Column of the price.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
+    prices, price, ax
+        As for :func:`liquidations`.
 
     Returns
     -------

@@ -12,8 +12,7 @@ import polars as pl
 
 from cexkit.analytics._usd import QUOTED, usd
 from cexkit.errors import InvalidInputError, MissingColumnError, UnsupportedBackendError
-
-KEYS = ("exchange", "instrument_type", "symbol")
+from cexkit.schema import INSTRUMENT_KEYS
 
 #: More lines than this cannot be told apart.
 MOST_INSTRUMENTS = 8
@@ -44,7 +43,7 @@ def as_polars(frame: Any) -> pl.DataFrame:
 
 def instruments(frame: pl.DataFrame, plot: str, most: int = MOST_INSTRUMENTS) -> Iterator[Instrument]:
     """Each instrument with its rows in time order, at most ``most`` of them."""
-    keys = [key for key in KEYS if key in frame.columns]
+    keys = [key for key in INSTRUMENT_KEYS if key in frame.columns]
     rows_of(frame, plot)
     frame = frame.sort("timestamp")
     groups = frame.partition_by(keys, as_dict=True) if keys else {(): frame}

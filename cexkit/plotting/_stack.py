@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cexkit.plotting._series import KEYS, numbers_of, one_base, times_of, with_gaps
+from cexkit.plotting._series import numbers_of, one_base, times_of, with_gaps
 from cexkit.plotting._style import colour
+from cexkit.schema import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ def summed(rows: pl.DataFrame, value: str, plot: str) -> pl.DataFrame:
     value is null for all venues.
     """
     one_base(rows, plot)
-    parts = [key for key in KEYS if key in rows.columns]
+    parts = [key for key in INSTRUMENT_KEYS if key in rows.columns]
     known = rows.select("timestamp", *parts, value)
     times = known.select("timestamp").unique()
     lives = known.group_by(parts).agg(

@@ -10,8 +10,9 @@ import polars as pl
 from cexkit.analytics.funding import funding_apr
 from cexkit.analytics.volatility import Estimator, realized_volatility
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.plotting._series import KEYS, as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
+from cexkit.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
 from cexkit.plotting._style import LINESTYLES, axes_or_new, colour, finish, ink
+from cexkit.schema import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,8 +73,8 @@ def volatility_cone(
         raise InvalidInputError(f"volatility_cone: no window of {min(windows)} bars is full; the frame is too short")
     ax = axes_or_new(ax, figsize=(7, 4))
     x = cone["window"].to_numpy()
-    _band(ax, x, cone, ("lowest", "highest"), 0.3, "lowest to highest", 1.0)
-    _band(ax, x, cone, ("lower", "upper"), 0.5, "middle half", 1.0)
+    _band(ax, x, cone, ("lowest", "highest"), 0.3, "lowest to highest")
+    _band(ax, x, cone, ("lower", "upper"), 0.5, "middle half")
     ax.plot(x, numbers_of(cone, "median"), color=ink(ax), linewidth=1.0, label="median")
     ax.plot(
         x, numbers_of(cone, "latest"), color=colour(None), linewidth=1.6, linestyle="--", marker="o", label="latest"
@@ -105,10 +106,8 @@ def _shares(value: pl.Expr, shares: dict[str, float]) -> list[pl.Expr]:
     return [value.quantile(share, "linear").alias(name) for name, share in shares.items()]
 
 
-def _band(
-    ax: Axes, x: Any, table: pl.DataFrame, between: tuple[str, str], alpha: float, label: str, scale: float
-) -> None:
-    low, high = (numbers_of(table, name, scale) for name in between)
+def _band(ax: Axes, x: Any, table: pl.DataFrame, between: tuple[str, str], alpha: float, label: str) -> None:
+    low, high = (numbers_of(table, name) for name in between)
     ax.fill_between(x, low, high, color="0.5", alpha=alpha, linewidth=0, label=label)
 
 
@@ -161,9 +160,9 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     band = others.group_by("timestamp").agg(_shares(pl.col("funding_apr") * 100, BAND)).sort("timestamp")
     ax = axes_or_new(ax)
     x = times_of(band)
-    _band(ax, x, band, ("lowest", "highest"), 0.35, "others 5–95 %", 1.0)
-    _band(ax, x, band, ("lower", "upper"), 0.5, "others 25–75 %", 1.0)
-    keys = [key for key in KEYS if key in days.columns]
+    _band(ax, x, band, ("lowest", "highest"), 0.35, "others 5–95 %")
+    _band(ax, x, band, ("lower", "upper"), 0.5, "others 25–75 %")
+    keys = [key for key in INSTRUMENT_KEYS if key in days.columns]
     count = others.select(keys).n_unique() if keys else others["base"].n_unique()
     ax.plot(x, numbers_of(band, "median"), color=ink(ax), linewidth=0.8, label=f"median of {count}")
     for place, (named, label, rows) in enumerate(own):
@@ -177,6 +176,8 @@ def daily_apr(frame: pl.DataFrame) -> pl.DataFrame:
     """Mean funding APR of each instrument and UTC day, over its settlements that have one."""
     rows = funding_apr(rows_of(frame, "funding_band"))
     needs(rows, "funding_band", "base", "timestamp")
-    keys = [key for key in (*KEYS, "base") if key in rows.columns]
-    days = rows.group_by(*keys, pl.col("timestamp").dt.truncate("1d")).agg(pl.col("funding_apr").mean())
+    keys = [key for key in (*INSTRUMENT_KEYS, "base") if key in rows.columns]
+    # without its zone a time is UTC; with it, days would be those of the zone
+    day = pl.col("timestamp").cast(pl.Datetime("us")).dt.truncate("1d")
+    days = rows.group_by(*keys, day).agg(pl.col("funding_apr").mean())
     return days.filter(pl.col("funding_apr").is_not_null()).sort(*keys, "timestamp")

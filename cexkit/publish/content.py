@@ -12,19 +12,19 @@ from cexkit.publish.plans import Piece
 from cexkit.publish.spec import SPEC, describe, to_json
 from cexkit.quality import inspect, require
 from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import DataFile, Manifest
+from cexkit.store.manifest import DataFile, Extent, Manifest
 from cexkit.store.parquet import sha256
 from cexkit.store.warehouse import Warehouse
 
 Step = Callable[[str], None]
 
 
-class Snapshot(Warehouse):
+class Frozen(Warehouse):
     """A warehouse as it was at one moment, whatever is written to it meanwhile.
 
     Examples
     --------
-    >>> Snapshot(Warehouse("nothing-here")).manifest.files
+    >>> Frozen(Warehouse("nothing-here")).manifest.files
     ()
     """
 
@@ -49,7 +49,7 @@ class Content:
     def title(self) -> str:
         """One line that says what it is."""
         files = self.manifest.files
-        rows, tables = sum(file.rows for file in files), len({file.table for file in files})
+        rows, tables = Extent.of(files).rows, len({file.table for file in files})
         return f"{self.manifest.updated_at:%Y-%m-%d %H:%M} UTC: {rows:,} rows in {tables} tables"
 
 
@@ -80,7 +80,7 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | No
     >>> [piece.path for piece in assemble(Warehouse(SAMPLE_ROOT)).pieces][-3:-1]
     ['spec.json', 'README.md']
     """
-    held = Snapshot(warehouse)
+    held = Frozen(warehouse)
     if not held.manifest.files:
         raise DatasetNotFoundError(f"there is nothing to publish in {held.root}; `cexkit pull` brings data in")
     _verify(held)

@@ -6,15 +6,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.publish.content import Content, Step
 from cexkit.publish.plans import Held, Piece, Plan, There, compare
 from cexkit.publish.rules import require_may_replace
 from cexkit.store.layout import LOCK, MANIFEST, TABLES, TEMPORARY
 from cexkit.store.manifest import Manifest, read_manifest
-from cexkit.store.parquet import sha256, write_atomic
+from cexkit.store.parquet import locked, sha256, write_atomic
 
 #: Files that writers need and readers do not see.
 _OWN = (TEMPORARY, LOCK)
@@ -52,11 +50,7 @@ class Folder:
         """Copy what is new, put the manifest in place, delete what left a publication ago."""
         if any(self.root.resolve() in source.resolve().parents for source in _sources(content)):
             raise InvalidInputError(f"{self.root} is the warehouse itself, or above it; publish to another folder")
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DatasetError(f"could not write {self.root}: {error.strerror or error}") from error
-        with FileLock(self.root / LOCK):
+        with locked(self.root / LOCK):
             found = self.plan(content, tag)
             for piece in sorted(found.add, key=lambda piece: piece.path == MANIFEST):
                 self._write(piece)

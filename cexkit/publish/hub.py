@@ -7,47 +7,32 @@ else came before, end the same way: the plan is made anew against the head that 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import tenacity
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoFile
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from cexkit.config import settings
 from cexkit.errors import CexkitError, PublicationError
-from cexkit.http.retry import retry_after
 from cexkit.publish.content import Content, Step
 from cexkit.publish.plans import Held, Plan, There, compare
+from cexkit.publish.retry import FAILURES, Again, is_passing, retrying, status_of
 from cexkit.publish.rules import require_may_replace
 from cexkit.store.layout import MANIFEST
 from cexkit.store.manifest import Manifest, read_manifest
 
-try:
-    from httpx2 import HTTPError, TransportError  # what huggingface_hub 2 is built on
-except ImportError:
-    from httpx import HTTPError, TransportError
-
 #: Files that are sent together; each is told to the progress when all of them are there.
 BATCH = 8
-#: Longest pause that a hub's ``Retry-After`` is followed for.
-LONGEST_WAIT_S = 300.0
 _KIND = "dataset"
-_AGAIN = {408, 429, 500, 502, 503, 504}
 #: Somebody else committed first.
 _STALE = 412
 _EXISTS = 409
-#: What the client raises. Of an upload that failed it says so in a RuntimeError with the reason as cause; what the hub
-#: says against one file of a batch (no room, say) is a ValueError.
-_FAILURES = (HTTPError, OSError, RuntimeError, ValueError)
 
 T = TypeVar("T")
 
@@ -113,13 +98,13 @@ class Hub:
         """Plan and commit until the head holds the content. Returns what was changed, and the head."""
         plans: list[Plan] = []
         try:
-            for attempt in _retrying(lambda error: isinstance(error, _Again)):
+            for attempt in retrying(lambda error: isinstance(error, Again)):
                 with attempt:
                     with self._told("nothing was changed"):
                         plans.append(self._compare(content, self._there()))
                         operations = self._upload(plans[-1], step)
                     revision = self._commit(content, plans[-1], operations) if operations else plans[-1].revision
-        except _Again as again:
+        except Again as again:
             raise self._problem(again.__cause__, self._fate(plans[-1].revision)) from again.__cause__
         return plans[0], revision
 
@@ -134,10 +119,10 @@ class Hub:
                 revision=self.branch,
                 parent_commit=found.revision,
             )
-        except _FAILURES as error:
-            if _status(error) == _STALE or _is_passing(error):
+        except FAILURES as error:
+            if status_of(error) == _STALE or is_passing(error):
                 # whether it was done after all, the next plan sees
-                raise _Again from error
+                raise Again from error
             raise self._problem(error, "nothing was changed") from error
         with self._told(f"commit {made.oid} was made, but could not be verified; run again"):
             self._verify(content, made.oid)
@@ -147,7 +132,7 @@ class Hub:
         """What became of a commit whose answers were lost."""
         try:
             head = self._api.dataset_info(self.repo, revision=self.branch).sha
-        except _FAILURES:
+        except FAILURES:
             return "whether anything was changed could not be asked; run again"
         return "nothing was changed" if head == revision else f"the head is now {head}; run again"
 
@@ -248,13 +233,13 @@ class Hub:
         try:
             self._ask(lambda: self._api.create_tag(self.repo, tag=tag, revision=revision, repo_type=_KIND))
         except HfHubHTTPError as error:
-            if _status(error) != _EXISTS:
+            if status_of(error) != _EXISTS:
                 raise
             self._require_free(tag, content)
 
     def _ask(self, do: Callable[[], T]) -> T:
         """Ask what can be asked twice, and try again where that may help."""
-        return _retrying(_is_passing)(do)
+        return retrying(is_passing)(do)
 
     @contextmanager
     def _told(self, so_far: str) -> Iterator[None]:
@@ -263,49 +248,18 @@ class Hub:
             yield
         except CexkitError:
             raise
-        except _FAILURES as error:
+        except FAILURES as error:
             raise self._problem(error, so_far) from error
 
     def _problem(self, error: Exception, so_far: str) -> PublicationError:
         """What went wrong, in words that hold neither token nor signed address."""
-        if isinstance(error, RuntimeError) and isinstance(error.__cause__, _FAILURES):
+        if isinstance(error, RuntimeError) and isinstance(error.__cause__, FAILURES):
             error = error.__cause__
-        status, problem = _status(error), f"{type(error).__name__}: {error}"
+        status, problem = status_of(error), f"{type(error).__name__}: {error}"
         if isinstance(error, HfHubHTTPError):
             problem = f"status {status}" + (f": {error.server_message}" if error.server_message else "")
         hint = "; set HF_TOKEN to a token that may write there" if status in {401, 403, 404} else ""
         return PublicationError(f"could not publish to {self._here}: {problem}{hint}. {so_far[:1].upper()}{so_far[1:]}")
-
-
-class _Again(Exception):
-    """The plan is to be made anew; the cause says why."""
-
-
-def _status(error: BaseException) -> int | None:
-    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
-
-
-def _is_passing(error: BaseException) -> bool:
-    """Whether the same request may well succeed in a moment. A gateway fails with a page where JSON was promised."""
-    return _status(error) in _AGAIN or isinstance(error, TransportError | json.JSONDecodeError)
-
-
-def _retrying(worth: Callable[[BaseException], bool]) -> tenacity.Retrying:
-    """A fresh loop of tries; the last error is raised as it is."""
-    backoff = tenacity.wait_random_exponential(multiplier=1, max=30)
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception()
-        response = getattr(error.__cause__ if isinstance(error, _Again) else error, "response", None)
-        told = None if response is None else retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        return backoff(state) if told is None else min(told, LONGEST_WAIT_S)
-
-    return tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(settings().http_attempts),
-        wait=wait,
-        retry=tenacity.retry_if_exception(worth),
-        reraise=True,
-    )
 
 
 @contextmanager

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+
 from cexkit.errors import NewerSchemaError, PublicationError
 from cexkit.publish.plans import There
 from cexkit.schema import TABLES
-from cexkit.store.manifest import Manifest
+from cexkit.store.layout import span_of
+from cexkit.store.manifest import DataFile, Extent, Manifest
 
 _ANYWAY = "if this is meant, publish with replace=True (`--replace`)"
 #: What a fresh repository has, beside which nothing can be lost.
@@ -70,32 +75,38 @@ def _problem(manifest: Manifest, held: Manifest) -> str | None:
 
 def _lost(manifest: Manifest, held: Manifest) -> list[str]:
     """Tables, venues and times that a reader has now and would not have after."""
-    ours, theirs = _spans(manifest), _spans(held)
-    lost = []
-    for (table, exchange), (start, end) in sorted(theirs.items(), key=str):
+    ours, lost = _by_venue(manifest), []
+    for (table, exchange), files in sorted(_by_venue(held).items(), key=str):
         name = f"{table}{f' of {exchange}' if exchange else ''}"
         if (table, exchange) not in ours:
             lost.append(name)
-            continue
-        first, last = ours[table, exchange]
-        if None in (start, end, first, last) or TABLES[table].layer == "gold":
-            continue
-        if first > start:
-            lost.append(f"{name} from {start:%Y-%m-%d %H:%M} to {first:%Y-%m-%d %H:%M}")
-        if last < end:
-            lost.append(f"{name} from {last:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}")
+        elif TABLES[table].layer != "gold":
+            lost += [f"{name} from {span}" for span in _missing(files, ours[table, exchange])]
     return lost
 
 
-def _spans(manifest: Manifest) -> dict[tuple[str, str | None], tuple]:
-    """First and last time of each table and venue."""
-    files: dict[tuple[str, str | None], list] = {}
+def _by_venue(manifest: Manifest) -> dict[tuple[str, str | None], list[DataFile]]:
+    files = defaultdict(list)
     for file in manifest.files:
-        files.setdefault((file.table, file.exchange), []).append(file)
-    return {
-        place: (
-            min((file.start for file in found if file.start), default=None),
-            max((file.end for file in found if file.end), default=None),
-        )
-        for place, found in files.items()
-    }
+        files[file.table, file.exchange].append(file)
+    return files
+
+
+def _missing(before: list[DataFile], after: list[DataFile]) -> Iterator[str]:
+    """Times at either end, and of whole files between, that are gone."""
+    old, new = Extent.of(before), Extent.of(after)
+    if old.start is None or new.start is None:
+        return
+    if old.start < new.start:
+        yield _said(old.start, new.start)
+    spans = [span_of(file.period) for file in after]
+    for file in before:
+        within = new.start <= file.start and file.end <= new.end
+        if within and not any(span.start <= file.end and file.start < span.end for span in spans):
+            yield _said(file.start, file.end)
+    if new.end < old.end:
+        yield _said(new.end, old.end)
+
+
+def _said(start: datetime, end: datetime) -> str:
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"

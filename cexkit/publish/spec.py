@@ -10,7 +10,7 @@ import polars as pl
 
 from cexkit.quality import blocking_failures
 from cexkit.schema import TABLES, Table
-from cexkit.store.manifest import DataFile
+from cexkit.store.manifest import DataFile, Extent
 from cexkit.store.warehouse import Warehouse
 
 SPEC = "spec.json"
@@ -67,15 +67,15 @@ def to_json(spec: dict[str, Any]) -> str:
 
 def _table(warehouse: Warehouse, table: Table, quality: pl.DataFrame) -> dict[str, Any]:
     files = warehouse.manifest.select(table.name)
-    span = warehouse.manifest.window(table.name)
+    held = Extent.of(files)
     facts: dict[str, Any] = {
         "meaning": table.meaning,
         "layer": table.layer,
-        "files": len(files),
-        "rows": sum(file.rows for file in files),
-        "bytes": sum(file.bytes for file in files),
-        "start": span.start.isoformat() if span else None,
-        "end": span.end.isoformat() if span else None,
+        "files": held.files,
+        "rows": held.rows,
+        "bytes": held.bytes,
+        "start": held.start.isoformat() if held.start else None,
+        "end": held.end.isoformat() if held.end else None,
     }
     for name, values in _distinct(warehouse, files, [c for c in _NAMES if c in table.columns]).items():
         facts[_NAMES[name]] = values if name == "exchange" else _counted(values)

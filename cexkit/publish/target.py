@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote
 
 from cexkit.errors import InvalidInputError
 from cexkit.publish.content import Content, Step
 from cexkit.publish.plans import Plan
+from cexkit.store.locations import folder_of, hub_address
 
-_HUB = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<branch>[^@/]+))?/?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -42,18 +41,19 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
     'next'
     >>> target("s3://bucket/data", replace=False)
     Traceback (most recent call last):
-    cexkit.errors.InvalidInputError: cannot publish to 's3://bucket/data'; hf://datasets/owner/name[@branch] or a folder
+    cexkit.errors.InvalidInputError: cannot publish to s3://…; to hf://datasets/owner/name[@branch] or a folder
     """
-    if not str(to).startswith("hf://") and "://" not in str(to):
+    scheme, address, _ = str(to).partition("://")
+    if not address:
         from cexkit.publish.folder import Folder
 
-        return Folder(Path(to).expanduser(), replace=replace)
-    found = _HUB.fullmatch(str(to))
-    if not found:
-        raise InvalidInputError(f"cannot publish to {str(to)!r}; hf://datasets/owner/name[@branch] or a folder")
-    branch = unquote(found["branch"] or "main")
+        return Folder(folder_of(to), replace=replace)
+    if scheme != "hf":
+        # the rest is not repeated, for a secret may stand there
+        raise InvalidInputError(f"cannot publish to {scheme}://…; to hf://datasets/owner/name[@branch] or a folder")
+    repo, branch = hub_address(str(to))
     if _COMMIT.fullmatch(branch):
         raise InvalidInputError(f"cannot publish to the commit {branch}; name a branch")
     from cexkit.publish.hub import Hub
 
-    return Hub(found["repo"], branch, replace=replace, private=private)
+    return Hub(repo, branch, replace=replace, private=private)

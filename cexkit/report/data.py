@@ -14,14 +14,17 @@ from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.intervals import TimeLike, utc
 from cexkit.plotting._series import with_usd
 from cexkit.plotting.bands import daily_apr
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.render import to_polars
 from cexkit.verbs import Selection
 
 if TYPE_CHECKING:
-    from cexkit.client import Market, Names
+    from cexkit.client import Market
+    from cexkit.listing import Names
 
 DAY = timedelta(days=1)
+#: A window as long as this is longer than any data.
+MOST_DAYS = 36_525
 #: Bars before the end that volatility and drawdown are taken from, whatever the window.
 HISTORY = timedelta(days=365)
 #: Days over which funding is compared with that of other coins.
@@ -54,6 +57,8 @@ class Facts:
         if len(bases) != 1:
             raise InvalidInputError(f"{name!r} stands for perpetuals of several coins: {', '.join(sorted(bases))}")
         last = _newest(perps) if end is None else utc(end)
+        if start is None and not 0 < days <= MOST_DAYS:
+            raise InvalidInputError(f"days is the length of the window, from 1 to {MOST_DAYS:,}, not {days!r}")
         first = last - days * DAY if start is None else utc(start)
         if first >= last:
             raise InvalidInputError(f"the window is empty: {first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M} UTC")
@@ -65,12 +70,13 @@ class Facts:
         return bool((self.perps.instruments["status"] == "trading").any())
 
     def read(self, table: str, start: datetime | None = None, chosen: Selection | None = None) -> pl.DataFrame:
-        """Rows of a table up to the end of the window; none where the dataset has none."""
-        try:
-            rows = (chosen or self.perps).rows(table, start or self.start, self.end)
-        except InvalidInputError:
+        """Rows of a table that were known by the end of the window; none where the dataset has none."""
+        chosen, start, bar = chosen or self.perps, start or self.start, _length(table)
+        if chosen.held(table).is_empty():
             return pl.DataFrame(schema=to_polars(TABLES[table]))
-        return rows.to_polars()
+        # a bar that opens at `end - bar` is known at the end
+        end = self.end - bar + timedelta(microseconds=1) if bar else self.end
+        return chosen.rows(table, start, max(start, end)).to_polars()
 
     @cached_property
     def _days(self) -> pl.DataFrame:
@@ -153,7 +159,7 @@ class Facts:
         indexed = bars.join(by_index, on=[*INSTRUMENT_KEYS, "timestamp"])
         rest = bars.join(index.select(INSTRUMENT_KEYS).unique(), on=INSTRUMENT_KEYS, how="anti")
         beside = rest.join(self._spot, on=["exchange", "timestamp"])
-        columns = [*INSTRUMENT_KEYS, "base", "quote", "timestamp", "price", "reference", "reference_name"]
+        columns = [*IDENTITY, "timestamp", "price", "reference", "reference_name"]
         both = pl.concat([indexed.select(columns), beside.select(columns)])
         # a close is known when its bar ends
         return both.with_columns(pl.col("timestamp") + timedelta(hours=1)).sort(*INSTRUMENT_KEYS, "timestamp")
@@ -233,9 +239,13 @@ def _newest(perps: Selection) -> datetime:
 
 
 def _last(perps: Selection, table: str) -> Sequence[datetime]:
-    try:
-        last = perps.rows(table).timestamp.max().as_table().to_polars().item()
-    except InvalidInputError:
+    if perps.held(table).is_empty():
         return []
-    bar = TABLES[table].bar if table.startswith("ohlcv") else None
-    return [] if last is None else [last + (bar or timedelta())]
+    last = perps.rows(table).timestamp.max().as_table().to_polars().item()
+    return [] if last is None else [last + _length(table)]
+
+
+def _length(table: str) -> timedelta:
+    """How long after its time a row of a table is known: the length of a bar, nothing for settlements and snapshots."""
+    bar = TABLES[table].bar if "close" in TABLES[table].columns else None
+    return bar or timedelta(0)

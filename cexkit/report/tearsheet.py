@@ -13,7 +13,8 @@ from cexkit.report.sections import page
 from cexkit.store.parquet import write_atomic
 
 if TYPE_CHECKING:
-    from cexkit.client import Market, Names
+    from cexkit.client import Market
+    from cexkit.listing import Names
 
 
 @dataclass(frozen=True, repr=False)

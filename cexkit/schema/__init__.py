@@ -1,10 +1,11 @@
 """Columns and tables, declared once and rendered for every engine."""
 
-from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE, Field
+from cexkit.schema.fields import FIELDS, IDENTITY, INSTRUMENT_KEYS, USD_LIKE, Field
 from cexkit.schema.tables import SCHEMA_VERSION, TABLES, Check, Table, table
 
 __all__ = [
     "FIELDS",
+    "IDENTITY",
     "INSTRUMENT_KEYS",
     "SCHEMA_VERSION",
     "TABLES",

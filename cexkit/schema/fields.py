@@ -203,6 +203,8 @@ FIELDS: dict[str, Field] = {field.name: field for field in _DECLARED}
 
 #: Columns that identify an instrument, in the order they sort.
 INSTRUMENT_KEYS: tuple[str, ...] = ("exchange", "instrument_type", "symbol")
+#: These, and what is priced in what: the first columns of every table of facts.
+IDENTITY: tuple[str, ...] = (*INSTRUMENT_KEYS, "base", "quote")
 
 #: Quote currencies taken 1:1 as US dollars wherever a column or metric is called ``*_usd``.
 #: That is a convention, stated here and in the docs, and not a fact: they do trade apart.

@@ -136,7 +136,8 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
     Raises
     ------
     SchemaError
-        If a column is missing or too many, cannot be cast without loss, or lacks a required value.
+        If a column is missing or too many, cannot be cast without loss, lacks a required value, or has a number that
+        is none (NaN, infinite).
 
     Examples
     --------
@@ -160,12 +161,12 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
         column = data.column(field.name)
         if not field.nullable and column.null_count:
             raise SchemaError(f"{table.name}: column {field.name!r} has {column.null_count} missing values")
-        if pa.types.is_floating(column.type) and (bad := pc.sum(pc.is_nan(column)).as_py()):
-            raise SchemaError(f"{table.name}: column {field.name!r} has {bad} NaN; a missing value is null")
         try:
             columns.append(column.cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise SchemaError(f"{table.name}: column {field.name!r}: {error}") from error
+        if pa.types.is_floating(field.type) and (bad := pc.sum(pc.invert(pc.is_finite(columns[-1]))).as_py()):
+            raise SchemaError(f"{table.name}: column {field.name!r} has {bad} NaN or infinite; a missing value is null")
     return pa.table(columns, schema=schema)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cexkit.errors import UnknownTableError
 from cexkit.intervals import to_timedelta
-from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, Field
+from cexkit.schema.fields import FIELDS, IDENTITY, INSTRUMENT_KEYS, Field
 
 #: What one file of a table holds: all there is, one year or one month (of each venue).
 Period = Literal["all", "year", "month"]
@@ -69,7 +69,6 @@ class Table:
         return (("exchange",) if self.by_exchange else ()) + ((self.period,) if self.period != "all" else ())
 
 
-_IDENTITY = (*INSTRUMENT_KEYS, "base", "quote")
 _KEY = (*INSTRUMENT_KEYS, "timestamp")
 _OHLC = ("open", "high", "low", "close")
 
@@ -96,7 +95,7 @@ def _bars(name: str, meaning: str, interval: str, period: Period, *, traded: boo
     return Table(
         name=name,
         meaning=meaning,
-        columns=(*_IDENTITY, "timestamp", *_OHLC, *(volumes if traded else ())),
+        columns=(*IDENTITY, "timestamp", *_OHLC, *(volumes if traded else ())),
         key=_KEY,
         period=period,
         interval=interval,
@@ -110,7 +109,7 @@ _DECLARED = (
         name="instruments",
         meaning="What is and was listed: names, contract terms, listing and delisting.",
         columns=(
-            *_IDENTITY,
+            *IDENTITY,
             "venue_symbol",
             "settle",
             "multiplier",
@@ -142,7 +141,7 @@ _DECLARED = (
         name="funding_rates",
         meaning="Funding as settled (paid), one row per settlement; predictions are never in here.",
         columns=(
-            *_IDENTITY,
+            *IDENTITY,
             "timestamp",
             "funding_rate",
             "funding_interval_hours",
@@ -169,7 +168,7 @@ _DECLARED = (
     Table(
         name="open_interest",
         meaning="Open interest, one snapshot an hour, one side, in units of base.",
-        columns=(*_IDENTITY, "timestamp", "open_interest_base", "open_interest_quote"),
+        columns=(*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote"),
         key=_KEY,
         period="year",
         interval="1h",
@@ -180,7 +179,7 @@ _DECLARED = (
         name="liquidations",
         meaning="Forced closings as venues report them.",
         columns=(
-            *_IDENTITY,
+            *IDENTITY,
             "timestamp",
             "side",
             "price",
@@ -237,7 +236,7 @@ _DECLARED = (
         name="liquidations_1d",
         meaning="Liquidations per UTC day, instrument and side of the position.",
         columns=(
-            *_IDENTITY,
+            *IDENTITY,
             "timestamp",
             "side",
             "events",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from cexkit import gold
 from cexkit.intervals import Window
 from cexkit.schema import TABLES
-from cexkit.simulation.market import SimulatedMarket, simulate
+from cexkit.simulation.market import simulate
 from cexkit.simulation.world import HISTORY, MINUTES_FROM
 
 _DAY, _WEEKS, _MONTHS = (Window.of(start, HISTORY.end) for start in ("2026-06-30", "2026-06-01", MINUTES_FROM))
@@ -22,27 +23,24 @@ WINDOWS: dict[str, Window] = {
     "open_interest": _MONTHS,
     "liquidations": _MONTHS,
 }
+_SILVER = tuple(name for name, table in TABLES.items() if table.layer == "silver")
 #: Coins with one-minute bars: two large ones, and one with minutes in which nothing is traded.
 MINUTE_COINS = ("BTC", "ETH", "WIF")
 
 
 def frames() -> dict[str, pl.DataFrame]:
     """Every table of the sample, Silver and Gold; Gold is made from the Silver that is in it."""
-    whole = simulate()
-    tables = {name: _windowed(name, whole) for name in whole.tables}
+    # tables of one window come from one market, whose paths are made once
+    market = cache(lambda window, coins: simulate(start=window.start, end=window.end, coins=coins))
+    tables = {}
+    for name in _SILVER:
+        coins = MINUTE_COINS if name == "ohlcv_1m" else None
+        tables[name] = market(WINDOWS.get(name, HISTORY), coins).tables[name]
     tables["funding_weighted_8h"] = gold.funding_weighted_8h(tables["funding_rates"], tables["open_interest"])
     tables["ohlcv_1d_composite"] = gold.ohlcv_1d_composite(tables["ohlcv_1d"], tables["instruments"])
     tables["liquidations_1d"] = gold.liquidations_1d(tables["liquidations"])
-    checked = [gold.data_quality(TABLES[name], tables[name]) for name in whole.tables]
+    checked = [gold.data_quality(TABLES[name], tables[name]) for name in _SILVER]
     return tables | {"data_quality": pl.concat(checked).sort(TABLES["data_quality"].key)}
-
-
-def _windowed(name: str, whole: SimulatedMarket) -> pl.DataFrame:
-    if name not in WINDOWS:
-        return whole.tables[name]
-    window = WINDOWS[name]
-    coins = MINUTE_COINS if name == "ohlcv_1m" else None
-    return simulate(start=window.start, end=window.end, coins=coins).tables[name]
 
 
 def description() -> str:

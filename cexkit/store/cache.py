@@ -171,8 +171,8 @@ class FileCache:
     def usage(self) -> Usage:
         """How many files and bytes it holds, and of which places."""
         sizes = [size for _, size, _ in self._entries()]
-        places = (json.loads(text)["where"] for path in (self.root / _PLACES).glob("*.json") if (text := _read(path)))
-        return Usage(len(sizes), sum(sizes), self.max_bytes, tuple(sorted(set(places))))
+        places = {known.where for path in (self.root / _PLACES).glob("*.json") if (known := _known(path))}
+        return Usage(len(sizes), sum(sizes), self.max_bytes, tuple(sorted(places)))
 
     def lease(self) -> Lease:
         """A promise that files stay as long as it lives."""
@@ -185,13 +185,8 @@ class FileCache:
         write_atomic(path, lambda temporary: temporary.write_text(json.dumps(record), encoding="utf-8"))
 
     def recall(self, place: str) -> Known | None:
-        """What was last found at a place; a damaged note is none."""
-        try:
-            record = json.loads(_read(self._place(place)))
-            whole = record.pop("sha256") == hashlib.sha256(record["text"].encode()).hexdigest()
-            return Known(**record) if whole else None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
+        """What was last found at a place."""
+        return _known(self._place(place))
 
     def _path(self, digest: str) -> Path:
         return self.files / digest[:2] / f"{digest}.parquet"
@@ -222,8 +217,9 @@ class FileCache:
     def _sweep(self) -> None:
         before = time.time() - _STALE_S
         for folder in self.files.glob(f"*/{TEMPORARY}*"):
-            if folder.stat().st_mtime < before:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # its download has ended meanwhile
+                if folder.stat().st_mtime < before:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -270,6 +266,16 @@ def _facts(path: Path) -> str:
     """What changes when a file is written to, its time of change included, which no program sets."""
     state = path.stat()
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+
+
+def _known(note: Path) -> Known | None:
+    """What a note says; a damaged one says nothing."""
+    try:
+        record = json.loads(_read(note))
+        whole = record.pop("sha256") == hashlib.sha256(record["text"].encode()).hexdigest()
+        return Known(**record) if whole else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _read(path: Path) -> str:

@@ -22,8 +22,7 @@ from huggingface_hub.utils import build_hf_headers
 from tqdm import tqdm
 
 from cexkit.errors import CexkitError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
-from cexkit.store.locations import Location, Seen, Statement
-from cexkit.store.remote import missing, unreachable
+from cexkit.store.base import Location, Seen, Statement, missing, unreachable
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -70,7 +69,7 @@ class Hub(Location):
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="cexkit-") as folder:
-            return self.download(path, Path(folder), lambda _: None).read_text(encoding="utf-8")
+            return self.download(path, Path(folder), lambda _: None).read_text(encoding="utf-8", errors="replace")
 
     def download(self, path: str, folder: Path, seen: Seen) -> Path:
         class Told(tqdm):

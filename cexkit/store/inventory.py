@@ -70,7 +70,7 @@ class Inventory:
                 break
         if moment < window.end:
             found.append(Window(moment, window.end))
-        return [part for part in found if not part.empty and part.start < window.end]
+        return [part for part in found if not part.empty]
 
     def add(self, instrument: Identified, window: Window) -> None:
         """Note that a window was answered whole."""

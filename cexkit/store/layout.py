@@ -74,7 +74,7 @@ def inside(path: str) -> str:
     Traceback (most recent call last):
     cexkit.errors.InvalidInputError: not a path inside a dataset: 'tables/../../etc/passwd'
     """
-    if not _PLACE.fullmatch(path) or "://" in path:
+    if not _PLACE.fullmatch(path):
         raise InvalidInputError(f"not a path inside a dataset: {path!r}")
     return path
 

@@ -3,92 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from cexkit.errors import DatasetNotFoundError, InvalidInputError
+from cexkit.errors import InvalidInputError
+from cexkit.store.base import Location
 from cexkit.store.layout import MANIFEST
+from cexkit.store.manifest import manifest_text
 
 SAMPLE = "sample"
 SAMPLE_ROOT = Path(__file__).parent.parent / "_sample"
 
-#: Told of bytes as they come in.
-Seen = Callable[[int], object]
-#: A statement for DuckDB and its bound values.
-Statement = tuple[str, dict[str, object]]
-
-_HUB = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?/?", re.ASCII)
+_HUB = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./%-]*?))?/?", re.ASCII)
 _FORMS = "'sample', a folder, hf://datasets/org/name[@revision], http(s)://…, s3://bucket/prefix"
-
-
-class Location:
-    """A place that holds a dataset. Subclasses say how its files are asked for.
-
-    Attributes
-    ----------
-    where : str
-        The place as it is shown; never with a secret in it.
-    remote : bool
-        Whether files come over a network.
-    pinned : bool
-        Whether the place can only ever hold one state of the dataset (a commit).
-    direct : bool
-        Whether DuckDB can read from it without the cache.
-    """
-
-    where: str
-    remote: ClassVar[bool] = True
-    pinned: bool = False
-    direct: bool = True
-
-    @property
-    def place(self) -> str:
-        """What a cache knows the place by."""
-        return self.where
-
-    @property
-    def prefix(self) -> str:
-        """What the addresses of all its files begin with."""
-        raise NotImplementedError
-
-    def pin(self) -> Location:
-        """The same place at the state it has now."""
-        return self
-
-    def at(self, revision: str) -> Location:
-        """The same place at a state that was found before."""
-        return self
-
-    def revision_of(self, text: str) -> str:
-        """What names the state of the dataset: for most places the hash of the manifest's content."""
-        import hashlib
-
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def read(self, path: str) -> str:
-        """Text of a small file."""
-        raise NotImplementedError
-
-    def download(self, path: str, folder: Path, seen: Seen) -> Path:
-        """Bring a file into a folder."""
-        raise NotImplementedError
-
-    def url(self, path: str) -> str:
-        """The address of a file for DuckDB."""
-        return self.prefix + path
-
-    def statements(self) -> list[Statement]:
-        """What DuckDB must be told before it can read from here."""
-        return []
-
-    def ping(self) -> None:
-        """Ask for something small."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.where!r})"
 
 
 class Folder(Location):
@@ -105,13 +32,7 @@ class Folder(Location):
         return f"{self.root.absolute()}/"
 
     def read(self, path: str) -> str:
-        try:
-            return (self.root / path).read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            raise DatasetNotFoundError(
-                f"no dataset at {self.root} (no {path} in it); `cexkit pull --warehouse {self.root} …` makes one, "
-                "and connect() without an argument opens the embedded sample"
-            ) from None
+        return manifest_text(self.root / path)
 
     def ping(self) -> None:
         self.read(MANIFEST)
@@ -145,18 +66,71 @@ def locate(where: str | Path | None = None) -> Location:
         where = settings().data or SAMPLE
     if where == SAMPLE:
         return Folder(SAMPLE_ROOT)
-    if "\0" in str(where):
-        raise InvalidInputError(f"not a place: {str(where)!r}")
-    if "://" in str(where):
-        return _remote(str(where))
-    return Folder(Path(where).expanduser())
+    return _remote(str(where)) if "://" in str(where) else Folder(folder_of(where))
+
+
+def folder_of(where: str | Path) -> Path:
+    """The folder that a user names; ``~`` stands for a home.
+
+    Raises
+    ------
+    InvalidInputError
+        If it names none.
+
+    Examples
+    --------
+    >>> folder_of("data")
+    PosixPath('data')
+    """
+    try:
+        if "\0" not in str(where):
+            return Path(where).expanduser()
+    except RuntimeError:  # nobody of that name has a home
+        pass
+    raise InvalidInputError(f"not a folder: {str(where)!r}")
+
+
+def hub_address(where: str) -> tuple[str, str]:
+    """Repository and revision of a dataset on the hub.
+
+    Parameters
+    ----------
+    where : str
+        ``hf://datasets/org/name[@revision]``; a revision may be percent-encoded, as the hub's own client wants it.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no such address.
+
+    Examples
+    --------
+    >>> hub_address("hf://datasets/org/name"), hub_address("hf://datasets/org/name@refs%2Fpr%2F1")
+    (('org/name', 'main'), ('org/name', 'refs/pr/1'))
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    found = _HUB.fullmatch(where)
+    if not found:
+        raise InvalidInputError(f"{where!r} names no dataset of the hub; write hf://datasets/org/name[@revision]")
+    try:
+        validate_repo_id(found["repo"])
+    except HFValidationError as error:
+        raise InvalidInputError(f"{where!r} names no dataset of the hub: {error}") from error
+    return found["repo"], unquote(found["revision"] or "main")
 
 
 def _remote(where: str) -> Location:
     scheme = where.split("://")[0].lower()
     if scheme == "hf":
-        return _hub(where)
-    parts = urlsplit(where)
+        from cexkit.store.hub import Hub
+
+        return Hub(*hub_address(where))
+    try:
+        parts = urlsplit(where)
+    except ValueError as error:
+        raise InvalidInputError(f"no address of a dataset: {error}") from error
     if parts.username or parts.password or parts.query or parts.fragment:
         # not repeated, for what stands there may be a secret
         raise InvalidInputError("an address of a dataset has no user, password, '?' or '#'; it is a prefix of files")
@@ -169,12 +143,3 @@ def _remote(where: str) -> Location:
 
         return Bucket(parts.netloc, parts.path.strip("/"))
     raise InvalidInputError(f"{where!r} is no place of a dataset; those that can be opened: {_FORMS}")
-
-
-def _hub(where: str) -> Location:
-    from cexkit.store.hub import Hub
-
-    found = _HUB.fullmatch(where)
-    if not found:
-        raise InvalidInputError(f"{where!r} names no dataset of the hub; write hf://datasets/org/name[@revision]")
-    return Hub(found["repo"], found["revision"] or "main")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError, NewerSchemaError
-from cexkit.intervals import Window, utc
+from cexkit.intervals import utc
 from cexkit.schema import SCHEMA_VERSION
 from cexkit.store.layout import inside, span_of
 
@@ -67,6 +67,36 @@ class DataFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much some files hold together; ``start`` and ``end`` are the first and the last time in them.
+
+    Examples
+    --------
+    >>> Extent.of([])
+    Extent(files=0, rows=0, bytes=0, start=None, end=None, exchanges=())
+    """
+
+    files: int
+    rows: int
+    bytes: int
+    start: datetime | None
+    end: datetime | None
+    exchanges: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Collection[DataFile]) -> Extent:
+        """The sum of what the manifest says of each."""
+        return cls(
+            files=len(files),
+            rows=sum(file.rows for file in files),
+            bytes=sum(file.bytes for file in files),
+            start=min((file.start for file in files if file.start), default=None),
+            end=max((file.end for file in files if file.end), default=None),
+            exchanges=tuple(sorted({file.exchange for file in files if file.exchange})),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """All current files of a dataset.
 
@@ -112,11 +142,6 @@ class Manifest:
         found = [*kept, *(file for file in newer.values() if file.rows)]
         return replace(self, files=tuple(sorted(found, key=lambda f: (f.table, f.exchange or "", f.period))))
 
-    def window(self, table: str) -> Window | None:
-        """First and last time in a table (the end is the last row's own time)."""
-        files = [file for file in self.select(table) if file.start and file.end]
-        return Window(min(f.start for f in files), max(f.end for f in files)) if files else None
-
     def to_json(self) -> str:
         """The manifest as it lies on disk."""
         return json.dumps(asdict(self), indent=1, default=lambda moment: moment.isoformat()) + "\n"
@@ -140,8 +165,8 @@ class Manifest:
                     f"{source} has schema version {version}, this cexkit reads up to {SCHEMA_VERSION}; "
                     "upgrade with `pip install -U cexkit`"
                 )
-            files = tuple(_checked(DataFile(**_times(file, "start", "end"))) for file in raw.pop("files"))
-            return cls(files=files, **_times(raw, "updated_at"))
+            files = tuple(_checked(DataFile(**_timed(file))) for file in raw.pop("files"))
+            return cls(files=files, **raw | {"updated_at": utc(raw["updated_at"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
 
@@ -158,22 +183,31 @@ def _checked(file: DataFile) -> DataFile:
     return file
 
 
-def _times(raw: dict, *names: str) -> dict:
-    return raw | {name: utc(raw[name]) if raw[name] is not None else None for name in names}
+def _timed(raw: dict) -> dict:
+    return raw | {name: utc(raw[name]) if raw[name] is not None else None for name in ("start", "end")}
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest file.
+def manifest_text(path: Path) -> str:
+    """Content of a manifest file.
 
     Raises
     ------
     DatasetNotFoundError
         If there is none.
+    DatasetError
+        If it cannot be read.
     """
     try:
-        return Manifest.from_json(path.read_text(encoding="utf-8"), str(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
         raise DatasetNotFoundError(
-            f"no dataset at {path.parent} (no {path.name}); `cexkit pull --warehouse {path.parent}` makes one, "
+            f"no dataset at {path.parent} (no {path.name} in it); `cexkit pull --warehouse {path.parent} …` makes one, "
             "and connect() without an argument opens the embedded sample"
-        ) from error
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"the manifest {path} cannot be read: {error}") from error
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest file; errors are those of :func:`manifest_text` and :meth:`Manifest.from_json`."""
+    return Manifest.from_json(manifest_text(path), str(path))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
@@ -72,6 +73,19 @@ def writing(place: Path) -> Iterator[None]:
     except OSError as error:
         problem = error.strerror or error
         raise DatasetError(f"could not write to {place}: {problem}; what was there before is untouched") from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes and threads out for as long as the block runs; the lock ends with its process."""
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -7,12 +7,12 @@ import threading
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.intervals import TimeLike, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
-from cexkit.store.manifest import DataFile
+from cexkit.store.manifest import DataFile, Extent
 from cexkit.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -54,9 +54,14 @@ class Reader:
             )
 
     @cached_property
+    def held(self) -> dict[str, Extent]:
+        """How much there is of each table that is there, in the order of their declarations."""
+        return {name: Extent.of(files) for name, table in TABLES.items() if (files := self.files(table))}
+
+    @property
     def names(self) -> list[str]:
-        """The tables that are there, in the order of their declarations."""
-        return [name for name, table in TABLES.items() if self.files(table)]
+        """The tables that are there."""
+        return list(self.held)
 
     def files(self, table: Table) -> tuple[DataFile, ...]:
         """All files of a table."""
@@ -65,7 +70,7 @@ class Reader:
     def cut(self, table: Table, start: TimeLike | None, end: TimeLike | None, wanted: Wanted) -> ir.Table:
         """A table's rows of a window, of these venues, types and symbols; only files that matter are opened."""
         first, last = bounds(table, start, end)
-        self.check_names(table, wanted)
+        self._check_names(table, wanted)
         files = self.manifest.select(table.name, start=first, end=last, exchanges=wanted["exchange"])
         return _cut(self._view(table, files), table, *_open_conditions(files, first, last, wanted))
 
@@ -127,7 +132,7 @@ class Reader:
             self._known[key] = sorted(found)
         return self._known[key]
 
-    def check_names(self, table: Table, wanted: Mapping[str, tuple[str, ...] | None]) -> None:
+    def _check_names(self, table: Table, wanted: Wanted) -> None:
         """Refuse names that the dataset does not know, and symbols that mean several instruments."""
         asked = {column: names for column, names in wanted.items() if names is not None}
         for column in asked:
@@ -175,8 +180,8 @@ def bounds(table: Table, start: TimeLike | None, end: TimeLike | None) -> tuple[
 
 
 def _open_conditions(
-    files: Collection[DataFile], start: datetime | None, end: datetime | None, wanted: Mapping[str, Any]
-) -> tuple[datetime | None, datetime | None, dict[str, Any]]:
+    files: Collection[DataFile], start: datetime | None, end: datetime | None, wanted: Wanted
+) -> tuple[datetime | None, datetime | None, Wanted]:
     """What the choice of files leaves to be asked of their rows."""
     if start is not None and all(file.start and file.start >= start for file in files):
         start = None
@@ -184,16 +189,10 @@ def _open_conditions(
         end = None
     venues = wanted["exchange"]
     chosen = venues is not None and all(file.exchange in venues for file in files)
-    return start, end, {**wanted, "exchange": None} if chosen else dict(wanted)
+    return start, end, {**wanted, "exchange": None} if chosen else wanted
 
 
-def _cut(
-    view: ir.Table,
-    table: Table,
-    start: datetime | None,
-    end: datetime | None,
-    wanted: Mapping[str, tuple[str, ...] | None],
-) -> ir.Table:
+def _cut(view: ir.Table, table: Table, start: datetime | None, end: datetime | None, wanted: Wanted) -> ir.Table:
     """All in one filter, which Ibis compiles several times faster than one after the other."""
     conditions = [] if start is None else [view[table.time] >= start]
     conditions += [] if end is None else [view[table.time] < end]

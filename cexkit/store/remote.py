@@ -12,9 +12,9 @@ from pyarrow import fs
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from cexkit.config import settings
-from cexkit.errors import DatasetAccessError, DatasetError, DatasetNotFoundError, DatasetUnreachableError
+from cexkit.errors import DatasetAccessError, DatasetError, DatasetUnreachableError, InvalidInputError
+from cexkit.store.base import Location, Seen, Statement, missing, unreachable
 from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import Location, Seen, Statement
 
 _CHUNK = 1 << 20
 
@@ -67,6 +67,8 @@ class Web(Location):
             return attempts(do)
         except httpx.HTTPStatusError as error:
             raise _refused(error.response.status_code, self.where, path) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise InvalidInputError(f"{self.where!r} is no address: {error}") from error
         except httpx.HTTPError as error:
             raise unreachable(self.where, error) from error
 
@@ -84,24 +86,6 @@ def _refused(status: int, where: str, path: str) -> DatasetError:
     if status == 404:
         return missing(where, path)
     return DatasetUnreachableError(f"{where} answers HTTP {status} for {path}; try again later")
-
-
-def missing(where: str, path: str) -> DatasetError:
-    """What to say of a file that is not there."""
-    if path == MANIFEST:
-        return DatasetNotFoundError(f"no dataset at {where} (no {path} there); check the address")
-    return DatasetError(
-        f"{where} no longer has {path}: the dataset was published anew since this connection was made. "
-        "market.refresh() moves on to what is there now"
-    )
-
-
-def unreachable(where: str, error: object) -> DatasetUnreachableError:
-    """What to say where nothing answers."""
-    return DatasetUnreachableError(
-        f"{where} cannot be reached ({type(error).__name__}). Without a network, connect(…, offline=True) reads what "
-        "is in the cache, and connect('sample') the embedded sample"
-    )
 
 
 class Bucket(Location):
@@ -122,25 +106,27 @@ class Bucket(Location):
         return f"{self.where}/"
 
     def read(self, path: str) -> str:
-        with self._opened(path) as file:
-            return file.read().decode()
+        return b"".join(self._chunks(path)).decode(errors="replace")
 
     def ping(self) -> None:
         with _said(self.where, MANIFEST):
-            self._files().get_file_info(f"{self._root}/{MANIFEST}")
+            found = self._files().get_file_info(f"{self._root}/{MANIFEST}")
+        if found.type == fs.FileType.NotFound:
+            raise missing(self.where, MANIFEST)
 
     def download(self, path: str, folder: Path, seen: Seen) -> Path:
         to = folder / Path(path).name
-        with self._opened(path) as source, to.open("wb") as file:
-            while chunk := source.read(_CHUNK):
+        with to.open("wb") as file:
+            for chunk in self._chunks(path):
                 file.write(chunk)
                 seen(len(chunk))
         return to
 
-    @contextmanager
-    def _opened(self, path: str) -> Iterator:
-        with _said(self.where, path), self._files().open_input_stream(f"{self._root}/{path}") as file:
-            yield file
+    def _chunks(self, path: str) -> Iterator[bytes]:
+        """A file piece by piece; what the disk raises that they are written to is none of S3's errors."""
+        with _said(self.where, path), self._files().open_input_stream(f"{self._root}/{path}") as source:
+            while chunk := source.read(_CHUNK):
+                yield chunk
 
     def _files(self) -> fs.S3FileSystem:
         found = settings()

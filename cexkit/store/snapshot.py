@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from cexkit.errors import DatasetUnreachableError, InvalidInputError
+from cexkit.store.base import Location, Seen
 from cexkit.store.cache import FileCache, Known
 from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import Location, Seen
 from cexkit.store.manifest import DataFile, Manifest
 
 Mode = Literal["auto", "cache", "direct"]
@@ -166,8 +166,8 @@ def open_snapshot(
     known = _recall(location, cache) if offline else _ask(location, cache)
     manifest = Manifest.from_json(known.text, location.where)
     if not offline:
-        cache.remember(location.place, known)
-        cache.remember(location.at(known.revision).place, known)
+        for place in {location.place, location.at(known.revision).place}:
+            cache.remember(place, known)
     options = {"mode": mode, "offline": offline, "big_bytes": big_bytes}
     return Snapshot(location.at(known.revision), manifest, known.revision, cache, **options)
 

@@ -8,19 +8,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.schema import Table
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.store import layout
-from cexkit.store.manifest import DataFile, Manifest, read_manifest
-from cexkit.store.parquet import merge, sha256, sweep_temporaries, write_atomic, write_named, write_table, writing
+from cexkit.store.manifest import DataFile, Extent, Manifest, read_manifest
+from cexkit.store.parquet import (
+    locked,
+    merge,
+    sha256,
+    sweep_temporaries,
+    write_atomic,
+    write_named,
+    write_table,
+    writing,
+)
 from cexkit.store.rows import by_file, judged, require_unique, within
 
 
@@ -146,9 +154,16 @@ class Warehouse:
             If the file, read again, does not hold exactly the rows of the pieces; these stay then.
         """
         paths = [self.root / part.path for part in sorted(parts, key=lambda part: part.period)]
-        times = {"start": min(part.start for part in parts), "end": max(part.end for part in parts)}
-        rows = sum(part.rows for part in parts)
-        file = self._put(table, exchange, period, lambda temporary: merge(paths, table, temporary), rows=rows, **times)
+        whole = Extent.of(parts)
+        file = self._put(
+            table,
+            exchange,
+            period,
+            lambda temporary: merge(paths, table, temporary),
+            rows=whole.rows,
+            start=whole.start,
+            end=whole.end,
+        )
         self._commit([file])
         return file
 
@@ -183,15 +198,12 @@ class Warehouse:
         process, however that ends. Temporaries of writers that were killed are deleted first.
         """
         self.tidy()
-        with self._lock(layout.lock_file(table, exchange)):
+        with locked(self.root / layout.lock_file(table, exchange)):
             yield
 
-    def read(self, table: Table, *, exchange: str | None = None, period: str | None = None) -> pa.Table:
-        """Rows of a table, or of one venue or file period of it, in file order."""
+    def read(self, table: Table, *, exchange: str | None = None) -> pa.Table:
+        """Rows of a table, or of one venue of it, in file order."""
         files = self.manifest.select(table.name, exchanges=None if exchange is None else [exchange])
-        if period is not None:
-            span = layout.period_window(table, period)
-            files = tuple(file for file in files if layout.contains(span, file.period))
         parts = [pq.ParquetFile(self.root / file.path).read() for file in files]
         return pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
 
@@ -215,7 +227,7 @@ class Warehouse:
         int
             How many files were deleted.
         """
-        with self._lock(), writing(self.root):
+        with locked(self.root / layout.LOCK), writing(self.root):
             current = {file.path for file in self.manifest.files}
             before = time.time() - older_than_s
             stale = [
@@ -282,7 +294,7 @@ class Warehouse:
 
     def _change(self, change: Callable[[Manifest], Manifest]) -> None:
         """Read, change and replace the manifest under a lock that other processes respect."""
-        with self._lock():
+        with locked(self.root / layout.LOCK):
             before = self.manifest
             after = change(before)
             if after == before and (self.root / layout.MANIFEST).exists():
@@ -296,18 +308,6 @@ class Warehouse:
         for path in paths:
             with suppress(FileNotFoundError), writing(self.root):
                 os.utime(self.root / path)
-
-    @contextmanager
-    def _lock(self, place: str | PurePath = layout.LOCK) -> Iterator[None]:
-        path = self.root / place
-        with writing(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _blank(table: Table, exchange: str | None, period: str) -> DataFile:

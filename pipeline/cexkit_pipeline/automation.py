@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
+from cexkit.store.layout import SETTLED
 from cexkit_pipeline.compaction import compaction
 
 #: Silver and Gold follow their inputs, whichever partition changed. Without the rule that every input partition
@@ -21,9 +23,23 @@ WHEN_INPUTS_CHANGE = (
 
 _BRONZE = dg.AssetSelection.key_prefixes("bronze")
 _LISTINGS = dg.AssetSelection.groups("listings") & _BRONZE
+#: How long ago a day began that nothing is corrected of any more.
+_SETTLED_DAY = SETTLED + timedelta(days=1)
+#: What venues forget before that.
+_FORGOTTEN = dg.AssetSelection.assets(
+    *(
+        ["bronze", venue.name, table]
+        for venue in EXCHANGES.values()
+        for (table, _), source in venue.sources.items()
+        if source.reach is not None and source.reach < _SETTLED_DAY
+    )
+)
 
 listings = dg.define_asset_job("listings", _LISTINGS, description="What every venue lists at the moment.")
 day = dg.define_asset_job("day", _BRONZE - _LISTINGS, description="Answers of every venue about one UTC day.")
+settled = dg.define_asset_job(
+    "settled", _BRONZE - _LISTINGS - _FORGOTTEN, description="A day once more, when venues no longer correct it."
+)
 heard = dg.define_asset_job(
     "heard",
     dg.AssetSelection.assets(*(["silver", name, "liquidations"] for name in STREAMS)),
@@ -75,10 +91,24 @@ RHYTHMS = (
         "The day that has just ended, whole.",
         lambda at: f"{at - timedelta(days=1):%Y-%m-%d}",
     ),
+    Rhythm(
+        "daily_settled_day",
+        settled,
+        "40 0 * * *",
+        "The day that ended two days ago, once more: what was corrected late, and what could not be read before.",
+        lambda at: f"{at - _SETTLED_DAY:%Y-%m-%d}",
+    ),
     # when what was corrected late has become Silver, and before the dataset is published
     Rhythm("daily_compaction", compaction, "50 1 * * *", "Closed pieces of the running month are put together."),
-    # the collector tells Dagster nothing, so its files are looked at
-    Rhythm("hourly_heard", heard, "15 * * * *", "What the collector has heard becomes rows.", lambda at: f"{at:%Y}"),
+    Rhythm(
+        "hourly_heard",
+        heard,
+        # the collector tells Dagster nothing, so its files are looked at
+        "15 * * * *",
+        "What the collector has heard becomes rows.",
+        # by the hour that has ended: the first tick of a year is about the last hour of the year before
+        lambda at: f"{at - timedelta(hours=1):%Y}",
+    ),
 )
 
 

@@ -39,6 +39,8 @@ def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venu
             said, _ = process.communicate()
         except BaseException:
             process.send_signal(signal.SIGTERM)
+            # it writes what it heard and says so; nobody to say it to would be an error there
+            context.log.info(process.communicate()[0])
             raise
     context.log.info(said)
     if process.returncode:

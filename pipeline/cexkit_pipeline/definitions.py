@@ -36,15 +36,16 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
         for table in dict.fromkeys(table for table, _ in venue.sources)
     ]
     heard = [(name, TABLES["liquidations"]) for name in STREAMS if (name, TABLES["liquidations"]) not in read]
+    silver = (*read, *heard)
     return dg.Definitions(
         assets=[
-            *(make(exchange, table) for exchange, table in read for make in (bronze_asset, silver_asset)),
+            *(bronze_asset(exchange, table) for exchange, table in read),
             *(live_asset(exchange) for exchange, _ in heard),
-            *(silver_asset(exchange, table) for exchange, table in heard),
-            *(gold_asset(table) for table in TABLES.values() if table.layer == "gold"),
-            publication_asset((*read, *heard)),
+            *(silver_asset(exchange, table) for exchange, table in silver),
+            *(gold_asset(table, silver) for table in TABLES.values() if table.layer == "gold"),
+            publication_asset(silver),
         ],
-        asset_checks=[silver_checks(exchange, table) for exchange, table in (*read, *heard)],
+        asset_checks=[silver_checks(exchange, table) for exchange, table in silver],
         jobs=[collect_liquidations],
         schedules=[
             *schedules(running=settings().pipeline_running),

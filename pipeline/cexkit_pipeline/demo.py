@@ -22,7 +22,7 @@ from cexkit.testing.market import LoopbackMarket
 from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.partitions import DAYS, YEARS
 from cexkit_pipeline.resources import Store, Venues
-from cexkit_pipeline.summary import COUNTS, counts_of
+from cexkit_pipeline.summary import counts_of, said, total
 
 #: Simulated days with a fall of the market on the second; the last becomes today.
 START, END = "2026-05-19", "2026-05-22"
@@ -62,10 +62,10 @@ def demo(folder: Path, say: Callable[[str], object]) -> Path:
     Raises
     ------
     InvalidInputError
-        If the folder holds something.
+        If there is something else than an empty folder.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InvalidInputError(f"{folder} is not empty; the demo needs a folder of its own")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InvalidInputError(f"{folder} is not an empty folder; the demo needs one of its own")
     warnings.simplefilter("ignore", dg.BetaWarning)
     began, warehouse, published = time.monotonic(), folder / "warehouse", folder / "published"
     say("cexkit-pipeline demo: SIMULATED venues on this machine, no network. Each line is a run of Dagster.\n")
@@ -116,24 +116,27 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> st
     """One run in this process, with a bar that moves as assets and checks are done, and what it did."""
     began = time.monotonic()
     with tqdm(desc=stage.title, unit=" steps", leave=False, disable=None) as bar:
-
-        @dg.success_hook(name="done")
-        def done(context: dg.HookContext) -> None:
-            bar.update()
-
-        one = dg.define_asset_job("stage", stage.selection, hooks={done})
-        job = dg.Definitions.merge(defs, dg.Definitions(jobs=[one])).resolve_job_def("stage")
-        bar.reset(total=len(job.nodes))
+        job = _job(defs, stage, bar)
         tags = dict(zip(RANGE, stage.partitions, strict=True)) if stage.partitions else None
         result = job.execute_in_process(run_config={**_QUIET, **(stage.config or {})}, instance=instance, tags=tags)
-    total = counts_of(instance, result.dagster_run)
-    told = [f"{sum(count.get(name, 0) for count in total.values()):,} {name}" for name in COUNTS]
-    told = [text for text in told if not text.startswith("0 ")]
-    checks = result.get_asset_check_evaluations()
+    counts, checks = counts_of(instance, result.dagster_run), result.get_asset_check_evaluations()
+    told = [f"{len(counts)} asset{'s' if len(counts) > 1 else ''}", said(total(counts))]
     if checks:
         told.append(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")
-    told.insert(0, f"{len(total)} asset{'s' if len(total) > 1 else ''}")
-    return _line(stage.title, f"{', '.join(told)} ({time.monotonic() - began:.0f} s)")
+    return _line(stage.title, f"{', '.join(filter(None, told))} ({time.monotonic() - began:.0f} s)")
+
+
+def _job(defs: dg.Definitions, stage: Stage, bar: tqdm) -> dg.JobDefinition:
+    """The stage as a job that moves the bar with each of its steps."""
+
+    @dg.success_hook(name="done")
+    def done(context: dg.HookContext) -> None:
+        bar.update()
+
+    one = dg.define_asset_job("stage", stage.selection, hooks={done})
+    job = dg.Definitions.merge(defs, dg.Definitions(jobs=[one])).resolve_job_def("stage")
+    bar.reset(total=len(job.nodes))
+    return job
 
 
 def _hear(market: LoopbackMarket, warehouse: Path) -> Collected:

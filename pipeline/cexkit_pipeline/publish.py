@@ -10,7 +10,6 @@ from cexkit.config import settings
 from cexkit.errors import ConfigError
 from cexkit.publish import Publication, publish
 from cexkit.schema import TABLES, Table
-from cexkit_pipeline.assets.labels import OWNERS
 from cexkit_pipeline.automation import Rhythm
 from cexkit_pipeline.resources import Store
 
@@ -36,7 +35,6 @@ def publication_asset(silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinitio
         deps=above,
         description="The published dataset: one commit holding what changed.",
         kinds={"huggingface", "parquet"},
-        owners=OWNERS,
         # two publications at once would only wait for each other
         pool="publication",
     )

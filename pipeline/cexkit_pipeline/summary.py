@@ -45,9 +45,8 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        total = {name: sum(count.get(name, 0) for count in self.counts.values()) for name in COUNTS}
-        lines = [f"{self.title}: {_said(total)}"]
-        lines += [f"{asset}: {_said(count)}" for asset, count in sorted(self.counts.items()) if any(count.values())]
+        lines = [f"{self.title}: {said(total(self.counts)) or 'nothing new'}"]
+        lines += [f"{asset}: {said(count)}" for asset, count in sorted(self.counts.items()) if any(count.values())]
         lines += [f"check failed: {check}" for check in self.failed]
         return "\n".join(lines)
 
@@ -82,5 +81,17 @@ def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEv
         cursor = page.cursor
 
 
-def _said(counts: dict[str, int]) -> str:
-    return ", ".join(f"{counts[name]:,} {name}" for name in COUNTS if counts.get(name)) or "nothing new"
+def total(counts: dict[str, dict[str, int]]) -> dict[str, int]:
+    """The counts of all assets together."""
+    return {name: sum(count.get(name, 0) for count in counts.values()) for name in COUNTS}
+
+
+def said(counts: dict[str, int]) -> str:
+    """Counts in words, but those that are zero.
+
+    Examples
+    --------
+    >>> said({"answers": 0, "rows": 1200, "problems": 1})
+    '1,200 rows, 1 problems'
+    """
+    return ", ".join(f"{counts[name]:,} {name}" for name in COUNTS if counts.get(name))

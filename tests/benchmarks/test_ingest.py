@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cexkit.exchanges import exchange, parse_answer
-from cexkit.exchanges.base import Context
+from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
 from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES

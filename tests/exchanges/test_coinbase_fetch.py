@@ -24,7 +24,7 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges import parse_answer
-from cexkit.exchanges.base import Context
+from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
 from cexkit.intervals import Window, to_ms, utc
 from cexkit.schema import TABLES

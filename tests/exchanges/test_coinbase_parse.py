@@ -107,7 +107,7 @@ class TestCandles:
         ("row", "field", "text"),
         [
             ([MS, 1, 4, 2, 3, 1], "time", "less than 10000000000"),
-            ([S + 60, 1, 4, 2, 3, 1], "time", "off the grid of 3600000 ms"),
+            ([S + 60, 1, 4, 2, 3, 1], "time", "not on the UTC grid of 1:00:00"),
             ([S, -1, 4, 2, 3, 1], "low", "greater than or equal to 0"),
             ([S, 1, None, 2, 3, 1], "high", "valid number"),
             ([S, 1, 4, "x", 3, 1], "open", "unable to parse"),
@@ -178,7 +178,7 @@ class TestChart:
             (chart(0, status="no_data"), "1 rows with status 'no_data'"),
             (chart(status="ok"), "0 rows with status 'ok'"),
             (chart(0, status="late"), "'ok' or 'no_data'"),
-            (chart(0, ticks=[MS + 60_000]), "off the grid"),
+            (chart(0, ticks=[MS + 60_000]), "not on the UTC grid"),
             (chart(0, ticks=[S]), "greater than or equal"),
             (chart(0) | {"testnet": True}, "testnet"),
             ({"jsonrpc": "2.0"}, "result"),
@@ -189,7 +189,7 @@ class TestChart:
             parsed(CHART, body)
 
     def test_days_that_open_elsewhere_are_not_taken_for_utc_days(self):
-        with pytest.raises(PayloadError, match="off the grid of 86400000"):
+        with pytest.raises(PayloadError, match="not on the UTC grid of 1 day"):
             parsed(CHART, chart(8), table="ohlcv_1d")
 
     def test_asked_for_to_the_end_of_the_last_bar(self):
@@ -231,7 +231,7 @@ class TestFunding:
         assert row["venue_timestamp"] - row["timestamp"] == timedelta(milliseconds=late)
 
     def test_a_rate_that_is_not_of_a_whole_hour_is_refused(self):
-        with pytest.raises(PayloadError, match="off the grid of 3600000 ms") as caught:
+        with pytest.raises(PayloadError, match="not on the UTC grid of 1:00:00") as caught:
             parsed(FUNDING, result([funding(MS), funding(MS + HOUR_MS // 2)]))
         assert (caught.value.row, caught.value.field) == (1, "timestamp")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cexkit.errors import PayloadError
 from cexkit.exchanges import EXCHANGES, parse_answer
 from cexkit.exchanges.archive import plan
-from cexkit.exchanges.base import Context
+from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
 from cexkit.ingest import pull
 from cexkit.intervals import Window, utc

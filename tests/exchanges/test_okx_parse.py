@@ -117,7 +117,7 @@ class TestCandles:
         assert candles([candle(1), candle(0)], now="2024-01-01T02:00:01").num_rows == 2
 
     def test_days_of_utc_plus_8_are_refused(self):
-        with pytest.raises(PayloadError, match=r"2024-01-01T16:00:00.00:00 is not on the UTC grid of 86400000 ms"):
+        with pytest.raises(PayloadError, match=r"2024-01-01T16:00:00.00:00 is not on the UTC grid of 1 day"):
             candles([candle(16)], "ohlcv_1d")
 
     def test_bars_of_another_length_are_refused(self):

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges import binance, parse_answer
-from cexkit.exchanges.base import Context, quick, validated
+from cexkit.exchanges import _binance_payloads as binance
+from cexkit.exchanges import parse_answer
+from cexkit.exchanges.parsing import Context, adapter, quick, validated
 from cexkit.intervals import Window, utc
 from cexkit.symbols import Instrument
 
@@ -36,7 +37,7 @@ def test_every_number_is_the_one_that_python_reads(cells):
     body = json.dumps([row]).encode()
     (read,) = quick(binance._QUICK_KLINES, body)
     assert read[1:6] == tuple(map(float, cells[:5]))
-    assert [read] == validated(binance._adapter(list[binance.Kline]), body, "spot.klines")
+    assert [read] == validated(adapter(list[binance.Kline]), body, "spot.klines")
 
 
 @pytest.mark.parametrize(

@@ -172,9 +172,10 @@ def test_gzip_is_undone_and_not_taken_for_a_cut():
     assert http.get(URL).body.startswith(b"[1,1,")
 
 
-def test_a_url_that_is_none_is_a_setting_gone_wrong():
-    with HttpClient() as http, pytest.raises(ConfigError, match="ftp"):
-        http.get("ftp://127.0.0.1/x")
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://host:port/x", "http://two..dots/x"])
+def test_a_url_that_is_none_is_a_setting_gone_wrong(url):
+    with HttpClient() as http, pytest.raises(ConfigError, match=url):
+        http.get(url)
 
 
 def test_retry_after_forms():
@@ -182,6 +183,7 @@ def test_retry_after_forms():
     assert retry_after("Mon, 01 Jan 2024 00:00:30 GMT", now) == 30
     assert retry_after("Sun, 31 Dec 2023 00:00:30 GMT", now) == 0
     assert retry_after("soon", now) is None
+    assert retry_after("Fri, 31 Dec 9999 23:59:59 -2300", now) is None
 
 
 def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(monkeypatch):

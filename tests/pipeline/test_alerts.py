@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -12,7 +13,13 @@ from pydantic import SecretStr
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
-from cexkit_pipeline.alerts import alert, failed_runs  # noqa: E402
+from cexkit_pipeline.alerts import alert, failed_runs, stale_data  # noqa: E402
+from cexkit_pipeline.resources import Store  # noqa: E402
+
+from cexkit.config import settings  # noqa: E402
+from cexkit.schema import TABLES  # noqa: E402
+from cexkit.simulation import simulate  # noqa: E402
+from cexkit.store.warehouse import Warehouse  # noqa: E402
 
 SECRET = "T0/B0/verysecret"
 
@@ -34,7 +41,7 @@ def hook():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield SecretStr(f"http://127.0.0.1:{server.server_port}/{SECRET}"), said, Handler
         server.shutdown()
@@ -62,12 +69,17 @@ def test_a_webhook_that_fails_is_said_without_its_address(hook, caplog, wrong):
     assert SECRET not in caplog.text
 
 
-def test_a_failed_run_is_told(hook, monkeypatch):
-    address, said, _ = hook
-    monkeypatch.setenv("CEXKIT_ALERT_WEBHOOK", address.get_secret_value())
-    from cexkit.config import settings
-
+@pytest.fixture
+def hooked(hook, monkeypatch):
+    """The same webhook, by the setting."""
+    monkeypatch.setenv("CEXKIT_ALERT_WEBHOOK", hook[0].get_secret_value())
     settings.cache_clear()
+    yield hook
+    settings.cache_clear()
+
+
+def test_a_failed_run_is_told(hooked):
+    _, said, _ = hooked
 
     @dg.op
     def breaks():
@@ -77,14 +89,24 @@ def test_a_failed_run_is_told(hook, monkeypatch):
     def broken():
         breaks()
 
-    try:
-        with dg.DagsterInstance.ephemeral() as instance:
-            result = broken.execute_in_process(instance=instance, raise_on_error=False)
-            context = dg.build_run_status_sensor_context(
-                "failed_runs", result.get_run_failure_event(), instance, result.dagster_run
-            )
-            failed_runs(context.for_run_failure())
-    finally:
-        settings.cache_clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = broken.execute_in_process(instance=instance, raise_on_error=False)
+        event = result.get_run_failure_event()
+        context = dg.build_run_status_sensor_context("failed_runs", event, instance, result.dagster_run)
+        failed_runs(context.for_run_failure())
     assert len(said) == 1
     assert "of broken failed" in said[0]
+
+
+def test_stale_data_are_told_once_a_day_and_again_where_nobody_took_the_message(hooked, tmp_path):
+    _, said, handler = hooked
+    old = simulate(start="2026-06-01", end="2026-06-02", coins=["BTC"], exchanges=["okx"]).tables
+    for name in ("instruments", "open_interest"):
+        Warehouse(tmp_path).write(TABLES[name], old[name].to_arrow())
+    context = dg.build_sensor_context(resources={"store": Store(warehouse=str(tmp_path))})
+    for status, lines in ((500, 1), (200, 2), (200, 2)):
+        handler.status = status
+        stale_data(context)
+        assert len(said) == lines
+    assert said[1].startswith("stale: open_interest of okx: ")
+    assert context.cursor == f"{datetime.now(UTC):%Y-%m-%d}"

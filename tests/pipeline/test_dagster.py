@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,14 +20,18 @@ import pytest
 import cexkit
 from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
+from cexkit.ingest import to_silver
 from cexkit.quality import checks_of
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
+from cexkit.store.layout import SETTLED
 from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance, LoopbackStream
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
+from cexkit_pipeline.automation import RHYTHMS  # noqa: E402
+from cexkit_pipeline.collector import Listening, listen  # noqa: E402
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 from cexkit_pipeline.resources import Store, Venues  # noqa: E402
 
@@ -45,13 +50,18 @@ def venue(truth):
         yield loopback
 
 
+@pytest.fixture(scope="module")
+def defs():
+    return build_defs()
+
+
 def _materialize(defs, key: list[str], partition: str | None = None):
     asset = defs.resolve_assets_def(dg.AssetKey(key))
     return dg.materialize([asset], partition_key=partition)
 
 
-def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_each_gold_table():
-    keys = {key.to_user_string() for key in build_defs().resolve_asset_graph().get_all_asset_keys()}
+def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_each_gold_table(defs):
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     read = {
         f"{layer}/{name}/{table}"
         for layer in ("bronze", "silver")
@@ -63,14 +73,13 @@ def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_e
     assert keys == read | gold | {"publication"}
 
 
-def test_every_silver_asset_has_all_checks_of_its_table():
-    checks = {(key.asset_key.path[-1], key.name) for key in build_defs().resolve_asset_graph().asset_check_keys}
+def test_every_silver_asset_has_all_checks_of_its_table(defs):
+    checks = {(key.asset_key.path[-1], key.name) for key in defs.resolve_asset_graph().asset_check_keys}
     read = {table for venue in EXCHANGES.values() for table, _ in venue.sources}
     assert checks == {(table, check) for table in read for check in checks_of(TABLES[table])}
 
 
-def test_silver_and_gold_follow_what_changed_though_most_days_are_missing():
-    defs = build_defs()
+def test_silver_and_gold_follow_what_changed_though_most_days_are_missing(defs):
     with dg.DagsterInstance.ephemeral() as instance:
         nothing = dg.evaluate_automation_conditions(defs, instance)
         assert nothing.total_requested == 0
@@ -93,11 +102,15 @@ def test_silver_and_gold_follow_what_changed_though_most_days_are_missing():
         ("hourly_running_day", "2026-06-20T13:10", "2026-06-20"),
         ("daily_closed_day", "2026-06-20T00:20", "2026-06-19"),
         ("hourly_listings", "2026-06-20T13:05", None),
+        ("daily_closed_day", "2026-01-01T00:20", "2025-12-31"),
+        ("daily_settled_day", "2026-06-20T00:40", "2026-06-17"),
         ("hourly_heard", "2026-06-20T13:15", "2026"),
+        # what was heard in the last hour of a year
+        ("hourly_heard", "2026-01-01T00:15", "2025"),
+        ("hourly_heard", "2026-01-01T01:15", "2026"),
     ],
 )
-def test_schedules_ask_for_the_running_and_the_closed_day(schedule, at, partition):
-    defs = build_defs()
+def test_schedules_ask_for_the_running_the_closed_and_the_settled_day(defs, schedule, at, partition):
     when = datetime.fromisoformat(at).replace(tzinfo=UTC)
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(
@@ -106,6 +119,16 @@ def test_schedules_ask_for_the_running_and_the_closed_day(schedule, at, partitio
         found = defs.resolve_schedule_def(schedule).evaluate_tick(context)
     (request,) = found.run_requests
     assert request.partition_key == partition
+
+
+def test_a_day_is_read_once_more_when_nothing_of_it_is_corrected_any_more_but_what_is_forgotten_by_then(defs):
+    rhythm = next(one for one in RHYTHMS if one.name == "daily_settled_day")
+    at = datetime(2026, 6, 20, 0, 40, tzinfo=UTC)
+    over = datetime.fromisoformat(rhythm.partition(at)).replace(tzinfo=UTC) + timedelta(days=1)
+    assert timedelta() <= (at - over) - SETTLED < timedelta(days=1)
+    day, settled = (defs.resolve_job_def(name).asset_layer.executable_asset_keys for name in ("day", "settled"))
+    assert day - settled == {dg.AssetKey(["bronze", "okx", "liquidations"])}
+    assert settled < day
 
 
 def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
@@ -141,6 +164,35 @@ def test_the_collector_runs_as_a_job_and_its_messages_become_rows(tmp_path):
     assert cexkit.connect(tmp_path).liquidations.count().execute() == truth["liquidations"].height > 0
 
 
+def test_a_run_that_is_ended_ends_the_collector_which_loses_nothing_and_has_its_last_word(tmp_path, monkeypatch):
+    truth = simulate(start="2026-05-19", end="2026-05-21", coins=["BTC"], exchanges=["binance"]).tables
+
+    class Ended(subprocess.Popen):
+        """Its process is waited for until all is told; then the run is ended."""
+
+        def communicate(self, *rest, **more):
+            if not stream.sent_all.is_set():
+                assert stream.sent_all.wait(60)
+                time.sleep(0.5)
+                raise KeyboardInterrupt
+            return super().communicate(*rest, **more)
+
+    said = []
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    with (
+        dg.build_op_context() as context,
+        LoopbackBinance({"instruments": truth["instruments"]}, now="2026-05-21") as venue,
+        LoopbackStream("binance", truth["liquidations"], truth["instruments"]) as stream,
+    ):
+        monkeypatch.setattr(context.log, "info", said.append)
+        venues = Venues(base_urls=dict(venue.settings.base_urls) | {"binance.stream": stream.url})
+        with pytest.raises(KeyboardInterrupt):
+            listen(context, Listening(exchanges=["binance"]), Store(warehouse=str(tmp_path)), venues)
+        assert f"{stream.messages} messages" in said[0]
+    to_silver(Warehouse(tmp_path), "binance", TABLES["liquidations"])
+    assert cexkit.connect(tmp_path).liquidations.count().execute() == truth["liquidations"].height
+
+
 def test_checks_of_a_silver_table_run_as_dagster_checks(venue, truth, tmp_path):
     warehouse = Warehouse(tmp_path)
     for name in ("instruments", "ohlcv_1h"):
@@ -172,23 +224,29 @@ def environment(venue, tmp_path) -> dict[str, str]:
 DAGSTER = str(Path(sys.executable).with_name("dagster"))
 
 
-def test_the_commands_of_the_readme(environment, tmp_path, project_root):
-    """`dagster` finds the definitions from the project's folder and materialises a partition."""
-    where = ["-m", "cexkit_pipeline.definitions"]
-    for words in (
-        ["definitions", "validate"],
-        ["asset", "materialize", "--select", "key:*/binance/instruments", *where],
-        ["asset", "materialize", "--select", "key:bronze/binance/funding_rates", "--partition", DAY, *where],
-        ["asset", "materialize", "--select", "key:silver/binance/funding_rates", "--partition", DAY[:4], *where],
-    ):
+def test_the_guides_commands_fill_a_warehouse(environment, venue, tmp_path, project_root):
+    """Those that bring years in, for days that the venue here has; listings are there before, as the guide says."""
+    resources = {
+        "store": Store(warehouse=environment["CEXKIT_WAREHOUSE"]),
+        "venues": Venues(base_urls=dict(venue.settings.base_urls)),
+    }
+    for layer in ("bronze", "silver"):
+        assert _materialize(build_defs(resources), [layer, "binance", "instruments"]).success
+    guide = (project_root / "docs/how-to/run-the-pipeline.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^dagster (asset materialize .* --partition-range) (\S+)$", guide, flags=re.MULTILINE)
+    assert [span for _, span in commands] == ["2023-01-01...2024-12-31", "2023...2024"]
+    for (words, _), span in zip(commands, ["2026-06-19...2026-06-20", "2025...2026"], strict=True):
         done = subprocess.run(
-            [DAGSTER, *words], env=environment, cwd=project_root, capture_output=True, text=True, timeout=300
+            [DAGSTER, *words.split(), span], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert cexkit.connect(tmp_path / "warehouse").funding_rates.count().execute() > 0
+    rows = cexkit.connect(environment["CEXKIT_WAREHOUSE"]).funding_rates.to_polars()
+    assert set(rows["timestamp"].dt.date().cast(str)) == {"2026-06-19", "2026-06-20"}
 
 
-def test_dagster_dev_serves_the_asset_graph(environment, tmp_path, project_root):
+def test_dagster_dev_finds_the_definitions_in_the_projects_folder_and_serves_the_asset_graph(
+    environment, defs, tmp_path, project_root
+):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -199,7 +257,7 @@ def test_dagster_dev_serves_the_asset_graph(environment, tmp_path, project_root)
         )  # fmt: skip
     try:
         assert _assets(f"http://127.0.0.1:{port}/graphql", seconds=240) == {
-            key.to_user_string() for key in build_defs().resolve_asset_graph().get_all_asset_keys()
+            key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()
         }
     finally:
         os.killpg(process.pid, signal.SIGINT)

@@ -46,8 +46,11 @@ def test_what_was_heard_and_what_was_asked_for_is_told(ran):
     assert list((folder / "warehouse/bronze").rglob("*stream*"))
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    done = CliRunner().invoke(app, ["demo", str(tmp_path)])
-    assert isinstance(done.exception, cexkit.errors.InvalidInputError)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+def test_what_is_there_already_is_left_alone(tmp_path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    for place in (tmp_path, mine):
+        done = CliRunner().invoke(app, ["demo", str(place)])
+        assert isinstance(done.exception, cexkit.errors.InvalidInputError)
+    assert [*tmp_path.iterdir()] == [mine]
+    assert mine.read_text() == "mine"

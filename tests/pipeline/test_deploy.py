@@ -18,7 +18,6 @@ dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 from cexkit_pipeline.reference import generated  # noqa: E402
-from dagster._core.instance import DagsterInstance, InstanceRef  # noqa: E402
 
 from cexkit.exchanges import EXCHANGES  # noqa: E402
 from cexkit.exchanges.streams import STREAMS  # noqa: E402
@@ -39,7 +38,7 @@ def test_what_is_generated_from_the_settings_is_up_to_date(project_root, path):
 
 def test_the_local_instance_reads_its_limits(deploy, tmp_path):
     shutil.copy(deploy / "dagster.local.yaml", tmp_path / "dagster.yaml")
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert_limits(instance)
 
 
@@ -53,7 +52,7 @@ def test_every_venue_is_read_by_one_step_at_a_time_and_every_file_written_by_one
     assert {pool for key, pool in pools.items() if key.startswith("bronze")} == set(EXCHANGES)
 
 
-def assert_limits(instance: DagsterInstance) -> None:
+def assert_limits(instance: dg.DagsterInstance) -> None:
     """As the instance itself sees them."""
     found = instance.get_concurrency_config()
     assert found.pool_config.default_pool_limit == 1
@@ -85,17 +84,8 @@ def postgres():
     control = [str(Path(found).with_name("pg_ctl")), "-D", folder / "data", "-w", "-l", folder / "log"]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
     try:
-        initdb = [
-            found,
-            "-D",
-            folder / "data",
-            "-U",
-            "dagster",
-            "-A",
-            "scram-sha-256",
-            f"--pwfile={folder / 'password'}",
-        ]
-        subprocess.run(initdb, check=True, capture_output=True, **whose)
+        words = ["-D", folder / "data", "-U", "dagster", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}"]
+        subprocess.run([found, *words], check=True, capture_output=True, **whose)
         subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, **whose)
         yield port
     finally:
@@ -118,10 +108,10 @@ def test_dagster_keeps_runs_in_postgres_as_the_deployment_says(deploy, tmp_path,
     @dg.asset
     def kept() -> None: ...
 
-    with DagsterInstance.from_config(str(home)) as instance:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         assert_limits(instance)
         done = dg.materialize([kept], instance=instance)
-    with DagsterInstance.from_config(str(home)) as again:
+    with dg.DagsterInstance.from_config(str(home)) as again:
         assert again.get_run_by_id(done.run_id).is_success
         assert again.get_latest_materialization_event(kept.key).run_id == done.run_id
         assert "Postgres" in type(again.run_storage).__name__
@@ -132,7 +122,6 @@ def test_both_instances_limit_the_same(deploy):
     one, other = (yaml.safe_load((deploy / name).read_text()) for name in ("dagster.yaml", "dagster.local.yaml"))
     assert one.pop("storage")
     assert one == other
-    assert InstanceRef.config_defaults(".")
 
 
 @pytest.fixture

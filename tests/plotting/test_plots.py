@@ -267,6 +267,15 @@ def test_the_band_gives_each_other_instrument_one_vote():
         plotting.funding_band(frame, base="XRP", ax=_ax())
 
 
+def test_days_are_utc_days_in_whatever_zone_the_times_are():
+    paid = {"funding_rate": [1e-4, 2e-4], "funding_interval_hours": 8}
+    late = [START + timedelta(hours=23), START + timedelta(hours=25)]
+    utc = pl.concat([_bars(base=base, days=late, **paid) for base in ("BTC", "ETH")])
+    berlin = utc.with_columns(pl.col("timestamp").dt.convert_time_zone("Europe/Berlin"))
+    means = [plotting.funding_band(frame, base="BTC", ax=_ax()).lines[1].get_ydata() for frame in (utc, berlin)]
+    np.testing.assert_allclose(means, [[10.95, 21.9]] * 2)
+
+
 FRAMES = {
     "basis": _bars(price=[100.5] * 6, reference=[100.0] * 6),
     "basis_term_structure": _futures(),

@@ -22,9 +22,12 @@ from cexkit.errors import (
     PublicationError,
     QualityError,
 )
+from cexkit.intervals import utc
 from cexkit.publish import plan, publish
+from cexkit.publish.plans import There
+from cexkit.publish.rules import require_may_replace
 from cexkit.schema import SCHEMA_VERSION, TABLES
-from cexkit.store.manifest import read_manifest
+from cexkit.store.manifest import DataFile, Manifest, read_manifest
 from cexkit.store.parquet import sha256
 from cexkit.store.warehouse import Warehouse
 
@@ -143,6 +146,22 @@ def test_the_warehouse_itself_is_no_place(warehouse):
             publish(warehouse, to, replace=True)
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a\0b",
+        "~nobody-of-this-name/x",
+        "https://user:hunter2@host/x",
+        "hf://datasets/me",
+        f"hf://datasets/me/data@{'a' * 40}",
+    ],
+)
+def test_what_names_no_place_is_refused_without_repeating_secrets(warehouse, to):
+    with pytest.raises(InvalidInputError) as error:
+        publish(warehouse, to)
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_folder_has_no_tags(warehouse, copy):
     with pytest.raises(InvalidInputError, match="tags"):
         publish(warehouse, copy, tag="v1")
@@ -202,6 +221,22 @@ def test_neither_does_one_with_less_history(warehouse, copy):
     with pytest.raises(PublicationError, match="ohlcv_1h of okx from 2026-06-01 00:00 to 2026-06-03 00:00"):
         publish(warehouse, copy)
     publish(warehouse, copy, replace=True)
+
+
+def test_nor_one_with_a_hole_where_the_other_has_rows():
+    def held(*years: int) -> Manifest:
+        files = (
+            DataFile(
+                path=f"tables/{year}", table="ohlcv_1h", exchange="okx", period=str(year), rows=2, bytes=1,
+                sha256="0" * 64, start=utc(f"{year}-01-01"), end=utc(f"{year}-12-31T23:00"),
+            )
+            for year in years
+        )  # fmt: skip
+        return Manifest(files=tuple(files), updated_at=utc("2026-01-01"))
+
+    require_may_replace(held(2023, 2024, 2025), There(manifest=held(2023, 2025)), "here")
+    with pytest.raises(PublicationError, match="lacks: ohlcv_1h of okx from 2024-01-01 00:00 to 2024-12-31 23:00;"):
+        require_may_replace(held(2023, 2025), There(manifest=held(2023, 2024, 2025)), "here")
 
 
 def test_simulated_and_real_data_never_take_each_others_place(warehouse, copy):

@@ -273,6 +273,14 @@ def test_old_figures_have_their_time_beside_them(tmp_path):
     assert rows["… settled (UTC)"] == ["2026-01-31 16:00", "2026-01-01 16:00"]
 
 
+def test_nothing_is_shown_that_was_not_known_by_the_end_of_the_window():
+    facts = Facts.of(cexkit.connect("sample"), "BTC", exchange="okx", end="2026-06-15T12:30", days=3)
+    assert facts.daily["timestamp"].max() == utc("2026-06-14")
+    assert facts.hourly["timestamp"].max() == facts.index["timestamp"].max() == utc("2026-06-15T11:00")
+    assert facts.basis_prices["timestamp"].max() == utc("2026-06-15T12:00")
+    assert facts.open_interest["timestamp"].max() == utc("2026-06-15T12:00")
+
+
 def test_a_coin_that_is_gone_is_shown_as_it_ended():
     html = tearsheet(cexkit.connect("sample"), "FTT", days=10).html
     assert "no longer trading" in html

@@ -56,8 +56,10 @@ def test_checks_find_nothing(made):
     )
 
 
-def test_writing_it_twice_makes_the_same_files(tmp_path):
-    first = sample.write(tmp_path)
+def test_made_and_written_twice_it_is_the_same_files(made, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sample, "frames", lambda: made)
+        first = sample.write(tmp_path)
     files = {file.path for file in Warehouse(tmp_path).manifest.files}
     assert sample.write(tmp_path) == first
     assert {file.path for file in Warehouse(tmp_path).manifest.files} == files

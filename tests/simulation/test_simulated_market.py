@@ -61,7 +61,7 @@ def test_every_silver_table_is_simulated(market):
     assert set(market.tables) == {name for name, table in TABLES.items() if table.layer == "silver"}
 
 
-def test_names_units_and_quotes(market, one):
+def test_a_coin_has_each_venues_name_unit_and_quote(market, one):
     rows = market.tables["instruments"]
     assert rows["base"].n_unique() == 8
     assert set(rows["exchange"]) == {"binance", "bybit", "coinbase", "okx"}
@@ -75,7 +75,7 @@ def test_names_units_and_quotes(market, one):
     assert (ratio / 1000 - 1).abs().max() < 0.005
 
 
-def test_listing_and_delisting(market, one):
+def test_rows_begin_with_the_listing_and_end_with_the_delisting(market, one):
     rows = market.tables["instruments"]
     gone = rows.filter(base="FTT")
     assert set(gone["status"]) == {"delisted"}
@@ -148,7 +148,7 @@ def test_only_coinbase_leaves_out_minutes_without_trades(may):
     assert minutes["len"].max() == full
 
 
-def test_magnitudes(market, one):
+def test_volatility_correlation_and_premium_are_of_a_usual_size(market, one):
     daily = market.tables["ohlcv_1d"]
     yearly = one(daily, "binance", "BTCUSDT")["close"].log().diff().std() * 365**0.5
     assert 0.3 < yearly < 0.9
@@ -162,7 +162,7 @@ def test_magnitudes(market, one):
     assert premium.median() < 6e-4
 
 
-def test_quotes_are_apart(market, one):
+def test_prices_in_dollars_and_in_tether_are_a_little_apart(market, one):
     hours = market.tables["ohlcv_1h"]
     tether = one(hours, "binance", "BTCUSDT", "spot").join(one(hours, "coinbase", "BTCUSD", "spot"), on="timestamp")
     apart = (tether["close"] / tether["close_right"]).log() * 1e4

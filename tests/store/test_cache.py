@@ -170,7 +170,14 @@ def test_a_damaged_note_of_a_place_is_none(files):
     for damaged in (whole[:20], "", whole.replace("r1", "r1").replace('\\"a\\"', '\\"b\\"'), "[]", json.dumps({})):
         note.write_text(damaged)
         assert files.recall("place") is None
+        assert files.usage().places == ()
     assert files.recall("other") is None
+
+
+def test_a_download_that_ends_while_another_makes_room_does_no_harm(files):
+    path = files.fetch(entry(b"x"), Source(b"x"))
+    (path.parent / ".tmp-gone").symlink_to("nowhere")
+    assert files.clear() == (1, 1)
 
 
 def test_a_disk_that_refuses_says_which_setting_helps(tmp_path):

@@ -27,7 +27,8 @@ from cexkit.errors import (
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.store.engine import _load_httpfs
 from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import read_manifest
+from cexkit.store.locations import hub_address, locate
+from cexkit.store.manifest import Manifest, read_manifest
 from cexkit.store.warehouse import Warehouse
 from cexkit.testing.hub import TOKEN
 
@@ -197,12 +198,21 @@ def test_errors_of_places_say_what_is_wrong(places, monkeypatch):
     [
         "hf://me/data", "hf://datasets/me", "hf://datasets/../x", "hf://datasets/me/data@", "s3://", "http://",
         "ftp://host/x", "https://user:hunter2@host/x", "https://host/x?sig=hunter2", "a\0b", "s3://key:hunter2@bucket/x",
+        "hf://datasets/me/two--dashes", "hf://datasets/me/data.git", "~nobody-of-this-name/x",
+        "http://[::1", "http://host:port/x", "http://two..dots/x", "http://a\x01b/x",
     ],
 )  # fmt: skip
 def test_addresses_that_make_no_sense_are_refused_without_repeating_secrets(where):
     with pytest.raises(InvalidInputError) as error:
         cexkit.connect(where)
     assert "hunter2" not in str(error.value)
+
+
+def test_a_revision_is_spelled_as_it_is_or_percent_encoded():
+    pull_request = ("me/data", "refs/pr/1")
+    assert hub_address("hf://datasets/me/data@refs/pr/1") == hub_address("hf://datasets/me/data@refs%2Fpr%2F1/")
+    assert hub_address("hf://datasets/me/data@refs/pr/1") == pull_request
+    assert hub_address("hf://datasets/me/data/") == ("me/data", "main")
 
 
 def test_arguments_that_make_no_sense_are_refused(places):
@@ -217,13 +227,23 @@ def test_wrong_keys_of_s3(places, monkeypatch):
     from cexkit.config import settings
 
     where = places.serve("s3")
-    with pytest.raises(DatasetNotFoundError, match="no dataset at s3://nobody/here"):
-        cexkit.connect("s3://nobody/here")
+    for ask in (cexkit.connect, lambda where: locate(where).ping()):
+        with pytest.raises(DatasetNotFoundError, match="no dataset at s3://nobody/here"):
+            ask("s3://nobody/here")
     monkeypatch.setenv("CEXKIT_S3_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("CEXKIT_HTTP_TIMEOUT_S", "1")
     settings.cache_clear()
     with pytest.raises(DatasetUnreachableError, match="cannot be reached"):
         cexkit.connect(where)
+
+
+def test_a_disk_that_is_full_is_not_said_to_be_s3_out_of_reach(places, tmp_path):
+    (tmp_path / MANIFEST).symlink_to("/dev/full")
+    location = locate(places.serve("s3"))
+    location.ping()
+    with pytest.raises(OSError, match="No space left") as error:
+        location.download(MANIFEST, tmp_path, lambda _: None)
+    assert not isinstance(error.value, DatasetError)
 
 
 def test_a_big_remote_table_is_read_in_place_and_never_whole_unasked(places, expected, counted, monkeypatch):
@@ -351,3 +371,19 @@ def test_manifests_that_lead_elsewhere_are_refused(root, name, value):
     (root / MANIFEST).write_text(replace(manifest, files=hostile(name, value)(manifest.files)).to_json())
     with pytest.raises(DatasetError, match="is not a manifest"):
         cexkit.connect(root)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda path: path.write_bytes(b"\xff\xfe\0"), "cannot be read.*utf-8"),
+        (lambda path: path.mkdir(), "cannot be read.*Is a directory"),
+        (lambda path: path.write_text(replace(Manifest(), updated_at=None).to_json()), "is not a manifest"),
+    ],
+    ids=["binary", "a folder", "without a time"],
+)
+def test_what_is_no_manifest_is_an_error_that_names_it(tmp_path, spoil, says):
+    spoil(tmp_path / MANIFEST)
+    for read in (cexkit.connect, lambda root: Warehouse(root).manifest):
+        with pytest.raises(DatasetError, match=rf"{tmp_path}.*{says}"):
+            read(tmp_path)

@@ -1,23 +1,29 @@
 """Gold: tables over venues, each in one file. What they are stands in ``cexkit.gold`` and ``cexkit.quality``."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
+from collections.abc import Iterable
+
 import dagster as dg
 
-from cexkit.exchanges import EXCHANGES
-from cexkit.exchanges.streams import STREAMS
 from cexkit.refine import MADE_OF, to_gold
-from cexkit.schema import TABLES, Table
+from cexkit.schema import Table
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.resources import Store
 
 
-def gold_asset(table: Table) -> dg.AssetsDefinition:
-    """A Gold table, made anew from the Silver ones it is made of."""
+def gold_asset(table: Table, silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinition:
+    """A Gold table, made anew from those of this Silver that it is made of."""
+    # the table of quality looks at all of them
+    names = MADE_OF[table.name][1] if table.name in MADE_OF else None
 
     @dg.asset(
         **labels("gold", table.name),
-        deps=_silver(MADE_OF[table.name][1] if table.name in MADE_OF else _silver_tables()),
+        deps=[
+            dg.AssetKey(["silver", exchange, one.name])
+            for exchange, one in silver
+            if names is None or one.name in names
+        ],
         description=table.meaning,
         automation_condition=WHEN_INPUTS_CHANGE,
         pool=f"gold_{table.name}",
@@ -29,17 +35,3 @@ def gold_asset(table: Table) -> dg.AssetsDefinition:
         )
 
     return gold
-
-
-def _silver_tables() -> tuple[str, ...]:
-    return tuple(table.name for table in TABLES.values() if table.layer == "silver")
-
-
-def _silver(tables: tuple[str, ...]) -> list[dg.AssetKey]:
-    """Silver assets of these tables, of all venues that offer them."""
-    return [
-        dg.AssetKey(["silver", venue.name, table])
-        for venue in EXCHANGES.values()
-        for table in tables
-        if any(table == offered for offered, _ in venue.sources) or (table == "liquidations" and venue.name in STREAMS)
-    ]

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Who is asked about an asset.
-OWNERS = ["team:data"]
-
 _KINDS = {"bronze": {"python", "parquet"}, "silver": {"polars", "parquet"}, "gold": {"polars", "parquet"}}
 
 
 def labels(layer: str, table: str, exchange: str | None = None) -> dict[str, Any]:
-    """Key, group, tags, owners and kinds of the asset of a table.
+    """Key, group, tags and kinds of the asset of a table.
 
     Listings are a group of their own, for they come before Bronze and are read by all that follows.
 
@@ -26,6 +23,5 @@ def labels(layer: str, table: str, exchange: str | None = None) -> dict[str, Any
         "key": parts,
         "group_name": "listings" if table == "instruments" else "_".join(parts[:-1]),
         "tags": tags,
-        "owners": OWNERS,
         "kinds": _KINDS[layer],
     }

@@ -1,0 +1,340 @@
+"""Binance's bodies: what they promise, and how they become tables. Facts of the venue stand in ``binance``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
+
+import msgspec
+from pydantic import BeforeValidator, Field, FiniteFloat
+from typing_extensions import TypedDict
+
+from cexkit.errors import PayloadError
+from cexkit.exchanges.instruments import listing, with_funding_hours
+from cexkit.exchanges.parsing import (
+    Context,
+    Ms,
+    Price,
+    QuickCount,
+    QuickMs,
+    QuickPrice,
+    adapter,
+    all_finite,
+    arrays,
+    by_name,
+    check_same,
+    facts,
+    finished,
+    from_ms,
+    quick,
+    settlement,
+    validated,
+)
+from cexkit.http.ratelimit import Budget
+from cexkit.intervals import MILLISECOND
+from cexkit.intervals import from_ms as moment
+from cexkit.schema import TABLES
+from cexkit.symbols import canonical, split_multiplier
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NO_DELIVERY_MS = 4133404800000
+DEFAULT_FUNDING_HOURS = 8.0
+
+STATUS = {
+    "TRADING": "trading",
+    "PENDING_TRADING": "pending",
+    "PRE_TRADING": "pending",
+    "AUCTION_MATCH": "halted",
+    "BREAK": "halted",
+    "DELIVERING": "halted",
+    "END_OF_DAY": "halted",
+    "HALT": "halted",
+    "POST_TRADING": "halted",
+    "PRE_DELIVERING": "halted",
+    "PRE_SETTLE": "halted",
+    "SETTLING": "halted",
+    "CLOSE": "delisted",
+    "DELIVERED": "delisted",
+}
+
+KLINE = (
+    "openTime",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "closeTime",
+    "quoteVolume",
+    "trades",
+    "takerBuyBaseVolume",
+    "takerBuyQuoteVolume",
+    "ignored",
+)
+
+Count = Annotated[int, Field(ge=0)]
+Kline = tuple[Ms, Price, Price, Price, Price, Price, Ms, Price, Count, Price, Price, object]
+_PRICES = (QuickPrice,) * 5
+_QUICK_KLINES = msgspec.json.Decoder(
+    list[tuple[QuickMs, *_PRICES, QuickMs, QuickPrice, QuickCount, QuickPrice, QuickPrice, object]],  # type: ignore[valid-type]
+    strict=False,
+)
+#: Mark and index bars have the same places; those of volumes hold zeros or blanks.
+PriceKline = tuple[Ms, Price, Price, Price, Price, object, Ms, object, object, object, object, object]
+
+
+class FundingRow(TypedDict):
+    """A row of ``/fapi/v1/fundingRate``."""
+
+    symbol: str
+    fundingTime: Ms
+    fundingRate: FiniteFloat
+    markPrice: NotRequired[Annotated[Price | None, BeforeValidator(lambda text: None if text == "" else text)]]
+    rateType: NotRequired[str]
+
+
+class OpenInterestRow(TypedDict):
+    """A row of ``/futures/data/openInterestHist``: one side, in units of base."""
+
+    symbol: str
+    sumOpenInterest: Price
+    sumOpenInterestValue: Price
+    timestamp: Ms
+
+
+class FundingInfo(TypedDict):
+    """A row of ``/fapi/v1/fundingInfo``."""
+
+    symbol: str
+    fundingIntervalHours: Annotated[FiniteFloat, Field(gt=0, le=24)]
+
+
+class Filter(TypedDict, total=False):
+    """A trading rule of a symbol."""
+
+    filterType: str
+    tickSize: Price
+    stepSize: Price
+
+
+class Listed(TypedDict):
+    """A symbol of ``exchangeInfo``, as far as spot and futures have it in common."""
+
+    symbol: str
+    status: str
+    baseAsset: str
+    quoteAsset: str
+    filters: list[Filter]
+
+
+class ListedContract(Listed):
+    """A symbol of ``/fapi/v1/exchangeInfo``."""
+
+    contractType: str
+    marginAsset: str
+    deliveryDate: Ms
+    onboardDate: Ms
+
+
+class RateLimit(TypedDict, total=False):
+    """A limit that ``exchangeInfo`` announces."""
+
+    rateLimitType: str
+    interval: str
+    intervalNum: int
+    limit: int
+
+
+class SpotInfo(TypedDict):
+    symbols: list[Listed]
+
+
+class FuturesInfo(TypedDict):
+    symbols: list[ListedContract]
+
+
+class Limits(TypedDict):
+    rateLimits: list[RateLimit]
+
+
+def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Trade bars of ``klines``, unfinished ones dropped."""
+    column = _kline_columns(endpoint, body)
+    volumes = {
+        "volume_base": column["volume"],
+        "volume_quote": column["quoteVolume"],
+        "trades": column["trades"],
+        "taker_buy_volume_base": column["takerBuyBaseVolume"],
+        "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
+    }
+    return _bars(endpoint, column, volumes, context)
+
+
+def _kline_columns(endpoint: str, body: bytes) -> Mapping[str, Any]:
+    rows = quick(_QUICK_KLINES, body)
+    if rows is not None:
+        column = by_name(rows, KLINE)
+        if all_finite(column[name] for name in KLINE[:-1]):
+            return column
+    return by_name(validated(adapter(list[Kline]), body, endpoint, KLINE), KLINE)
+
+
+def parse_price_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Bars of ``markPriceKlines`` and ``indexPriceKlines``, unfinished ones dropped."""
+    return _bars(endpoint, by_name(validated(adapter(list[PriceKline]), body, endpoint, KLINE), KLINE), {}, context)
+
+
+def _bars(endpoint: str, column: Mapping[str, Any], volumes: Mapping[str, Any], context: Context) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    opened, closed = pa.array(column["openTime"], pa.int64()), pa.array(column["closeTime"], pa.int64())
+    _check_length(endpoint, pc.max(pc.subtract(closed, opened)).as_py(), TABLES[context.table].bar, len(opened))
+    prices = {name: column[name] for name in ("open", "high", "low", "close")}
+    return facts(context, {"timestamp": from_ms(opened), **prices, **volumes}, keep=finished(context, opened))
+
+
+def _check_length(endpoint: str, longest: int | None, bar: timedelta, rows: int) -> None:
+    length = bar // MILLISECOND
+    # one bar of an outage may be cut short, a whole page of short bars is another interval
+    if longest is not None and (longest + 1 > length or (longest + 1 < length and rows > 1)):
+        raise PayloadError(endpoint, f"bars of {longest + 1} ms where {length} ms were asked for", field="closeTime")
+
+
+def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Settlements of ``fundingRate``, keyed on the nearest minute."""
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.float64()
+    column = arrays(
+        validated(adapter(list[FundingRow]), body, endpoint),
+        symbol=text, fundingTime=pa.int64(), fundingRate=number, markPrice=number, rateType=text,
+    )  # fmt: skip
+    check_same(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
+    check_same(endpoint, "rateType", column["rateType"], "Regular")
+    rates = {"funding_rate": column["fundingRate"], "mark_price": column["markPrice"]}
+    return facts(context, settlement(column["fundingTime"]) | rates)
+
+
+def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Snapshots of ``openInterestHist``."""
+    import pyarrow as pa
+
+    number = pa.float64()
+    column = arrays(
+        validated(adapter(list[OpenInterestRow]), body, endpoint),
+        symbol=pa.string(), timestamp=pa.int64(), sumOpenInterest=number, sumOpenInterestValue=number,
+    )  # fmt: skip
+    check_same(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
+    return facts(
+        context,
+        {
+            "timestamp": from_ms(column["timestamp"]),
+            "open_interest_base": column["sumOpenInterest"],
+            "open_interest_quote": column["sumOpenInterestValue"],
+        },
+    )
+
+
+def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Instruments of ``/api/v3/exchangeInfo``."""
+    listed = validated(adapter(SpotInfo), body, endpoint)["symbols"]
+    reasons = {row["symbol"]: _unknown_status(row) for row in listed}
+    records = [_record(row, "spot", context) for row in listed if not reasons[row["symbol"]]]
+    return listing(records, {symbol: reason for symbol, reason in reasons.items() if reason})
+
+
+def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Perpetuals and dated futures of ``/fapi/v1/exchangeInfo``.
+
+    A contract that is not open yet and has no type is neither; it is named in :func:`cexkit.exchanges.left_out`.
+    """
+    listed = validated(adapter(FuturesInfo), body, endpoint)["symbols"]
+    records, reasons = [], {}
+    for row in listed:
+        kind, reason = _kind(row)
+        if kind:
+            records.append(_record(row, kind, context) | _contract_terms(row, kind))
+        else:
+            reasons[row["symbol"]] = reason
+    return listing(records, reasons)
+
+
+def _unknown_status(row: Listed) -> str:
+    return "" if row["status"] in STATUS else f"its status {row['status']!r} is not known"
+
+
+def _kind(row: ListedContract) -> tuple[str | None, str]:
+    contract = row["contractType"]
+    if reason := _unknown_status(row):
+        return None, reason
+    if "PERPETUAL" in contract:
+        return "perp", ""
+    if "QUARTER" in contract or "MONTH" in contract:
+        return "future", ""
+    if not contract:
+        return None, f"it has no contract type yet ({row['status']})"
+    return None, f"its contract type {contract!r} is not known"
+
+
+def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:
+    base, multiplier = split_multiplier(row["baseAsset"])
+    rules = {rule.get("filterType"): rule for rule in row["filters"]}
+    return {
+        "exchange": "binance",
+        "instrument_type": kind,
+        "symbol": canonical(row["baseAsset"], row["quoteAsset"]),
+        "base": base,
+        "quote": row["quoteAsset"],
+        "venue_symbol": row["symbol"],
+        "settle": row["quoteAsset"],
+        "multiplier": multiplier,
+        "contract_size": 1.0,
+        "inverse": False,
+        "tick_size": rules.get("PRICE_FILTER", {}).get("tickSize"),
+        "lot_size": rules.get("LOT_SIZE", {}).get("stepSize"),
+        "status": STATUS[row["status"]],
+        "observed_at": context.now,
+    }
+
+
+def _contract_terms(row: ListedContract, kind: str) -> dict[str, Any]:
+    delivery = None if row["deliveryDate"] == NO_DELIVERY_MS else moment(row["deliveryDate"])
+    expiry = delivery if kind == "future" else None
+    return {
+        "symbol": canonical(row["baseAsset"], row["quoteAsset"], settle=row["marginAsset"], expiry=expiry),
+        "settle": row["marginAsset"],
+        "listing_time": moment(row["onboardDate"]),
+        "delisting_time": delivery,
+        "expiry": expiry,
+    }
+
+
+def parse_funding_info(endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Funding intervals that were ever changed: columns ``venue_symbol`` and ``funding_interval_hours``."""
+    import pyarrow as pa
+
+    rows = validated(adapter(list[FundingInfo]), body, endpoint)
+    columns = arrays(rows, symbol=pa.string(), fundingIntervalHours=pa.float64())
+    return pa.table(list(columns.values()), names=["venue_symbol", "funding_interval_hours"])
+
+
+def join_funding_info(instruments: pa.Table, companions: Mapping[str, pa.Table]) -> pa.Table:
+    """Put funding intervals on perpetuals; absent from ``fundingInfo`` means the default of 8 hours."""
+    return with_funding_hours(instruments, companions.get("um.fundingInfo"), DEFAULT_FUNDING_HOURS)
+
+
+def read_limits(body: bytes) -> tuple[Budget, ...]:
+    """The weight limit that ``exchangeInfo`` announces."""
+    found = validated(adapter(Limits), body, "exchangeInfo")["rateLimits"]
+    return tuple(
+        Budget("weight", limit=rule["limit"], per_s=60 * rule["intervalNum"])
+        for rule in found
+        if rule.get("rateLimitType") == "REQUEST_WEIGHT"
+        and rule.get("interval") == "MINUTE"
+        # one that says no number says nothing; the descriptor's holds then
+        and min(rule.get("limit", 0), rule.get("intervalNum", 0)) > 0
+    )

@@ -1,0 +1,148 @@
+"""Lists of instruments as tables: what a venue lists, what is left out of it and why, and which one a symbol means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.schema import TABLES
+from cexkit.symbols import Instrument
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Metadata of an instruments table: what the venue listed and the table leaves out, and why.
+LEFT_OUT = b"left_out"
+
+
+def latest(listed: pa.Table) -> pa.Table:
+    """Each instrument once, where several pages or lists show it: as tradable if any does, else as last seen.
+
+    One that the venue gives two names is left twice: which is meant cannot be told.
+
+    Examples
+    --------
+    >>> from cexkit.schema.render import empty
+    >>> latest(empty(TABLES["instruments"])).num_rows
+    0
+    """
+    import polars as pl
+
+    keys = [*TABLES["instruments"].key, "venue_symbol"]
+    rows = pl.from_arrow(listed).sort(pl.col("status") != "delisted", "observed_at", maintain_order=True)
+    rows = rows.unique(keys, keep="last", maintain_order=True)
+    return rows.to_arrow().cast(listed.schema)
+
+
+def left_out(instruments: pa.Table) -> dict[str, str]:
+    """What a venue listed and its ``instruments`` table leaves out: venue symbol to reason.
+
+    Examples
+    --------
+    >>> from cexkit.schema import TABLES
+    >>> from cexkit.schema.render import empty
+    >>> left_out(empty(TABLES["instruments"]))
+    {}
+    """
+    return json.loads((instruments.schema.metadata or {}).get(LEFT_OUT, b"{}"))
+
+
+def with_left_out(reasons: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Metadata that :func:`left_out` reads."""
+    return {LEFT_OUT: json.dumps(dict(reasons)).encode()}
+
+
+def listing(records: list[dict[str, Any]], reasons: Mapping[str, str]) -> pa.Table:
+    """Rows of ``instruments`` from plain records, beside what is left out and why (see :func:`left_out`)."""
+    import pyarrow as pa
+
+    from cexkit.schema.render import conform, to_pyarrow
+
+    declared = TABLES["instruments"]
+    table = conform(pa.Table.from_pylist(records, schema=to_pyarrow(declared)), declared)
+    return table.replace_schema_metadata(with_left_out(reasons))
+
+
+def stacked(lists: list[pa.Table]) -> pa.Table:
+    """Lists of instruments as one; Arrow would keep what the first one left out only."""
+    import pyarrow as pa
+
+    reasons = {symbol: why for part in lists for symbol, why in left_out(part).items()}
+    return pa.concat_tables(lists).replace_schema_metadata(with_left_out(reasons))
+
+
+def of_type(listed: pa.Table, instrument_type: str | None) -> pa.Table:
+    """The instruments of a kind; all where none is given."""
+    import pyarrow.compute as pc
+
+    return listed if instrument_type is None else listed.filter(pc.equal(listed["instrument_type"], instrument_type))
+
+
+def with_funding_hours(instruments: pa.Table, info: pa.Table | None, default: float | None = None) -> pa.Table:
+    """Put funding intervals on perpetuals.
+
+    Parameters
+    ----------
+    instruments : pyarrow.Table
+        What is listed.
+    info : pyarrow.Table or None
+        Columns ``venue_symbol`` and ``funding_interval_hours``; None leaves all as they are.
+    default : float, optional
+        Hours of perpetuals that ``info`` does not name.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if info is None:
+        return instruments
+    number = pa.float64()
+    found = pc.index_in(instruments["venue_symbol"], value_set=info["venue_symbol"].combine_chunks())
+    hours = pc.if_else(pc.is_valid(found), pc.take(info["funding_interval_hours"], found), pa.scalar(default, number))
+    hours = pc.if_else(pc.equal(instruments["instrument_type"], "perp"), hours, pa.scalar(None, number))
+    place = instruments.schema.get_field_index("funding_interval_hours")
+    return instruments.set_column(place, instruments.schema.field(place), hours)
+
+
+def matching(listed: pa.Table, symbol: str, exchange: str, table: str) -> pa.Table:
+    """Rows whose canonical symbol this is, or else whose name at the venue; in any case.
+
+    Raises
+    ------
+    UnknownNameError
+        If there are none; the message says why one was left out, or names near ones.
+    InvalidInputError
+        If it is no text.
+    """
+    import pyarrow.compute as pc
+
+    if not isinstance(symbol, str) or not symbol:
+        raise InvalidInputError(f"a symbol is needed, such as 'BTCUSDT'; got {symbol!r}")
+    for column in ("symbol", "venue_symbol"):
+        rows = listed.filter(pc.equal(pc.utf8_upper(listed[column]), symbol.upper()))
+        if rows.num_rows:
+            return rows
+    reason = left_out(listed).get(symbol.upper())
+    if reason:
+        raise UnknownNameError(f"{exchange} lists {symbol!r}, but {reason}")
+    raise UnknownNameError.of(f"{exchange} instrument for {table}", symbol.upper(), listed["symbol"].to_pylist())
+
+
+def the_one(listed: pa.Table, symbol: str, exchange: str, table: str) -> Instrument:
+    """The instrument that a symbol means.
+
+    Raises
+    ------
+    UnknownNameError, InvalidInputError
+        As :func:`matching`.
+    AmbiguousInstrumentError
+        If it means several; the message lists them.
+    """
+    found = [Instrument.of(row) for row in matching(listed, symbol, exchange, table).to_pylist()]
+    if len(found) > 1:
+        raise AmbiguousInstrumentError(
+            f"{symbol!r} means {' and '.join(map(str, found))}; say which with "
+            f"instrument_type={' or '.join(repr(one.instrument_type) for one in found)}"
+        )
+    return found[0]

@@ -1,0 +1,57 @@
+"""Settings: what an environment may say, and what is said of one that cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cexkit.config import Settings, settings
+from cexkit.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def read_anew():
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CEXKIT_HTTP_TIMEOUT_S", "0", "^CEXKIT_HTTP_TIMEOUT_S: Input should be greater than 0"),
+        ("CEXKIT_BASE_URLS", "binance.um=http://127.0.0.1", "base_urls.*Expecting value"),
+        ("CEXKIT_BASE_URLS", '{"binance.um": 1}', "^CEXKIT_BASE_URLS: "),
+        ("CEXKIT_PIPELINE_SYMBOLS", "BTCUSDT", "pipeline_symbols.*Expecting value"),
+        # without its scheme it would be read as none, and keys and requests would go to Amazon
+        ("CEXKIT_S3_ENDPOINT_URL", "127.0.0.1:9000", "^CEXKIT_S3_ENDPOINT_URL: "),
+        ("AWS_ENDPOINT_URL", "minio:9000", "^CEXKIT_S3_ENDPOINT_URL: "),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_an_error_that_names_its_variable(monkeypatch, name, value, says):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=says):
+        settings()
+
+
+def test_an_error_does_not_repeat_the_value(monkeypatch):
+    monkeypatch.setenv("CEXKIT_BASE_URLS", "hunter2")
+    with pytest.raises(ConfigError) as error:
+        settings()
+    assert "hunter2" not in str(error.value)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch):
+    monkeypatch.delenv("CEXKIT_CACHE_DIR")
+    unset = Settings()
+    for name in ("DATA", "WAREHOUSE", "CACHE_DIR", "HTTP_TIMEOUT_S", "BASE_URLS", "ALERT_WEBHOOK", "S3_ACCESS_KEY_ID"):
+        monkeypatch.setenv(f"CEXKIT_{name}", "")
+    assert settings() == unset
+    assert settings().cache_dir == Path.home() / ".cache" / "cexkit"
+
+
+def test_secrets_are_in_no_repr(monkeypatch):
+    for name in ("ALERT_WEBHOOK", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_SESSION_TOKEN"):
+        monkeypatch.setenv(f"CEXKIT_{name}", "hunter2")
+    assert "hunter2" not in repr(settings())
