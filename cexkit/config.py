@@ -100,7 +100,9 @@ def settings() -> Settings:
     try:
         return Settings()
     except SettingsError as error:
-        raise ConfigError(f"not JSON: {error}: {error.__cause__}") from None
+        # its text names the field, and its cause says what is wrong
+        name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "…")
+        raise ConfigError(f"CEXKIT_{name.upper()}: not JSON: {error.__cause__}") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "CEXKIT_" + str(first["loc"][0]).upper().removeprefix("CEXKIT_")

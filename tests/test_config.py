@@ -21,9 +21,9 @@ def read_anew():
     ("name", "value", "says"),
     [
         ("CEXKIT_HTTP_TIMEOUT_S", "0", "^CEXKIT_HTTP_TIMEOUT_S: Input should be greater than 0"),
-        ("CEXKIT_BASE_URLS", "binance.um=http://127.0.0.1", "base_urls.*Expecting value"),
+        ("CEXKIT_BASE_URLS", "binance.um=http://127.0.0.1", "^CEXKIT_BASE_URLS: not JSON: Expecting value"),
         ("CEXKIT_BASE_URLS", '{"binance.um": 1}', "^CEXKIT_BASE_URLS: "),
-        ("CEXKIT_PIPELINE_SYMBOLS", "BTCUSDT", "pipeline_symbols.*Expecting value"),
+        ("CEXKIT_PIPELINE_SYMBOLS", "BTCUSDT", "^CEXKIT_PIPELINE_SYMBOLS: not JSON: Expecting value"),
         # without its scheme it would be read as none, and keys and requests would go to Amazon
         ("CEXKIT_S3_ENDPOINT_URL", "127.0.0.1:9000", "^CEXKIT_S3_ENDPOINT_URL: "),
         ("AWS_ENDPOINT_URL", "minio:9000", "^CEXKIT_S3_ENDPOINT_URL: "),

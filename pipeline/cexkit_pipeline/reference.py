@@ -22,7 +22,7 @@ _PAGE = """\
 
 Everything that can be set from outside, by environment variables. cexkit reads no file of settings; containers get
 theirs from an env file, of which `.env.example` in the project's root is the pattern. A value that cannot be used is an
-error that names the variable and does not show the value. Lists and mappings are JSON.
+error that names the variable and does not show the value, an empty one counts as not set. Lists and mappings are JSON.
 
 | variable | default | what it is |
 |---|---|---|
