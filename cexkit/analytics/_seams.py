@@ -25,12 +25,11 @@ Frame: TypeAlias = "nw.LazyFrame[Any]"
 Column: TypeAlias = str
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Microseconds of a second.
+MICRO = 1_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_MICRO = 1_000_000
 # a hundred years; more cannot be meant, and overflows where times are counted in microseconds
 _LONGEST = 36_525 * _UNITS["d"]
-# 1970-01-05, the first Monday: weeks begin there, every shorter bucket divides it
-_MONDAY = 4 * _UNITS["d"]
 
 
 def number(frame: Frame, column: str) -> nw.Expr:
@@ -155,20 +154,20 @@ def with_bucket(frame: Frame, every: str, name: str = "_bucket") -> Frame:
     session's time zone on DuckDB, loses UTC on Ibis and knows no weeks there. Weeks begin on Monday.
     """
     step = seconds(every)
-    origin = _MONDAY if step % _UNITS["w"] == 0 else 0
     frame = with_epoch_us(frame, name)
-    start = (nw.col(name) - origin * _MICRO) // (step * _MICRO) * step + origin
-    frame = frame.with_columns(start.alias(name))
-    if not is_ibis(frame):
-        return frame.with_columns((nw.col(name) * _MICRO).cast(nw.Datetime("us", "UTC")).alias(name))
-    table = frame.to_native()
-    return nw.from_native(table.mutate(**{name: table[name].as_timestamp("s").cast("timestamp('UTC', 6)")}))
+    start = (nw.col(name) - origin(step) * MICRO) // (step * MICRO) * step + origin(step)
+    return with_time(frame.with_columns(start.alias(name)), name, name)
+
+
+def origin(step: int) -> int:
+    """Where buckets of ``step`` seconds begin, in seconds since 1970: weeks on its first Monday."""
+    return 4 * _UNITS["d"] if step % _UNITS["w"] == 0 else 0
 
 
 def with_time(frame: Frame, name: str, column: str) -> Frame:
     """Add whole seconds since 1970 (int64) as a UTC timestamp."""
     if not is_ibis(frame):
-        return frame.with_columns((nw.col(column) * _MICRO).cast(nw.Datetime("us", "UTC")).alias(name))
+        return frame.with_columns((nw.col(column) * MICRO).cast(nw.Datetime("us", "UTC")).alias(name))
     table = frame.to_native()
     return nw.from_native(table.mutate(**{name: table[column].as_timestamp("s").cast("timestamp('UTC', 6)")}))
 
@@ -179,8 +178,8 @@ def with_instant(frame: Frame, name: str, column: str) -> Frame:
         return frame.with_columns(nw.col(column).cast(nw.Datetime("us", "UTC")).alias(name))
     table = frame.to_native()
     # no SQL engine of Ibis' takes microseconds, all take seconds and add the rest
-    whole = (table[column] // _MICRO).as_timestamp("s").cast("timestamp('UTC', 6)")
-    return nw.from_native(table.mutate(**{name: whole + (table[column] % _MICRO).as_interval("us")}))
+    whole = (table[column] // MICRO).as_timestamp("s").cast("timestamp('UTC', 6)")
+    return nw.from_native(table.mutate(**{name: whole + (table[column] % MICRO).as_interval("us")}))
 
 
 def with_rank(frame: Frame, column: str, window: int, samples: int, method: Literal["average", "min"]) -> Frame:

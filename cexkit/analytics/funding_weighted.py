@@ -10,12 +10,14 @@ import polars as pl
 
 from cexkit.analytics._registry import metric
 from cexkit.analytics._seams import (
+    MICRO,
     Column,
     Frame,
     distinct_text,
     instrument_keys,
     names,
     number,
+    origin,
     seconds,
     text,
     with_epoch_us,
@@ -29,10 +31,7 @@ from cexkit.errors import InvalidInputError
 COVERED = 0.5
 #: Dollar columns that can be the weight, in the order in which they are looked for.
 WEIGHTS: tuple[str, ...] = ("open_interest_usd", "volume_usd")
-_MICRO = 1_000_000
 MINUTE = 60
-# 1970-01-05, the first Monday: where weeks begin
-_MONDAY = 4 * 86_400
 
 
 def _weight_inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
@@ -184,16 +183,15 @@ def _with_terms(frame: Frame, *, rate: str, weight: str | None, interval_hours: 
 def with_second(frame: Frame) -> Frame:
     """Add ``_us``, the exact time, and ``_second``, that of its nearest minute in whole seconds."""
     frame = with_epoch_us(frame, "_us")
-    minute = (nw.col("_us") + MINUTE * _MICRO // 2) // (MINUTE * _MICRO)
+    minute = (nw.col("_us") + MINUTE * MICRO // 2) // (MINUTE * MICRO)
     return frame.with_columns((minute * MINUTE).alias("_second"))
 
 
 def _with_end(frame: Frame, step: int) -> Frame:
     """Add ``_end``, the end t of the ``(t - step, t]`` a row lies in, and ``_last``, the last settlement of all."""
-    origin = _MONDAY if step % (7 * 86_400) == 0 else 0
     frame = with_second(frame)
     frame = frame.with_columns(nw.when(~nw.col("_rate").is_null()).then(nw.col("_second")).alias("_paid"))
-    end = (nw.col("_second") - origin + step - 1) // step * step + origin
+    end = (nw.col("_second") - origin(step) + step - 1) // step * step + origin(step)
     return frame.with_columns(end.alias("_end"), nw.col("_paid").max().alias("_last"))
 
 

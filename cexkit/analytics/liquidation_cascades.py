@@ -16,12 +16,21 @@ from cexkit.analytics._liquidations import (
     with_values,
 )
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Frame, instrument_keys, names, number, seconds, text, with_epoch_us, with_instant
+from cexkit.analytics._seams import (
+    MICRO,
+    Frame,
+    instrument_keys,
+    names,
+    number,
+    seconds,
+    text,
+    with_epoch_us,
+    with_instant,
+)
 from cexkit.analytics._snapshots import as_of, snapshots
 from cexkit.analytics._usd import usd_inputs
 from cexkit.errors import InvalidInputError
 
-_MICRO = 1_000_000
 _CASCADE = ("base", "_cascade")
 # before any time
 _NEVER = -(2**61)
@@ -132,13 +141,13 @@ def liquidation_cascades(
     frame = with_epoch_us(frame, "_us").filter(~nw.col("base").is_null(), ~nw.col("_us").is_null())
     snapped = "open_interest_base" in names(frame)
     events = frame.filter(~nw.col("side").is_null()) if snapped else frame
-    events = _with_cascade(events, seconds(gap) * _MICRO)
+    events = _with_cascade(events, seconds(gap) * MICRO)
     # most events stand alone: what is left out first need not be carried through what follows
     events = events.with_columns(nw.col("_us").count().over(*_CASCADE).alias("_size"))
     events = events.filter(nw.col("_size") >= min_events)
     totals = _totals(events).filter(nw.col("_value") >= min_value_usd)
     if snapped:
-        changes = _changes(frame, events, seconds(tolerance) * _MICRO)
+        changes = _changes(frame, events, seconds(tolerance) * MICRO)
         totals = totals.join(changes, on=list(_CASCADE), how="left")
     else:
         totals = totals.with_columns(nw.lit(None, nw.Float64).alias("oi_change"))
@@ -229,7 +238,7 @@ def _finish(totals: Frame) -> Frame:
         "base",
         "start",
         "end",
-        ((nw.col("_end") - nw.col("_cascade")) / _MICRO).alias("duration_seconds"),
+        ((nw.col("_end") - nw.col("_cascade")) / MICRO).alias("duration_seconds"),
         "events",
         *total_values(),
         (nw.col("_last_price") / nw.col("_first_price") - 1).alias("price_move"),

@@ -8,13 +8,20 @@ import narwhals.stable.v2 as nw
 
 from cexkit.analytics._liquidations import coverage, group_columns, inspects_events, rank, whole
 from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Frame, instrument_keys, names, seconds, with_bucket, with_epoch_us, with_instant
+from cexkit.analytics._seams import (
+    MICRO,
+    Frame,
+    instrument_keys,
+    names,
+    seconds,
+    with_bucket,
+    with_epoch_us,
+    with_instant,
+)
 from cexkit.analytics._snapshots import as_of, snapshots
 from cexkit.analytics._usd import usd, usd_inputs
 from cexkit.errors import InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
-
-_MICRO = 1_000_000
 
 
 @metric(
@@ -109,7 +116,7 @@ def liquidation_intensity_bps(
     events = _events(frame, keys)
     points = _points(frame, events, groups, keys)
     known = snapshots(frame, keys, usd(frame, "open_interest_usd"))
-    interest = as_of(points, known, keys, within=seconds(tolerance) * _MICRO)
+    interest = as_of(points, known, keys, within=seconds(tolerance) * MICRO)
     legs = interest.join(events, on=[*keys, "_us"], how="left")
     if isinstance(legs, nw.DataFrame):
         # added up in the same order each time, so that the same frame has the same numbers to the last bit
