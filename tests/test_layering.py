@@ -52,7 +52,7 @@ ALLOWED = {
         *("errors", "intervals", "schema", "config", "analytics", "client", "frames", "listing", "verbs", "report")
     },
     "client": {"config", "errors", "intervals", "schema", "store", "listing", "questions"},
-    "demo": {"schema", "store"},
+    "demo": {"plotting", "schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
     "doctor": {"client", "config", "errors", "store"},
     "cli": {
