@@ -58,7 +58,7 @@ def _rows(sample: Manifest, table: str, start: datetime | None = None) -> pl.Dat
     import polars as pl
 
     files = [SAMPLE_ROOT / file.path for file in sample.select(table, start=start)]
-    rows = pl.read_parquet(files, hive_partitioning=False)
+    rows = pl.read_parquet(files, hive_partitioning=False, glob=False)
     return rows if start is None else rows.filter(pl.col("timestamp") >= start)
 
 
