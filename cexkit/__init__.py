@@ -37,7 +37,8 @@ from cexkit.analytics.volatility import realized_volatility
 if TYPE_CHECKING:
     from cexkit.client import connect
     from cexkit.fetch import fetch
-    from cexkit.token import Token, Tokens
+    from cexkit.token import Token
+    from cexkit.tokens import Tokens
 
 __version__ = "0.1.0"
 
@@ -93,7 +94,7 @@ __all__ = [
 #: Attributes whose modules are imported on first use: attribute → module that defines it.
 _LAZY = {
     "Token": "cexkit.token",
-    "Tokens": "cexkit.token",
+    "Tokens": "cexkit.tokens",
     "connect": "cexkit.client",
     "fetch": "cexkit.fetch",
 }

@@ -269,7 +269,7 @@ class Market(Questions):
         Raises
         ------
         InvalidInputError
-            If DuckDB does not accept the query; its message is in the text.
+            If DuckDB does not accept the query, whose message is in the text, or two columns have one name.
 
         Examples
         --------
@@ -285,6 +285,9 @@ class Market(Questions):
         try:
             for name in tables_of(reader.engine.con, query) & set(reader.names):
                 reader.whole(TABLES[name])
+            columns = reader.engine.con.sql(query).columns
+            if twice := sorted({name for name in columns if columns.count(name) > 1}):
+                raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
             return reader.engine.sql(query)
         except duckdb.Error as error:
             raise InvalidInputError(

@@ -17,19 +17,19 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import PayloadError, TransportError, UnknownNameError, VenueError
+from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, UnknownNameError, VenueError
 from cexkit.exchanges import Context
 from cexkit.exchanges.streams import STREAMS, read_events
 from cexkit.fetch import Fetcher
-from cexkit.ingest import Problem, to_bronze, to_silver
-from cexkit.intervals import TimeLike, Window, from_ms, utc
+from cexkit.ingest import Problem, Report, to_bronze, to_silver
+from cexkit.intervals import TimeLike, Window, from_ms, merged, utc
 from cexkit.schema import TABLES
 from cexkit.store.bronze import BronzeWriter, read_bronze
 from cexkit.store.warehouse import Warehouse
@@ -37,6 +37,7 @@ from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
     from websockets.asyncio.client import ClientConnection
 
 #: Endpoint that sessions are kept under.
@@ -59,6 +60,8 @@ class Patience:
     #: Pauses between attempts to connect double from the first to the second.
     retry_first_s: float = 1.0
     retry_most_s: float = 60.0
+    #: A venue that is subscribed by instrument is asked so often whether it lists others by now.
+    relist_s: float = 3600.0
 
 
 @dataclass(slots=True)
@@ -106,7 +109,7 @@ def collect(
     exchanges : str or sequence of str
         Venues.
     warehouse : Warehouse or path
-        Where to. Its listing of instruments is read anew first.
+        Where to. Its listing of instruments is read anew first, and again when a venue lists others or refuses some.
     seconds : float, optional
         For how long; for ever by default.
     fetcher : Fetcher, optional
@@ -114,7 +117,7 @@ def collect(
     urls : dict, optional
         Other addresses by venue.
     patience : Patience, optional
-        Intervals of files, pings and retries.
+        Intervals of files, pings, retries and looks at listings.
     stop : threading.Event, optional
         Ends it when set.
 
@@ -134,16 +137,15 @@ def collect(
         if name not in STREAMS:
             raise UnknownNameError.of("exchange with a stream of liquidations", name, STREAMS)
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    listed = {name: _listed(target, name, fetcher) for name in names}
-    done = Collected()
+    done, halt = Collected(), stop or threading.Event()
     listeners = [
-        _Listener(name, target, listed[name], (urls or {}).get(name), patience or Patience(), done) for name in names
+        _Listener(name, target, fetcher, (urls or {}).get(name), patience or Patience(), done) for name in names
     ]
-    _run(_listen(listeners, seconds, stop or threading.Event()))
+    _run(_listen(listeners, seconds, halt), halt)
     return done
 
 
-def _run(listening: Coroutine[Any, Any, None]) -> None:
+def _run(listening: Coroutine[Any, Any, None], stop: threading.Event) -> None:
     """Run it to its end, in a thread of its own where this one has an event loop already, as in notebooks."""
     try:
         asyncio.get_running_loop()
@@ -151,7 +153,12 @@ def _run(listening: Coroutine[Any, Any, None]) -> None:
         asyncio.run(listening)
         return
     with ThreadPoolExecutor(1) as one:
-        one.submit(asyncio.run, listening).result()
+        running = one.submit(asyncio.run, listening)
+        try:
+            running.result()
+        except BaseException:
+            stop.set()  # an interrupted cell ends it; what came is written before the thread is left
+            raise
 
 
 def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, end: TimeLike) -> pl.DataFrame:
@@ -170,7 +177,8 @@ def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, 
     -------
     polars.DataFrame
         Spans that make up the window without gap or overlap: ``exchange``, ``start``, ``end`` and ``coverage``
-        (``full``, ``throttled`` or ``absent``). A sum of liquidations over ``absent`` spans is a lower bound.
+        (``full``, ``throttled`` or ``absent``). A sum of liquidations over ``absent`` spans is a lower bound. It is
+        that of instruments which were listed when a span began: of Bybit, one that is new is heard within the hour.
     """
     import polars as pl
 
@@ -180,13 +188,13 @@ def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, 
     window = Window.of(utc(start), utc(end))
     worth = STREAMS[exchange].coverage
     spans, reached = [], window.start
-    for session in _merged(_sessions(target, exchange)):
+    for session in merged(Window(one.start, one.end) for one in _sessions(target, exchange)):
         first, last = max(session.start, window.start), min(session.end, window.end)
         if first >= last:
             continue
         if first > reached:
             spans.append((reached, first, "absent"))
-        spans.append((max(first, reached), last, worth))
+        spans.append((first, last, worth))
         reached = last
     if reached < window.end:
         spans.append((reached, window.end, "absent"))
@@ -197,22 +205,34 @@ def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, 
 
 def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> list[Instrument]:
     """What can be liquidated at a venue now; as last seen where the venue does not answer."""
-    listing = TABLES["instruments"]
-    with contextlib.ExitStack() as stack:
-        reader = fetcher or stack.enter_context(Fetcher())
-        report = to_bronze(warehouse, reader, exchange, listing) + to_silver(warehouse, exchange, listing)
-    now = datetime.now(UTC)
-    kinds = LIQUIDATIONS.instrument_types
-    rows = warehouse.read(listing, exchange=exchange).to_pylist()
-    names = list(Instrument.__dataclass_fields__)
-    found = [
-        Instrument(**{name: row[name] for name in names})
-        for row in rows
-        if row["instrument_type"] in kinds and row["status"] in ("trading", "halted") and (row["expiry"] or now) >= now
-    ]
+    listing, report = TABLES["instruments"], Report()
+    with _reader(fetcher) as reader:
+        try:
+            report = to_bronze(warehouse, reader, exchange, listing)
+        except BlockedError as error:
+            report = Report(problems=(Problem(exchange, listing.name, None, None, str(error)),))
+    report += to_silver(warehouse, exchange, listing)
+    found = _exposed(warehouse.read(listing, exchange=exchange))
     if not found:
         raise TransportError(f"{exchange}: no instruments are known: {report}")
     return found
+
+
+def _reader(fetcher: Fetcher | None) -> contextlib.AbstractContextManager[Fetcher]:
+    """The fetcher that was given, left open; else one of our own."""
+    return Fetcher() if fetcher is None else contextlib.nullcontext(fetcher)
+
+
+def _exposed(instruments: pa.Table) -> list[Instrument]:
+    """Those of a listing that can be liquidated."""
+    now = datetime.now(UTC)
+    return [
+        Instrument.of(row)
+        for row in instruments.to_pylist()
+        if row["instrument_type"] in LIQUIDATIONS.instrument_types
+        and row["status"] in ("trading", "halted")
+        and (row["expiry"] or now) >= now
+    ]
 
 
 async def _listen(listeners: list[_Listener], seconds: float | None, stop: threading.Event) -> None:
@@ -226,8 +246,10 @@ async def _listen(listeners: list[_Listener], seconds: float | None, stop: threa
     until = None if seconds is None else time.monotonic() + seconds
     try:
         while not (ended.is_set() or stop.is_set() or (until is not None and time.monotonic() >= until)):
+            # not wait_for: before Python 3.12 it swallows a cancellation that comes with a result
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await ended.wait()
             for task in tasks:
                 if task.done():  # only a full disk or a fault of ours ends a listener
                     task.result()
@@ -246,20 +268,27 @@ class _Listener:
         self,
         exchange: str,
         warehouse: Warehouse,
-        listed: list[Instrument],
+        fetcher: Fetcher | None,
         url: str | None,
         patience: Patience,
         done: Collected,
     ):
-        self._exchange, self._stream = exchange, STREAMS[exchange]
-        self._url, self._listed = url or self._stream.url, listed
-        self._patience, self._done, self._warehouse = patience, done, warehouse
+        self._exchange, self._stream, self._fetcher = exchange, STREAMS[exchange], fetcher
+        self._url, self._patience, self._done, self._warehouse = url or self._stream.url, patience, done, warehouse
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
         # rotated by time here, by size in the writer
         self._messages = BronzeWriter(warehouse.root, exchange, self._stream.endpoint, run)
         self._sessions = BronzeWriter(warehouse.root, exchange, SESSIONS, run)
         self._session: _Session | None = None
         self._flushed = time.monotonic()
+        # a listener that is told to stop may be writing in a thread
+        self._writing = threading.Lock()
+        self._relist()
+
+    def _relist(self) -> None:
+        """What to subscribe, from the venue's listing now."""
+        self._listed = _listed(self._warehouse, self._exchange, self._fetcher)
+        self._asked = self._stream.subscribe(self._listed)
 
     async def run(self) -> None:
         """Connect, listen, and connect again when that breaks."""
@@ -267,42 +296,71 @@ class _Listener:
 
         failures = 0
         while True:
+            outdated = False
             try:
-                async for connected in self._once():
-                    failures = 0 if connected else failures
-                reason = "the venue closed the connection"
-            except (OSError, TimeoutError, websockets.WebSocketException, VenueError) as error:
+                outdated = await self._once()
+                reason = "other instruments are listed now" if outdated else "the venue closed the connection"
+            except VenueError as error:
+                # of what is asked for, something may be gone; each look keeps a listing, so not at each attempt
+                reason, outdated = f"{type(error).__name__}: {error}", failures % 16 == 0
+            except (OSError, TimeoutError, websockets.WebSocketException) as error:
                 reason = f"{type(error).__name__}: {error}"
+            failures = 0 if self._session else failures
             self._end(reason)
             self._done.problems.append(Problem(self._exchange, LIQUIDATIONS.name, None, None, reason))
             _log.warning("%s: %s", self._exchange, reason)
+            if outdated:
+                await asyncio.to_thread(self._relist)
             # full jitter: many collectors do not come back at the same moment
             most = min(self._patience.retry_most_s, self._patience.retry_first_s * 2 ** min(failures, 16))
             failures += 1
             await asyncio.sleep(random.uniform(most / 2, most))
 
-    async def _once(self) -> AsyncIterator[bool]:
-        """One connection; yields True once it is subscribed, and returns when the venue ends it."""
+    async def _once(self) -> bool:
+        """One connection, until the venue ends it (False) or lists what is not subscribed (True)."""
         from websockets.asyncio.client import connect
 
         beat = self._patience.heartbeat_s
         async with connect(
             self._url, ping_interval=beat, ping_timeout=beat, open_timeout=self._patience.subscribe_s, close_timeout=2
         ) as socket:
-            early = await asyncio.wait_for(self._subscribe(socket), self._patience.subscribe_s)
+            async with asyncio.timeout(self._patience.subscribe_s):
+                early = await self._subscribe(socket)
             self._begin()
-            yield True
             for body in early:
                 self._keep(body)
-            await self._receive(socket)
+            tasks = [asyncio.create_task(part) for part in (self._receive(socket), self._outdated())]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                return tasks[1].result() if tasks[1].done() else tasks[0].result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _outdated(self) -> bool:
+        """True once the venue lists what is not subscribed; until then nothing."""
+        while True:
+            await asyncio.sleep(self._patience.relist_s)
+            if self._asked and await asyncio.to_thread(self._lists_others):
+                return True
+
+    def _lists_others(self) -> bool:
+        try:
+            with _reader(self._fetcher) as reader:
+                found = _exposed(reader.instruments(self._exchange))
+        except CexkitError as error:
+            _log.warning("%s: what is listed now cannot be read: %s", self._exchange, error)
+            return False
+        more = [one for one in found if one not in self._listed]
+        return self._stream.subscribe([*self._listed, *more]) != self._asked
 
     async def _subscribe(self, socket: ClientConnection) -> list[bytes]:
         """Ask for everything and wait until all of it is granted; what came in between is not lost."""
-        asked = self._stream.subscribe(self._listed)
-        for text in asked:
+        for text in self._asked:
             await socket.send(text)
         early, granted = [], 0
-        while granted < len(asked):
+        while granted < len(self._asked):
             body = _bytes(await socket.recv())
             try:
                 message = json.loads(body)
@@ -314,7 +372,7 @@ class _Listener:
                 early.append(body)
         return early
 
-    async def _receive(self, socket: ClientConnection) -> None:
+    async def _receive(self, socket: ClientConnection) -> bool:
         """Keep messages; flush, ping and note that we listen even where nothing is said."""
         from websockets.exceptions import ConnectionClosedOK
 
@@ -322,11 +380,13 @@ class _Listener:
         pause = min(self._patience.flush_s, self._patience.heartbeat_s) / 4
         while True:
             try:
-                self._keep(_bytes(await asyncio.wait_for(socket.recv(), pause)))
+                async with asyncio.timeout(pause):
+                    body = await socket.recv()
+                self._keep(_bytes(body))
             except TimeoutError:
                 pass
             except ConnectionClosedOK:
-                return
+                return False
             if self._stream.ping and time.monotonic() - spoken >= self._patience.heartbeat_s:
                 await socket.send(self._stream.ping)
                 spoken = time.monotonic()
@@ -361,14 +421,14 @@ class _Listener:
 
     def _flush(self) -> None:
         """Messages first, then the record that says they are whole."""
-        session = self._session
-        self._messages.flush()
-        if session is not None:
-            body = session.to_json().encode()
-            row = _row(SESSIONS, self._exchange, self._url, body, datetime.now(UTC), session.start, session.end)
-            self._sessions.add(row)
-            self._sessions.flush()
-        self._flushed = time.monotonic()
+        with self._writing:
+            self._messages.flush()
+            if (session := self._session) is not None:
+                body = session.to_json().encode()
+                row = _row(SESSIONS, self._exchange, self._url, body, datetime.now(UTC), session.start, session.end)
+                self._sessions.add(row)
+                self._sessions.flush()
+            self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Write what is left."""
@@ -404,17 +464,6 @@ def _sessions(warehouse: Warehouse, exchange: str) -> list[_Session]:
         if one.name not in found or found[one.name].end < one.end:
             found[one.name] = one
     return list(found.values())
-
-
-def _merged(sessions: list[_Session]) -> list[Window]:
-    """Sessions, of several collectors at once too, as spans that do not overlap."""
-    spans: list[Window] = []
-    for one in sorted(sessions, key=lambda session: session.start):
-        if spans and one.start <= spans[-1].end:
-            spans[-1] = Window(spans[-1].start, max(spans[-1].end, one.end))
-        else:
-            spans.append(Window(one.start, one.end))
-    return spans
 
 
 def _row(

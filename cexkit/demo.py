@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 CHART = "cexkit_demo.png"
 CHART_COIN = "ETH"
 
-#: Blue, orange, green, purple of Okabe and Ito: told apart by colour-blind readers too.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
-
 BASIS_TITLE = "Spot-perp basis in bps, close of the last hour (coinbase: USDC perp over USD spot)"
 
 THREE_LINES = """\
@@ -43,7 +40,7 @@ def demo(folder: Path) -> str:
     latest = (
         funding.filter(pl.col("timestamp") >= end.date()).group_by("symbol", "exchange", maintain_order=True).last()
     )
-    _chart(funding.filter(base=CHART_COIN), folder / CHART)
+    _chart(funding.filter(pl.col("timestamp") >= end.date() - timedelta(days=59), base=CHART_COIN), folder / CHART)
     return "\n\n".join(
         [
             f"cexkit demo: SIMULATED data, made up for trying things out; they end at {end:%Y-%m-%d %H:%M} UTC.",
@@ -61,7 +58,7 @@ def _rows(sample: Manifest, table: str, start: datetime | None = None) -> pl.Dat
     import polars as pl
 
     files = [SAMPLE_ROOT / file.path for file in sample.select(table, start=start)]
-    rows = pl.read_parquet(files, hive_partitioning=False)
+    rows = pl.read_parquet(files, hive_partitioning=False, glob=False)
     return rows if start is None else rows.filter(pl.col("timestamp") >= start)
 
 
@@ -125,21 +122,14 @@ def _section(title: str, frame: pl.DataFrame) -> str:
 
 
 def _chart(funding: pl.DataFrame, path: Path) -> None:
-    import polars as pl
-
+    """Funding of each whole day, per year."""
     # a Figure of its own, not pyplot: no global state and no search for a display
-    from matplotlib.dates import ConciseDateFormatter
     from matplotlib.figure import Figure
 
+    from cexkit.plotting import funding_apr
+
+    days = funding.drop("symbol", "funding_apr").crypto.resample(every="1d")
     figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.subplots()
-    venues = funding.partition_by("exchange", as_dict=True)
-    for ((name,), rows), colour in zip(sorted(venues.items()), COLOURS, strict=True):
-        days = rows.group_by_dynamic("timestamp", every="1d").agg(pl.col("funding_apr").mean())
-        axes.plot(days["timestamp"].to_numpy(), days["funding_apr"].to_numpy() * 100, label=name, color=colour)
-    axes.axhline(0, color="0.5", linewidth=0.8)
-    axes.set(title=f"{CHART_COIN} perpetual funding by venue (simulated data)", ylabel="APR, %, mean of the day")
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
-    axes.legend(frameon=False, ncols=4)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = funding_apr(days.with_columns(funding_interval_hours=24), ax=figure.subplots())
+    axes.set_title(f"{CHART_COIN} perpetuals by UTC day, simulated data", loc="left", fontsize="medium")
     figure.savefig(path, dpi=120)

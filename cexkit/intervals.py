@@ -7,7 +7,7 @@ one rule for naive times everywhere in the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -156,3 +156,20 @@ class Window:
         while start < self.end:
             yield Window(start, min(start + step, self.end))
             start += step
+
+
+def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """Windows in order, those that touch made one.
+
+    Examples
+    --------
+    >>> [w.days for w in merged([Window.of("2024-01-02", "2024-01-03"), Window.of("2024-01-01", "2024-01-02")])]
+    [2.0]
+    """
+    found: list[Window] = []
+    for window in sorted(windows):
+        if found and window.start <= found[-1].end:
+            found[-1] = Window(found[-1].start, max(found[-1].end, window.end))
+        else:
+            found.append(window)
+    return tuple(found)

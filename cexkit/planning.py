@@ -13,7 +13,7 @@ from cexkit.exchanges.archive import plan as archive_plan
 from cexkit.exchanges.base import Source
 from cexkit.fetch import Fetcher
 from cexkit.ingest import alive, asked, instruments, lives, pull
-from cexkit.intervals import TimeLike, Window
+from cexkit.intervals import TimeLike, Window, merged
 from cexkit.schema import Table
 from cexkit.store.inventory import Inventory
 from cexkit.store.warehouse import Warehouse
@@ -27,12 +27,12 @@ class Step:
     Attributes
     ----------
     files : int
-        Files of the venue's archive; each takes two requests, its checksum's included. A file that is there
-        unchanged takes one.
+        Files of the venue's archive; each takes two requests where checksums are published, else one. A file with a
+        checksum that is there unchanged takes one.
     spans : tuple of Window
         What is asked of the venue's API.
     requests : int
-        The fewest requests that can bring it.
+        The fewest requests that can bring it, were no file there.
     lost : Window or None
         What the venue does not keep any more.
     """
@@ -104,13 +104,14 @@ def plan(
     Plan
     """
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    reader = fetcher or Fetcher()
     known = lives(target, exchange_name)
     steps = []
-    for table in tables:
-        inventory = Inventory(target.root, exchange_name, table.name, "plan")
-        for one in instruments(target, exchange_name, table, window, symbols, instrument_type):
-            steps.append(_step(reader, inventory, table, one, alive(known, one, window), refresh))
+    with ExitStack() as stack:
+        reader = fetcher or stack.enter_context(Fetcher())
+        for table in tables:
+            inventory = Inventory(target.root, exchange_name, table.name, "plan")
+            for one in instruments(target, exchange_name, table, window, symbols, instrument_type):
+                steps.append(_step(reader, inventory, table, one, alive(known, one, window), refresh))
     return Plan(exchange_name, window, tuple(steps))
 
 
@@ -147,18 +148,22 @@ def _step(
 ) -> Step:
     venue = exchange(instrument.exchange)
     archive = venue.archives.get((table.name, instrument.instrument_type))
-    files, spans = 0, (window,)
+    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
+    files, requests, spans = 0, 0, (window,)
     if archive is not None and archive.preferred:
         made = archive_plan(archive, instrument, window, datetime.now(UTC))
         files, spans = len(made.files), made.rest
+        requests = files * (2 if archive.checksums else 1)
+        if archive.compared and earliest is not None:
+            # what the API still keeps is asked for too, to be held against the files
+            spans = merged([*spans, Window(min(max(window.start, earliest), window.end), window.end)])
     missing = [part for span in spans for part in ([span] if refresh else inventory.missing(instrument, span))]
-    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
     lost = None
     if earliest is not None and missing and missing[0].start < earliest:
         lost = Window(missing[0].start, min(earliest, missing[-1].end))
         missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
     source = venue.source(table.name, instrument.instrument_type)
-    requests = 2 * files + sum(_pages(source, table, part) for part in missing if not part.empty)
+    requests += sum(_pages(source, table, part) for part in missing if not part.empty)
     return Step(table.name, instrument, files, tuple(part for part in missing if not part.empty), requests, lost)
 
 

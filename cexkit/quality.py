@@ -24,6 +24,7 @@ from cexkit.schema import table as declared
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.store import layout
 from cexkit.store.bronze import has_bronze
+from cexkit.store.parquet import scan
 from cexkit.store.warehouse import Warehouse
 
 #: Checks beside those that tables declare: name → whether it blocks, and what it says.
@@ -170,7 +171,7 @@ def stale(warehouse: Warehouse, *, now: datetime | None = None) -> list[str]:
     """A line for every venue and table whose newest rows are too old."""
     moment, listed = now or datetime.now(UTC), _listed(warehouse)
     found = [
-        _stale(table, pl.scan_parquet(sound, hive_partitioning=False), listed, moment, MAX_AGE)
+        _stale(table, scan(sound), listed, moment, MAX_AGE)
         for table in _there(warehouse)
         if "fresh" in checks_of(table) and (sound := _schemas(warehouse, table)[0])
     ]
@@ -192,7 +193,7 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
     yield schema
     if not sound:
         return
-    rows = pl.scan_parquet(sound, hive_partitioning=False)
+    rows = scan(sound)
     yield data_quality(table, rows)
     yield _recounted(warehouse, table, rows)
     yield data_quality(table, *_kept_apart(warehouse, table, rows))
@@ -264,7 +265,7 @@ def _kept_apart(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> tuple
 
 def _rejects(warehouse: Warehouse, table: Table, columns: Iterable[str | pl.Expr]) -> list[pl.LazyFrame]:
     folder = warehouse.root / layout.REJECTS / table.name
-    return [pl.scan_parquet(path).select(columns) for path in sorted(folder.rglob("*.parquet"))]
+    return [scan(path).select(columns) for path in sorted(folder.rglob("*.parquet"))]
 
 
 def _doubled(table: Table, rows: pl.LazyFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from cexkit.gold import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
 from cexkit.quality import inspect
 from cexkit.schema import TABLES
 from cexkit.store.manifest import DataFile
+from cexkit.store.parquet import scan
 from cexkit.store.warehouse import Warehouse
 
 #: Gold tables made of Silver ones: name → function and the tables it takes, in order.
@@ -75,4 +76,4 @@ def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:
     files = warehouse.manifest.select(table)
     if not files:
         raise DatasetNotFoundError(f"{wanted} is made of {table}, of which {warehouse.root} holds nothing; bring it in")
-    return pl.scan_parquet([warehouse.root / file.path for file in files], hive_partitioning=False)
+    return scan([warehouse.root / file.path for file in files])

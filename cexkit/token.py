@@ -1,4 +1,4 @@
-"""``Token("BTC")`` and ``Tokens(["BTC", "ETH"])``: familiar verbs over the tables of a dataset.
+"""``Token("BTC")``: familiar verbs over the tables of a dataset.
 
 Every verb gives a long frame, one row an instrument and time, with the columns that say which instrument it is.
 Nothing is chosen in silence: all instruments of the coin come, until ``exchange`` and ``instrument_type`` say fewer.
@@ -16,7 +16,7 @@ Three rules hold for all verbs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from html import escape
@@ -26,31 +26,46 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from cexkit import verbs
-from cexkit.analytics._checks import warn
 from cexkit.analytics.volatility import Estimator
-from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning
 from cexkit.frames import As, give, known
 from cexkit.intervals import TimeLike
-from cexkit.listing import Names, as_tuple
-from cexkit.schema import INSTRUMENT_KEYS
+from cexkit.listing import Names
 from cexkit.verbs import Rows, Selection
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
-
     from cexkit.client import Market
     from cexkit.report import Tearsheet
 
 Question = Callable[[Selection], Rows]
+#: Columns of instruments that a notebook shows.
+SHOWN = ("exchange", "instrument_type", "symbol", "base", "quote", "multiplier", "status", "listing_time")
 
 
 class Verbs:
-    """What :class:`Token` and :class:`Tokens` can be asked; every verb takes ``as_`` for the kind of frame."""
+    """What :class:`Token` and :class:`~cexkit.tokens.Tokens` can be asked.
+
+    Every verb takes ``as_`` for the kind of frame.
+    """
 
     as_: As
 
+    @property
+    def instruments(self) -> pl.DataFrame:
+        """The instruments that are asked about, as table ``instruments`` has them."""
+        raise NotImplementedError
+
     def _ask(self, question: Question, as_: As | None) -> Any:
         raise NotImplementedError
+
+    def _summary(self) -> str:
+        venues = self.instruments["exchange"].unique().sort()
+        kinds = self.instruments["instrument_type"].unique().sort()
+        several = self.instruments.filter(pl.col("multiplier") != 1)["symbol"].unique().sort()
+        counted = f", counted per coin where {', '.join(several)} lists several" if len(several) else ""
+        return f"{len(self.instruments)} instruments ({', '.join(kinds)}) at {', '.join(venues)}{counted}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.instruments.select(*SHOWN).to_pandas().to_html(index=False)}"
 
     def ohlcv(
         self,
@@ -520,145 +535,7 @@ class Token(Verbs):
         return rows.expression() if kind == "ibis" else give(rows.computed(), kind)
 
     def __repr__(self) -> str:
-        return f"Token({self.name!r}): {_summary(self.instruments)}"
-
-    def _repr_html_(self) -> str:
-        shown = self.instruments.select(*SHOWN).to_pandas()
-        return f"<p>{escape(repr(self))}</p>{shown.to_html(index=False)}"
-
-
-class Tokens(Verbs):
-    """Several coins or symbols at once: every verb gives one long frame.
-
-    What one of them cannot give is reported, by a warning and in :attr:`failed`, and does not keep the others back.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Coins or symbols, as :class:`Token` takes them.
-    exchange, instrument_type, market, as_
-        As for :class:`Token`.
-
-    Attributes
-    ----------
-    failed : dict of str to CexkitError
-        What the last verb could not give: name → why.
-
-    Raises
-    ------
-    InvalidInputError
-        If no name is given, or two stand for the same instrument.
-    CexkitError
-        The first error, if all of them fail; in verbs too.
-
-    Warns
-    -----
-    PartialResultWarning
-        If some fail.
-
-    Examples
-    --------
-    >>> pair = Tokens(["BTC", "ETH"], exchange="okx", instrument_type="perp")
-    >>> pair.price()[["base", "symbol"]].values.tolist()
-    [['BTC', 'BTCUSDT'], ['ETH', 'ETHUSDT']]
-    """
-
-    def __init__(
-        self,
-        names: Iterable[str],
-        *,
-        exchange: Names = None,
-        instrument_type: Names = None,
-        market: Market | None = None,
-        as_: As = "pandas",
-    ):
-        if isinstance(names, str):
-            raise InvalidInputError(
-                f"Tokens takes several names, such as ['BTC', 'ETH']; for one there is Token({names!r})"
-            )
-        self.as_ = known(as_)
-        self.market = default_market() if market is None else market
-        self.members: dict[str, Token] = {}
-        self._unknown: dict[str, CexkitError] = {}
-        only = {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}
-        for name in dict.fromkeys(names):
-            try:
-                self.members[name] = Token(name, **only, market=self.market, as_=as_)
-            except CexkitError as error:
-                self._unknown[str(name)] = error
-        self.failed = dict(self._unknown)
-        self._report("found", len(self.members))
-        self._refuse_twice()
-
-    def _ask(self, question: Question, as_: As | None) -> Any:
-        from tqdm.auto import tqdm
-
-        kind = known(as_ or self.as_)
-        parts = []
-        self.failed = dict(self._unknown)
-        for name, member in tqdm(self.members.items(), unit=" tokens", disable=None, leave=False, delay=2):
-            try:
-                rows = question(member._chosen)
-                parts.append(rows.expression() if kind == "ibis" else rows.computed())
-            except CexkitError as error:
-                self.failed[name] = error
-        self._report("answered", len(parts))
-        return _one_below_the_other(parts) if kind == "ibis" else give(pl.concat(parts), kind)
-
-    def _report(self, done: str, good: int) -> None:
-        """Raise if nothing is there, warn if something is missing."""
-        if not good:
-            raise next(iter(self.failed.values()), InvalidInputError("Tokens takes at least one name"))
-        if self.failed:
-            reasons = "\n".join(f"  {name}: {error}" for name, error in self.failed.items())
-            warn(f"{good} of {good + len(self.failed)} {done}, without:\n{reasons}", PartialResultWarning)
-
-    def _refuse_twice(self) -> None:
-        """Rows of an instrument that two names stand for would come twice, and count twice in every sum."""
-        owner: dict[tuple[str, ...], str] = {}
-        for name, member in self.members.items():
-            for one in member.instruments.select(INSTRUMENT_KEYS).rows():
-                if (other := owner.setdefault(one, name)) != name:
-                    raise InvalidInputError(f"{other} and {name} both stand for {' '.join(one)}; name one of the two")
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def __iter__(self) -> Iterator[Token]:
-        return iter(self.members.values())
-
-    def __getitem__(self, name: str) -> Token:
-        return self.members[name]
-
-    def _ipython_key_completions_(self) -> list[str]:
-        return list(self.members)
-
-    def __repr__(self) -> str:
-        return f"Tokens({list(self.members)!r}): {_summary(self._instruments())}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self._instruments().select(*SHOWN).to_pandas().to_html(index=False)}"
-
-    def _instruments(self) -> pl.DataFrame:
-        return pl.concat([member.instruments for member in self])
-
-
-#: Columns of instruments that a notebook shows.
-SHOWN = ("exchange", "instrument_type", "symbol", "base", "quote", "multiplier", "status", "listing_time")
-
-
-def _summary(instruments: pl.DataFrame) -> str:
-    venues = instruments["exchange"].unique().sort()
-    kinds = instruments["instrument_type"].unique().sort()
-    listed = instruments.filter(pl.col("multiplier") != 1)["symbol"].unique().sort()
-    counted = f", counted per coin where {', '.join(listed)} lists several" if len(listed) else ""
-    return f"{len(instruments)} instruments ({', '.join(kinds)}) at {', '.join(venues)}{counted}"
-
-
-def _one_below_the_other(tables: list[ir.Table]) -> ir.Table:
-    import ibis
-
-    return ibis.union(*tables) if len(tables) > 1 else tables[0]
+        return f"Token({self.name!r}): {self._summary()}"
 
 
 def default_market() -> Market:

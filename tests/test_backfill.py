@@ -15,6 +15,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cexkit.exchanges import exchange
+from cexkit.exchanges.archive import plan as archive_plan
 from cexkit.fetch import Fetcher
 from cexkit.ingest import LIFE_MARGIN, pull, to_bronze
 from cexkit.intervals import Window
@@ -187,6 +189,20 @@ def test_the_inventory_is_safe_under_threads_of_several_tables(tmp_path):
         thread.join()
     inventory = Inventory(tmp_path, "okx", "mark_1h", "later")
     assert [part.days for part in inventory.missing(BTC, Window.of("2023-12-31", "2024-01-21"))] == [1.0, 1.0]
+
+
+def test_files_that_are_held_against_the_api_are_planned_with_it(truth, tmp_path):
+    window, now = Window.of("2026-01-01", END), datetime.now(UTC)
+    with LoopbackOkx(truth, now=END) as venue, Fetcher(venue.settings) as fetcher:
+        pull("okx", "instruments", warehouse=tmp_path, fetcher=fetcher)
+        (step,) = plan(tmp_path, "okx", [TABLES["funding_rates"]], window, "BTCUSDT", "perp", fetcher=fetcher).steps
+        source = exchange("okx").archives["funding_rates", "perp"]
+        files = archive_plan(source, step.instrument, window, now).files
+        earliest = fetcher.earliest("okx", "funding_rates", "perp")
+    assert step.files == len(files) > 1
+    assert step.spans == (Window(earliest, window.end),)
+    # no checksums are published, and one page holds what the API keeps
+    assert (step.requests, step.lost) == (len(files) + 1, None)
 
 
 def test_the_plan_comes_before_and_may_be_all(truth, tmp_path):

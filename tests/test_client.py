@@ -104,6 +104,12 @@ def test_sql_sees_tables_by_name_in_the_declared_columns(market):
     assert market.sql("select base from funding_weighted_8h").filter(ibis._.base == "BTC").count().execute() > 0
 
 
+def test_sql_names_each_column_once(market):
+    """Ibis would keep one of two, and fail on both."""
+    with pytest.raises(InvalidInputError, match="columns are named base, exchange"):
+        market.sql("select a.*, b.exchange, b.base from funding_rates a join mark_1h b using (symbol, timestamp)")
+
+
 def test_sql_that_is_not_accepted_says_why_and_what_there_is(market):
     with pytest.raises(InvalidInputError, match=r"fundings(.|\n)*Tables: instruments"):
         market.sql("select * from fundings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,17 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.collect import SESSIONS, Patience, collect, coverage
-from cexkit.errors import PayloadError, UnknownNameError
+from cexkit.errors import PayloadError, TransportError, UnknownNameError
 from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events
 from cexkit.fetch import Fetcher
-from cexkit.ingest import to_silver
+from cexkit.ingest import to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.simulation import simulate
 from cexkit.store.bronze import BronzeWriter, read_bronze
 from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import Instrument
-from cexkit.testing import LOOPBACKS, LoopbackStream
+from cexkit.testing import LOOPBACKS, Feed, LoopbackStream, every, server_error
 
 VENUES = ("binance", "bybit", "okx")
 LIQUIDATIONS = TABLES["liquidations"]
@@ -146,6 +148,79 @@ def test_every_symbol_is_subscribed_and_the_venue_hears_its_own_ping(truth, list
     assert set(venue.pings) == {'{"op":"ping"}'}
 
 
+def test_what_is_listed_meanwhile_is_subscribed(truth, tmp_path):
+    listed = truth["instruments"].filter(exchange="bybit")
+    (new,) = listed.filter(base="PEPE", instrument_type="perp")["venue_symbol"]
+    patience = replace(QUICK, relist_s=0.3)
+    with (
+        LOOPBACKS["bybit"]({"instruments": listed.filter(pl.col("base") != "PEPE")}, now="2026-05-21") as venue,
+        LoopbackStream("bybit", truth["liquidations"].clear(), truth["instruments"]) as stream,
+        Fetcher(venue.settings) as fetcher,
+    ):
+        stop = threading.Event()
+
+        def list_it() -> None:
+            stream.sent_all.wait(30)
+            venue.feed = Feed({"instruments": listed})
+            until = time.monotonic() + 30
+            while f"allLiquidation.{new}" not in stream.subscribed and time.monotonic() < until:
+                time.sleep(0.02)
+            time.sleep(1)
+            stop.set()
+
+        threading.Thread(target=list_it, daemon=True).start()
+        done = collect("bybit", tmp_path, fetcher=fetcher, urls={"bybit": stream.url}, patience=patience, stop=stop)
+    assert f"allLiquidation.{new}" in stream.subscribed
+    assert (stream.connections, done.sessions) == (2, 2), "once it is subscribed, nothing is new"
+    assert [problem.message for problem in done.problems] == ["other instruments are listed now"]
+
+
+def test_files_are_written_by_one_thread_at_a_time(truth, listings, tmp_path, monkeypatch):
+    flush, inside, most = BronzeWriter.flush, [], []
+
+    def slow(writer: BronzeWriter) -> None:
+        inside.append(writer)
+        most.append(inside.count(writer))
+        time.sleep(0.1)
+        flush(writer)
+        inside.remove(writer)
+
+    monkeypatch.setattr(BronzeWriter, "flush", slow)
+    with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
+        # told to stop while a file is being written, as nearly always with so little patience
+        done = listen(venue, Warehouse(tmp_path), listings[0], replace(QUICK, flush_s=0.01))
+    assert max(most) == 1
+    assert len(done.files) == len(set(done.files))
+
+
+def test_an_interrupted_cell_ends_it(truth, listings, tmp_path):
+    """In a notebook an event loop runs already, and an interrupt is raised in its thread."""
+
+    async def cell(url: str) -> None:
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        collect("okx", tmp_path, fetcher=listings[0], urls={"okx": url}, patience=QUICK)
+
+    with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
+        loop = asyncio.new_event_loop()
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell(venue.url))
+        loop.close()
+    kept = list(read_bronze(tmp_path, "okx", STREAMS["okx"].endpoint, "liquidations"))
+    assert len(kept) == venue.messages, "what came by then is written"
+
+
+def test_a_venue_that_refuses_this_address_is_heard_by_what_is_known(truth, listings, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    refusing = LOOPBACKS["okx"](
+        {"instruments": truth["instruments"]}, now="2026-05-21", faults=[server_error(every(1), status=451)]
+    )
+    with refusing as venue, Fetcher(venue.settings) as fetcher:
+        with pytest.raises(TransportError, match="no instruments are known"):
+            collect("okx", warehouse, fetcher=fetcher, seconds=0)
+        to_bronze(warehouse, listings[0], "okx", TABLES["instruments"])
+        assert collect("okx", warehouse, fetcher=fetcher, urls={"okx": "ws://127.0.0.1:9/"}, seconds=0).sessions == 0
+
+
 def test_what_was_not_heard_is_absent(truth, listings, tmp_path):
     warehouse = Warehouse(tmp_path)
     before = datetime.now(UTC)
@@ -230,8 +305,7 @@ def test_kill_leaves_whole_files_and_claims_nothing_that_was_lost(truth, listing
 
 
 def _instruments(truth) -> list[Instrument]:
-    names = list(Instrument.__dataclass_fields__)
-    return [Instrument(**row) for row in truth["instruments"].select(names).to_dicts()]
+    return [Instrument.of(row) for row in truth["instruments"].to_dicts()]
 
 
 RECORDED = {

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -59,25 +58,11 @@ from cexkit.testing import (
     web_page,
 )
 
+from .clock import Clock
+
 START = utc("2024-01-01")
 LATER = "2025-01-01"
 FUNDING, UM_KLINES, SPOT_KLINES = "/fapi/v1/fundingRate", "/fapi/v1/klines", "/api/v3/klines"
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self):
-        self.seconds, self.slept, self._lock = 0.0, [], threading.Lock()
-
-    def __call__(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        with self._lock:
-            self.seconds += seconds
-            self.slept.append(seconds)
 
 
 def listed(kind, symbol, venue_symbol=None, base="BTC", **terms):

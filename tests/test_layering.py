@@ -48,17 +48,16 @@ ALLOWED = {
     "questions": {"errors", "intervals", "schema", "analytics", "asof", "bars", "frames", "listing", "queries"},
     "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars", "listing"},
     "report": {"errors", "intervals", "schema", "store", "analytics", "plotting", "verbs"},
-    "token": {
-        *("errors", "intervals", "schema", "config", "analytics", "client", "frames", "listing", "verbs", "report")
-    },
+    "token": {"intervals", "config", "analytics", "client", "frames", "listing", "verbs", "report"},
+    "tokens": {"errors", "schema", "analytics", "frames", "listing", "token"},
     "client": {"config", "errors", "intervals", "schema", "store", "listing", "questions"},
-    "demo": {"schema", "store"},
+    "demo": {"plotting", "schema", "store"},
     "sql": {"schema", "store", "analytics", "accessors"},
     "doctor": {"client", "config", "errors", "store"},
     "cli": {
         *("demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report", "store")
     },
-    "__init__": {"accessors", "analytics", "client", "fetch", "token"},
+    "__init__": {"accessors", "analytics", "client", "fetch", "token", "tokens"},
 }
 
 

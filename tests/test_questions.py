@@ -14,23 +14,14 @@ from cexkit.asof import asof, duration
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
+from .rows import at, listed
+
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
 def market():
     return cexkit.connect("sample")
-
-
-def at(hour: float, day: int = 1) -> datetime:
-    return datetime(2024, 1, day, tzinfo=UTC) + timedelta(hours=hour)
-
-
-def listed(symbol="BTCUSDT", kind="perp", base="BTC", quote="USDT", exchange="binance", **more):
-    identity = {"exchange": exchange, "instrument_type": kind, "symbol": symbol, "base": base, "quote": quote}
-    terms = {"venue_symbol": symbol, "settle": quote, "multiplier": 1.0, "contract_size": 1.0, "inverse": False}
-    life = {"status": "trading", "listing_time": at(0), "observed_at": at(0, day=20)}
-    return identity | terms | life | more
 
 
 def row(instrument, hour, **more):

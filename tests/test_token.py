@@ -24,6 +24,8 @@ from cexkit.errors import (
 )
 from cexkit.schema import INSTRUMENT_KEYS
 
+from .rows import at, listed
+
 HOUR = timedelta(hours=1)
 
 
@@ -38,16 +40,6 @@ def token(market):
         return Token(name, market=market, as_="polars", **words)
 
     return make
-
-
-def at(hour: float, day: int = 1) -> datetime:
-    return datetime(2024, 1, day, tzinfo=UTC) + timedelta(hours=hour)
-
-
-def listed(symbol="BTCUSDT", kind="perp", base="BTC", quote="USDT", exchange="binance", **more):
-    identity = {"exchange": exchange, "instrument_type": kind, "symbol": symbol, "base": base, "quote": quote}
-    terms = {"venue_symbol": symbol, "settle": quote, "multiplier": 1.0, "contract_size": 1.0, "inverse": False}
-    return identity | terms | {"status": "trading", "listing_time": at(0), "observed_at": at(0, day=20)} | more
 
 
 def row(instrument, when, **more):

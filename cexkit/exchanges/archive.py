@@ -111,23 +111,6 @@ def days_of(piece: Piece, instrument: Instrument, window: Window) -> tuple[Piece
     return tuple(_piece(piece.archive, instrument, "day", day.start) for day in days)
 
 
-def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """Windows in order, those that touch made one.
-
-    Examples
-    --------
-    >>> [w.days for w in merged([Window.of("2024-01-02", "2024-01-03"), Window.of("2024-01-01", "2024-01-02")])]
-    [2.0]
-    """
-    found: list[Window] = []
-    for window in sorted(windows):
-        if found and window.start <= found[-1].end:
-            found[-1] = Window(found[-1].start, max(found[-1].end, window.end))
-        else:
-            found.append(window)
-    return tuple(found)
-
-
 def _candidates(archive: Archive, instrument: Instrument, moment: datetime) -> Iterable[Piece]:
     return (_piece(archive, instrument, period, moment) for period in archive.periods)
 

@@ -14,11 +14,11 @@ from functools import partial
 from cexkit.download import archive_pages
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
 from cexkit.exchanges import exchange
-from cexkit.exchanges.archive import Archive, merged
+from cexkit.exchanges.archive import Archive
 from cexkit.fetch import Fetcher, Page
 from cexkit.ingest.listings import alive, lives
 from cexkit.ingest.report import Problem, Report, Step, Tally
-from cexkit.intervals import Window
+from cexkit.intervals import Window, merged
 from cexkit.schema import Table
 from cexkit.store import layout
 from cexkit.store.bronze import BronzeWriter, archived

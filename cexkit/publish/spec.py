@@ -11,6 +11,7 @@ import polars as pl
 from cexkit.quality import blocking_failures
 from cexkit.schema import TABLES, Table
 from cexkit.store.manifest import DataFile, Extent
+from cexkit.store.parquet import scan
 from cexkit.store.warehouse import Warehouse
 
 SPEC = "spec.json"
@@ -86,10 +87,9 @@ def _distinct(warehouse: Warehouse, files: tuple[DataFile, ...], columns: list[s
     """The values of columns, one file after the other: memory does not grow with the table."""
     found: dict[str, set[str]] = {column: set() for column in columns}
     for file in files:
-        rows = pl.scan_parquet(warehouse.root / file.path, hive_partitioning=False).select(columns).unique()
-        together = rows.collect(engine="streaming")
+        rows = scan(warehouse.root / file.path).select(columns).unique().collect(engine="streaming")
         for column in columns:
-            found[column] |= set(together[column].drop_nulls())
+            found[column] |= set(rows[column].drop_nulls())
     return {column: sorted(values) for column, values in found.items()}
 
 

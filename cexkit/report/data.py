@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.errors import InvalidInputError
 from cexkit.intervals import TimeLike, utc
 from cexkit.plotting._series import with_usd
 from cexkit.plotting.bands import daily_apr
@@ -139,19 +139,16 @@ class Facts:
     @cached_property
     def future_prices(self) -> pl.DataFrame:
         """The same of dated futures, with their expiry; no rows where none is listed."""
-        try:
-            venues = self.perps.instruments["exchange"].unique().to_list()
-            listed = [
-                venue
-                for venue in venues
-                if not self.market.listed.filter(exchange=venue, base=self.base, instrument_type="future").is_empty()
-            ]
-            futures = Selection.of(self.market, self.base, listed, "future")
-        except UnknownNameError:
-            return pl.DataFrame()
+        futures = self._beside("future")
         terms = futures.instruments.select(*INSTRUMENT_KEYS, "expiry")
         bars, index = (self.read(table, chosen=futures) for table in ("ohlcv_1h", "index_1h"))
         return self._referenced(bars, index).join(terms, on=INSTRUMENT_KEYS)
+
+    def _beside(self, kind: str) -> Selection:
+        """Instruments of another type of the coin at the venues looked at; there may be none."""
+        venues = self.perps.instruments["exchange"].unique().implode()
+        same = self.market.listed.filter(pl.col("exchange").is_in(venues), base=self.base, instrument_type=kind)
+        return Selection(self.market, same)
 
     def _referenced(self, bars: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
         bars = bars.rename({"close": "price"})
@@ -167,12 +164,7 @@ class Facts:
     @cached_property
     def _spot(self) -> pl.DataFrame:
         """Hourly closes of one spot market a venue: that in dollars or a stablecoin with most volume."""
-        try:
-            chosen = Selection.of(self.market, self.base, None, "spot")
-        except UnknownNameError:
-            chosen = None
-        bars = self.read("ohlcv_1h", chosen=chosen) if chosen else pl.DataFrame(schema=to_polars(TABLES["ohlcv_1h"]))
-        bars = bars.filter(pl.col("quote").is_in(USD_LIKE))
+        bars = self.read("ohlcv_1h", chosen=self._beside("spot")).filter(pl.col("quote").is_in(USD_LIKE))
         best = largest(bars.group_by("exchange", "symbol").agg(size=pl.col("volume_base").sum()))
         name = pl.concat_str(pl.lit("spot "), "symbol").alias("reference_name")
         rows = bars.join(best.select("exchange", "symbol"), on=["exchange", "symbol"])

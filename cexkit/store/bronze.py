@@ -107,7 +107,7 @@ def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
     """Files of an archive that were kept: address → hash of the newest version."""
     found: dict[str, str] = {}
     for path in _files(root, exchange, endpoint):
-        rows = pq.read_table(path, columns=["url", "sha256"])
+        rows = pq.read_table(path, columns=["url", "sha256"], partitioning=None)
         found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
     return found
 
@@ -121,7 +121,9 @@ def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[P
     """Files with answers about a table, and the span that these can hold rows of; all time for lists of instruments."""
     found = {}
     for path in _files(root, exchange, endpoint):
-        rows = pq.read_table(path, columns=["data_start", "data_end"], filters=ds.field("table") == table)
+        rows = pq.read_table(
+            path, columns=["data_start", "data_end"], partitioning=None, filters=ds.field("table") == table
+        )
         if rows.num_rows:
             first, last = pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()
             found[path] = Window(first or datetime.min.replace(tzinfo=UTC), last or datetime.max.replace(tzinfo=UTC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -30,6 +31,10 @@ class Folder(Location):
     @property
     def prefix(self) -> str:
         return f"{self.root.absolute()}/"
+
+    def url(self, path: str) -> str:
+        # DuckDB takes an address for a pattern: without this `data[1]` would mean `data1` too
+        return glob.escape(self.prefix) + path
 
     def read(self, path: str) -> str:
         return manifest_text(self.root / path)

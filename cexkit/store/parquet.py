@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,9 @@ from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
 from cexkit.schema.render import to_pyarrow
 from cexkit.store.layout import TEMPORARY
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: Rows that a row group holds at least, where it holds several instruments. Smaller ones make footers
 #: larger than the data; one instrument per row group pays only for 1-minute bars.
@@ -212,6 +216,13 @@ def _places(files: Sequence[pq.ParquetFile], table: Table) -> _Places:
 def _merged(places: _Places) -> Iterator[pa.Table]:
     for groups in places.values():
         yield pa.concat_tables([file.read_row_group(number) for file, number in groups]).combine_chunks()
+
+
+def scan(paths: Path | Sequence[Path]) -> pl.LazyFrame:
+    """Rows of these very files, lazily: no path is taken for a pattern, and no part of one for a column."""
+    import polars as pl
+
+    return pl.scan_parquet(paths, hive_partitioning=False, glob=False)
 
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:

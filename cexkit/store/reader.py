@@ -112,8 +112,9 @@ class Reader:
     def _create(self, name: str, table: Table, paths: list[str]) -> None:
         from duckdb import ColumnExpression
 
-        # hive keys let DuckDB skip files of a whole table on `exchange`; the cache has no such names
-        hive = name == table.name and self.snapshot.direct(table.name)
+        # hive keys let DuckDB skip files of a whole table on `exchange`. The cache has no such names; and one in the
+        # place of the dataset itself (`/data/exchange=okx`) DuckDB would take for the venue of every row
+        hive = name == table.name and self.snapshot.direct(table.name) and "=" not in self.snapshot.location.prefix
         rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
         with self._lock:
             rows.select(*map(ColumnExpression, table.columns)).create_view(name)

@@ -87,7 +87,7 @@ class Snapshot:
     def roots(self) -> list[str]:
         """All that DuckDB may open."""
         cached = [f"{self.cache.files}/"] if self.cache else []
-        return [self.location.prefix, *cached]
+        return [self.location.prefix, self.location.url(""), *cached]
 
     def paths(self, files: Sequence[DataFile]) -> list[str]:
         """Addresses of files, brought into the cache first where they are read from there.

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from cexkit.errors import CexkitError, PayloadError
 from cexkit.exchanges import Context, parse_answer
-from cexkit.exchanges.archive import days_of, merged, plan
+from cexkit.exchanges.archive import days_of, plan
 from cexkit.exchanges.binance import EXCHANGE
-from cexkit.intervals import Window, to_ms, utc
+from cexkit.intervals import Window, merged, to_ms, utc
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.symbols import Instrument

@@ -1,6 +1,5 @@
 """Bybit over real sockets: what is fetched is the truth, and ignoring a quirk would show."""
 
-import threading
 from datetime import timedelta
 from itertools import pairwise
 
@@ -29,26 +28,14 @@ from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBybit, chance, every, garbled, nth, reset, server_error, truncated
 from cexkit.testing.bybit import code, shut_out, wrong_country
 
+from ..clock import Clock
+
 START = utc("2024-01-01")
 HOUR = timedelta(hours=1)
 LATER = utc("2025-01-01")
 KLINE, FUNDING, OI, LIST = (
     f"/v5/market/{name}" for name in ("kline", "funding/history", "open-interest", "instruments-info")
 )
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self):
-        self.seconds, self._lock = 0.0, threading.Lock()
-
-    def __call__(self):
-        return self.seconds
-
-    def sleep(self, seconds):
-        with self._lock:
-            self.seconds += seconds
 
 
 def listed(kind, symbol, venue_symbol=None, base="BTC", **terms):

@@ -42,25 +42,13 @@ from cexkit.testing import (
     truncated,
 )
 
+from ..clock import Clock
+
 START, LATER = utc("2024-01-01"), utc("2025-01-01")
 HOUR = timedelta(hours=1)
 SPOT, PERP, INVERSE, DATED = "BTCUSD", "BTCUSDC", "BTCUSD:BTC", "BTCUSD-20240628:BTC"
 CANDLES, CHART = "/products/BTC-USD/candles", "/api/v2/public/get_tradingview_chart_data"
 FUNDING, CONTRACTS = "/api/v2/public/get_funding_rate_history", "/api/v2/public/get_instruments"
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self):
-        self.seconds, self.slept = 0.0, []
-
-    def __call__(self):
-        return self.seconds
-
-    def sleep(self, seconds):
-        self.seconds += seconds
-        self.slept.append(seconds)
 
 
 def listed(kind, symbol, venue_symbol, quote="USD", base="BTC", **terms):

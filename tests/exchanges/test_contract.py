@@ -3,7 +3,6 @@
 import json
 import random
 from contextlib import ExitStack, suppress
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -377,4 +376,4 @@ class TestVenues:
 
 def some_instrument(name, kind):
     row = listed(name, kind)
-    return Instrument(**{part.name: row[part.name] for part in fields(Instrument)})
+    return Instrument.of(row)

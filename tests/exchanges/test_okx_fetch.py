@@ -33,6 +33,8 @@ from cexkit.testing import (
     too_many_requests,
 )
 
+from ..clock import Clock
+
 SPAN = Window.of("2026-05-18", "2026-05-22")
 NOW = "2026-05-22T00:00:00"
 HOUR = timedelta(hours=1)
@@ -91,19 +93,6 @@ def table_of(rows):
 
 def asked(venue, path):
     return [entry.request for entry in venue.log if entry.request.path == path]
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self):
-        self.seconds = 0.0
-
-    def __call__(self):
-        return self.seconds
-
-    def sleep(self, seconds):
-        self.seconds += seconds
 
 
 class TestTheTruthComesBack:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from huggingface_hub import constants
 
 from cexkit.config import settings
 from cexkit.refine import to_gold
@@ -19,6 +18,8 @@ from cexkit.schema import TABLES
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse
 from cexkit.testing.hub import TOKEN, LoopbackHub
+
+from ..hub import point
 
 REPO = "me/data"
 TO = f"hf://datasets/{REPO}"
@@ -72,10 +73,7 @@ def spoil():
 @pytest.fixture
 def hub(monkeypatch):
     with LoopbackHub(part_bytes=1 << 20) as hub:
-        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        point(monkeypatch, hub.url)
         monkeypatch.setattr("time.sleep", lambda _: None)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setenv("CEXKIT_HTTP_ATTEMPTS", "4")

@@ -16,7 +16,9 @@ from cexkit.publish.card import card
 from cexkit.publish.content import assemble
 from cexkit.publish.spec import NAMES_LISTED, describe
 from cexkit.quality import inspect
+from cexkit.refine import to_gold
 from cexkit.schema import TABLES
+from cexkit.store.warehouse import Warehouse
 
 from .conftest import TO
 
@@ -47,6 +49,13 @@ def test_the_numbers_of_spec_are_those_of_the_data(warehouse, spec):
     assert spec["rows"] == sum(facts["rows"] for facts in spec["tables"].values())
     assert (spec["simulated"], spec["schema_version"]) == (True, warehouse.manifest.schema_version)
     assert datetime.fromisoformat(spec["updated_at"]) == warehouse.manifest.updated_at
+
+
+def test_a_warehouse_in_a_folder_whose_name_is_a_pattern_is_read_as_any_other(warehouse, spec):
+    moved = Warehouse(warehouse.root.rename(warehouse.root.parent / "exchange=x [1]"))
+    quality = inspect(moved, now=moved.manifest.updated_at)
+    assert describe(moved, quality) == spec
+    assert to_gold(moved, "liquidations_1d") == tuple(moved.manifest.select("liquidations_1d"))
 
 
 def test_many_names_are_counted_and_not_listed(warehouse, monkeypatch):

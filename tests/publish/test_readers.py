@@ -7,10 +7,15 @@ Every one must give exactly the rows of the warehouse. ``hf://`` of polars and D
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -18,8 +23,9 @@ from cexkit.publish import publish
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.store.warehouse import Warehouse
-from cexkit.testing.hub import LoopbackHub
+from cexkit.testing.hub import TOKEN, LoopbackHub
 
+from ..hub import point
 from .conftest import REPO, TO, content, tree, write_days
 
 pytest.importorskip("datasets", reason="needs the extra `dev`")
@@ -119,14 +125,8 @@ CLIENTS = [
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """A hub that holds a refreshed dataset: the first state tagged, the second at the head."""
-    from huggingface_hub import constants
-
-    from cexkit.testing.hub import TOKEN
-
     with pytest.MonkeyPatch.context() as patch, LoopbackHub() as hub:
-        patch.setattr(constants, "ENDPOINT", hub.url)
-        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        point(patch, hub.url)
         patch.setenv("HF_TOKEN", TOKEN)
         first = write_days(tmp_path_factory.mktemp("published"), "2026-06-04")
         old = Warehouse(shutil.copytree(first.root, tmp_path_factory.mktemp("old") / "warehouse"))
@@ -138,10 +138,6 @@ def published(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(published, tmp_path_factory) -> dict[str, list]:
     """What each client read."""
-    import os
-    import subprocess
-    import sys
-
     hub, _ = published
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "CEXKIT_"))}
     home = str(tmp_path_factory.mktemp("home"))
@@ -186,8 +182,6 @@ def test_the_two_states_differ(published):
 @pytest.mark.parametrize("revision", ["v1", "main"])
 def test_each_table_is_a_subset_of_the_viewer_made_of_its_current_files(published, revision):
     """The patterns of the card match the manifest's files of each table, and no other file."""
-    from fnmatch import fnmatchcase
-
     hub, warehouses = published
     head = yaml.safe_load(content(hub, "README.md", revision).decode().split("---\n")[1])
     manifest = warehouses[revision].manifest
@@ -204,8 +198,6 @@ def test_each_table_is_a_subset_of_the_viewer_made_of_its_current_files(publishe
 
 def test_datasets_finds_the_declared_types(published):
     """Of every table: nothing of a type is lost on the way, and times keep their zone."""
-    import pyarrow.parquet as pq
-
     hub, warehouses = published
     for file in warehouses["main"].manifest.files:
         schema = pq.read_schema(hub.blobs.path(tree(hub)[file.path].blob))

@@ -23,6 +23,8 @@ from cexkit.store.manifest import read_manifest
 from cexkit.testing import LoopbackFiles, LoopbackHub
 from cexkit.testing.hub import TOKEN
 
+from ..hub import point
+
 REPO, BUCKET = "me/data", "data"
 SERVED = {"instruments", "funding_rates", "liquidations_1d"}
 
@@ -95,10 +97,7 @@ class Places:
 
     def _hub(self, *, private: bool = False, **options) -> str:
         self.server = self._stack.enter_context(LoopbackHub(**options))
-        self._monkeypatch.setattr(constants, "ENDPOINT", self.server.url)
-        template = f"{self.server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        self._monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        self._monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        point(self._monkeypatch, self.server.url)
         self._monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
         self.server.create(REPO, private=private)
         self.publish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -66,6 +67,15 @@ def test_the_same_lines_give_the_same_rows_everywhere(places, expected, kind, mo
     assert market.updated == read_manifest(places.root / MANIFEST).updated_at
     assert len(market.revision) == (40 if kind == "hub" else 64)
     assert market.location in repr(market)
+
+
+@pytest.mark.parametrize("name", ["exchange=okx", "symbol=X", "it's", "data[1]", "d?ta1", "d*1", "100%", "ä ö"])
+def test_a_folder_may_have_any_name(root, expected, name):
+    """Neither is a part of its path taken for a value, nor its name for a pattern that means others too."""
+    shutil.copytree(root, root.parent / "data1")
+    market = cexkit.connect(root.rename(root.parent / name))
+    assert market.funding_rates.to_polars().sort(ORDER).equals(expected["all"])
+    assert rows(market, **ONE).equals(expected["one"])
 
 
 @pytest.mark.parametrize("kind", REMOTE)
