@@ -45,7 +45,6 @@ def _kline_columns() -> dict[str, Any]:
 
 def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Bars of a ``klines``, ``markPriceKlines`` or ``indexPriceKlines`` file."""
-    import polars as pl
 
     rows = _finite(endpoint, read_csv(endpoint, body, _kline_columns()))
     rows = rows.with_columns(timestamp=_times(endpoint, "open_time", rows["open_time"]))
@@ -62,7 +61,7 @@ def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
             "taker_buy_volume_base": rows["taker_buy_volume"].to_arrow(),
             "taker_buy_volume_quote": rows["taker_buy_quote_volume"].to_arrow(),
         }
-    finished = rows["timestamp"] + bar + STAMPED_LATE <= pl.Series([context.now])
+    finished = rows["timestamp"] + (bar + STAMPED_LATE) <= context.now
     return facts(context, columns | {"timestamp": rows["timestamp"].to_arrow()}, keep=finished.to_arrow())
 
 
@@ -85,7 +84,7 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
 
 
 def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Open interest of a ``metrics`` file, the snapshots at full hours."""
+    """Open interest of a ``metrics`` file, the snapshots at full hours; zeros fill gaps and are none."""
     import polars as pl
 
     ratios = (
@@ -115,7 +114,7 @@ def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
             "open_interest_base": rows["sum_open_interest"].to_arrow(),
             "open_interest_quote": rows["sum_open_interest_value"].to_arrow(),
         },
-        keep=(times.dt.truncate("1h") == times).to_arrow(),
+        keep=((times.dt.truncate("1h") == times) & (rows["sum_open_interest"] > 0)).to_arrow(),
     )
 
 

@@ -136,6 +136,10 @@ class TestFundingAndOpenInterest:
         assert rows["timestamp"].to_pylist() == [utc("2024-01-01T01:00")]
         assert rows["open_interest_base"].to_pylist() == [105550.985]
 
+    def test_zeros_that_fill_a_gap_are_no_snapshots(self):
+        text = self.metrics("2024-01-01 01:00:00,BTCUSDT,0,0,0,0,0,0", "2024-01-01 02:00:00,BTCUSDT,7,9,1,1,1,1")
+        assert read("open_interest", "archive.metrics", text)["open_interest_base"].to_pylist() == [7.0]
+
     def test_rows_of_another_symbol_are_refused(self):
         with pytest.raises(PayloadError, match="'ETHUSDT'"):
             read("open_interest", "archive.metrics", self.metrics("2024-01-01 01:00:00,ETHUSDT,1,2,1,1,1,1"))
