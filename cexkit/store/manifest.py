@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,6 +167,7 @@ class Manifest:
                     "upgrade with `pip install -U cexkit`"
                 )
             files = tuple(_checked(DataFile(**_timed(file))) for file in raw.pop("files"))
+            _require_places_once(files)
             return cls(files=files, **raw | {"updated_at": utc(raw["updated_at"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
@@ -178,9 +180,18 @@ def _checked(file: DataFile) -> DataFile:
         raise ValueError(f"not the name of a table: {file.table!r}")
     if not _SHA256.fullmatch(file.sha256):
         raise ValueError(f"not a sha256: {file.sha256!r}")
+    if not isinstance(file.period, str) or not isinstance(file.exchange, str | None):
+        raise ValueError(f"not a period and a venue: {file.period!r}, {file.exchange!r}")
     if min(file.rows, file.bytes) < 0:
         raise ValueError(f"sizes below zero: {file.path}")
     return file
+
+
+def _require_places_once(files: Sequence[DataFile]) -> None:
+    """Two files of one venue and period would be read both, and their rows count twice."""
+    doubled = [place for place, times in Counter(file.place for file in files).items() if times > 1]
+    if doubled:
+        raise ValueError(f"more than one file of {doubled[0]}")
 
 
 def _timed(raw: dict) -> dict:

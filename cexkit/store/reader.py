@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, DatasetError, InvalidInputError, UnknownNameError
 from cexkit.intervals import TimeLike, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.store.manifest import DataFile, Extent
@@ -110,12 +110,18 @@ class Reader:
         return self._views[name]
 
     def _create(self, name: str, table: Table, paths: list[str]) -> None:
-        from duckdb import ColumnExpression
+        from duckdb import ColumnExpression, IOException
 
         # hive keys let DuckDB skip files of a whole table on `exchange`. The cache has no such names; and one in the
         # place of the dataset itself (`/data/exchange=okx`) DuckDB would take for the venue of every row
         hive = name == table.name and self.snapshot.direct(table.name) and "=" not in self.snapshot.location.prefix
-        rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
+        try:
+            rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
+        except IOException as error:
+            raise DatasetError(
+                f"{self.snapshot.location.where}: a file of {table.name} cannot be read: {error}. Where the dataset was "
+                "written anew since this connection was made, market.refresh() moves on to what is there now"
+            ) from error
         with self._lock:
             rows.select(*map(ColumnExpression, table.columns)).create_view(name)
             self._views[name] = self.engine.table(name)

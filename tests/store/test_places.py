@@ -135,6 +135,16 @@ def test_questions_go_on_while_another_thread_refreshes(root, expected):
     assert all(total in (pytest.approx(once), pytest.approx(2 * once)) for total in seen)
 
 
+@pytest.mark.parametrize("kind", ["folder", "http"])
+def test_a_file_that_is_gone_where_duckdb_reads_it_says_refresh(places, kind):
+    market = cexkit.connect(places.serve(kind), mode="direct")
+    scaled(places.root, 2.0)
+    Warehouse(places.root).sweep(older_than_s=-1)
+    with pytest.raises(DatasetError, match=r"a file of \w+ cannot be read.*market\.refresh\(\)"):
+        rows(market)
+    assert rows(market.refresh()).height > 0
+
+
 def test_a_folder_of_a_web_server_that_swept_old_files_says_refresh(places):
     market = cexkit.connect(places.serve("http"), mode="cache")
     scaled(places.root, 2.0)
@@ -374,12 +384,21 @@ def hostile(name: str, value: object):
         ("path", "tables\\..\\x.parquet"), ("path", "tables/．．/x.parquet"), ("path", "tables//x.parquet"),
         ("path", ""),
         ("table", 'x"; drop table y; --'), ("table", "_private"), ("sha256", "../../x"), ("sha256", ""), ("rows", -1),
+        ("exchange", 5), ("exchange", ["okx"]), ("period", 2026),
     ],
 )  # fmt: skip
 def test_manifests_that_lead_elsewhere_are_refused(root, name, value):
     manifest = read_manifest(root / MANIFEST)
     (root / MANIFEST).write_text(replace(manifest, files=hostile(name, value)(manifest.files)).to_json())
     with pytest.raises(DatasetError, match="is not a manifest"):
+        cexkit.connect(root)
+
+
+def test_a_manifest_that_names_two_files_for_one_place_is_refused(root):
+    manifest = read_manifest(root / MANIFEST)
+    other = replace(manifest.files[0], path=manifest.files[0].path.replace(".parquet", "-1.parquet"))
+    (root / MANIFEST).write_text(replace(manifest, files=(*manifest.files, other)).to_json())
+    with pytest.raises(DatasetError, match=r"is not a manifest.*more than one file of"):
         cexkit.connect(root)
 
 
