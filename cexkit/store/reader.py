@@ -119,7 +119,7 @@ class Reader:
             rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
         except IOException as error:
             raise DatasetError(
-                f"{self.snapshot.location.where}: a file of {table.name} cannot be read: {error}. Where the dataset was "
+                f"{self.snapshot.location.where}: a file of {table.name} cannot be read: {error}. If the dataset was "
                 "written anew since this connection was made, market.refresh() moves on to what is there now"
             ) from error
         with self._lock:
