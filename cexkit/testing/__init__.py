@@ -27,16 +27,10 @@ from cexkit.testing.loopback import (
     truncated,
     web_page,
 )
+from cexkit.testing.market import LOOPBACKS, LoopbackMarket
 from cexkit.testing.okx import LoopbackOkx
 from cexkit.testing.stream import LoopbackStream
-
-#: Loopback venues by the name of the exchange they speak for.
-LOOPBACKS: dict[str, type[Loopback]] = {
-    "binance": LoopbackBinance,
-    "bybit": LoopbackBybit,
-    "coinbase": LoopbackCoinbase,
-    "okx": LoopbackOkx,
-}
+from cexkit.testing.venue import LoopbackVenue
 
 __all__ = [
     "LOOPBACKS",
@@ -48,8 +42,10 @@ __all__ = [
     "LoopbackCoinbase",
     "LoopbackFiles",
     "LoopbackHub",
+    "LoopbackMarket",
     "LoopbackOkx",
     "LoopbackStream",
+    "LoopbackVenue",
     "Reply",
     "Request",
     "banned",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -17,7 +15,8 @@ from cexkit.exchanges._binance_payloads import NO_DELIVERY_MS
 from cexkit.exchanges.binance import EXCHANGE
 from cexkit.intervals import INTERVALS, TimeLike, from_ms, to_ms
 from cexkit.testing.feed import Feed
-from cexkit.testing.loopback import Fault, Loopback, Reply, Request
+from cexkit.testing.loopback import Fault, Reply, Request
+from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
 #: Weight a minute per API, and requests per 5 minutes for funding and for ``/futures/data``.
 LIMITS = {"spot": 6000, "um": 2400, "funding": 500, "data": 500}
@@ -38,7 +37,7 @@ class _Refused(Exception):
         self.code = code
 
 
-class LoopbackBinance(Loopback):
+class LoopbackBinance(LoopbackVenue):
     """Binance's public market data, spot and USD-M, from a feed.
 
     Quirks it has in common with the venue: the last bar is unfinished, settlements are some
@@ -48,14 +47,10 @@ class LoopbackBinance(Loopback):
 
     Parameters
     ----------
-    feed : Feed or mapping of table name to polars.DataFrame
-        What it answers from.
-    now, faults, clock
-        As for :class:`~cexkit.testing.Loopback`.
+    feed, now, faults, page_rows, clock
+        As for :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Other limits than :data:`LIMITS`; beyond them it answers 429.
-    page_rows : int, optional
-        Most rows of any page, below the venue's own limits.
 
     Examples
     --------
@@ -78,10 +73,8 @@ class LoopbackBinance(Loopback):
         page_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        super().__init__(now=now, faults=faults, clock=clock)
-        self.feed = feed if isinstance(feed, Feed) else Feed(feed)
+        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
         self.limits = LIMITS | dict(limits or {})
-        self.page_rows = page_rows
         self._used: dict[tuple[str, int], float] = {}
 
     @property
@@ -101,11 +94,11 @@ class LoopbackBinance(Loopback):
         headers = {"X-MBX-USED-WEIGHT-1M": str(int(used))}
         if over_s:
             body = {"code": -1003, "msg": "Too many requests; current limit is exceeded."}
-            return Reply(429, _json(body), headers | {"Retry-After": str(over_s)}, weight)
+            return Reply(429, as_json(body), headers | {"Retry-After": str(over_s)}, weight)
         try:
-            return Reply(200, _json(serve(api, request.params)), headers, weight)
+            return Reply(200, as_json(serve(api, request.params)), headers, weight)
         except _Refused as error:
-            return Reply(400, _json({"code": error.code, "msg": str(error)}), headers, weight)
+            return Reply(400, as_json({"code": error.code, "msg": str(error)}), headers, weight)
 
     @property
     def _endpoints(self) -> dict[str, tuple[Callable[[str, dict[str, str]], Any], str]]:
@@ -157,30 +150,25 @@ class LoopbackBinance(Loopback):
             raise _Refused(-1121, "Invalid symbol.")
         return found.row(0, named=True)
 
-    def _cut(self, limit: int) -> int:
-        return limit if self.page_rows is None else min(limit, self.page_rows)
-
     def _klines(self, api: str, params: dict[str, str]) -> list[list[Any]]:
         instrument, interval = self._instrument(api, params), params.get("interval", "")
         if interval not in INTERVALS or not self.feed.holds(f"ohlcv_{interval}"):
             raise _Refused(-1120, "Invalid interval.")
-        limit = self._cut(_number(params, "limit", 500, highest=1000 if api == "spot" else 1500))
+        limit = self.cut(_number(params, "limit", 500, highest=1000 if api == "spot" else 1500))
         bar = INTERVALS[interval]
         rows = self.feed.rows(f"ohlcv_{interval}", "binance", instrument["instrument_type"], instrument["symbol"])
         rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
-        return _kline_rows(_with_partial(rows, self.now - bar), bar)
+        return _kline_rows(with_partial(rows, self.now - bar), bar)
 
     def _price_klines(self, table: str, name: str, api: str, params: dict[str, str]) -> list[list[Any]]:
         # a pair is asked for where a symbol is elsewhere; the perpetual of a pair has its name
         instrument = self._instrument(api, {"symbol": params.get(name, "")})
         if params.get("interval") != "1h":
             raise _Refused(-1120, "Invalid interval.")
-        limit = self._cut(_number(params, "limit", 500, highest=1500))
+        limit = self.cut(_number(params, "limit", 500, highest=1500))
         rows = self.feed.rows(table, "binance", instrument["instrument_type"], instrument["symbol"])
         rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
-        running = pl.col("timestamp") > self.now - INTERVALS["1h"]
-        rows = rows.with_columns(pl.when(running).then("open").otherwise(x).alias(x) for x in ("high", "low", "close"))
-        blank = rows.with_columns(
+        blank = with_partial(rows, self.now - INTERVALS["1h"]).with_columns(
             *(pl.lit(0.0).alias(x) for x in ("volume_base", "volume_quote")),
             *(pl.lit(0.0).alias(f"taker_buy_volume_{x}") for x in ("base", "quote")),
             trades=3600,
@@ -194,7 +182,7 @@ class LoopbackBinance(Loopback):
         start = _number(params, "startTime", None)
         if start is not None and from_ms(start) < self.now - OPEN_INTEREST_REACH:
             raise _Refused(-1130, "parameter 'startTime' is invalid.")
-        limit = self._cut(_number(params, "limit", 30, highest=500))
+        limit = self.cut(_number(params, "limit", 30, highest=500))
         rows = self.feed.rows("open_interest", "binance", instrument["instrument_type"], instrument["symbol"])
         rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
         return [
@@ -223,7 +211,7 @@ class LoopbackBinance(Loopback):
 
     def _funding_rate(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
         instrument = self._instrument(api, params)
-        limit = self._cut(min(_number(params, "limit", 100, highest=1000), FUNDING_ROWS))
+        limit = self.cut(min(_number(params, "limit", 100, highest=1000), FUNDING_ROWS))
         rows = self.feed.rows("funding_rates", "binance", instrument["instrument_type"], instrument["symbol"])
         # half of all settlements are up to 47 ms late
         jitter = pl.col("timestamp").dt.timestamp("ms") // 3_600_000 * 29 % 95 - 47
@@ -257,10 +245,6 @@ def _cost(api: str, request: Request) -> dict[str, float]:
     return {api: 2 if api == "spot" else 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10}
 
 
-def _json(body: Any) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
-
-
 def _number(params: Mapping[str, str], name: str, default: int | None, highest: int | None = None) -> int | None:
     text = params.get(name)
     if text is None:
@@ -282,20 +266,6 @@ def _page(rows: pl.DataFrame, time: pl.Expr, params: Mapping[str, str], limit: i
     return rows.tail(limit) if start is None else rows.head(limit)
 
 
-def _with_partial(rows: pl.DataFrame, finished: datetime) -> pl.DataFrame:
-    """The bar that still runs, as it is after its first trade: nothing that may be taken for the truth."""
-    running = pl.col("timestamp") > finished
-    part = 0.01
-    return rows.with_columns(
-        *(pl.when(running).then("open").otherwise(name).alias(name) for name in ("high", "low", "close")),
-        *(
-            pl.when(running).then(pl.col(name) * part).otherwise(name).alias(name)
-            for name in ("volume_base", "volume_quote", "taker_buy_volume_base", "taker_buy_volume_quote")
-        ),
-        trades=pl.when(running).then(1).otherwise("trades"),
-    )
-
-
 def _kline_rows(rows: pl.DataFrame, bar: timedelta) -> list[list[Any]]:
     text = [rows[name].cast(pl.String).to_list() for name in ("open", "high", "low", "close", "volume_base")]
     opened = rows["timestamp"].dt.timestamp("ms")
@@ -313,9 +283,7 @@ def _common(row: Mapping[str, Any]) -> dict[str, Any]:
         "symbol": row["venue_symbol"],
         "baseAsset": pair.removesuffix(row["quote"]),
         "quoteAsset": row["quote"],
-        "filters": [
-            {"filterType": kind, name: f"{Decimal(repr(size)):f}"} for kind, name, size in rules if size is not None
-        ],
+        "filters": [{"filterType": kind, name: plain(size)} for kind, name, size in rules if size is not None],
     }
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,10 +12,11 @@ from urllib.parse import quote
 import polars as pl
 
 from cexkit.config import Settings
-from cexkit.intervals import EPOCH, MILLISECOND, TimeLike, from_ms, to_ms
+from cexkit.intervals import EPOCH, TimeLike, from_ms, to_ms
 from cexkit.schema import TABLES
 from cexkit.testing.feed import Feed
-from cexkit.testing.loopback import Fault, Loopback, Reply, Request, When
+from cexkit.testing.loopback import Fault, Reply, Request, When
+from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
 #: Requests in 5 seconds.
 LIMIT, SPAN_S = 600, 5
@@ -51,7 +50,7 @@ class _Refused(Exception):
     """Parameters that are refused, with code 10001."""
 
 
-class LoopbackBybit(Loopback):
+class LoopbackBybit(LoopbackVenue):
     """Bybit's public market data, spot and linear, from a feed.
 
     Quirks it has in common with the venue: errors have status 200; spot and linear share names; rows go
@@ -63,14 +62,10 @@ class LoopbackBybit(Loopback):
 
     Parameters
     ----------
-    feed : Feed or mapping of table name to polars.DataFrame
-        What it answers from.
-    now, faults, clock
-        As for :class:`~cexkit.testing.Loopback`.
+    feed, now, faults, page_rows, clock
+        As for :class:`~cexkit.testing.LoopbackVenue`.
     limit : int, optional
         Requests in 5 seconds; beyond them it answers 10006.
-    page_rows : int, optional
-        Most rows of any page, below the venue's own limits.
 
     Examples
     --------
@@ -92,9 +87,8 @@ class LoopbackBybit(Loopback):
         page_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        super().__init__(now=now, faults=faults, clock=clock)
-        self.feed = feed if isinstance(feed, Feed) else Feed(feed)
-        self.limit, self.page_rows = limit, page_rows
+        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
+        self.limit = limit
         self._used: dict[int, int] = {}
 
     @property
@@ -112,7 +106,7 @@ class LoopbackBybit(Loopback):
             return Reply(200, _error(10006, "Too many visits. Exceeded the API Rate Limit.", now_ms), headers, 1)
         try:
             body = {"retCode": 0, "retMsg": "OK", "result": serve(request.params), "retExtInfo": {}, "time": now_ms}
-            return Reply(200, _json(body), headers, 1)
+            return Reply(200, as_json(body), headers, 1)
         except _Refused as error:
             return Reply(200, _error(10001, str(error), now_ms), headers, 1)
 
@@ -154,16 +148,13 @@ class LoopbackBybit(Loopback):
         rows = self.feed.rows(table, "bybit", instrument["instrument_type"], instrument["symbol"])
         return rows.filter(pl.col("timestamp") <= self.now)
 
-    def _cut(self, limit: int) -> int:
-        return limit if self.page_rows is None else min(limit, self.page_rows)
-
     def _instruments(self, params: dict[str, str]) -> dict[str, Any]:
         status, shown = params.get("status"), self._shown(params)
         known = pl.col("status").replace_strict(_STATUS, default=None)
         shown = shown.filter(known != "Closed" if status is None else known == status)
         if params["category"] == "spot":
             return {"category": "spot", "list": [_pair(row) for row in shown.iter_rows(named=True)]}
-        at, limit = _place(params), self._cut(_number(params, "limit", 500, highest=1000))
+        at, limit = _place(params), self.cut(_number(params, "limit", 500, highest=1000))
         page = [_contract(row) for row in shown.slice(at, limit).iter_rows(named=True)]
         more = quote(f"first={at + limit}&last={at + 2 * limit}") if at + limit < shown.height else ""
         return {"category": "linear", "list": page, "nextPageCursor": more}
@@ -187,8 +178,8 @@ class LoopbackBybit(Loopback):
         start, end = _number(params, "start", None), _number(params, "end", None)
         # a start inside a bar gives that bar
         since = None if start is None else from_ms(start) - (from_ms(start) - EPOCH) % bar
-        page = _newest(rows, since, end, self._cut(_number(params, "limit", 200, highest=1000)))
-        page = _with_partial(page, self.now - bar, columns)
+        page = _newest(rows, since, end, self.cut(_number(params, "limit", 200, highest=1000)))
+        page = with_partial(page, self.now - bar)
         text = [page[name].cast(pl.String).to_list() for name in columns]
         times = page["timestamp"].dt.timestamp("ms").cast(pl.String).to_list()
         return _result(params, [list(row) for row in zip(times, *text, strict=True)])
@@ -198,7 +189,7 @@ class LoopbackBybit(Loopback):
         if start is not None and end is None:
             raise _Refused("params error: EndTime is required with StartTime")
         rows = self._rows("funding_rates", params)
-        limit = self._cut(_number(params, "limit", 200, highest=200))
+        limit = self.cut(_number(params, "limit", 200, highest=200))
         page = _newest(rows, None if start is None else from_ms(start), end, limit)
         listed = [
             {
@@ -214,7 +205,7 @@ class LoopbackBybit(Loopback):
         if params.get("intervalTime") != "1h" or params.get("category") != "linear":
             raise _Refused("params error: intervalTime is invalid")
         start, end = _number(params, "startTime", None), _number(params, "endTime", None)
-        limit = self._cut(_number(params, "limit", 50, highest=200))
+        limit = self.cut(_number(params, "limit", 50, highest=200))
         since = None if start is None else from_ms(start)
         whole = _newest(self._rows("open_interest", params), since, end, None)
         at = _place(params)
@@ -242,15 +233,6 @@ def _newest(rows: pl.DataFrame, since: datetime | None, end: int | None, limit: 
     return rows if limit is None else rows.head(limit)
 
 
-def _with_partial(rows: pl.DataFrame, over: datetime, columns: tuple[str, ...]) -> pl.DataFrame:
-    """The bar that still runs, as it is after its first trade: nothing that may be taken for the truth."""
-    running = pl.col("timestamp") > over
-    prices = [pl.when(running).then("open").otherwise(name).alias(name) for name in ("high", "low", "close")]
-    volumes = [name for name in columns if name.startswith("volume")]
-    parts = [pl.when(running).then(pl.col(name) * 0.01).otherwise(name).alias(name) for name in volumes]
-    return rows.with_columns(*prices, *parts)
-
-
 def _place(params: Mapping[str, str]) -> int:
     """Where a cursor leads to; one that was encoded twice is refused."""
     cursor = params.get("cursor")
@@ -275,16 +257,12 @@ def _result(params: Mapping[str, str], rows: list[Any]) -> dict[str, Any]:
     return {"symbol": params["symbol"], "category": params["category"], "list": rows}
 
 
-def _json(body: Any) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
-
-
 def _error(ret_code: int, message: str, now_ms: int) -> bytes:
-    return _json({"retCode": ret_code, "retMsg": message, "result": {}, "retExtInfo": {}, "time": now_ms})
+    return as_json({"retCode": ret_code, "retMsg": message, "result": {}, "retExtInfo": {}, "time": now_ms})
 
 
 def _text(size: float | None) -> str:
-    return "0" if size is None else f"{Decimal(repr(size)):f}"
+    return "0" if size is None else plain(size)
 
 
 def _common(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -316,4 +294,4 @@ def _contract(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ms(moment: datetime | None) -> str:
-    return "0" if moment is None else str((moment - EPOCH) // MILLISECOND)
+    return "0" if moment is None else str(to_ms(moment))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -18,7 +16,8 @@ from cexkit.intervals import EPOCH, INTERVALS, TimeLike, from_ms, to_ms, utc
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 from cexkit.testing.feed import Feed
-from cexkit.testing.loopback import Fault, Loopback, Reply, Request
+from cexkit.testing.loopback import Fault, Reply, Request
+from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
 #: Requests a second and at once, by API, and for lists of instruments.
 LIMITS = {"spot": (10.0, 15.0), "drb": (10.0, 10.0), "listing": (1.0, 1.0)}
@@ -52,7 +51,7 @@ class _Failed(Exception):
         self.error = {"code": code, "message": message} | ({"data": about} if about else {})
 
 
-class LoopbackCoinbase(Loopback):
+class LoopbackCoinbase(LoopbackVenue):
     """Coinbase's public market data, spot and derivatives gateway, from a feed.
 
     Quirks it has in common with the venue: spot candles are ``[time, low, high, open, close, volume]``
@@ -64,14 +63,10 @@ class LoopbackCoinbase(Loopback):
 
     Parameters
     ----------
-    feed : Feed or mapping of table name to polars.DataFrame
-        What it answers from.
-    now, faults, clock
-        As for :class:`~cexkit.testing.Loopback`.
+    feed, now, faults, page_rows, clock
+        As for :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Other limits than :data:`LIMITS`.
-    page_rows : int, optional
-        Most rows of any page, below the venue's own limits; the newest ones are kept.
 
     Examples
     --------
@@ -94,10 +89,8 @@ class LoopbackCoinbase(Loopback):
         page_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        super().__init__(now=now, faults=faults, clock=clock)
-        self.feed = feed if isinstance(feed, Feed) else Feed(feed)
+        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
         self.limits = LIMITS | dict(limits or {})
-        self.page_rows = page_rows
         self._buckets: dict[str, tuple[float, float]] = {}
 
     @property
@@ -115,9 +108,9 @@ class LoopbackCoinbase(Loopback):
                 raise _Refused(400, "User-Agent header is required.")
             if not self._charge("spot", request.at):
                 raise _Refused(429, "Public rate limit exceeded")
-            return Reply(200, _json(self._exchange(request)), weight=1)
+            return Reply(200, as_json(self._exchange(request)), weight=1)
         except _Refused as error:
-            return Reply(error.status, _json({"message": str(error)}), weight=1)
+            return Reply(error.status, as_json({"message": str(error)}), weight=1)
 
     def _gateway(self, request: Request) -> Reply:
         method = request.path.removeprefix(GATEWAY + "/")
@@ -134,9 +127,9 @@ class LoopbackCoinbase(Loopback):
             listed = method != "public/get_instruments" or self._charge("listing", request.at)
             if not (self._charge("drb", request.at) and listed):
                 raise _Failed(10028, "too_many_requests")
-            return Reply(200, _json(envelope | {"result": serve(request.params)}), weight=1)
+            return Reply(200, as_json(envelope | {"result": serve(request.params)}), weight=1)
         except _Failed as failure:
-            return Reply(200, _json(envelope | {"error": failure.error}), weight=1)
+            return Reply(200, as_json(envelope | {"error": failure.error}), weight=1)
 
     def _charge(self, name: str, at: float) -> bool:
         """Whether a token bucket still had a token; it is taken."""
@@ -148,7 +141,7 @@ class LoopbackCoinbase(Loopback):
         return allowed
 
     def _cut(self, rows: pl.DataFrame, most: int) -> pl.DataFrame:
-        return rows.tail(most if self.page_rows is None else min(most, self.page_rows))
+        return rows.tail(self.cut(most))
 
     def _exchange(self, request: Request) -> list[Any]:
         if request.path == "/products":
@@ -170,7 +163,7 @@ class LoopbackCoinbase(Loopback):
         rows = self._traded(bar, "spot", found["symbol"][0])
         span = _span(params)
         if span is None:
-            return _candle_rows(_with_partial(self._cut(rows, CANDLES), self.now - bar))
+            return _candle_rows(with_partial(self._cut(rows, CANDLES), self.now - bar))
         if (span[1] - span[0]) // bar + 1 > CANDLES:
             said = "granularity too small for the requested time range. Count of aggregations requested exceeds 300"
             raise _Refused(400, said)
@@ -178,7 +171,7 @@ class LoopbackCoinbase(Loopback):
         sent = self._cut(asked, CANDLES)
         if sent.height == asked.height:
             sent = pl.concat([rows.filter(pl.col("timestamp") < span[0]).tail(1), sent])
-        return _candle_rows(_with_partial(sent, self.now - bar))
+        return _candle_rows(with_partial(sent, self.now - bar))
 
     def _traded(self, bar: timedelta, kind: str, symbol: str) -> pl.DataFrame:
         """Bars so far; none of a length that no table has."""
@@ -216,7 +209,7 @@ class LoopbackCoinbase(Loopback):
             raise _Failed(-32602, "Invalid params", reason="must be a known value", param="resolution")
         rows = _flat(self._traded(bar, instrument["instrument_type"], instrument["symbol"]), bar)
         rows = self._cut(rows.filter(pl.col("timestamp").is_between(start, end)), CHART_BARS)
-        rows = _with_partial(rows, self.now - bar)
+        rows = with_partial(rows, self.now - bar)
         columns = {name: rows[name].to_list() for name in ("open", "high", "low", "close")}
         volumes = {"volume": rows["volume_base"].to_list(), "cost": rows["volume_quote"].to_list()}
         ticks = rows["timestamp"].dt.timestamp("ms").to_list()
@@ -237,10 +230,6 @@ class LoopbackCoinbase(Loopback):
         return self._cut(behind, FUNDING_ROWS).to_dicts()
 
 
-def _json(body: Any) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
-
-
 def _span(params: Mapping[str, str]) -> tuple[datetime, datetime] | None:
     """Both ends, ISO text or seconds; None where one is missing: the other is ignored then."""
     if "start" not in params or "end" not in params:
@@ -255,18 +244,6 @@ def _span(params: Mapping[str, str]) -> tuple[datetime, datetime] | None:
     if start > end:
         raise _Refused(400, "start must be before end")
     return start, end
-
-
-def _with_partial(rows: pl.DataFrame, finished: datetime) -> pl.DataFrame:
-    """The bar that still runs, as it is after its first trade: nothing that may be taken for the truth."""
-    running = pl.col("timestamp") > finished
-    return rows.with_columns(
-        *(pl.when(running).then("open").otherwise(name).alias(name) for name in ("high", "low", "close")),
-        *(
-            pl.when(running).then(pl.col(name) * 0.01).otherwise(name).alias(name)
-            for name in ("volume_base", "volume_quote")
-        ),
-    )
 
 
 def _candle_rows(rows: pl.DataFrame) -> list[list[Any]]:
@@ -292,7 +269,7 @@ def _product(row: Mapping[str, Any]) -> dict[str, Any]:
         "id": row["venue_symbol"],
         "base_currency": row["venue_symbol"].partition("-")[0],
         "quote_currency": row["quote"],
-        **{name: f"{Decimal(repr(size)):f}" for name, size in sizes.items()},
+        **{name: plain(size) for name, size in sizes.items()},
         "display_name": row["venue_symbol"].replace("-", "/"),
         "margin_enabled": False,
         "post_only": False,

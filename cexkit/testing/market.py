@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from cexkit.exchanges.streams import STREAMS
 from cexkit.intervals import TimeLike, utc
 from cexkit.simulation import simulate
+from cexkit.testing.binance import LoopbackBinance
+from cexkit.testing.bybit import LoopbackBybit
+from cexkit.testing.coinbase import LoopbackCoinbase
+from cexkit.testing.okx import LoopbackOkx
 from cexkit.testing.stream import LoopbackStream
+from cexkit.testing.venue import LoopbackVenue
 
-if TYPE_CHECKING:
-    from cexkit.testing.loopback import Loopback
+#: Loopback venues by the name of the exchange they speak for.
+LOOPBACKS: dict[str, type[LoopbackVenue]] = {
+    "binance": LoopbackBinance,
+    "bybit": LoopbackBybit,
+    "coinbase": LoopbackCoinbase,
+    "okx": LoopbackOkx,
+}
 
 
 def moved(tables: Mapping[str, pl.DataFrame], by: timedelta) -> dict[str, pl.DataFrame]:
@@ -64,14 +73,12 @@ class LoopbackMarket:
     """
 
     def __init__(self, start: TimeLike, end: TimeLike, *, coins: Collection[str]):
-        from cexkit.testing import LOOPBACKS
-
         by = utc(datetime.now(UTC).date()) + timedelta(days=1) - utc(end)
         self.start, self.end = utc(start) + by, utc(end) + by
         self.tables = moved(simulate(start=start, end=end, coins=coins).tables, by)
         # what happened by now: a stream tells all it has at once
         heard = self.tables["liquidations"].filter(pl.col("timestamp") < datetime.now(UTC))
-        self.venues: dict[str, Loopback] = {
+        self.venues: dict[str, LoopbackVenue] = {
             name: make(self.tables, now=lambda: datetime.now(UTC)) for name, make in LOOPBACKS.items()
         }
         self.streams = {name: LoopbackStream(name, heard, self.tables["instruments"]) for name in STREAMS}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import time
 import zipfile
@@ -17,7 +16,8 @@ import polars as pl
 from cexkit.config import Settings
 from cexkit.intervals import EPOCH, INTERVALS, TimeLike, to_ms, utc
 from cexkit.testing.feed import Feed
-from cexkit.testing.loopback import Fault, Loopback, Reply, Request
+from cexkit.testing.loopback import Fault, Reply, Request
+from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
 #: Requests in 2 seconds, and most rows of a page, by endpoint.
 LIMITS = {
@@ -46,9 +46,9 @@ BARS = {
 }
 #: Bars are confirmed, and settlements have their rate, this much later than they are over.
 LATE, SETTLING = timedelta(seconds=2), timedelta(minutes=1)
-#: Listed among the futures at all times.
 #: Where the files of the archive lie.
 ARCHIVE = "/cdn/okex/traderecords/swaprates/monthly/"
+#: Listed among the futures at all times.
 X_PERP = "BTC-USD_UM_XPERP-310404"
 
 _KINDS = {"SPOT": "spot", "SWAP": "perp", "FUTURES": "future"}
@@ -61,7 +61,7 @@ class _Refused(Exception):
         self.code = code
 
 
-class LoopbackOkx(Loopback):
+class LoopbackOkx(LoopbackVenue):
     """OKX's public market data from a feed.
 
     Quirks it has in common with the venue: everything is newest first, ``after`` and ``before`` are exclusive and
@@ -74,16 +74,14 @@ class LoopbackOkx(Loopback):
 
     Parameters
     ----------
-    feed : Feed or mapping of table name to polars.DataFrame
-        What it answers from.
-    now, faults, clock
-        As for :class:`~cexkit.testing.Loopback`.
+    feed, now, faults, page_rows, clock
+        As for :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Other limits than :data:`LIMITS`; beyond them it answers 429.
     depth : mapping, optional
         Other depths than :data:`DEPTH`.
-    page_rows : int, optional
-        Most rows of any page, below the venue's own limits.
+    archive_error : float
+        By how much rates of the archive are off those of the API.
 
     Examples
     --------
@@ -108,11 +106,9 @@ class LoopbackOkx(Loopback):
         archive_error: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ):
-        super().__init__(now=now, faults=faults, clock=clock)
-        self.feed = feed if isinstance(feed, Feed) else Feed(feed)
+        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
         self.limits = LIMITS | dict(limits or {})
         self.depth = DEPTH | dict(depth or {})
-        self.page_rows = page_rows
         self.archive_error = archive_error
         self._used: dict[tuple[str, int], int] = {}
 
@@ -132,11 +128,11 @@ class LoopbackOkx(Loopback):
         window = (name, int(request.at // 2))
         self._used[window] = self._used.get(window, 0) + 1
         if self._used[window] > self.limits[name]:
-            return Reply(429, _json({"msg": "Too Many Requests", "code": "50011"}), weight=1)
+            return Reply(429, as_json({"msg": "Too Many Requests", "code": "50011"}), weight=1)
         try:
-            return Reply(200, _json({"code": "0", "data": serve(name, request.params), "msg": ""}), weight=1)
+            return Reply(200, as_json({"code": "0", "data": serve(name, request.params), "msg": ""}), weight=1)
         except _Refused as error:
-            return Reply(200, _json({"code": error.code, "data": [], "msg": str(error)}), weight=1)
+            return Reply(200, as_json({"code": error.code, "data": [], "msg": str(error)}), weight=1)
 
     @property
     def _endpoints(self) -> dict[str, Callable[[str, dict[str, str]], list[Any]]]:
@@ -195,7 +191,7 @@ class LoopbackOkx(Loopback):
     ) -> pl.DataFrame:
         """Rows between the two times, exclusively, the newest first; only so many of them."""
         older, newer = (_number(params, end) for end in ends)
-        limit = min(_number(params, "limit") or 100, ROWS.get(name, 100), self.page_rows or 1000)
+        limit = self.cut(min(_number(params, "limit") or 100, ROWS.get(name, 100)))
         rows = rows.with_columns(ms=time.dt.timestamp("ms"))
         if name in self.depth:
             rows = rows.filter(pl.col("ms") >= to_ms(max(EPOCH, self.now - self.depth[name])))
@@ -227,7 +223,7 @@ class LoopbackOkx(Loopback):
     def _candles(self, name: str, params: dict[str, str]) -> list[list[str]]:
         instrument = self._instrument(params, "spot", "perp", "future")
         interval, off = _bar(params)
-        rows = _with_partial(self._rows(f"ohlcv_{interval}", instrument), self.now - INTERVALS[interval] - LATE)
+        rows = _with_confirm(self._rows(f"ohlcv_{interval}", instrument), self.now - INTERVALS[interval] - LATE)
         page = self._page(name, _with_volumes(rows, instrument), pl.col("timestamp") + off, params)
         return _text(page, ("ms", "open", "high", "low", "close", "vol", "volCcy", "volCcyQuote", "confirm"))
 
@@ -247,7 +243,7 @@ class LoopbackOkx(Loopback):
         interval, off = _bar(params)
         found = (self._rows(f"{which}_{interval}", instrument) for instrument in instruments)
         rows = next((rows for rows in found if rows.height), self._rows(f"{which}_{interval}", instruments[0]))
-        rows = _with_partial(rows, self.now - INTERVALS[interval] - LATE)
+        rows = _with_confirm(rows, self.now - INTERVALS[interval] - LATE)
         page = self._page(name, rows, pl.col("timestamp") + off, params)
         return _text(page, ("ms", "open", "high", "low", "close", "confirm"))
 
@@ -291,10 +287,6 @@ class LoopbackOkx(Loopback):
         ]
 
 
-def _json(body: Any) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode()
-
-
 def _needed(params: Mapping[str, str], name: str) -> str:
     if not params.get(name):
         raise _Refused("50014", f"Parameter {name} can not be empty.")
@@ -319,9 +311,7 @@ def _underlying(row: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Decimal | float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value if isinstance(value, Decimal) else Decimal(repr(value)):f}"
+    return "" if value is None else plain(value)
 
 
 def _ms(moment: datetime | None) -> str:
@@ -333,15 +323,10 @@ def _text(page: pl.DataFrame, names: tuple[str, ...]) -> list[list[str]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _with_partial(rows: pl.DataFrame, confirmed: datetime) -> pl.DataFrame:
-    """The bars that still run, as they are after their first trade: nothing that may be taken for the truth."""
-    running, part = pl.col("timestamp") > confirmed, 0.01
-    volumes = [name for name in ("volume_base", "volume_quote") if name in rows.columns]
-    return rows.with_columns(
-        *(pl.when(running).then("open").otherwise(name).alias(name) for name in ("high", "low", "close")),
-        *(pl.when(running).then(pl.col(name) * part).otherwise(name).alias(name) for name in volumes),
-        confirm=pl.when(running).then(pl.lit("0")).otherwise(pl.lit("1")),
-    )
+def _with_confirm(rows: pl.DataFrame, confirmed: datetime) -> pl.DataFrame:
+    """Bars and whether they are confirmed."""
+    running = pl.col("timestamp") > confirmed
+    return with_partial(rows, confirmed).with_columns(confirm=pl.when(running).then(pl.lit("0")).otherwise(pl.lit("1")))
 
 
 def _with_volumes(rows: pl.DataFrame, instrument: Mapping[str, Any]) -> pl.DataFrame:

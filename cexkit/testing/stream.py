@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-Fault = Literal["drop", "close", "stall", "garbage", "refuse", "double", "disorder"]
+StreamFault = Literal["drop", "close", "stall", "garbage", "refuse", "double", "disorder"]
 
 
 class LoopbackStream:
@@ -44,7 +44,7 @@ class LoopbackStream:
         liquidations: pl.DataFrame,
         instruments: pl.DataFrame,
         *,
-        faults: Collection[Fault] = (),
+        faults: Collection[StreamFault] = (),
     ):
         self.exchange, self.faults = exchange, list(faults)
         self.connections = 0
@@ -64,7 +64,7 @@ class LoopbackStream:
         self._stopped = threading.Event()
         self._breaks = self._plan()
 
-    def _plan(self) -> dict[int, Fault]:
+    def _plan(self) -> dict[int, StreamFault]:
         """At which message what goes wrong."""
         once = [fault for fault in self.faults if fault in ("drop", "close", "stall", "garbage")]
         step = max(len(self._messages) // (len(once) + 1), 1)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from cexkit.collect import Collected, collect
 from cexkit.errors import InvalidInputError
 from cexkit.intervals import Window
-from cexkit.testing.market import LoopbackMarket
+from cexkit.testing import LoopbackMarket
 from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.partitions import DAYS, YEARS
 from cexkit_pipeline.resources import Store, Venues

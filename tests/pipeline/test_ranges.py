@@ -9,8 +9,7 @@ import pytest
 
 import cexkit
 from cexkit.simulation import simulate
-from cexkit.testing import LoopbackBinance
-from cexkit.testing.market import LoopbackMarket
+from cexkit.testing import LoopbackBinance, LoopbackMarket
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
