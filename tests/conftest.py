@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cexkit.config import settings
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -26,10 +28,14 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def no_outside_settings(monkeypatch, tmp_path_factory):
-    """Tests neither see the settings nor fill the cache of whoever runs them."""
-    for name in [name for name in os.environ if name.startswith("CEXKIT_") and name != "CEXKIT_SHARED"]:
-        monkeypatch.delenv(name)
+    """Tests neither see the settings nor fill the cache of whoever runs them; each reads its settings anew."""
+    for name in list(os.environ):
+        if name.startswith(("CEXKIT_", "AWS_")) and name != "CEXKIT_SHARED":
+            monkeypatch.delenv(name)
     monkeypatch.setenv("CEXKIT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cexkit-cache"))
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 def pytest_configure():

@@ -14,6 +14,7 @@ import pytest
 
 import cexkit
 from cexkit.client import Market
+from cexkit.config import settings
 from cexkit.errors import (
     AmbiguousInstrumentError,
     DatasetNotFoundError,
@@ -223,17 +224,11 @@ def test_it_says_what_it_is(market):
 
 
 def test_connect_takes_the_setting_then_the_sample(monkeypatch, tmp_path):
-    from cexkit.config import settings
-
+    assert cexkit.connect().simulated
+    monkeypatch.setenv("CEXKIT_DATA", str(tmp_path))
     settings.cache_clear()
-    try:
-        assert cexkit.connect().simulated
-        settings.cache_clear()
-        monkeypatch.setenv("CEXKIT_DATA", str(tmp_path))
-        with pytest.raises(DatasetNotFoundError, match="no dataset at"):
-            cexkit.connect()
-    finally:
-        settings.cache_clear()
+    with pytest.raises(DatasetNotFoundError, match="no dataset at"):
+        cexkit.connect()
 
 
 def test_connect_says_what_is_wrong_with_a_place(tmp_path):

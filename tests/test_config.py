@@ -10,13 +10,6 @@ from cexkit.config import Settings, settings
 from cexkit.errors import ConfigError
 
 
-@pytest.fixture(autouse=True)
-def read_anew():
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
-
-
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [

@@ -63,7 +63,6 @@ def as_a_user(tmp_path, monkeypatch):
     for registry, before in kept:
         registry.clear()
         registry.update(before)
-    settings.cache_clear()
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ def where(tmp_path, monkeypatch):
     settings.cache_clear()
     with LoopbackFiles(SAMPLE_ROOT) as server:
         yield server.url
-    settings.cache_clear()
 
 
 def run(*words: str):

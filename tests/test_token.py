@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 
 import cexkit
 from cexkit import Token, Tokens
+from cexkit.config import settings
 from cexkit.errors import (
     AmbiguousInstrumentError,
     InvalidInputError,
@@ -553,18 +554,14 @@ class Terminal:
 
 @pytest.mark.parametrize(("interactive", "quiet", "lines"), [(True, False, 1), (False, False, 0), (True, True, 0)])
 def test_it_is_said_once_what_is_used(monkeypatch, market, interactive, quiet, lines):
-    from cexkit import config
     from cexkit import token as module
 
     monkeypatch.setattr(module, "_told", set())
     monkeypatch.setattr(sys, "stderr", terminal := Terminal(interactive))
     monkeypatch.setenv("CEXKIT_QUIET", str(quiet))
-    config.settings.cache_clear()
-    try:
-        Token("BTC", market=market)
-        Tokens(["BTC", "ETH"], market=market)
-    finally:
-        config.settings.cache_clear()
+    settings.cache_clear()
+    Token("BTC", market=market)
+    Tokens(["BTC", "ETH"], market=market)
     assert terminal.text.count("\n") == lines
     if lines:
         assert f"cexkit {cexkit.__version__}: simulated data in the embedded sample, updated 2026" in terminal.text

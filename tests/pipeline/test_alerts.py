@@ -74,8 +74,7 @@ def hooked(hook, monkeypatch):
     """The same webhook, by the setting."""
     monkeypatch.setenv("CEXKIT_ALERT_WEBHOOK", hook[0].get_secret_value())
     settings.cache_clear()
-    yield hook
-    settings.cache_clear()
+    return hook
 
 
 def test_a_failed_run_is_told(hooked):

@@ -47,15 +47,11 @@ def test_the_run_shows_where_it_is_and_what_it_took(tmp_path):
 
 
 def test_it_goes_where_the_environment_says(tmp_path, monkeypatch):
-    settings.cache_clear()
     with pytest.raises(ConfigError, match="CEXKIT_PUBLISH_TO"):
         materialize(SAMPLE_ROOT)
     monkeypatch.setenv("CEXKIT_PUBLISH_TO", str(tmp_path / "copy"))
     settings.cache_clear()
-    try:
-        assert metadata(materialize(SAMPLE_ROOT))["url"] == str(tmp_path / "copy")
-    finally:
-        settings.cache_clear()
+    assert metadata(materialize(SAMPLE_ROOT))["url"] == str(tmp_path / "copy")
 
 
 def test_a_failed_blocking_check_stops_it(tmp_path):

@@ -8,17 +8,11 @@ dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 
-from cexkit.config import settings  # noqa: E402
-
 
 @pytest.mark.parametrize("running", [True, False])
 def test_nothing_reads_venues_by_itself_unless_told_to(monkeypatch, running):
     monkeypatch.setenv("CEXKIT_PIPELINE_RUNNING", str(running).lower())
-    settings.cache_clear()
-    try:
-        defs = build_defs()
-    finally:
-        settings.cache_clear()
+    defs = build_defs()
     # a publication waits until it is said where to
     reading = [schedule for schedule in defs.schedules if schedule.name != "daily_publication"]
     status = {schedule.default_status for schedule in reading}

@@ -79,7 +79,6 @@ def hub(monkeypatch):
         monkeypatch.setenv("CEXKIT_HTTP_ATTEMPTS", "4")
         settings.cache_clear()
         yield hub
-        settings.cache_clear()
 
 
 @pytest.fixture

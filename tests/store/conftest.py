@@ -71,12 +71,11 @@ def root(tmp_path) -> Path:
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Iterator[Path]:
+def cache(tmp_path, monkeypatch) -> Path:
     """The cache's folder, by the setting."""
     monkeypatch.setenv("CEXKIT_CACHE_DIR", str(tmp_path / "cache"))
     settings.cache_clear()
-    yield tmp_path / "cache"
-    settings.cache_clear()
+    return tmp_path / "cache"
 
 
 class Places:

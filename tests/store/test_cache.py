@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import cexkit
+from cexkit.config import settings
 from cexkit.errors import DatasetError, DatasetUnreachableError
 from cexkit.store.cache import FileCache, Known
 from cexkit.store.manifest import DataFile
@@ -228,8 +229,6 @@ def test_a_spoilt_cache_is_never_fatal_and_never_wrong(places, cache, kind):
 
 
 def test_a_small_cache_serves_all_the_same(places, cache, monkeypatch):
-    from cexkit.config import settings
-
     monkeypatch.setenv("CEXKIT_CACHE_MAX_BYTES", "60000")
     settings.cache_clear()
     market = cexkit.connect(places.serve("http"), mode="cache")
@@ -239,5 +238,3 @@ def test_a_small_cache_serves_all_the_same(places, cache, monkeypatch):
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert held.count().execute() == rows
-    del market, held
-    settings.cache_clear()
