@@ -129,11 +129,13 @@ def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
 
 
 def _lines(rows: pd.DataFrame) -> str:
-    """One JSON object a row."""
+    """One JSON object a row: times as ISO text, bytes as hex digits."""
     import polars as pl
+    from polars import selectors as cs
 
     # pandas' own JSON ends at 15 decimal places, which leaves small numbers few digits
-    return pl.from_pandas(rows).write_ndjson()
+    texts = cs.datetime().dt.to_string("iso:strict"), cs.binary().bin.encode("hex")
+    return pl.from_pandas(rows).with_columns(*texts).write_ndjson()
 
 
 def _write(rows: pd.DataFrame, path: Path) -> None:

@@ -177,8 +177,10 @@ def test_sql_that_cannot_be_answered_is_told_without_a_traceback(tmp_path, query
 
 def test_json_keeps_every_digit_of_numbers_however_small(tmp_path):
     numbers = [1.2345678901234567e-10, 8.053e-06, 1 / 3, 1e300]
-    query = f"select unnest([{', '.join(map(repr, numbers))}]::double[]) as x, 7 as n, null as nothing"
+    more = "7 as n, null as nothing, 'a'::blob as bytes, timestamp '2024-01-01 10:00' as time"
+    query = f"select unnest([{', '.join(map(repr, numbers))}]::double[]) as x, {more}"
     lines = run("sql", query, "--json", cwd=tmp_path).stdout
     assert run("sql", query, "--output", "numbers.json", cwd=tmp_path).returncode == 0
     assert lines == (tmp_path / "numbers.json").read_text()
-    assert [json.loads(line) for line in lines.splitlines()] == [{"x": x, "n": 7, "nothing": None} for x in numbers]
+    others = {"n": 7, "nothing": None, "bytes": "61", "time": "2024-01-01T10:00:00.000000"}
+    assert [json.loads(line) for line in lines.splitlines()] == [{"x": x} | others for x in numbers]
