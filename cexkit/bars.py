@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from cexkit.client import Market
 
+#: Interval → table of trade bars of that length.
+TRADES = {table.interval: name for name, table in TABLES.items() if name == f"ohlcv_{table.interval}"}
 #: Weeks begin on Monday, all other buckets are counted from 1970, as :func:`cexkit.resample` counts them.
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -73,7 +75,7 @@ def bars_of(market: Market, interval: str) -> Bars:
     ('ohlcv_1h', True)
     """
     length = timedelta(seconds=seconds(interval))
-    there = {TABLES[name].bar: name for name in market.tables if name == f"ohlcv_{TABLES[name].interval}"}
+    there = {TABLES[name].bar: name for name in TRADES.values() if name in market.tables}
     fits = [bar for bar in there if length % bar == timedelta(0)]
     if not fits:
         stored = ", ".join(TABLES[name].interval for name in there.values())
@@ -111,10 +113,9 @@ def table_of(price: str, interval: str = "1h") -> str:
     >>> table_of("trade", "1d"), table_of("mark")
     ('ohlcv_1d', 'mark_1h')
     """
-    trades = {TABLES[name].interval: name for name in TABLES if name == f"ohlcv_{TABLES[name].interval}"}
-    if price == "trade" and interval not in trades:
-        raise UnknownNameError.of("interval", interval, trades)
-    tables = {"mark": "mark_1h", "index": "index_1h", "trade": trades.get(interval)}
+    if price == "trade" and interval not in TRADES:
+        raise UnknownNameError.of("interval", interval, TRADES)
+    tables = {"mark": "mark_1h", "index": "index_1h", "trade": TRADES.get(interval)}
     if price not in tables:
         raise UnknownNameError.of("price", price, tables)
     if price != "trade" and interval != "1h":

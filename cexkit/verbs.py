@@ -16,7 +16,7 @@ from cexkit.analytics.prices import log_returns, returns
 from cexkit.analytics.resample import resample
 from cexkit.analytics.volatility import realized_volatility
 from cexkit.asof import later
-from cexkit.bars import Bars, bars_of, finished, table_of
+from cexkit.bars import TRADES, Bars, bars_of, finished, table_of
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
 from cexkit.intervals import YEARS, TimeLike, Window, utc
 from cexkit.listing import Names, as_tuple
@@ -360,18 +360,13 @@ def price(chosen: Selection, at: TimeLike | None) -> Rows:
     import ibis
 
     moment = None if at is None else utc(at)
-    parts = [_last_closes(chosen, name, moment) for name in _bar_tables(chosen)]
+    parts = [_last_closes(chosen, name, moment) for name in TRADES.values() if not chosen.held(name).is_empty()]
     if not parts:
-        raise InvalidInputError("this dataset has no bars, and so no prices")
+        raise InvalidInputError("this dataset has no bars of these instruments, and so no prices")
     every = ibis.union(*parts) if len(parts) > 1 else parts[0]
     newest = ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=[every.timestamp.desc(), every._length])
     last = every.mutate(_newest=newest).filter(ibis._._newest == 0)
     return Rows(last, (*IDENTITY, "timestamp", "price", "interval"))
-
-
-def _bar_tables(chosen: Selection) -> list[str]:
-    names = [name for name in chosen.market.tables if name == f"ohlcv_{TABLES[name].interval}"]
-    return [name for name in names if not chosen.held(name).is_empty()]
 
 
 def _last_closes(chosen: Selection, table: str, moment: datetime | None) -> ir.Table:
