@@ -161,9 +161,10 @@ def test_a_wrong_command_line_is_noticed():
 
 
 def test_modules_and_files_that_commands_name_are_there(project_root):
+    above = {"cexkit": project_root, "cexkit_pipeline": project_root / "pipeline"}
     for page, words in SHELLS:
-        if words[0].startswith("python") and "-m" in words[:2] and words[2].split(".")[0] == "cexkit":
-            module = project_root / words[2].replace(".", "/")
+        if words[0].startswith("python") and "-m" in words[:2] and words[2].split(".")[0] in above:
+            module = above[words[2].split(".")[0]] / words[2].replace(".", "/")
             assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {words}"
         for word in words[1:]:
             if re.match(r"(tests|notebooks|docs|specs|pipeline|sql)/", word):
