@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -71,13 +72,23 @@ def expected(truth, exchange: str) -> pl.DataFrame:
     return rows.sort(LIQUIDATIONS.key)
 
 
+def heard(venue: LoopbackStream, root: Path) -> None:
+    """Wait until all has been told and kept; replays count too, so a moment longer."""
+    venue.sent_all.wait(60)
+    until, endpoint = time.monotonic() + 20, STREAMS[venue.exchange].endpoint
+    while time.monotonic() < until:
+        if sum(1 for _ in read_bronze(root, venue.exchange, endpoint, "liquidations")) >= venue.messages:
+            break
+        time.sleep(0.1)
+    time.sleep(0.3)
+
+
 def listen(venue: LoopbackStream, warehouse: Warehouse, fetcher: Fetcher, patience: Patience = QUICK):
     """Collect until all has been told."""
     stop = threading.Event()
 
     def watch() -> None:
-        venue.sent_all.wait(60)
-        time.sleep(0.3)
+        heard(venue, warehouse.root)
         stop.set()
 
     threading.Thread(target=watch, daemon=True).start()
@@ -124,9 +135,7 @@ def test_venues_are_listened_to_side_by_side(truth, listings, tmp_path):
         LoopbackStream("okx", *frames) as two,
     ):
         stop = threading.Event()
-        threading.Thread(
-            target=lambda: [one.sent_all.wait(30), two.sent_all.wait(30), time.sleep(0.3), stop.set()], daemon=True
-        ).start()
+        threading.Thread(target=lambda: [heard(one, tmp_path), heard(two, tmp_path), stop.set()], daemon=True).start()
         # bybit cannot be reached, and keeps neither of the others from being heard
         urls = {"binance": one.url, "okx": two.url, "bybit": "ws://127.0.0.1:9/"}
         done = collect(list(VENUES), warehouse, fetcher=listings[0], urls=urls, patience=QUICK, stop=stop)
@@ -196,14 +205,15 @@ def test_files_are_written_by_one_thread_at_a_time(truth, listings, tmp_path, mo
 def test_an_interrupted_cell_ends_it(truth, listings, tmp_path):
     """In a notebook an event loop runs already, and an interrupt is raised in its thread."""
 
-    async def cell(url: str) -> None:
-        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        collect("okx", tmp_path, fetcher=listings[0], urls={"okx": url}, patience=QUICK)
+    async def cell(venue: LoopbackStream) -> None:
+        interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
+        threading.Thread(target=lambda: [heard(venue, tmp_path), interrupt()], daemon=True).start()
+        collect("okx", tmp_path, fetcher=listings[0], urls={"okx": venue.url}, patience=QUICK)
 
     with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
         loop = asyncio.new_event_loop()
         with pytest.raises(KeyboardInterrupt):
-            loop.run_until_complete(cell(venue.url))
+            loop.run_until_complete(cell(venue))
         loop.close()
     kept = list(read_bronze(tmp_path, "okx", STREAMS["okx"].endpoint, "liquidations"))
     assert len(kept) == venue.messages, "what came by then is written"

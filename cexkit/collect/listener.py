@@ -1,0 +1,286 @@
+"""One venue's stream of liquidations → Bronze, whatever the line does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cexkit.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
+from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, VenueError
+from cexkit.exchanges.streams import STREAMS, read_events
+from cexkit.fetch import Fetcher
+from cexkit.ingest import Problem, Report, to_bronze, to_silver
+from cexkit.intervals import from_ms
+from cexkit.schema import TABLES
+from cexkit.store.bronze import BronzeWriter
+from cexkit.store.warehouse import Warehouse
+from cexkit.symbols import Instrument
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from websockets.asyncio.client import ClientConnection
+
+_log = logging.getLogger("cexkit.collect")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long is waited for what, in seconds."""
+
+    #: A file holds messages of at most so long.
+    flush_s: float = 60.0
+    #: A ping is sent so often, and its answer must come within the same time.
+    heartbeat_s: float = 20.0
+    #: All subscriptions must be granted within.
+    subscribe_s: float = 30.0
+    #: Pauses between attempts to connect double from the first to the second.
+    retry_first_s: float = 1.0
+    retry_most_s: float = 60.0
+    #: A venue that is subscribed by instrument is asked so often whether it lists others by now.
+    relist_s: float = 3600.0
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a collector did, by the venue.
+
+    Attributes
+    ----------
+    messages, sessions : int
+        Messages kept, and connections that were subscribed.
+    files : list of str
+        Bronze files written, below the warehouse.
+    problems : list of Problem
+        Every connection that broke, and why.
+    """
+
+    messages: int = 0
+    sessions: int = 0
+    files: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"{self.messages} messages in {len(self.files)} files, {self.sessions} sessions"]
+        return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems[-20:])])
+
+
+class Listener:
+    """Listens to one venue for as long as it is let."""
+
+    def __init__(
+        self,
+        exchange: str,
+        warehouse: Warehouse,
+        fetcher: Fetcher | None,
+        url: str | None,
+        patience: Patience,
+        done: Collected,
+    ):
+        self._exchange, self._stream, self._fetcher = exchange, STREAMS[exchange], fetcher
+        self._url, self._patience, self._done, self._warehouse = url or self._stream.url, patience, done, warehouse
+        run = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
+        # rotated by time here, by size in the writer
+        self._messages = BronzeWriter(warehouse.root, exchange, self._stream.endpoint, run)
+        self._sessions = BronzeWriter(warehouse.root, exchange, SESSIONS, run)
+        self._session: Session | None = None
+        self._flushed = time.monotonic()
+        # a listener that is told to stop may be writing in a thread
+        self._writing = threading.Lock()
+        self._relist()
+
+    def _relist(self) -> None:
+        """What to subscribe, from the venue's listing now."""
+        self._listed = _listed(self._warehouse, self._exchange, self._fetcher)
+        self._asked = self._stream.subscribe(self._listed)
+
+    async def run(self) -> None:
+        """Connect, listen, and connect again when that breaks."""
+        import websockets
+
+        failures = 0
+        while True:
+            outdated = False
+            try:
+                outdated = await self._once()
+                reason = "other instruments are listed now" if outdated else "the venue closed the connection"
+            except VenueError as error:
+                # of what is asked for, something may be gone; each look keeps a listing, so not at each attempt
+                reason, outdated = f"{type(error).__name__}: {error}", failures % 16 == 0
+            except (OSError, TimeoutError, websockets.WebSocketException) as error:
+                reason = f"{type(error).__name__}: {error}"
+            failures = 0 if self._session else failures
+            self._end(reason)
+            self._done.problems.append(Problem(self._exchange, LIQUIDATIONS.name, None, None, reason))
+            _log.warning("%s: %s", self._exchange, reason)
+            if outdated:
+                await asyncio.to_thread(self._relist)
+            # full jitter: many collectors do not come back at the same moment
+            most = min(self._patience.retry_most_s, self._patience.retry_first_s * 2 ** min(failures, 16))
+            failures += 1
+            await asyncio.sleep(random.uniform(most / 2, most))
+
+    async def _once(self) -> bool:
+        """One connection, until the venue ends it (False) or lists what is not subscribed (True)."""
+        from websockets.asyncio.client import connect
+
+        beat = self._patience.heartbeat_s
+        async with connect(
+            self._url, ping_interval=beat, ping_timeout=beat, open_timeout=self._patience.subscribe_s, close_timeout=2
+        ) as socket:
+            async with asyncio.timeout(self._patience.subscribe_s):
+                early = await self._subscribe(socket)
+            self._begin()
+            for body in early:
+                self._keep(body)
+            tasks = [asyncio.create_task(part) for part in (self._receive(socket), self._outdated())]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                return tasks[1].result() if tasks[1].done() else tasks[0].result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _outdated(self) -> bool:
+        """True once the venue lists what is not subscribed; until then nothing."""
+        while True:
+            await asyncio.sleep(self._patience.relist_s)
+            if self._asked and await asyncio.to_thread(self._lists_others):
+                return True
+
+    def _lists_others(self) -> bool:
+        try:
+            with _reader(self._fetcher) as reader:
+                found = _exposed(reader.instruments(self._exchange))
+        except CexkitError as error:
+            _log.warning("%s: what is listed now cannot be read: %s", self._exchange, error)
+            return False
+        more = [one for one in found if one not in self._listed]
+        return self._stream.subscribe([*self._listed, *more]) != self._asked
+
+    async def _subscribe(self, socket: ClientConnection) -> list[bytes]:
+        """Ask for everything and wait until all of it is granted; what came in between is not lost."""
+        for text in self._asked:
+            await socket.send(text)
+        early, granted = [], 0
+        while granted < len(self._asked):
+            body = _bytes(await socket.recv())
+            try:
+                message = json.loads(body)
+            except ValueError:
+                continue
+            if self._stream.grants(message):
+                granted += 1
+            else:
+                early.append(body)
+        return early
+
+    async def _receive(self, socket: ClientConnection) -> bool:
+        """Keep messages; flush, ping and note that we listen even where nothing is said."""
+        from websockets.exceptions import ConnectionClosedOK
+
+        spoken = time.monotonic()
+        pause = min(self._patience.flush_s, self._patience.heartbeat_s) / 4
+        while True:
+            try:
+                async with asyncio.timeout(pause):
+                    body = await socket.recv()
+                self._keep(_bytes(body))
+            except TimeoutError:
+                pass
+            except ConnectionClosedOK:
+                return False
+            if self._stream.ping and time.monotonic() - spoken >= self._patience.heartbeat_s:
+                await socket.send(self._stream.ping)
+                spoken = time.monotonic()
+            # a silent line is only known to have been alive one heartbeat ago
+            self._session.heard(datetime.now(UTC) - timedelta(seconds=2 * self._patience.heartbeat_s))
+            if time.monotonic() - self._flushed >= self._patience.flush_s:
+                await asyncio.to_thread(self._flush)
+
+    def _keep(self, body: bytes) -> None:
+        """A message about liquidations, malformed ones too, to Bronze; all else is small talk."""
+        now = datetime.now(UTC)
+        self._session.heard(now)
+        try:
+            times = [from_ms(event.ms) for event in read_events(self._stream, body)]
+        except PayloadError:
+            times = [now]
+        if body == b"pong" or not times:
+            return
+        self._messages.add(row_of(self._stream.endpoint, self._exchange, self._url, body, now, min(times), max(times)))
+        self._done.messages += 1
+
+    def _begin(self) -> None:
+        now = datetime.now(UTC)
+        self._session = Session(uuid.uuid4().hex, now, now)
+        self._done.sessions += 1
+
+    def _end(self, reason: str) -> None:
+        if self._session is not None:
+            self._session.reason = reason
+            self._flush()
+            self._session = None
+
+    def _flush(self) -> None:
+        """Messages first, then the record that says they are whole."""
+        with self._writing:
+            self._messages.flush()
+            if (session := self._session) is not None:
+                body = session.to_json().encode()
+                row = row_of(SESSIONS, self._exchange, self._url, body, datetime.now(UTC), session.start, session.end)
+                self._sessions.add(row)
+                self._sessions.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._end("told to stop")
+        for writer in (self._messages, self._sessions):
+            writer.flush()
+            self._done.files += [path.relative_to(self._warehouse.root).as_posix() for path in writer.files]
+
+
+def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> list[Instrument]:
+    """What can be liquidated at a venue now; as last seen where the venue does not answer."""
+    listing, report = TABLES["instruments"], Report()
+    with _reader(fetcher) as reader:
+        try:
+            report = to_bronze(warehouse, reader, exchange, listing)
+        except BlockedError as error:
+            report = Report(problems=(Problem(exchange, listing.name, None, None, str(error)),))
+    report += to_silver(warehouse, exchange, listing)
+    found = _exposed(warehouse.read(listing, exchange=exchange))
+    if not found:
+        raise TransportError(f"{exchange}: no instruments are known: {report}")
+    return found
+
+
+def _reader(fetcher: Fetcher | None) -> contextlib.AbstractContextManager[Fetcher]:
+    """The fetcher that was given, left open; else one of our own."""
+    return Fetcher() if fetcher is None else contextlib.nullcontext(fetcher)
+
+
+def _exposed(instruments: pa.Table) -> list[Instrument]:
+    """Those of a listing that can be liquidated."""
+    now = datetime.now(UTC)
+    return [
+        Instrument.of(row)
+        for row in instruments.to_pylist()
+        if row["instrument_type"] in LIQUIDATIONS.instrument_types
+        and row["status"] in ("trading", "halted")
+        and (row["expiry"] or now) >= now
+    ]
+
+
+def _bytes(message: str | bytes) -> bytes:
+    return message.encode() if isinstance(message, str) else message
