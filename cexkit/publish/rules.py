@@ -76,7 +76,7 @@ def _problem(manifest: Manifest, held: Manifest) -> str | None:
 def _lost(manifest: Manifest, held: Manifest) -> list[str]:
     """Tables, venues and times that a reader has now and would not have after."""
     ours, lost = _by_venue(manifest), []
-    for (table, exchange), files in sorted(_by_venue(held).items(), key=str):
+    for (table, exchange), files in _by_venue(held).items():
         name = f"{table}{f' of {exchange}' if exchange else ''}"
         if (table, exchange) not in ours:
             lost.append(name)
@@ -101,7 +101,7 @@ def _missing(before: list[DataFile], after: list[DataFile]) -> Iterator[str]:
         yield _said(old.start, new.start)
     spans = [span_of(file.period) for file in after]
     for file in before:
-        within = new.start <= file.start and file.end <= new.end
+        within = file.start and new.start <= file.start and file.end <= new.end
         if within and not any(span.start <= file.end and file.start < span.end for span in spans):
             yield _said(file.start, file.end)
     if new.end < old.end:

@@ -43,8 +43,8 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
     Traceback (most recent call last):
     cexkit.errors.InvalidInputError: cannot publish to s3://…; to hf://datasets/owner/name[@branch] or a folder
     """
-    scheme, address, _ = str(to).partition("://")
-    if not address:
+    scheme, separator, _ = str(to).partition("://")
+    if not separator:
         from cexkit.publish.folder import Folder
 
         return Folder(folder_of(to), replace=replace)

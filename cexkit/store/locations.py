@@ -132,12 +132,12 @@ def _remote(where: str) -> Location:
         from cexkit.store.hub import Hub
 
         return Hub(*hub_address(where))
+    # errors do not repeat what may hold a secret
     try:
         parts = urlsplit(where)
-    except ValueError as error:
-        raise InvalidInputError(f"no address of a dataset: {error}") from error
+    except ValueError:
+        raise InvalidInputError("an address of a dataset whose host cannot be read") from None
     if parts.username or parts.password or parts.query or parts.fragment:
-        # not repeated, for what stands there may be a secret
         raise InvalidInputError("an address of a dataset has no user, password, '?' or '#'; it is a prefix of files")
     if scheme in ("http", "https") and parts.netloc:
         from cexkit.store.remote import Web

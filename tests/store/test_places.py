@@ -219,7 +219,7 @@ def test_errors_of_places_say_what_is_wrong(places, monkeypatch):
         "hf://me/data", "hf://datasets/me", "hf://datasets/../x", "hf://datasets/me/data@", "s3://", "http://",
         "ftp://host/x", "https://user:hunter2@host/x", "https://host/x?sig=hunter2", "a\0b", "s3://key:hunter2@bucket/x",
         "hf://datasets/me/two--dashes", "hf://datasets/me/data.git", "~nobody-of-this-name/x",
-        "http://[::1", "http://host:port/x", "http://two..dots/x", "http://a\x01b/x",
+        "http://[::1", "https://user:hunter2@ho℀st/x", "http://host:port/x", "http://two..dots/x", "http://a\x01b/x",
     ],
 )  # fmt: skip
 def test_addresses_that_make_no_sense_are_refused_without_repeating_secrets(where):
