@@ -203,9 +203,12 @@ class Fetcher:
             If the venue does not list it; the message names near ones.
         AmbiguousInstrumentError
             If it means several instruments; the message lists them.
+        InvalidInputError
+            If it is no text.
         """
         found = venue(exchange)
         kinds = _kinds(found, _known(table), instrument_type)
+        _require_text(symbol)
         try:
             return the_one(self._listed(found, kinds, fresh=False), symbol, exchange, table)
         except UnknownNameError:
@@ -257,6 +260,8 @@ class Fetcher:
         from cexkit.schema.render import empty
 
         if _known(table) == "instruments":
+            if symbol is not None:
+                _require_text(symbol)
             listed = self.instruments(exchange, instrument_type)
             return listed if symbol is None else matching(listed, symbol, exchange, table)
         venue(exchange)
@@ -414,6 +419,11 @@ def _kinds(found: Exchange, table: str, instrument_type: InstrumentType | None) 
     if not kinds:
         found.explain(table, TABLES[table].instrument_types)
     return kinds
+
+
+def _require_text(symbol: object) -> None:
+    if not isinstance(symbol, str) or not symbol:
+        raise InvalidInputError(f"a symbol is needed, such as 'BTCUSDT'; got {symbol!r}")
 
 
 def _window(table: str, start: TimeLike | None, end: TimeLike | None) -> Window:

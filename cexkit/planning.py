@@ -12,7 +12,7 @@ from cexkit.exchanges import exchange
 from cexkit.exchanges.archive import plan as archive_plan
 from cexkit.exchanges.base import Source
 from cexkit.fetch import Fetcher
-from cexkit.ingest import alive, asked, instruments, lives, pull
+from cexkit.ingest import ALL_TABLES, alive, asked, instruments, lives, pull
 from cexkit.intervals import TimeLike, Window, merged
 from cexkit.schema import Table
 from cexkit.store.inventory import Inventory
@@ -135,7 +135,7 @@ def plans(
         reader = fetcher or stack.enter_context(Fetcher())
         listed = pull(exchanges, "instruments", warehouse=warehouse, fetcher=reader)
         target, window, facts = asked(exchanges, tables, start, end, instrument_type, warehouse)
-        failed = {problem.exchange for problem in listed.problems if problem.table == "all tables"}
+        failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
         return [
             plan(target, name, facts, window, symbols, instrument_type, fetcher=reader, refresh=refresh)
             for name in exchanges

@@ -600,6 +600,7 @@ class TestSymbols:
             (("kraken", "funding_rates", "BTCUSDT"), UnknownNameError, "binance"),
             (("binance", "funding_rates", ""), InvalidInputError, "a symbol is needed"),
             (("binance", "funding_rates", None), InvalidInputError, "a symbol is needed"),
+            (("binance", "instruments", 7), InvalidInputError, "a symbol is needed"),
         ],
     )
     def test_errors_say_what_there_is(self, fetcher, call, error, text):

@@ -68,11 +68,6 @@ class Plan:
     files: tuple[Piece, ...] = ()
     rest: tuple[Window, ...] = ()
 
-    def __str__(self) -> str:
-        counts = {period: sum(piece.period == period for piece in self.files) for period in ("month", "day")}
-        parts = [f"{count} {period}ly files".replace("dayly", "daily") for period, count in counts.items() if count]
-        return ", ".join([*parts, *(f"API {window}" for window in self.rest)]) or "nothing"
-
 
 def plan(archive: Archive, instrument: Instrument, window: Window, now: datetime) -> Plan:
     """The fewest files that hold a window, as far as files are out by now.
@@ -86,8 +81,9 @@ def plan(archive: Archive, instrument: Instrument, window: Window, now: datetime
     >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
     ...                  base="BTC", quote="USDT")
     >>> archive = EXCHANGE.archives["ohlcv_1m", "perp"]
-    >>> print(plan(archive, btc, Window.of("2024-01-15", "2024-03-05"), now=utc("2024-03-05T12:00")))
-    1 monthly files, 32 daily files, API 2024-03-04T00:00:00+00:00 … 2024-03-05T00:00:00+00:00
+    >>> made = plan(archive, btc, Window.of("2024-01-15", "2024-03-05"), now=utc("2024-03-05T12:00"))
+    >>> [sum(piece.period == period for piece in made.files) for period in ("month", "day")], *map(str, made.rest)
+    ([1, 32], '2024-03-04T00:00:00+00:00 … 2024-03-05T00:00:00+00:00')
     """
     files: list[Piece] = []
     moment = window.start

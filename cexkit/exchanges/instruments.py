@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
 from cexkit.schema import TABLES
 from cexkit.symbols import Instrument
 
@@ -112,13 +112,9 @@ def matching(listed: pa.Table, symbol: str, exchange: str, table: str) -> pa.Tab
     ------
     UnknownNameError
         If there are none; the message says why one was left out, or names near ones.
-    InvalidInputError
-        If it is no text.
     """
     import pyarrow.compute as pc
 
-    if not isinstance(symbol, str) or not symbol:
-        raise InvalidInputError(f"a symbol is needed, such as 'BTCUSDT'; got {symbol!r}")
     for column in ("symbol", "venue_symbol"):
         rows = listed.filter(pc.equal(pc.utf8_upper(listed[column]), symbol.upper()))
         if rows.num_rows:
@@ -134,7 +130,7 @@ def the_one(listed: pa.Table, symbol: str, exchange: str, table: str) -> Instrum
 
     Raises
     ------
-    UnknownNameError, InvalidInputError
+    UnknownNameError
         As :func:`matching`.
     AmbiguousInstrumentError
         If it means several; the message lists them.

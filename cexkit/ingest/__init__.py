@@ -20,7 +20,7 @@ from cexkit.exchanges import exchange
 from cexkit.fetch import Fetcher
 from cexkit.ingest.bronze import to_bronze
 from cexkit.ingest.listings import LIFE_MARGIN, alive, instruments, lives, types_read
-from cexkit.ingest.report import Problem, Report, Step
+from cexkit.ingest.report import ALL_TABLES, Problem, Report, Step
 from cexkit.ingest.silver import to_silver
 from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import TABLES, Table
@@ -31,6 +31,7 @@ from cexkit.store.warehouse import Warehouse
 from cexkit.symbols import InstrumentType
 
 __all__ = [
+    "ALL_TABLES",
     "LIFE_MARGIN",
     "Problem",
     "Report",
@@ -160,7 +161,7 @@ def _reported(one: Callable[[str], Report], name: str) -> Report:
     try:
         return one(name)
     except (FetchError, UnknownNameError) as error:
-        return Report(problems=(Problem(name, "all tables", None, None, str(error)),))
+        return Report(problems=(Problem(name, ALL_TABLES, None, None, str(error)),))
 
 
 def _window(facts: list[Table], start: TimeLike | None, end: TimeLike | None) -> Window:

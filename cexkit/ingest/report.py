@@ -9,6 +9,8 @@ from datetime import datetime
 from cexkit.intervals import Window
 
 Step = Callable[[str], object]
+#: In place of a table where a venue could not be read at all.
+ALL_TABLES = "all tables"
 
 
 @dataclass(frozen=True, slots=True)
