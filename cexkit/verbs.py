@@ -349,7 +349,7 @@ def volatility(
     measure = partial(
         realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
     )
-    before = max(window, 0) if isinstance(window, int) else 0  # the metric refuses what is no number
+    before = max(window, 1) if isinstance(window, int) else 1  # the metric refuses what makes no sense
     # where not all of a window must be there, what is there may be from before any gap
     over_gaps = min_samples is not None
     return _known(chosen, interval, measure, ("realized_volatility",), (start, end), limit, before, over_gaps)

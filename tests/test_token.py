@@ -239,6 +239,8 @@ def test_bars_that_cannot_be_made_are_refused(token):
         token().ohlcv("90s")
     with pytest.raises(InvalidInputError, match="not a duration"):
         token().ohlcv("daily")
+    with pytest.raises(InvalidInputError, match="window=-500"):
+        token().volatility(window=-500, min_samples=2, start="2026-06-01")
 
 
 # --- what was known when
