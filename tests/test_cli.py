@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import cexkit
 from cexkit import demo as demo_module
+from cexkit.cli import app
 from cexkit.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
@@ -179,8 +181,8 @@ def test_json_keeps_every_digit_of_numbers_however_small(tmp_path):
     numbers = [1.2345678901234567e-10, 8.053e-06, 1 / 3, 1e300]
     more = "7 as n, null as nothing, 'a'::blob as bytes, timestamp '2024-01-01 10:00' as time"
     query = f"select unnest([{', '.join(map(repr, numbers))}]::double[]) as x, {more}"
-    lines = run("sql", query, "--json", cwd=tmp_path).stdout
-    assert run("sql", query, "--output", "numbers.json", cwd=tmp_path).returncode == 0
+    lines = CliRunner().invoke(app, ["sql", query, "--json"]).stdout
+    assert CliRunner().invoke(app, ["sql", query, "--output", str(tmp_path / "numbers.json")]).exit_code == 0
     assert lines == (tmp_path / "numbers.json").read_text()
     others = {"n": 7, "nothing": None, "bytes": "61", "time": "2024-01-01T10:00:00.000000"}
     assert [json.loads(line) for line in lines.splitlines()] == [{"x": x} | others for x in numbers]
