@@ -68,7 +68,7 @@ def _page() -> str:
     for kind in ("row", "rolling", "summary", "cross-venue"):
         chosen = [METRICS[name] for name in sorted(METRICS) if METRICS[name].kind == kind]
         rows = [
-            f"| `{one.name}` | {_needs(one)} | {_ticks(one.outputs)} | {one.window or ''} | {one.meaning} |"
+            f"| `{one.name}` | {_needs(one)} | {_ticks(one.outputs)} | {one.window or ''} | {_cell(one.meaning)} |"
             for one in chosen
         ]
         head = f"## {kind.capitalize()}\n\n| metric | inputs | outputs | window | meaning |\n|---|---|---|---|---|\n"
@@ -84,6 +84,11 @@ def _page() -> str:
 def _needs(one: Metric) -> str:
     choices = " or ".join(_ticks(each) for each in one.alternatives)
     return "; ".join(part for part in (_ticks(one.inputs), choices) if part)
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a table, where a bare bar would end it."""
+    return text.replace("|", "\\|")
 
 
 def _ticks(names: tuple[str, ...]) -> str:

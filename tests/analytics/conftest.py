@@ -94,7 +94,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(params=[*ENGINES, pytest.param("spark", marks=pytest.mark.spark)])
 def every_engine(request: pytest.FixtureRequest) -> Engine:
-    """Each engine, Spark among them: for the parity of every metric, and what is special to Spark."""
+    """Each engine, Spark among them: for the parity of every metric, in one file, since Spark takes long to start."""
     return _engine(request)
 
 

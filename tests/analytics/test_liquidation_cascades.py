@@ -55,13 +55,13 @@ def seconds(series: pl.Series) -> list[float]:
     return [round((t - START).total_seconds(), 6) for t in series.dt.convert_time_zone("UTC")]
 
 
-def test_by_hand(every_engine, helpers):
+def test_by_hand(engine, helpers):
     frame = table(
         event(0.000001, price=100.0, value_usd=5.0), event(60.000001, exchange="bybit", side="short", price=99.0),
         event(60.000001, exchange="binance", price=97.0, coverage="throttled"), event(200, base="ETH"),
         event(120.000002, base="BTC", value_usd=7.0), event(130, value_usd=2.0, price=101.0),
     )  # fmt: skip
-    got = cascades(every_engine, frame.sample(fraction=1, shuffle=True, seed=5))
+    got = cascades(engine, frame.sample(fraction=1, shuffle=True, seed=5))
     assert got.schema["start"].time_zone in ("UTC", "Etc/UTC")
     assert got["base"].to_list() == ["BTC", "BTC"]
     assert seconds(got["start"]) == [0.000001, 120.000002]
@@ -120,23 +120,21 @@ def test_the_price_of_those_that_have_one(engine, helpers):
     helpers.close(got["price_move"].to_list(), [0.2], 1e-9)
 
 
-def test_open_interest_around_a_cascade(every_engine, helpers):
+def test_open_interest_around_a_cascade(engine, helpers):
     pepe = {"symbol": "1000PEPEUSDT", "exchange": "bybit", "multiplier": 1000.0}
     frame = table(
         snapshot(-3600, 9.0), snapshot(-60, 10.0), event(0), snapshot(0, 7.0), event(20), snapshot(20, 6.0),
         snapshot(80, 5.0), event(30, **pepe), snapshot(0, 3.0, **pepe), snapshot(3600, 2.5, **pepe),
     )  # fmt: skip
-    got = cascades(every_engine, frame)
+    got = cascades(engine, frame)
     assert got["events"].to_list() == [3]
     helpers.close(got["oi_change"].to_list(), [6 - 10 + 1000 * (2.5 - 3)])
-    if every_engine.name == "spark":
-        return
     # of several symbols, units do not add up without their multiplier
-    assert cascades(every_engine, frame.drop("multiplier"))["oi_change"].is_null().all()
+    assert cascades(engine, frame.drop("multiplier"))["oi_change"].is_null().all()
     # a snapshot too far away is none
-    assert cascades(every_engine, frame, tolerance="10m")["oi_change"].is_null().all()
+    assert cascades(engine, frame, tolerance="10m")["oi_change"].is_null().all()
     # nor is one that is not there yet
-    assert cascades(every_engine, frame.filter(pl.col("open_interest_base") != 2.5))["oi_change"].is_null().all()
+    assert cascades(engine, frame.filter(pl.col("open_interest_base") != 2.5))["oi_change"].is_null().all()
 
 
 def test_what_comes_later_does_not_change_finished_cascades():

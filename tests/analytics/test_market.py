@@ -82,12 +82,12 @@ def check(engine, helpers, name, frame, want, **arguments):
 
 
 @pytest.mark.parametrize("name", ["beta", "correlation"])
-def test_a_symbol_of_the_same_venue_and_type(every_engine, helpers, name):
+def test_a_symbol_of_the_same_venue_and_type(engine, helpers, name):
     want = []
     for exchange, kind, symbol in sorted(SERIES):
         market = SERIES.get((exchange, kind, "BTCUSDT"), {})
         want += oracle(SERIES[exchange, kind, symbol], market, 5)
-    check(every_engine, helpers, name, frame_of(SERIES), want, benchmark="BTCUSDT", window=5)
+    check(engine, helpers, name, frame_of(SERIES), want, benchmark="BTCUSDT", window=5)
     # its own is 1; okx has no benchmark of its own and borrows none
     if name == "beta":
         assert want[5] == (pytest.approx(1), pytest.approx(1))

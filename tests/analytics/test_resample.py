@@ -85,14 +85,14 @@ def same(got: pl.DataFrame, want: dict):
             assert r[name] == value or math.isclose(r[name], value, rel_tol=1e-12), name
 
 
-def test_by_hand(every_engine):
+def test_by_hand(engine):
     rows = [
         row("BTCUSDT", 0, [10.0, 15.0, 9.0, 12.0, 1.0, 100.0, 5e3, 1e-4], 5),
         row("BTCUSDT", 8, [12.0, 20.0, 11.0, 19.0, 2.0, 110.0, 6e3, 2e-4], 6),
         row("BTCUSDT", 16, [19.0, 19.5, 8.0, 8.5, 4.0, 90.0, 4e3, -5e-4], 7),
         row("BTCUSDT", 24, [8.5, 9.0, 8.0, 8.8, 3.0, 95.0, 4e3, 1e-4], 2),
     ]
-    got = resampled(every_engine, frame_of(rows))
+    got = resampled(engine, frame_of(rows))
     assert got.columns == ["exchange", "symbol", "timestamp", "rows", "base", *FLOATS, "trades", "hour"]
     assert {got.schema["trades"], got.schema["rows"]} == {pl.Int64}
     assert got.drop("timestamp", "funding_rate").rows() == [
@@ -103,7 +103,7 @@ def test_by_hand(every_engine):
 
 
 @pytest.mark.parametrize("hours", [4, 24])
-def test_every_engine_agrees_with_plain_python(engine, hours):
+def test_engine_agrees_with_plain_python(engine, hours):
     rows = random_rows(40, 3)
     same(resampled(engine, frame_of(rows), every=f"{hours}h"), oracle(rows, hours))
 

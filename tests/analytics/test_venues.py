@@ -85,15 +85,6 @@ def test_without_multiplier_and_quote(engine):
     same(got, [("BTC", 0, e, p, 100.0, None) for e, p in (("binance", 100.0), ("coinbase", 110.0), ("okx", 100.0))])
 
 
-def test_the_median_is_exact_on_many_venues(every_engine):
-    """Not an approximation by sketches: of a thousand skewed prices the mean of the two in the middle."""
-    prices = [1.0 + (i * 7919 % 1000) ** 3 / 1e3 for i in range(1000)]
-    rows = [(f"v{i:03}", "BTC", "USD", 0, 1.0, p, 1.0) for i, p in enumerate(prices)]
-    got = result(every_engine, "price_divergence_bps", frame_of(rows), "median_price", "price_divergence_bps")
-    median = statistics.median(prices)
-    same(got, [("BTC", 0, median, (p / median - 1) * 1e4) for p in prices])
-
-
 def test_shares_by_hand(engine):
     got = result(engine, "volume_share", frame_of(ROWS), "exchange", "volume_usd", "volume_share")
     want = [
