@@ -104,12 +104,26 @@ def _bars(table: str, api: str, path: str, cost: Any) -> Source:
     )
 
 
+def _price_bars(name: str, params: Any) -> Source:
+    endpoint = f"um.{name}"
+    return Source(
+        endpoint=endpoint,
+        path=f"/fapi/v1/{name}",
+        parse=partial(parse_price_klines, endpoint),
+        params=partial(params, "1h"),
+        paging=Forward(limit=1000, step=_HOUR, fixed=True),
+        cost=_um_kline_cost,
+    )
+
+
+_HOUR = timedelta(hours=1)
+_MARK, _INDEX = _price_bars("markPriceKlines", _kline_params), _price_bars("indexPriceKlines", _index_params)
 _FUNDING = Source(
     endpoint="um.fundingRate",
     path="/fapi/v1/fundingRate",
     parse=partial(parse_funding, "um.fundingRate"),
     params=_funding_params,
-    paging=Forward(limit=1000, step=timedelta(hours=1), resolution=timedelta(minutes=1)),
+    paging=Forward(limit=1000, step=_HOUR, resolution=timedelta(minutes=1)),
     cost=partial(_flat, {"funding": 1, "weight": 1}),
 )
 _FUNDING_INFO = Source(
@@ -117,23 +131,6 @@ _FUNDING_INFO = Source(
     path="/fapi/v1/fundingInfo",
     parse=partial(parse_funding_info, "um.fundingInfo"),
     cost=partial(_flat, {"funding": 1}),
-)
-_HOUR = timedelta(hours=1)
-_MARK = Source(
-    endpoint="um.markPriceKlines",
-    path="/fapi/v1/markPriceKlines",
-    parse=partial(parse_price_klines, "um.markPriceKlines"),
-    params=partial(_kline_params, "1h"),
-    paging=Forward(limit=1000, step=_HOUR, fixed=True),
-    cost=_um_kline_cost,
-)
-_INDEX = Source(
-    endpoint="um.indexPriceKlines",
-    path="/fapi/v1/indexPriceKlines",
-    parse=partial(parse_price_klines, "um.indexPriceKlines"),
-    params=partial(_index_params, "1h"),
-    paging=Forward(limit=1000, step=_HOUR, fixed=True),
-    cost=_um_kline_cost,
 )
 _OPEN_INTEREST = Source(
     endpoint="um.openInterestHist",
