@@ -341,6 +341,18 @@ class TestArchive:
         assert funding(warehouse).select("funding_rate", "funding_interval_hours").rows() == [(0.0003, 8), (0.0001, 4)]
         assert RATES not in venue.asked
 
+    def test_what_its_file_does_not_say_stays_as_the_api_said_it(self, venue, warehouse):
+        """The file of a month has no mark prices: they must not be gone once it is there."""
+        venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00"), settlement("2024-01-10T16:00")]
+        january(venue, warehouse, symbols="BTCUSDT")
+        before = funding(warehouse)
+        assert before["mark_price"].null_count() == 0
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"), ("2024-01-11T00:00", 8, "0.0002"))
+        january(venue, warehouse, symbols="BTCUSDT", refresh=True)
+        after = funding(warehouse)
+        assert after["funding_rate"].to_list() == [0.0003, 0.0001, 0.0002]
+        assert after["mark_price"].to_list() == [*before["mark_price"], None]
+
     def test_a_month_that_is_not_there_is_read_from_the_api(self, venue, warehouse):
         venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00")]
         assert january(venue, warehouse, symbols="BTCUSDT").problems == ()

@@ -40,8 +40,8 @@ def to_silver(
 ) -> Report:
     """Make Silver files of a table from Bronze: parsed, deduplicated, checked, sorted.
 
-    A malformed answer fails for itself only and is reported; where an answer corrects an earlier one,
-    the later holds; rows that fail a check go to ``rejects/``.
+    A malformed answer fails for itself only and is reported; where an answer corrects an earlier one, the later
+    holds, but for what it does not say; rows that fail a check go to ``rejects/``.
 
     Parameters
     ----------
@@ -109,10 +109,27 @@ def _facts(
     if not parsed:
         return None, problems
     rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
-    rows = rows.unique(subset=table.key, keep="last", maintain_order=True)
+    rows = _latest(rows, table)
     if table.name == "funding_rates":
         rows = _with_intervals(rows)
     return rows.filter(pl.col(table.time).is_between(span.start, span.end, closed="left")), problems
+
+
+def _latest(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """The last row of each key; what it does not say stays as an earlier one said it.
+
+    An archive of funding has no mark prices: without this they would be gone once a month's file is there.
+    """
+    import polars as pl
+
+    last = rows.unique(subset=table.key, keep="last", maintain_order=True)
+    unsaid = [] if last.height == rows.height else [name for name in last.columns if last[name].null_count()]
+    for name in unsaid:
+        said = rows.filter(pl.col(name).is_not_null()).unique(subset=table.key, keep="last")
+        said = said.select(*table.key, pl.col(name).alias("_said"))
+        last = last.join(said, on=table.key, how="left", maintain_order="left")
+        last = last.with_columns(pl.coalesce(name, "_said").alias(name)).drop("_said")
+    return last
 
 
 def apart(
