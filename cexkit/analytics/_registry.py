@@ -46,31 +46,37 @@ class Metric:
     kind: Kind
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    optional: tuple[str, ...]
-    alternatives: tuple[tuple[str, ...], ...]
-    engines: tuple[str, ...]
     definition: Callable[..., Frame]
     #: What users call; the definition wrapped for every engine.
     function: MetricFunction[...]
     signature: inspect.Signature
     #: Declared input → parameter that names the caller's column for it.
     parts: Mapping[str, str]
+    optional: tuple[str, ...] = ()
+    alternatives: tuple[tuple[str, ...], ...] = ()
+    engines: tuple[str, ...] = ENGINES
     #: Inputs that depend on arguments; replaces ``inputs``.
-    requires: Callable[[Arguments], tuple[str, ...]] | None
+    requires: Callable[[Arguments], tuple[str, ...]] | None = None
     #: Argument that lists columns to group by.
-    groups: str | None
+    groups: str | None = None
     #: The alternatives are needed only while this argument is None.
-    unless: str | None
+    unless: str | None = None
     #: An optional column that, complete, makes a row metric of one that must look at other rows.
-    complete_with: str | None
+    complete_with: str | None = None
     #: Text inputs that may be numbers instead: a side as +1 and -1.
-    signs: tuple[str, ...]
+    signs: tuple[str, ...] = ()
     #: Rows may share instrument and time: none is looked at beside another.
-    ties: bool
+    ties: bool = False
     #: Every column of the frame goes in, not only those declared.
-    whole: bool
+    whole: bool = False
     #: Looks at the values of an eager frame; raises or warns.
-    inspects: Callable[[pl.DataFrame, Arguments], None] | None
+    inspects: Callable[[pl.DataFrame, Arguments], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind is one of {get_args(Kind)}, not {self.kind!r}")
+        if not set(self.engines) <= set(ENGINES):
+            raise ValueError(f"engines are some of {ENGINES}, not {self.engines!r}")
 
     @property
     def appends(self) -> bool:
@@ -111,31 +117,13 @@ METRICS: dict[str, Metric] = {}
 
 
 def metric(
-    *,
-    kind: Kind,
-    inputs: tuple[str, ...],
-    outputs: tuple[str, ...],
-    optional: tuple[str, ...] = (),
-    alternatives: tuple[tuple[str, ...], ...] = (),
-    engines: tuple[str, ...] = ENGINES,
-    requires: Callable[[Arguments], tuple[str, ...]] | None = None,
-    groups: str | None = None,
-    unless: str | None = None,
-    complete_with: str | None = None,
-    signs: tuple[str, ...] = (),
-    ties: bool = False,
-    whole: bool = False,
-    inspects: Callable[[pl.DataFrame, Arguments], None] | None = None,
+    *, kind: Kind, inputs: tuple[str, ...], outputs: tuple[str, ...], **declared: Any
 ) -> Callable[[Callable[Concatenate[Frame, P], Frame]], MetricFunction[P]]:
     """Register a definition and make it callable on the frames of every engine.
 
-    See :class:`Metric` for the parameters. The definition takes a Narwhals frame and keyword
+    See :class:`Metric` for what can be declared. The definition takes a Narwhals frame and keyword
     arguments; ``window=`` among them is the trailing window.
     """
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind is one of {get_args(Kind)}, not {kind!r}")
-    if not set(engines) <= set(ENGINES):
-        raise ValueError(f"engines are some of {ENGINES}, not {engines!r}")
 
     def register(definition: Callable[Concatenate[Frame, P], Frame]) -> MetricFunction[P]:
         name, signature = definition.__name__, inspect.signature(definition)
@@ -153,21 +141,11 @@ def metric(
             kind=kind,
             inputs=inputs,
             outputs=outputs,
-            optional=optional,
-            alternatives=alternatives,
-            engines=engines,
             definition=definition,
             function=function,  # type: ignore[arg-type]
             signature=function.__signature__,  # type: ignore[attr-defined]
             parts={p.default: p.name for p in signature.parameters.values() if p.annotation == "Column"},
-            requires=requires,
-            groups=groups,
-            unless=unless,
-            complete_with=complete_with,
-            signs=signs,
-            ties=ties,
-            whole=whole,
-            inspects=inspects,
+            **declared,
         )
         return function  # type: ignore[return-value]
 

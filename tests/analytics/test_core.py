@@ -129,9 +129,14 @@ def test_no_frame(frame):
         cexkit.crypto(frame)
 
 
-def test_unknown_kind():
+def test_unknown_kinds_and_engines_register_nothing():
+    def sums(frame): ...
+
     with pytest.raises(ValueError, match="kind is one of"):
-        metric(kind="column", inputs=(), outputs=())
+        metric(kind="column", inputs=(), outputs=())(sums)
+    with pytest.raises(ValueError, match="engines are some of"):
+        metric(kind="row", inputs=(), outputs=(), engines=("sqlite",))(sums)
+    assert "sums" not in METRICS
 
 
 @pytest.mark.parametrize("name", sorted(METRICS))
