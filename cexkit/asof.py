@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from cexkit.analytics._seams import seconds
 from cexkit.errors import InvalidInputError
+from cexkit.intervals import seconds
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -9,9 +9,8 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
-from cexkit.analytics._seams import seconds
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.intervals import EPOCH, utc
+from cexkit.intervals import EPOCH, seconds, utc
 from cexkit.schema import TABLES
 
 if TYPE_CHECKING:

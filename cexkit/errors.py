@@ -39,6 +39,8 @@ which input, and ends with what to do about it::
 from __future__ import annotations
 
 import difflib
+import inspect
+import warnings
 from collections.abc import Iterable
 from functools import partial
 
@@ -223,3 +225,19 @@ class UnpricedQuoteWarning(CexkitWarning):
 
 class PartialResultWarning(CexkitWarning):
     """Some of several tokens could not be answered; the message names them and why."""
+
+
+def warn(message: str, category: type[CexkitWarning]) -> None:
+    """Warn at the line of the caller's that led here, however many of our own frames lie between.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     warn("half of the rates are above 0.2 %", SuspectRateWarning)
+    >>> caught[0].category.__name__
+    'SuspectRateWarning'
+    """
+    frame, level = inspect.currentframe(), 1
+    while frame and str(frame.f_globals.get("__name__")).startswith("cexkit."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -1,4 +1,4 @@
-"""Bar intervals and UTC time windows.
+"""Bar intervals, durations and UTC time windows.
 
 Every window in cexkit is half-open, ``start <= t < end``, in UTC at microsecond precision. A time
 without a zone (a naive ``datetime``, a ``date``, ``"2024-01-01"``) **is taken as UTC**; that is the
@@ -7,6 +7,7 @@ one rule for naive times everywhere in the package.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,10 @@ INTERVALS: dict[str, timedelta] = {
     "1h": timedelta(hours=1),
     "1d": timedelta(days=1),
 }
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# a hundred years; more cannot be meant, and overflows where times are counted in microseconds
+_LONGEST = 36_525 * _UNITS["d"]
 
 TimeLike = str | date | datetime
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,6 +43,27 @@ def to_timedelta(interval: str) -> timedelta:
         return INTERVALS[interval]
     except KeyError:
         raise UnknownNameError.of("interval", interval, INTERVALS) from None
+
+
+def seconds(duration: str) -> int:
+    """Length of a fixed duration such as ``"5m"``, ``"8h"``, ``"1d"`` or ``"1w"``, in seconds.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is none, or longer than a hundred years.
+
+    Examples
+    --------
+    >>> seconds("8h")
+    28800
+    """
+    match = re.fullmatch(r"([1-9]\d*)([smhdw])", duration) if isinstance(duration, str) else None
+    if match is None or int(match[1]) * _UNITS[match[2]] > _LONGEST:
+        raise InvalidInputError(
+            f"not a duration: {duration!r}; give a whole number and one of s, m, h, d, w, such as '1m', '8h' or '1d'"
+        )
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def utc(value: TimeLike) -> datetime:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.analytics._checks import warn
-from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning
+from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning, warn
 from cexkit.frames import As, give, known
 from cexkit.listing import Names, as_tuple
 from cexkit.schema import INSTRUMENT_KEYS

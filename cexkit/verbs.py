@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.analytics._checks import warn
 from cexkit.analytics.funding import funding_apr, funding_apy
 from cexkit.analytics.prices import log_returns, returns
 from cexkit.analytics.resample import resample
 from cexkit.analytics.volatility import realized_volatility
 from cexkit.asof import later
 from cexkit.bars import TRADES, Bars, bars_of, finished, table_of
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning, warn
 from cexkit.intervals import YEARS, TimeLike, Window, utc
 from cexkit.listing import Names, as_tuple
 from cexkit.schema import FIELDS, IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +9,12 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.errors import (
-    CexkitWarning,
     ColumnTypeError,
     DuplicateKeyError,
     InvalidInputError,
     MissingColumnError,
     SuspectRateWarning,
+    warn,
 )
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, TIMESTAMP
 
@@ -164,12 +162,5 @@ def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
             f"{metric.name}: the median funding rate is {median:.4g} per settlement, which looks like percent; "
             "cexkit takes fractions (0.0001 is 0.01 %): divide by 100",
             SuspectRateWarning,
+            warn,
         )
-
-
-def warn(message: str, category: type[CexkitWarning]) -> None:
-    """Warn at the line of the caller's that led here, however many of our own frames lie between."""
-    frame, level = inspect.currentframe(), 1
-    while frame and str(frame.f_globals.get("__name__")).startswith("cexkit."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)

@@ -5,10 +5,8 @@ Everything else in this package is plain Narwhals that means the same on polars,
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -16,7 +14,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics._windows import INSTRUMENT, RANKED, Moment, moments, ranks, with_windows
-from cexkit.errors import InvalidInputError
+from cexkit.intervals import EPOCH, seconds
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 #: Definitions use what a lazy frame has; an eager Narwhals frame has all of it.
@@ -24,12 +22,9 @@ Frame: TypeAlias = "nw.LazyFrame[Any]"
 #: A parameter that names the caller's column for an input.
 Column: TypeAlias = str
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Microseconds of a second.
 MICRO = 1_000_000
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-# a hundred years; more cannot be meant, and overflows where times are counted in microseconds
-_LONGEST = 36_525 * _UNITS["d"]
+_DAY = 86_400
 
 
 def number(frame: Frame, column: str) -> nw.Expr:
@@ -161,7 +156,7 @@ def with_bucket(frame: Frame, every: str, name: str = "_bucket") -> Frame:
 
 def origin(step: int) -> int:
     """Where buckets of ``step`` seconds begin, in seconds since 1970: weeks on its first Monday."""
-    return 4 * _UNITS["d"] if step % _UNITS["w"] == 0 else 0
+    return 4 * _DAY if step % (7 * _DAY) == 0 else 0
 
 
 def with_time(frame: Frame, name: str, column: str) -> Frame:
@@ -266,19 +261,3 @@ def _ibis_aggregate(column: Any, how: str, time: Any) -> Any:
     if how == "same":
         return (column.min() == column.max()).ifelse(column.min(), None)
     return getattr(column, how)()
-
-
-def seconds(duration: str) -> int:
-    """Length of a fixed duration such as ``"5m"``, ``"8h"``, ``"1d"`` or ``"1w"``.
-
-    Examples
-    --------
-    >>> seconds("8h")
-    28800
-    """
-    match = re.fullmatch(r"([1-9]\d*)([smhdw])", duration) if isinstance(duration, str) else None
-    if match is None or int(match[1]) * _UNITS[match[2]] > _LONGEST:
-        raise InvalidInputError(
-            f"not a duration: {duration!r}; give a whole number and one of s, m, h, d, w, such as '1m', '8h' or '1d'"
-        )
-    return int(match[1]) * _UNITS[match[2]]

@@ -13,9 +13,8 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._checks import warn
 from cexkit.analytics._seams import Frame, names, number, text
-from cexkit.errors import UnpricedQuoteWarning
+from cexkit.errors import UnpricedQuoteWarning, warn
 from cexkit.schema.fields import USD_LIKE
 
 #: Dollar column → the column that, with ``quote``, stands in for it.

@@ -22,7 +22,6 @@ from cexkit.analytics._seams import (
     instrument_keys,
     names,
     number,
-    seconds,
     text,
     with_epoch_us,
     with_instant,
@@ -30,6 +29,7 @@ from cexkit.analytics._seams import (
 from cexkit.analytics._snapshots import as_of, snapshots
 from cexkit.analytics._usd import usd_inputs
 from cexkit.errors import InvalidInputError
+from cexkit.intervals import seconds
 
 _CASCADE = ("base", "_cascade")
 # before any time

@@ -13,7 +13,6 @@ from cexkit.analytics._seams import (
     Frame,
     instrument_keys,
     names,
-    seconds,
     with_bucket,
     with_epoch_us,
     with_instant,
@@ -21,6 +20,7 @@ from cexkit.analytics._seams import (
 from cexkit.analytics._snapshots import as_of, snapshots
 from cexkit.analytics._usd import usd, usd_inputs
 from cexkit.errors import InvalidInputError
+from cexkit.intervals import seconds
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 

@@ -15,12 +15,12 @@ from cexkit.analytics._seams import (
     Moment,
     per_instrument,
     positive,
-    seconds,
     shifted,
     with_epoch_us,
     with_moments,
 )
 from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.intervals import seconds
 
 YEAR_US = 365 * 86_400 * 1_000_000
 
