@@ -162,5 +162,4 @@ def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
             f"{metric.name}: the median funding rate is {median:.4g} per settlement, which looks like percent; "
             "cexkit takes fractions (0.0001 is 0.01 %): divide by 100",
             SuspectRateWarning,
-            warn,
         )

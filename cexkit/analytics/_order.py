@@ -114,36 +114,23 @@ def _repeated(keys: Sequence[Any], starts: np.ndarray) -> bool:
 
 def _grouped(keys: Sequence[Any], rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows one instrument after the other, each as they came, and a number of the instrument of each."""
-    codes, size = np.zeros(rows, dtype=np.int64), 1
-    for key in keys:
-        if _changes(key.slice(0, SAMPLE)).any() or _changes(key).any():
-            found, distinct = _coded(key)
-            codes, size = _coded(pl.Series(codes * distinct + found)) if size > 1 else (found, distinct)
-    places = _sorted_places(codes, size)
-    return places.astype(np.uint32), codes[places]
-
-
-def _coded(key: Any) -> tuple[np.ndarray, int]:
-    """A whole number for each value of a key, in the order of first rows, and how many there are; null is a value."""
-    import pyarrow.compute as pc
-
-    if isinstance(key, pl.Series):
-        text = isinstance(key.dtype, pl.Categorical | pl.Enum)
-        key = (key.cast(pl.String) if text else key).to_arrow(compat_level=pl.CompatLevel.oldest())
-    encoded = pc.dictionary_encode(key, null_encoding="encode")
-    return encoded.indices.to_numpy().astype(np.int64), len(encoded.dictionary)
-
-
-def _sorted_places(codes: np.ndarray, size: int) -> np.ndarray:
-    """Places of codes in ascending order, of equal ones as they stand."""
-    # a stable sort of small numbers is a radix sort: one pass
-    return np.argsort(codes.astype(np.uint16) if size <= 2**16 else codes, kind="stable")
+    varied = [str(n) for n, key in enumerate(keys) if _changes(key.slice(0, SAMPLE)).any() or _changes(key).any()]
+    if not varied:
+        return np.arange(rows, dtype=np.uint32), np.zeros(rows, dtype=np.uint32)
+    frame = pl.DataFrame([pl.Series(name, keys[int(name)]) for name in varied]).with_row_index("row")
+    # groups in the order of their first rows: the same frame has the same numbers to the last bit
+    groups = frame.group_by(varied, maintain_order=True).agg("row")["row"]
+    lengths = groups.list.len().to_numpy()
+    return groups.explode().to_numpy(), np.repeat(np.arange(len(lengths), dtype=np.uint32), lengths)
 
 
 def _by_time(codes: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Places of rows by sorted code and time."""
     in_time = pl.Series(moments).arg_sort().to_numpy()
-    return in_time[_sorted_places(codes[in_time], int(codes.max(initial=0)) + 1)]
+    by_time = codes[in_time]
+    # a stable sort of small numbers is a radix sort: one pass
+    small = by_time.astype(np.uint16) if codes.max(initial=0) < 2**16 else by_time
+    return in_time[np.argsort(small, kind="stable")]
 
 
 def _spread(values: np.ndarray, starts: np.ndarray, rows: int) -> np.ndarray:

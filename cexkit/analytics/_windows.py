@@ -18,7 +18,7 @@ INSTRUMENT = "_instrument"
 #: Windows up to this length are ranked by comparing each value with every one before it in its window.
 RANKED = 250
 # rows that stay in the cache of a core with all that is made of them
-_CACHED = 32_768
+_CACHED = 65_536
 
 Columns = Mapping[str, np.ndarray]
 #: One column for its mean, two for their sample covariance (N - 1): of a column with itself that is its variance.
