@@ -26,7 +26,8 @@ python tests/benchmarks/report.py benchmarks.json
 
 "Same steps" is the metric written by hand with the same rules (NaN and impossible prices are null, time order per
 instrument); "shortest" leaves them out and takes the rows to be sorted. `groupby().rolling()` is what a pandas user
-would write, sorting included, for without it the result is wrong wherever rows are not in order.
+would write, sorting included, for without it the result is wrong wherever rows are not in order; "loop" is one over
+the instruments, which for correlation and beta makes less than pandas' matrices do.
 
 What is aimed at: on polars 1.15 of the same steps and 3 of the shortest; row metrics on pandas 1.25 of both; rolling
 ones on pandas 0.2. Pages of candles, from JSON to checked Arrow, 0.4 of ccxt's `parse_ohlcvs`, which checks nothing;
