@@ -106,13 +106,19 @@ def with_moments(frame: Frame, wanted: Mapping[str, Moment], window: int, sample
     def variance(value: nw.Expr) -> nw.Expr:
         return over(value.rolling_var(window, min_samples=samples))
 
+    # once each, though covariances take them too
+    own = {name: f"_var{name}" for of in wanted.values() if len(of) == 2 for name in of}
+    if own:
+        frame = frame.with_columns(variance(nw.col(name)).alias(column) for name, column in own.items())
+
     def moment(one: str, other: str | None = None) -> nw.Expr:
         if other is None:
             return over(nw.col(one).rolling_mean(window, min_samples=samples))
-        own = variance(nw.col(one))
+        if one == other:
+            return nw.col(own[one])
         # E[xy] - E[x]E[y] would cancel where x and y are alike
         both = variance(nw.col(one) + nw.col(other))
-        return own if one == other else (both - own - variance(nw.col(other))) / 2
+        return (both - nw.col(own[one]) - nw.col(own[other])) / 2
 
     return frame.with_columns(moment(*of).alias(name) for name, of in wanted.items())
 
