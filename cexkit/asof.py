@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import seconds
+from cexkit.schema.intervals import seconds
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

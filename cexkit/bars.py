@@ -10,8 +10,8 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.intervals import EPOCH, seconds, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import EPOCH, seconds, utc
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
-from cexkit.intervals import TimeLike
 from cexkit.listing import Names, as_tuple
 from cexkit.questions import Questions
 from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import TimeLike
 from cexkit.store.cache import FileCache
 from cexkit.store.locations import folder_of, locate
 from cexkit.store.manifest import Extent, Manifest

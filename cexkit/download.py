@@ -11,8 +11,8 @@ from cexkit.errors import TransportError
 from cexkit.exchanges.archive import Archive, Piece, days_of, plan
 from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher, Page
-from cexkit.intervals import Window
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import Window
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     from cexkit.http.client import Answer

@@ -32,9 +32,9 @@ from cexkit.http.client import Answer, HttpClient
 from cexkit.http.paginate import Ask
 from cexkit.http.ratelimit import RateLimiter
 from cexkit.http.retry import RetryPolicy
-from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import TABLES
-from cexkit.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
+from cexkit.schema.intervals import TimeLike, Window, utc
+from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 
 if TYPE_CHECKING:
     import httpx

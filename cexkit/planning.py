@@ -13,11 +13,11 @@ from cexkit.exchanges.archive import plan as archive_plan
 from cexkit.exchanges.base import Source
 from cexkit.fetch import Fetcher
 from cexkit.ingest import ALL_TABLES, alive, asked, instruments, lives, pull
-from cexkit.intervals import TimeLike, Window, merged
 from cexkit.schema import Table
+from cexkit.schema.intervals import TimeLike, Window, merged
+from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.store.inventory import Inventory
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument, InstrumentType
 
 
 @dataclass(frozen=True, slots=True)

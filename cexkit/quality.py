@@ -18,9 +18,9 @@ from cexkit.errors import QualityError
 from cexkit.exchanges import EXCHANGES
 from cexkit.gold import data_quality
 from cexkit.ingest.recount import recount
-from cexkit.intervals import utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
 from cexkit.schema import table as declared
+from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.store import layout
 from cexkit.store.bronze import has_bronze

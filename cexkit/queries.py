@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.intervals import YEARS, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import YEARS, utc
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,10 +16,10 @@ from cexkit.asof import asof, closes, duration, later
 from cexkit.bars import table_of
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.frames import give, known
-from cexkit.intervals import TimeLike, utc
 from cexkit.listing import Names, Symbols, as_tuple, listed_at, spot_pairs
 from cexkit.queries import Queries, run
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema.intervals import TimeLike, utc
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

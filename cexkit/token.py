@@ -28,8 +28,8 @@ import polars as pl
 from cexkit import verbs
 from cexkit.analytics.volatility import Estimator
 from cexkit.frames import As, give, known
-from cexkit.intervals import TimeLike
 from cexkit.listing import Names
+from cexkit.schema.intervals import TimeLike
 from cexkit.verbs import Rows, Selection
 
 if TYPE_CHECKING:

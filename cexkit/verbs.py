@@ -17,9 +17,9 @@ from cexkit.analytics.volatility import realized_volatility
 from cexkit.asof import later
 from cexkit.bars import TRADES, Bars, bars_of, finished, table_of
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError, UnpricedQuoteWarning, warn
-from cexkit.intervals import YEARS, TimeLike, Window, utc
 from cexkit.listing import Names, as_tuple
 from cexkit.schema import FIELDS, IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -19,13 +19,13 @@ from cexkit.exchanges import exchange
 from cexkit.exchanges.archive import plan as archive_plan
 from cexkit.fetch import Fetcher
 from cexkit.ingest import LIFE_MARGIN, pull, to_bronze
-from cexkit.intervals import Window
 from cexkit.planning import plan
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
+from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
 from cexkit.store.inventory import Inventory
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 from cexkit.testing import LoopbackBybit, LoopbackCoinbase, LoopbackOkx, stalled
 from cexkit.testing import every as each
 

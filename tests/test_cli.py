@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import cexkit
 from cexkit import demo as demo_module
 from cexkit.cli import app
-from cexkit.intervals import utc
+from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
 

@@ -27,10 +27,10 @@ from cexkit.fetch import Fetcher
 from cexkit.ingest import to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
+from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
 from cexkit.store.bronze import BronzeWriter, read_bronze
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 from cexkit.testing import LOOPBACKS, Feed, LoopbackStream, every, server_error
 
 VENUES = ("binance", "bybit", "okx")

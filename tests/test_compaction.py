@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from cexkit.errors import DatasetError, InvalidInputError
 from cexkit.fetch import Fetcher
 from cexkit.ingest import compact, pull, to_silver
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.simulation import simulate
 from cexkit.store import layout, parquet
 from cexkit.store.warehouse import Warehouse

@@ -26,9 +26,9 @@ import pytest
 
 from cexkit.fetch import Fetcher
 from cexkit.ingest import compact, pull
-from cexkit.intervals import utc
 from cexkit.quality import inspect, require
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.store import layout
 from cexkit.store.parquet import sha256
@@ -83,7 +83,7 @@ import json, os, sys, traceback
 import httpx, huggingface_hub, polars, pyarrow.dataset, pyarrow.parquet
 import cexkit.ingest.bronze
 from cexkit.ingest import compact, pull
-from cexkit.intervals import utc
+from cexkit.schema.intervals import utc
 from cexkit.publish import publish
 from cexkit.store.warehouse import Warehouse
 cexkit.ingest.bronze.FLUSH_S = 0.0

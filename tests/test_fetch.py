@@ -35,8 +35,8 @@ from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
 from cexkit.http import Ask
 from cexkit.ingest import pull
-from cexkit.intervals import INTERVALS, Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import INTERVALS, Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse

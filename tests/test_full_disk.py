@@ -14,10 +14,10 @@ import pytest
 from cexkit.errors import DatasetError
 from cexkit.fetch import Fetcher
 from cexkit.ingest import compact, pull
-from cexkit.intervals import utc
 from cexkit.publish import publish
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.store import layout
 from cexkit.store.warehouse import Warehouse

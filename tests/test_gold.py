@@ -10,8 +10,8 @@ from polars.testing import assert_frame_equal
 
 from cexkit import gold
 from cexkit.errors import MissingColumnError, SchemaError
-from cexkit.intervals import utc
 from cexkit.schema import TABLES, Check
+from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
 
 DAY = utc("2026-01-10")

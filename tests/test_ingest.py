@@ -15,9 +15,9 @@ import pytest
 from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
 from cexkit.fetch import Fetcher
 from cexkit.ingest import Report, compact, instruments, pull, to_bronze, to_silver
-from cexkit.intervals import Window, to_ms, utc
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.store import layout
 from cexkit.store.warehouse import Warehouse
 

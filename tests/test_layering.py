@@ -1,8 +1,10 @@
-"""Who may import whom, read from the imports themselves, lazy ones included. No exemptions."""
+"""Which part of cexkit may import which, and that no two import each other; lazy imports included."""
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,111 +12,889 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cexkit"
 
-#: Module or folder of cexkit → what it may import of cexkit. What is not named may be imported by nobody.
-ALLOWED = {
-    "errors": set(),
-    "symbols": set(),
-    "intervals": {"errors"},
-    "config": {"errors"},
-    "schema": {"errors", "intervals"},
-    "http": {"errors", "intervals"},
-    # the values a venue is described with: an answer, a paging strategy, a budget
-    "exchanges": {"errors", "intervals", "symbols", "schema", "http"},
-    "store": {"errors", "intervals", "schema", "config"},
-    "analytics": {"errors", "intervals", "schema"},
-    "accessors": {"analytics", "errors", "plotting"},
-    "fetch": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges"},
-    "download": {"errors", "intervals", "symbols", "exchanges", "fetch"},
-    # the interval of a settlement is a metric, and stored
-    "ingest": {
-        *("errors", "intervals", "symbols", "schema", "config", "exchanges", "fetch", "download", "store", "analytics")
+#: Part → the parts it may import. A part is the first two names below the package; there are no exemptions.
+ALLOWED: dict[str, set[str]] = {
+    "__init__": {
+        "accessors",
+        "analytics._registry",
+        "analytics.basis",
+        "analytics.basis_maturity",
+        "analytics.carry",
+        "analytics.flow",
+        "analytics.funding",
+        "analytics.funding_flows",
+        "analytics.funding_spread",
+        "analytics.funding_stats",
+        "analytics.funding_weighted",
+        "analytics.liquidation_cascades",
+        "analytics.liquidation_heatmap",
+        "analytics.liquidation_intensity",
+        "analytics.liquidations",
+        "analytics.liquidity",
+        "analytics.market",
+        "analytics.open_interest",
+        "analytics.prices",
+        "analytics.resample",
+        "analytics.venues",
+        "analytics.volatility",
+        "client",
+        "fetch",
+        "token",
+        "tokens",
     },
-    "planning": {"intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
-    "collect": {"errors", "intervals", "symbols", "schema", "exchanges", "fetch", "ingest", "store"},
-    "gold": {"errors", "intervals", "schema", "analytics"},
-    # answers are parsed again, to hold their rows against those of the tables
-    "quality": {"errors", "intervals", "schema", "store", "gold", "exchanges", "ingest"},
-    "refine": {"errors", "schema", "store", "gold", "quality"},
-    # the venues' descriptors say what a dataset cannot hold
-    "publish": {"errors", "config", "schema", "exchanges", "http", "store", "quality"},
-    "simulation": {"errors", "intervals", "symbols", "schema", "store", "gold"},
-    "testing": {"errors", "intervals", "symbols", "schema", "config", "http", "exchanges", "simulation"},
-    "plotting": {"analytics", "errors", "schema"},
-    "frames": {"errors"},
-    "listing": {"errors", "schema"},
-    "asof": {"errors", "intervals"},
-    "bars": {"errors", "intervals", "schema"},
-    "queries": {"errors", "intervals", "schema", "store"},
-    "questions": {"errors", "intervals", "schema", "analytics", "asof", "bars", "frames", "listing", "queries"},
-    "verbs": {"errors", "intervals", "schema", "analytics", "asof", "bars", "listing"},
-    "report": {"errors", "intervals", "schema", "store", "analytics", "plotting", "verbs"},
-    "token": {"intervals", "config", "analytics", "client", "frames", "listing", "verbs", "report"},
-    "tokens": {"errors", "schema", "frames", "listing", "token"},
-    "client": {"config", "errors", "intervals", "schema", "store", "listing", "questions"},
-    "demo": {"plotting", "schema", "store"},
-    "sql": {"schema", "store", "analytics", "accessors"},
-    "doctor": {"client", "config", "errors", "store"},
+    "accessors": {
+        "analytics._engines",
+        "analytics._registry",
+        "analytics.basis",
+        "analytics.basis_maturity",
+        "analytics.carry",
+        "analytics.flow",
+        "analytics.funding",
+        "analytics.funding_flows",
+        "analytics.funding_spread",
+        "analytics.funding_stats",
+        "analytics.funding_weighted",
+        "analytics.liquidation_cascades",
+        "analytics.liquidation_heatmap",
+        "analytics.liquidation_intensity",
+        "analytics.liquidations",
+        "analytics.liquidity",
+        "analytics.market",
+        "analytics.open_interest",
+        "analytics.prices",
+        "analytics.resample",
+        "analytics.venues",
+        "analytics.volatility",
+        "errors",
+        "plotting",
+    },
+    "analytics": set(),
+    "analytics.__main__": {"analytics._engines", "analytics._registry"},
+    "analytics._checks": {"errors", "schema.fields"},
+    "analytics._columns": {"analytics._order", "errors"},
+    "analytics._engines": {
+        "analytics._checks",
+        "analytics._columns",
+        "analytics._order",
+        "analytics._seams",
+        "analytics._steps",
+        "errors",
+        "schema.fields",
+    },
+    "analytics._liquidations": {"analytics._seams", "analytics._usd", "errors", "schema.fields"},
+    "analytics._order": {"analytics._seams"},
+    "analytics._registry": {"analytics._engines", "analytics._seams", "schema.fields"},
+    "analytics._seams": {"analytics._windows", "schema.fields", "schema.intervals"},
+    "analytics._snapshots": {"analytics._seams"},
+    "analytics._steps": set(),
+    "analytics._usd": {"analytics._seams", "errors", "schema.fields"},
+    "analytics._windows": set(),
+    "analytics.basis": {"analytics._registry", "analytics._seams", "errors"},
+    "analytics.basis_maturity": {"analytics._registry", "analytics._seams", "analytics.basis", "errors"},
+    "analytics.carry": {"analytics._checks", "analytics._registry", "analytics._seams", "errors"},
+    "analytics.flow": {"analytics._registry", "analytics._seams"},
+    "analytics.funding": {"analytics._registry", "analytics._seams", "errors"},
+    "analytics.funding_flows": {"analytics._registry", "analytics._seams", "analytics._usd", "errors"},
+    "analytics.funding_spread": {
+        "analytics._registry",
+        "analytics._seams",
+        "analytics.funding",
+        "analytics.funding_weighted",
+        "errors",
+    },
+    "analytics.funding_stats": {
+        "analytics._registry",
+        "analytics._seams",
+        "analytics.funding",
+        "analytics.volatility",
+        "errors",
+    },
+    "analytics.funding_weighted": {
+        "analytics._registry",
+        "analytics._seams",
+        "analytics._usd",
+        "analytics.funding",
+        "errors",
+        "schema.intervals",
+    },
+    "analytics.liquidation_cascades": {
+        "analytics._liquidations",
+        "analytics._registry",
+        "analytics._seams",
+        "analytics._snapshots",
+        "analytics._usd",
+        "errors",
+        "schema.intervals",
+    },
+    "analytics.liquidation_heatmap": {
+        "analytics._liquidations",
+        "analytics._registry",
+        "analytics._seams",
+        "analytics._usd",
+        "errors",
+        "schema.fields",
+    },
+    "analytics.liquidation_intensity": {
+        "analytics._liquidations",
+        "analytics._registry",
+        "analytics._seams",
+        "analytics._snapshots",
+        "analytics._usd",
+        "errors",
+        "schema.fields",
+        "schema.intervals",
+    },
+    "analytics.liquidations": {
+        "analytics._liquidations",
+        "analytics._registry",
+        "analytics._seams",
+        "analytics._usd",
+        "schema.fields",
+    },
+    "analytics.liquidity": {"analytics._registry", "analytics._seams", "analytics._usd", "analytics.volatility"},
+    "analytics.market": {"analytics._registry", "analytics._seams", "analytics.volatility", "errors"},
+    "analytics.open_interest": {"analytics._registry", "analytics._seams", "analytics._usd"},
+    "analytics.prices": {"analytics._registry", "analytics._seams"},
+    "analytics.resample": {
+        "analytics._checks",
+        "analytics._liquidations",
+        "analytics._registry",
+        "analytics._seams",
+        "analytics._usd",
+        "errors",
+        "schema.fields",
+    },
+    "analytics.venues": {"analytics._registry", "analytics._seams", "analytics._usd"},
+    "analytics.volatility": {"analytics._registry", "analytics._seams", "errors", "schema.intervals"},
+    "asof": {"errors", "schema.intervals"},
+    "bars": {"errors", "schema", "schema.intervals"},
     "cli": {
-        *("demo", "doctor", "publish", "ingest", "planning", "collect", "config", "errors", "client", "report", "store")
+        "client",
+        "collect",
+        "config",
+        "demo",
+        "doctor",
+        "errors",
+        "ingest",
+        "planning",
+        "publish",
+        "report.tearsheet",
+        "store.parquet",
     },
-    "__init__": {"accessors", "analytics", "client", "fetch", "token", "tokens"},
+    "client": {
+        "config",
+        "errors",
+        "listing",
+        "questions",
+        "schema",
+        "schema.intervals",
+        "store.cache",
+        "store.engine",
+        "store.locations",
+        "store.manifest",
+        "store.reader",
+        "store.snapshot",
+    },
+    "collect": {"collect.listener", "collect.sessions", "errors", "exchanges.streams", "fetch", "store.warehouse"},
+    "collect.listener": {
+        "collect",
+        "collect.sessions",
+        "errors",
+        "exchanges.streams",
+        "fetch",
+        "ingest",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+        "store.bronze",
+        "store.warehouse",
+    },
+    "collect.sessions": {
+        "errors",
+        "exchanges",
+        "exchanges.streams",
+        "schema",
+        "schema.intervals",
+        "store.bronze",
+        "store.warehouse",
+    },
+    "config": {"__init__", "errors"},
+    "demo": {"plotting", "schema", "store.layout", "store.locations", "store.manifest"},
+    "doctor": {"__init__", "client", "config", "errors", "store.cache", "store.locations"},
+    "download": {"errors", "exchanges.archive", "exchanges.parsing", "fetch", "schema.intervals", "schema.symbols"},
+    "errors": set(),
+    "exchanges": {
+        "errors",
+        "exchanges.base",
+        "exchanges.binance",
+        "exchanges.bybit",
+        "exchanges.coinbase",
+        "exchanges.instruments",
+        "exchanges.okx",
+        "exchanges.parsing",
+    },
+    "exchanges.__main__": {"exchanges", "exchanges.coverage"},
+    "exchanges._binance_payloads": {
+        "errors",
+        "exchanges.instruments",
+        "exchanges.parsing",
+        "http.ratelimit",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges._bybit_payloads": {
+        "errors",
+        "exchanges.instruments",
+        "exchanges.parsing",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges._coinbase_payloads": {
+        "errors",
+        "exchanges.instruments",
+        "exchanges.parsing",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges._okx_listing": {
+        "exchanges._okx_payloads",
+        "exchanges.instruments",
+        "exchanges.parsing",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges._okx_payloads": {"errors", "exchanges.parsing", "schema", "schema.intervals", "schema.symbols"},
+    "exchanges.archive": {"errors", "exchanges.parsing", "schema.intervals", "schema.symbols"},
+    "exchanges.base": {
+        "errors",
+        "exchanges.archive",
+        "exchanges.parsing",
+        "http.client",
+        "http.paginate",
+        "http.ratelimit",
+        "schema",
+        "schema.symbols",
+    },
+    "exchanges.binance": {
+        "errors",
+        "exchanges._binance_payloads",
+        "exchanges.base",
+        "exchanges.binance_archive",
+        "exchanges.parsing",
+        "http.client",
+        "http.paginate",
+        "http.ratelimit",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges.binance_archive": {
+        "errors",
+        "exchanges.archive",
+        "exchanges.parsing",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges.bybit": {
+        "errors",
+        "exchanges._bybit_payloads",
+        "exchanges.base",
+        "exchanges.parsing",
+        "http.client",
+        "http.paginate",
+        "http.ratelimit",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges.coinbase": {
+        "errors",
+        "exchanges._coinbase_payloads",
+        "exchanges.base",
+        "exchanges.parsing",
+        "http.client",
+        "http.paginate",
+        "http.ratelimit",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges.coverage": {"exchanges.base", "schema", "schema.symbols"},
+    "exchanges.instruments": {"errors", "schema", "schema.render", "schema.symbols"},
+    "exchanges.okx": {
+        "errors",
+        "exchanges._okx_listing",
+        "exchanges._okx_payloads",
+        "exchanges.base",
+        "exchanges.okx_archive",
+        "exchanges.parsing",
+        "http.client",
+        "http.paginate",
+        "http.ratelimit",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+    },
+    "exchanges.okx_archive": {"errors", "exchanges.archive", "exchanges.parsing", "schema.symbols"},
+    "exchanges.parsing": {"errors", "http.paginate", "schema", "schema.intervals", "schema.render", "schema.symbols"},
+    "exchanges.streams": {"errors", "schema", "schema.intervals", "schema.render", "schema.symbols"},
+    "fetch": {
+        "config",
+        "errors",
+        "exchanges",
+        "exchanges.base",
+        "exchanges.instruments",
+        "exchanges.parsing",
+        "http.client",
+        "http.paginate",
+        "http.ratelimit",
+        "http.retry",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "schema.symbols",
+    },
+    "frames": {"errors"},
+    "gold": {"analytics.funding_weighted", "errors", "schema", "schema.render"},
+    "http": {"http.client", "http.paginate", "http.ratelimit", "http.retry"},
+    "http.client": {"__init__", "errors", "http.ratelimit", "http.retry"},
+    "http.paginate": {"errors", "schema.intervals"},
+    "http.ratelimit": {"errors"},
+    "http.retry": {"errors"},
+    "ingest": {
+        "config",
+        "errors",
+        "exchanges",
+        "fetch",
+        "ingest.bronze",
+        "ingest.listings",
+        "ingest.report",
+        "ingest.silver",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+        "store.compact",
+        "store.layout",
+        "store.warehouse",
+    },
+    "ingest.answers": {
+        "errors",
+        "exchanges",
+        "exchanges.streams",
+        "ingest.report",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+        "store.bronze",
+        "store.warehouse",
+    },
+    "ingest.bronze": {
+        "download",
+        "errors",
+        "exchanges",
+        "exchanges.archive",
+        "fetch",
+        "ingest.listings",
+        "ingest.report",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+        "store.bronze",
+        "store.inventory",
+        "store.layout",
+        "store.warehouse",
+    },
+    "ingest.listings": {
+        "errors",
+        "exchanges",
+        "exchanges.instruments",
+        "ingest.answers",
+        "ingest.report",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+        "store.warehouse",
+    },
+    "ingest.recount": {
+        "errors",
+        "exchanges",
+        "ingest.answers",
+        "ingest.silver",
+        "schema",
+        "schema.intervals",
+        "store.bronze",
+        "store.layout",
+        "store.parquet",
+        "store.warehouse",
+    },
+    "ingest.report": {"schema.intervals"},
+    "ingest.silver": {
+        "analytics.funding",
+        "exchanges",
+        "ingest.answers",
+        "ingest.listings",
+        "ingest.report",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "schema.symbols",
+        "schema.validate",
+        "store.bronze",
+        "store.layout",
+        "store.rows",
+        "store.warehouse",
+    },
+    "listing": {"errors", "schema"},
+    "planning": {
+        "exchanges",
+        "exchanges.archive",
+        "exchanges.base",
+        "fetch",
+        "ingest",
+        "schema",
+        "schema.intervals",
+        "schema.symbols",
+        "store.inventory",
+        "store.warehouse",
+    },
+    "plotting": {
+        "plotting._liquidations",
+        "plotting._open_interest",
+        "plotting.accessor",
+        "plotting.bands",
+        "plotting.lines",
+        "plotting.term",
+        "plotting.venues",
+    },
+    "plotting._liquidations": {
+        "analytics.liquidation_heatmap",
+        "analytics.liquidations",
+        "errors",
+        "plotting._open_interest",
+        "plotting._series",
+        "plotting._style",
+    },
+    "plotting._open_interest": {
+        "analytics.open_interest",
+        "analytics.prices",
+        "errors",
+        "plotting._series",
+        "plotting._stack",
+        "plotting._style",
+    },
+    "plotting._series": {"analytics._usd", "errors", "schema"},
+    "plotting._stack": {"plotting._series", "plotting._style", "schema"},
+    "plotting._style": set(),
+    "plotting.accessor": {
+        "plotting._liquidations",
+        "plotting._open_interest",
+        "plotting.bands",
+        "plotting.lines",
+        "plotting.term",
+        "plotting.venues",
+    },
+    "plotting.bands": {
+        "analytics.funding",
+        "analytics.volatility",
+        "errors",
+        "plotting._series",
+        "plotting._style",
+        "schema",
+    },
+    "plotting.lines": {
+        "analytics.basis",
+        "analytics.funding",
+        "analytics.prices",
+        "plotting._series",
+        "plotting._style",
+    },
+    "plotting.term": {"analytics.basis", "errors", "plotting._series", "plotting._style"},
+    "plotting.venues": {"analytics.venues", "errors", "plotting._series", "plotting._stack", "plotting._style"},
+    "publish": {"publish.plans", "publish.publication"},
+    "publish.card": {"exchanges", "schema", "schema.render", "store.layout"},
+    "publish.content": {
+        "errors",
+        "publish.card",
+        "publish.plans",
+        "publish.spec",
+        "quality",
+        "store.layout",
+        "store.manifest",
+        "store.parquet",
+        "store.warehouse",
+    },
+    "publish.folder": {
+        "errors",
+        "publish.content",
+        "publish.plans",
+        "publish.rules",
+        "store.layout",
+        "store.manifest",
+        "store.parquet",
+    },
+    "publish.hub": {
+        "__init__",
+        "errors",
+        "publish.content",
+        "publish.plans",
+        "publish.retry",
+        "publish.rules",
+        "store.layout",
+        "store.manifest",
+    },
+    "publish.plans": {"store.layout", "store.manifest"},
+    "publish.publication": {"config", "publish.content", "publish.plans", "publish.target", "store.warehouse"},
+    "publish.retry": {"config", "http.retry"},
+    "publish.rules": {"errors", "publish.plans", "schema", "store.layout", "store.manifest"},
+    "publish.spec": {"__init__", "quality", "schema", "store.manifest", "store.parquet", "store.warehouse"},
+    "publish.target": {
+        "errors",
+        "publish.content",
+        "publish.folder",
+        "publish.hub",
+        "publish.plans",
+        "store.locations",
+    },
+    "quality": {
+        "errors",
+        "exchanges",
+        "gold",
+        "ingest.recount",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "store.bronze",
+        "store.layout",
+        "store.parquet",
+        "store.warehouse",
+    },
+    "queries": {"errors", "schema", "schema.intervals", "store.engine"},
+    "questions": {
+        "analytics.basis",
+        "asof",
+        "bars",
+        "errors",
+        "frames",
+        "listing",
+        "queries",
+        "schema",
+        "schema.intervals",
+    },
+    "refine": {"errors", "gold", "quality", "schema", "store.manifest", "store.parquet", "store.warehouse"},
+    "report": {"report.tearsheet"},
+    "report.blocks": {"errors", "report.data", "report.pictures", "report.words"},
+    "report.data": {
+        "errors",
+        "plotting._series",
+        "plotting.bands",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "verbs",
+    },
+    "report.flows": {"plotting", "report.blocks", "report.data", "report.numbers", "report.words"},
+    "report.numbers": {
+        "analytics.basis",
+        "analytics.funding",
+        "analytics.funding_stats",
+        "analytics.liquidation_cascades",
+        "analytics.liquidations",
+        "analytics.liquidity",
+        "analytics.open_interest",
+        "analytics.prices",
+        "analytics.venues",
+        "analytics.volatility",
+        "plotting._series",
+        "report.data",
+        "schema",
+    },
+    "report.overview": {"report.blocks", "report.data", "report.numbers", "report.words"},
+    "report.pictures": {"__init__"},
+    "report.rates": {"analytics.venues", "plotting", "report.blocks", "report.data", "report.numbers", "report.words"},
+    "report.sections": {
+        "report.blocks",
+        "report.data",
+        "report.flows",
+        "report.numbers",
+        "report.overview",
+        "report.rates",
+    },
+    "report.tearsheet": {"__init__", "report", "report.data", "report.sections", "schema.intervals", "store.parquet"},
+    "report.words": set(),
+    "schema": {"schema.fields", "schema.tables"},
+    "schema.__main__": {"schema.render", "schema.tables"},
+    "schema.fields": set(),
+    "schema.intervals": {"errors"},
+    "schema.render": {"errors", "schema.fields", "schema.tables"},
+    "schema.symbols": set(),
+    "schema.tables": {"errors", "schema.fields", "schema.intervals"},
+    "schema.validate": {"schema.tables"},
+    "simulation": {"simulation.market", "simulation.world"},
+    "simulation.__main__": {"simulation.sample", "store.locations"},
+    "simulation.bars": {"simulation.coins", "simulation.prices", "simulation.world"},
+    "simulation.coins": {"simulation.draws", "simulation.world"},
+    "simulation.draws": set(),
+    "simulation.funding": {"simulation.bars", "simulation.prices", "simulation.world"},
+    "simulation.market": {
+        "errors",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "simulation.bars",
+        "simulation.coins",
+        "simulation.draws",
+        "simulation.funding",
+        "simulation.positions",
+        "simulation.prices",
+        "simulation.world",
+    },
+    "simulation.positions": {
+        "schema",
+        "schema.render",
+        "simulation.bars",
+        "simulation.coins",
+        "simulation.draws",
+        "simulation.prices",
+        "simulation.world",
+    },
+    "simulation.prices": {"simulation.coins", "simulation.draws", "simulation.world"},
+    "simulation.sample": {
+        "gold",
+        "schema",
+        "schema.intervals",
+        "simulation.market",
+        "simulation.world",
+        "store.layout",
+        "store.warehouse",
+    },
+    "simulation.world": {"schema.intervals", "schema.symbols"},
+    "sql": {"accessors", "analytics._registry", "schema", "schema.render", "store.layout"},
+    "store": set(),
+    "store.base": {"errors", "store.layout"},
+    "store.bronze": {"schema.intervals", "store.layout", "store.parquet"},
+    "store.cache": {"errors", "store.layout", "store.manifest", "store.parquet"},
+    "store.compact": {"schema", "store.layout", "store.manifest", "store.warehouse"},
+    "store.engine": {"errors", "store.snapshot"},
+    "store.hub": {"errors", "store.base"},
+    "store.inventory": {"schema.intervals", "store.bronze"},
+    "store.layout": {"errors", "schema", "schema.intervals"},
+    "store.locations": {
+        "config",
+        "errors",
+        "store.base",
+        "store.hub",
+        "store.layout",
+        "store.manifest",
+        "store.remote",
+    },
+    "store.manifest": {"errors", "schema", "schema.intervals", "store.layout"},
+    "store.parquet": {"errors", "schema", "schema.render", "store.layout"},
+    "store.reader": {
+        "errors",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "store.engine",
+        "store.manifest",
+        "store.snapshot",
+    },
+    "store.remote": {"config", "errors", "store.base", "store.layout"},
+    "store.rows": {"errors", "schema", "schema.intervals", "schema.render"},
+    "store.snapshot": {"errors", "store.base", "store.cache", "store.layout", "store.manifest"},
+    "store.warehouse": {
+        "errors",
+        "schema",
+        "schema.render",
+        "store.layout",
+        "store.manifest",
+        "store.parquet",
+        "store.rows",
+    },
+    "testing": {
+        "testing.binance",
+        "testing.bybit",
+        "testing.coinbase",
+        "testing.feed",
+        "testing.files",
+        "testing.hub",
+        "testing.loopback",
+        "testing.market",
+        "testing.okx",
+        "testing.stream",
+        "testing.venue",
+    },
+    "testing._hub_http": {"testing._hub_repo", "testing.loopback"},
+    "testing._hub_repo": set(),
+    "testing._hub_routes": {"testing._hub_repo", "testing.loopback"},
+    "testing.binance": {
+        "config",
+        "exchanges._binance_payloads",
+        "exchanges.binance",
+        "schema.intervals",
+        "testing.feed",
+        "testing.loopback",
+        "testing.venue",
+    },
+    "testing.bybit": {"config", "schema", "schema.intervals", "testing.feed", "testing.loopback", "testing.venue"},
+    "testing.coinbase": {
+        "config",
+        "errors",
+        "schema",
+        "schema.intervals",
+        "schema.render",
+        "testing.feed",
+        "testing.loopback",
+        "testing.venue",
+    },
+    "testing.feed": {"errors", "schema", "schema.render"},
+    "testing.files": {"testing._hub_repo", "testing._hub_routes", "testing.hub", "testing.loopback"},
+    "testing.hub": {"testing._hub_http", "testing._hub_repo", "testing._hub_routes", "testing.loopback"},
+    "testing.loopback": {"schema.intervals"},
+    "testing.market": {
+        "exchanges.streams",
+        "schema.intervals",
+        "simulation",
+        "testing.binance",
+        "testing.bybit",
+        "testing.coinbase",
+        "testing.okx",
+        "testing.stream",
+        "testing.venue",
+    },
+    "testing.okx": {"config", "schema.intervals", "testing.feed", "testing.loopback", "testing.venue"},
+    "testing.stream": set(),
+    "testing.venue": {"schema.intervals", "testing.feed", "testing.loopback"},
+    "token": {
+        "__init__",
+        "analytics.volatility",
+        "client",
+        "config",
+        "frames",
+        "listing",
+        "report.tearsheet",
+        "schema.intervals",
+        "verbs",
+    },
+    "tokens": {"errors", "frames", "listing", "schema", "token"},
+    "verbs": {
+        "analytics.funding",
+        "analytics.prices",
+        "analytics.resample",
+        "analytics.volatility",
+        "asof",
+        "bars",
+        "errors",
+        "listing",
+        "schema",
+        "schema.intervals",
+    },
 }
 
-
-def _part(path: Path) -> str:
-    relative = path.relative_to(PACKAGE)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_sample" not in path.parts)
 
 
-def _imports(path: Path) -> set[str]:
-    """Full names of all modules that a file imports, anywhere in it, but for type checking."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _module(path: Path) -> str:
+    """Return the dotted name of a file; a package is its ``__init__``."""
+    names = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+MODULES = {_module(path): path for path in FILES}
+
+
+def _part(module: str) -> str:
+    return ".".join(module.split(".")[1:3]) or "__init__"
+
+
+def _imported_names(source: str) -> set[str]:
+    """Return the full names that a source file imports, anywhere in it, except for type checking.
+
+    A string that names a module of cexkit counts as an import of it: the package loads its public names that way.
+    """
+    tree = ast.parse(source)
     typing_only = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    found = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide who imports whom"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return found
+            assert node.level == 0, "relative imports hide who imports whom"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and node.value in MODULES:
+            names.add(node.value)
+    return names
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+def _imported_modules(path: Path) -> set[str]:
+    """Return the modules of cexkit that a file imports; of ``from package import name``, the one that has the name."""
+    names = _imported_names(path.read_text(encoding="utf-8"))
+    modules = {name if name in MODULES else name.rpartition(".")[0] for name in names}
+    return (modules & MODULES.keys()) - {_module(path)}
+
+
+IMPORTS = {module: _imported_modules(path) for module, path in MODULES.items()}
+
+
+def _cycle(imports: dict[str, set[str]]) -> list[str]:
+    """Return the modules or parts of one cycle; empty if there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def _grouped(imports: dict[str, set[str]], depth: int) -> dict[str, set[str]]:
+    """Return the imports between groups of modules, by the first ``depth`` names below the package."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for module, imported in imports.items():
+        group, *others = (".".join(name.split(".")[1 : depth + 1]) for name in (module, *imported))
+        groups[group] |= {other for other in others if other != group}
+    return groups
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_what_is_below_it(path):
-    part = _part(path)
-    inside = {name.split(".")[1] for name in _imports(path) if name.startswith("cexkit.")}
-    beyond = {name for name in inside if name in ALLOWED and name not in ALLOWED[part] | {part}}
-    assert not beyond, f"{path.name} of {part} may not import {', '.join(sorted(beyond))}"
+def test_module_imports_only_parts_below_it(path):
+    part = _part(_module(path))
+    beyond = {_part(module) for module in IMPORTS[_module(path)]} - ALLOWED[part] - {part}
+    assert not beyond, f"{path.relative_to(ROOT)} of {part} may not import {', '.join(sorted(beyond))}"
+
+
+def test_table_names_every_part():
+    assert {_part(module) for module in MODULES} == ALLOWED.keys()
+
+
+def test_lazy_and_named_imports_count_and_typing_does_not():
+    source = "def f():\n    from cexkit.errors import warn\nif TYPE_CHECKING:\n    import os\nNAME = 'cexkit.config'"
+    assert _imported_names(source) == {"cexkit.errors.warn", "cexkit.config"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_one_place_for_each_thing_outside(path):
-    text, imported = path.read_text(encoding="utf-8"), _imports(path)
-    assert not {name for name in imported if name.split(".")[0] in {"dagster", "cexkit_pipeline"}}
-    if _part(path) != "config":
-        assert not {"os.environ", "os.getenv"} & imported, "only cexkit/config.py reads the environment"
+    text = path.read_text(encoding="utf-8")
+    names = _imported_names(text)
+    assert not {name for name in names if name.split(".")[0] in {"dagster", "cexkit_pipeline"}}
+    if path.name != "config.py":
+        assert not {"os.environ", "os.getenv"} & names, "only cexkit/config.py reads the environment"
         assert "os.environ" not in text, "only cexkit/config.py reads the environment"
     if path.name != "layout.py":
-        assert "manifest.json" not in text, "only cexkit/store/layout.py knows where things lie"
-        assert 'f"exchange=' not in text, "only cexkit/store/layout.py knows where things lie"
-
-
-def test_every_part_is_in_the_table():
-    assert {_part(path) for path in FILES} == set(ALLOWED)
+        assert "manifest.json" not in text, "only cexkit/warehouse/store/layout.py knows where things lie"
+        assert 'f"exchange=' not in text, "only cexkit/warehouse/store/layout.py knows where things lie"
 
 
 def test_dagster_files_hold_no_ingestion_of_their_own():
     for path in (ROOT / "pipeline").rglob("*.py"):
-        heavy = {name.split(".")[0] for name in _imports(path)} & {"polars", "pandas", "pyarrow", "httpx", "duckdb"}
+        heavy = {name.split(".")[0] for name in _imported_names(path.read_text(encoding="utf-8"))}
+        heavy &= {"polars", "pandas", "pyarrow", "httpx", "duckdb"}
         assert not heavy, f"{path.name} works on data itself; that belongs in cexkit"

@@ -15,10 +15,10 @@ from cexkit.exchanges import exchange
 from cexkit.exchanges.streams import STREAMS
 from cexkit.fetch import Fetcher
 from cexkit.ingest import instruments, pull, recount, to_bronze, to_silver
-from cexkit.intervals import Window
 from cexkit.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars
 from cexkit.simulation import simulate
 from cexkit.store.bronze import BronzeWriter

@@ -16,9 +16,9 @@ from polars.testing import assert_frame_equal
 
 import cexkit
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
-from cexkit.intervals import utc
 from cexkit.queries import NONE, REQUIRED, Queries, folder, parse, to_markdown
 from cexkit.schema import USD_LIKE
+from cexkit.schema.intervals import utc
 from cexkit.sql import generated
 from cexkit.store.locations import SAMPLE_ROOT
 

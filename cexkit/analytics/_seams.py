@@ -14,8 +14,8 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics._windows import INSTRUMENT, RANKED, Moment, moments, ranks, with_windows
-from cexkit.intervals import EPOCH, seconds
 from cexkit.schema.fields import INSTRUMENT_KEYS
+from cexkit.schema.intervals import EPOCH, seconds
 
 #: Definitions use what a lazy frame has; an eager Narwhals frame has all of it.
 Frame: TypeAlias = "nw.LazyFrame[Any]"

@@ -25,7 +25,7 @@ from cexkit.analytics._seams import (
 from cexkit.analytics._usd import QUOTED, usd, warns_of_quotes
 from cexkit.analytics.funding import DECLARED, with_hours
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import seconds
+from cexkit.schema.intervals import seconds
 
 #: An instrument goes in when at least this part of the horizon is covered by its settlements.
 COVERED = 0.5

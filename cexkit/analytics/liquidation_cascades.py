@@ -29,7 +29,7 @@ from cexkit.analytics._seams import (
 from cexkit.analytics._snapshots import as_of, snapshots
 from cexkit.analytics._usd import usd_inputs
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import seconds
+from cexkit.schema.intervals import seconds
 
 _CASCADE = ("base", "_cascade")
 # before any time

@@ -20,8 +20,8 @@ from cexkit.analytics._seams import (
 from cexkit.analytics._snapshots import as_of, snapshots
 from cexkit.analytics._usd import usd, usd_inputs
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import seconds
 from cexkit.schema.fields import INSTRUMENT_KEYS
+from cexkit.schema.intervals import seconds
 
 
 @metric(

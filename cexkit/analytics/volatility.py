@@ -20,7 +20,7 @@ from cexkit.analytics._seams import (
     with_moments,
 )
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.intervals import seconds
+from cexkit.schema.intervals import seconds
 
 YEAR_US = 365 * 86_400 * 1_000_000
 

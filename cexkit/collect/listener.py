@@ -19,11 +19,11 @@ from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportErro
 from cexkit.exchanges.streams import STREAMS, read_events
 from cexkit.fetch import Fetcher
 from cexkit.ingest import Problem, Report, to_bronze, to_silver
-from cexkit.intervals import from_ms
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import from_ms
+from cexkit.schema.symbols import Instrument
 from cexkit.store.bronze import BronzeWriter
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

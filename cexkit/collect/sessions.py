@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges import Context
 from cexkit.exchanges.streams import STREAMS
-from cexkit.intervals import TimeLike, Window, merged, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import TimeLike, Window, merged, utc
 from cexkit.store.bronze import read_bronze
 from cexkit.store.warehouse import Warehouse
 

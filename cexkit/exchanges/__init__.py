@@ -81,8 +81,8 @@ def parse_answer(exchange_name: str, endpoint: str, body: bytes, context: Contex
 
     Examples
     --------
-    >>> from cexkit.intervals import Window, utc
-    >>> from cexkit.symbols import Instrument
+    >>> from cexkit.schema.intervals import Window, utc
+    >>> from cexkit.schema.symbols import Instrument
     >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
     ...                  base="BTC", quote="USDT")
     >>> context = Context(exchange="binance", table="funding_rates", now=utc("2024-01-02"), instrument=btc,

@@ -32,10 +32,10 @@ from cexkit.exchanges.parsing import (
     validated,
 )
 from cexkit.http.ratelimit import Budget
-from cexkit.intervals import MILLISECOND
-from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
-from cexkit.symbols import canonical, split_multiplier
+from cexkit.schema.intervals import MILLISECOND
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import canonical, split_multiplier
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -25,9 +25,9 @@ from cexkit.exchanges.parsing import (
     settlement,
     validated,
 )
-from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
-from cexkit.symbols import canonical, split_multiplier
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import canonical, split_multiplier
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 from cexkit.exchanges._okx_payloads import HOUR, OR_NONE, Exact, rows_of
 from cexkit.exchanges.instruments import listing, with_funding_hours
 from cexkit.exchanges.parsing import Context, Ms
-from cexkit.intervals import MILLISECOND
-from cexkit.intervals import from_ms as moment
-from cexkit.symbols import canonical, split_multiplier
+from cexkit.schema.intervals import MILLISECOND
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import canonical, split_multiplier
 
 if TYPE_CHECKING:
     import pyarrow as pa

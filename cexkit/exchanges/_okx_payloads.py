@@ -26,10 +26,10 @@ from cexkit.exchanges.parsing import (
     settlement_window,
     validated,
 )
-from cexkit.intervals import Window, to_ms
-from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import Window, to_ms
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.parsing import Parse
-from cexkit.intervals import Window
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import Window
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,7 +77,7 @@ def plan(archive: Archive, instrument: Instrument, window: Window, now: datetime
     Examples
     --------
     >>> from cexkit.exchanges.binance import EXCHANGE
-    >>> from cexkit.intervals import utc
+    >>> from cexkit.schema.intervals import utc
     >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
     ...                  base="BTC", quote="USDT")
     >>> archive = EXCHANGE.archives["ohlcv_1m", "perp"]

@@ -20,7 +20,7 @@ from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, OnePage, Paging
 from cexkit.http.ratelimit import Budget, Usage
 from cexkit.schema import TABLES
-from cexkit.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
+from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -35,9 +35,9 @@ from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Forward
 from cexkit.http.ratelimit import Budget, Usage
-from cexkit.intervals import Window, to_ms, to_timedelta
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import Window, to_ms, to_timedelta
+from cexkit.schema.symbols import Instrument
 
 
 def read_error(answer: Answer) -> Exception | None:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archive import Archive, Period, read_csv
 from cexkit.exchanges.parsing import STAMPED_LATE, Context, facts
-from cexkit.intervals import to_timedelta
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import to_timedelta
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import polars as pl

@@ -39,10 +39,10 @@ from cexkit.exchanges.parsing import settlement_window
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Backward, Cursor
 from cexkit.http.ratelimit import Budget, Usage
-from cexkit.intervals import EPOCH, Window, to_ms
-from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import EPOCH, Window, to_ms
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import Instrument
 
 #: Seconds that an address is shut out for asking too fast.
 BAN_S = 600.0

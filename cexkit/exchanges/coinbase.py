@@ -43,9 +43,9 @@ from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.http.client import USER_AGENT, Answer
 from cexkit.http.paginate import Ask, Backward
 from cexkit.http.ratelimit import Budget
-from cexkit.intervals import EPOCH, Window, to_ms, to_timedelta
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import EPOCH, Window, to_ms, to_timedelta
+from cexkit.schema.symbols import Instrument
 
 #: Most candles of one spot request.
 SPOT_CANDLES = 300

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cexkit.exchanges.base import Exchange
 from cexkit.schema import TABLES
-from cexkit.symbols import INSTRUMENT_TYPES
+from cexkit.schema.symbols import INSTRUMENT_TYPES
 
 _HEAD = """# Coverage
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -55,10 +55,10 @@ from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.http.client import Answer
 from cexkit.http.paginate import Ask, Backward, Got
 from cexkit.http.ratelimit import Budget
-from cexkit.intervals import MILLISECOND, Window, to_ms, to_timedelta
-from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import MILLISECOND, Window, to_ms, to_timedelta
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import Instrument
 
 #: Bars by our name; from 6 hours up they open in UTC+8 without the suffix.
 BARS = {"1m": "1m", "1h": "1H", "1d": "1Dutc"}

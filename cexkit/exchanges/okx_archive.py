@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archive import Archive, Period, unzipped
 from cexkit.exchanges.parsing import Context, facts, settlement
-from cexkit.symbols import Instrument
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,10 +15,10 @@ from pydantic import Field, FiniteFloat, TypeAdapter
 
 from cexkit.errors import PayloadError
 from cexkit.http.paginate import Got
-from cexkit.intervals import EPOCH, MILLISECOND, Window, utc
-from cexkit.intervals import from_ms as moment
 from cexkit.schema import TABLES
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
+from cexkit.schema.intervals import from_ms as moment
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

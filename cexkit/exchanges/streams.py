@@ -16,8 +16,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cexkit.errors import PayloadError, VenueError
-from cexkit.intervals import from_ms
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import from_ms
+from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from cexkit.errors import VenueError
-from cexkit.intervals import MILLISECOND, Window
+from cexkit.schema.intervals import MILLISECOND, Window
 
 
 @dataclass(frozen=True, slots=True)

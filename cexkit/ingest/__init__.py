@@ -22,13 +22,13 @@ from cexkit.ingest.bronze import to_bronze
 from cexkit.ingest.listings import LIFE_MARGIN, alive, instruments, lives, types_read
 from cexkit.ingest.report import ALL_TABLES, Problem, Report, Step
 from cexkit.ingest.silver import to_silver
-from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
+from cexkit.schema.intervals import TimeLike, Window, utc
+from cexkit.schema.symbols import InstrumentType
 from cexkit.store import layout
 from cexkit.store.compact import compact
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import InstrumentType
 
 __all__ = [
     "ALL_TABLES",

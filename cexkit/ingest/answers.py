@@ -9,11 +9,11 @@ from cexkit.errors import PayloadError
 from cexkit.exchanges import Context, exchange, parse_answer
 from cexkit.exchanges.streams import STREAMS, Stream, liquidations_of
 from cexkit.ingest.report import Problem
-from cexkit.intervals import Window
 from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import Window
+from cexkit.schema.symbols import Instrument
 from cexkit.store.bronze import read_bronze
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa

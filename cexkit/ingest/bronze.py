@@ -18,14 +18,14 @@ from cexkit.exchanges.archive import Archive
 from cexkit.fetch import Fetcher, Page
 from cexkit.ingest.listings import alive, lives
 from cexkit.ingest.report import Problem, Report, Step, Tally
-from cexkit.intervals import Window, merged
 from cexkit.schema import Table
+from cexkit.schema.intervals import Window, merged
+from cexkit.schema.symbols import Instrument
 from cexkit.store import layout
 from cexkit.store.bronze import BronzeWriter, archived
 from cexkit.store.inventory import Inventory
 from cexkit.store.layout import SETTLED
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 
 #: Answers of at most so long are lost by a cut.
 FLUSH_S = 30.0

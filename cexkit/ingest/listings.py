@@ -13,10 +13,10 @@ from cexkit.exchanges import Context, exchange, join_companions, left_out
 from cexkit.exchanges.instruments import latest
 from cexkit.ingest.answers import answers
 from cexkit.ingest.report import Problem
-from cexkit.intervals import Window
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.schema.intervals import Window
+from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument, InstrumentType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from cexkit.errors import DatasetError
 from cexkit.exchanges import exchange
 from cexkit.ingest.answers import answers, endpoints, heard_of, streamed
 from cexkit.ingest.silver import apart
-from cexkit.intervals import Window
 from cexkit.schema import SCHEMA_VERSION, Table
+from cexkit.schema.intervals import Window
 from cexkit.store import layout
 from cexkit.store.bronze import bronze_spans
 from cexkit.store.parquet import write_atomic

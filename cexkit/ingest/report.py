@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from cexkit.intervals import Window
+from cexkit.schema.intervals import Window
 
 Step = Callable[[str], object]
 #: In place of a table where a venue could not be read at all.

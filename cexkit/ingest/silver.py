@@ -11,15 +11,15 @@ from cexkit.exchanges import exchange
 from cexkit.ingest.answers import answers, endpoints, streamed
 from cexkit.ingest.listings import listings
 from cexkit.ingest.report import Problem, Report
-from cexkit.intervals import Window
 from cexkit.schema import Table
+from cexkit.schema.intervals import Window
 from cexkit.schema.render import empty
+from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
 from cexkit.store import layout
 from cexkit.store.bronze import bronze_spans
 from cexkit.store.rows import within
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 
 if TYPE_CHECKING:
     import polars as pl

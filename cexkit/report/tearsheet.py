@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cexkit.intervals import TimeLike
 from cexkit.report.data import Facts
 from cexkit.report.sections import page
+from cexkit.schema.intervals import TimeLike
 from cexkit.store.parquet import write_atomic
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Literal
 
 from cexkit.errors import UnknownTableError
-from cexkit.intervals import to_timedelta
 from cexkit.schema.fields import FIELDS, IDENTITY, INSTRUMENT_KEYS, Field
+from cexkit.schema.intervals import to_timedelta
 
 #: What one file of a table holds: all there is, one year or one month (of each venue).
 Period = Literal["all", "year", "month"]

@@ -8,8 +8,8 @@ from functools import cache, partial
 import polars as pl
 
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
-from cexkit.intervals import TimeLike, Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.render import to_polars
 from cexkit.simulation import bars, funding, positions
 from cexkit.simulation.coins import CoinPaths, Market

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from cexkit import gold
-from cexkit.intervals import Window
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
 from cexkit.simulation.market import simulate
 from cexkit.simulation.world import HISTORY, MINUTES_FROM
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cexkit.intervals import Window, utc
-from cexkit.symbols import canonical
+from cexkit.schema.intervals import Window, utc
+from cexkit.schema.symbols import canonical
 
 #: All of simulated time.
 HISTORY = Window.of("2025-05-01", "2026-07-01")

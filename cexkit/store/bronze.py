@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from cexkit.intervals import Window
+from cexkit.schema.intervals import Window
 from cexkit.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
 from cexkit.store.parquet import write_atomic
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from cexkit.intervals import Window
+from cexkit.schema.intervals import Window
 from cexkit.store.bronze import BronzeWriter, read_bronze
 
 
@@ -52,7 +52,7 @@ class Inventory:
         Examples
         --------
         >>> import tempfile
-        >>> from cexkit.symbols import Instrument
+        >>> from cexkit.schema.symbols import Instrument
         >>> btc = Instrument(exchange="okx", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTC-USDT-SWAP",
         ...                  base="BTC", quote="USDT")
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -26,8 +26,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import Window
 from cexkit.schema import Table
+from cexkit.schema.intervals import Window
 
 MANIFEST = "manifest.json"
 LOCK = ".manifest.lock"
@@ -96,7 +96,7 @@ def period_of(table: Table, moment: datetime | None, now: datetime | None = None
     Examples
     --------
     >>> from cexkit.schema import TABLES
-    >>> from cexkit.intervals import utc
+    >>> from cexkit.schema.intervals import utc
     >>> period_of(TABLES["ohlcv_1m"], utc("2024-02-29")), period_of(TABLES["ohlcv_1h"], utc("2024-02-29"))
     ('2024-02', '2024')
     >>> now = utc("2024-02-19")
@@ -163,7 +163,7 @@ def periods(table: Table, window: Window, now: datetime | None = None, present: 
     >>> from cexkit.schema import TABLES
     >>> periods(TABLES["ohlcv_1m"], Window.of("2024-11-30", "2025-01-01"))
     ['2024-11', '2024-12']
-    >>> from cexkit.intervals import utc
+    >>> from cexkit.schema.intervals import utc
     >>> periods(TABLES["ohlcv_1m"], Window.of("2024-11-30", "2024-12-12"), utc("2024-12-12"))
     ['2024-11', '2024-12-01..07', '2024-12-08', '2024-12-09', '2024-12-10', '2024-12-11']
     """

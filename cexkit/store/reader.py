@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cexkit.errors import AmbiguousInstrumentError, DatasetError, InvalidInputError, UnknownNameError
-from cexkit.intervals import TimeLike, utc
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.schema.intervals import TimeLike, utc
 from cexkit.store.manifest import DataFile, Extent
 from cexkit.store.snapshot import Snapshot
 

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cexkit.errors import DuplicateKeyError
-from cexkit.intervals import Window
 from cexkit.schema import Table
+from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_pyarrow
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from cexkit.config import Settings
 from cexkit.exchanges._binance_payloads import NO_DELIVERY_MS
 from cexkit.exchanges.binance import EXCHANGE
-from cexkit.intervals import INTERVALS, TimeLike, from_ms, to_ms
+from cexkit.schema.intervals import INTERVALS, TimeLike, from_ms, to_ms
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import polars as pl
 
 from cexkit.config import Settings
-from cexkit.intervals import EPOCH, TimeLike, from_ms, to_ms
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import EPOCH, TimeLike, from_ms, to_ms
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request, When
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial

@@ -12,8 +12,8 @@ import polars as pl
 
 from cexkit.config import Settings
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import EPOCH, INTERVALS, TimeLike, from_ms, to_ms, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import EPOCH, INTERVALS, TimeLike, from_ms, to_ms, utc
 from cexkit.schema.render import to_polars
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request

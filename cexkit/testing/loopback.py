@@ -20,7 +20,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from cexkit.intervals import TimeLike, utc
+from cexkit.schema.intervals import TimeLike, utc
 
 
 @dataclass(frozen=True, slots=True)

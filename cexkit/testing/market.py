@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from cexkit.exchanges.streams import STREAMS
-from cexkit.intervals import TimeLike, utc
+from cexkit.schema.intervals import TimeLike, utc
 from cexkit.simulation import simulate
 from cexkit.testing.binance import LoopbackBinance
 from cexkit.testing.bybit import LoopbackBybit

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from cexkit.config import Settings
-from cexkit.intervals import EPOCH, INTERVALS, TimeLike, to_ms, utc
+from cexkit.schema.intervals import EPOCH, INTERVALS, TimeLike, to_ms, utc
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial

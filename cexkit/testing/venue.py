@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from cexkit.intervals import TimeLike
+from cexkit.schema.intervals import TimeLike
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Loopback
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from cexkit.collect import Collected, collect
 from cexkit.errors import InvalidInputError
-from cexkit.intervals import Window
+from cexkit.schema.intervals import Window
 from cexkit.testing import LoopbackMarket
 from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.partitions import DAYS, YEARS

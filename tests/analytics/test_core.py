@@ -16,14 +16,14 @@ from cexkit.analytics import _seams as seams
 from cexkit.analytics.__main__ import generated
 from cexkit.analytics._registry import METRICS, metric
 from cexkit.errors import CexkitError, ColumnTypeError, DuplicateKeyError, InvalidInputError, UnsupportedBackendError
-from cexkit.intervals import utc
 from cexkit.schema.fields import FIELDS
+from cexkit.schema.intervals import utc
 
 ROOT = Path(cexkit.__file__).parent
 MODULES = sorted((ROOT / "analytics").glob("*.py"))
 
 #: What analytics may import beside the standard library and itself.
-ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.intervals", "cexkit.errors")
+ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.schema.intervals", "cexkit.errors")
 #: Below polars: the order of rows, by comparing text where it lies and by numpy's repeat and scatter; full windows.
 ALLOWED_OF = {"_order": ("numpy", "pyarrow.compute"), "_columns": ("numpy",), "_windows": ("numpy",)}
 #: Calls that mean different things on different engines, or are missing on some.

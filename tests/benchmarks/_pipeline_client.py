@@ -23,9 +23,9 @@ from cexkit.config import Settings
 from cexkit.exchanges import EXCHANGES
 from cexkit.fetch import Fetcher
 from cexkit.ingest import instruments, to_bronze, to_silver
-from cexkit.intervals import Window
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
 from cexkit.store import layout
 from cexkit.store.warehouse import Warehouse
 

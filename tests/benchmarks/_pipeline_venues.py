@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from cexkit.intervals import utc
+from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS
 from cexkit.testing.market import moved

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.intervals import Window
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.store.layout import MANIFEST, period_window, periods
 from cexkit.store.manifest import read_manifest

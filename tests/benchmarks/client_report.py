@@ -169,7 +169,7 @@ def _opened(cexkit, where, mode, folder, window):
 
 
 def _utc(window: str, which: int):
-    from cexkit.intervals import utc
+    from cexkit.schema.intervals import utc
 
     return utc(WINDOWS[window][which])
 

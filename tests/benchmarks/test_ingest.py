@@ -17,13 +17,13 @@ import pytest
 from cexkit.exchanges import exchange, parse_answer
 from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import conform
+from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
 from cexkit.simulation import simulate
 from cexkit.store.parquet import write_table
-from cexkit.symbols import Instrument
 from cexkit.testing import LOOPBACKS
 
 #: Venue → its name at ccxt, and where the candles lie in a page.

@@ -17,10 +17,10 @@ from cexkit.errors import CexkitError, PayloadError
 from cexkit.exchanges import Context, parse_answer
 from cexkit.exchanges.archive import days_of, plan
 from cexkit.exchanges.binance import EXCHANGE
-from cexkit.intervals import Window, merged, to_ms, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, merged, to_ms, utc
 from cexkit.schema.render import to_pyarrow
-from cexkit.symbols import Instrument
+from cexkit.schema.symbols import Instrument
 
 KLINE_HEADER = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"

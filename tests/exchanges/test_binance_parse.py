@@ -12,10 +12,10 @@ import pytest
 from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
 from cexkit.exchanges import EXCHANGES, Context, exchange, join_companions, left_out, parse_answer
 from cexkit.http import Answer, Ask
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
-from cexkit.symbols import Instrument
+from cexkit.schema.symbols import Instrument
 
 START = utc("2024-01-01")
 MS = int(START.timestamp() * 1000)

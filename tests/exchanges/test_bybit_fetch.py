@@ -20,8 +20,8 @@ from cexkit.errors import (
 )
 from cexkit.fetch import Fetcher
 from cexkit.ingest import pull
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse

@@ -17,10 +17,10 @@ from cexkit.errors import (
 )
 from cexkit.exchanges import EXCHANGES, Context, exchange, left_out, parse_answer
 from cexkit.http import Answer, Ask, Usage
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
-from cexkit.symbols import Instrument
+from cexkit.schema.symbols import Instrument
 
 START = utc("2024-01-01")
 MS = int(START.timestamp() * 1000)

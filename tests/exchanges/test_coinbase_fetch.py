@@ -26,8 +26,8 @@ from cexkit.errors import (
 from cexkit.exchanges import parse_answer
 from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
-from cexkit.intervals import Window, to_ms, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.simulation import simulate
 from cexkit.testing import (

@@ -17,10 +17,10 @@ from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, Payload
 from cexkit.exchanges import EXCHANGES, Context, parse_answer
 from cexkit.fetch import Fetcher
 from cexkit.http import Answer, OnePage
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.symbols import INSTRUMENT_TYPES, Instrument
+from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument
 from cexkit.testing import LOOPBACKS, every, garbled
 
 NOW = utc("2024-03-10T05:30:00")

@@ -11,7 +11,7 @@ from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.__main__ import generated
 from cexkit.exchanges.coverage import coverage
 from cexkit.schema import TABLES
-from cexkit.symbols import INSTRUMENT_TYPES
+from cexkit.schema.symbols import INSTRUMENT_TYPES
 
 
 def cells(section):

@@ -17,12 +17,12 @@ from cexkit.exchanges.archive import plan
 from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
 from cexkit.ingest import pull
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
+from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse
-from cexkit.symbols import Instrument
 from cexkit.testing import LoopbackOkx
 
 FUNDING = TABLES["funding_rates"]

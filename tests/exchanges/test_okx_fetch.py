@@ -16,8 +16,8 @@ from cexkit.exchanges import _okx_payloads, left_out, okx
 from cexkit.fetch import Fetcher
 from cexkit.http import Backward
 from cexkit.ingest import pull
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse

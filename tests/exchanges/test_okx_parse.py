@@ -10,10 +10,10 @@ from cexkit.errors import PayloadError, RateLimitedError, TransportError, Unknow
 from cexkit.exchanges import Context, exchange, join_companions, left_out, okx, parse_answer
 from cexkit.http import Answer, Ask
 from cexkit.http.paginate import Got
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
-from cexkit.symbols import Instrument
+from cexkit.schema.symbols import Instrument
 
 START = utc("2024-01-01")
 MS = int(START.timestamp() * 1000)

@@ -12,8 +12,8 @@ from cexkit.errors import PayloadError
 from cexkit.exchanges import _binance_payloads as binance
 from cexkit.exchanges import parse_answer
 from cexkit.exchanges.parsing import Context, adapter, quick, validated
-from cexkit.intervals import Window, utc
-from cexkit.symbols import Instrument
+from cexkit.schema.intervals import Window, utc
+from cexkit.schema.symbols import Instrument
 
 BTC = Instrument(
     exchange="binance", instrument_type="spot", symbol="BTCUSDT", venue_symbol="BTCUSDT", base="BTC", quote="USDT"

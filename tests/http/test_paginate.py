@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cexkit.errors import VenueError
 from cexkit.http import Ask, Backward, Cursor, Forward, Got, OnePage
-from cexkit.intervals import Window, utc
+from cexkit.schema.intervals import Window, utc
 
 HOUR = timedelta(hours=1)
 START = utc("2024-01-01")

@@ -22,11 +22,11 @@ from cexkit.errors import (
     PublicationError,
     QualityError,
 )
-from cexkit.intervals import utc
 from cexkit.publish import plan, publish
 from cexkit.publish.plans import There
 from cexkit.publish.rules import require_may_replace
 from cexkit.schema import SCHEMA_VERSION, TABLES
+from cexkit.schema.intervals import utc
 from cexkit.store.manifest import DataFile, Manifest, read_manifest
 from cexkit.store.parquet import sha256
 from cexkit.store.warehouse import Warehouse

@@ -12,11 +12,11 @@ import pytest
 
 import cexkit
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.intervals import utc
 from cexkit.report import tearsheet
 from cexkit.report.data import Facts
 from cexkit.report.numbers import key_figures
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
 from cexkit.store.warehouse import Warehouse
 

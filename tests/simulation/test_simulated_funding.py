@@ -7,8 +7,8 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from cexkit.intervals import utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import utc
 from cexkit.simulation.bars import edge_prices
 from cexkit.simulation.world import SHOCKS
 

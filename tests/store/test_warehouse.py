@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cexkit.errors import DatasetError, DuplicateKeyError, NewerSchemaError
-from cexkit.intervals import Window, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window, utc
 from cexkit.store import layout
 from cexkit.store.manifest import Manifest, read_manifest
 from cexkit.store.warehouse import Warehouse

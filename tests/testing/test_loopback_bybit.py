@@ -7,8 +7,8 @@ import httpx
 import polars as pl
 import pytest
 
-from cexkit.intervals import utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
 from cexkit.testing import LoopbackBybit, nth
 from cexkit.testing.bybit import shut_out, wrong_country

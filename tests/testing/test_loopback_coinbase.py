@@ -7,8 +7,8 @@ import httpx
 import polars as pl
 import pytest
 
-from cexkit.intervals import to_ms, utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import to_ms, utc
 from cexkit.schema.render import to_polars
 from cexkit.testing import LoopbackCoinbase
 

@@ -6,8 +6,8 @@ import httpx
 import polars as pl
 import pytest
 
-from cexkit.intervals import utc
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
 from cexkit.testing import LoopbackOkx
 

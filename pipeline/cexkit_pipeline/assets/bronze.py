@@ -4,8 +4,8 @@
 import dagster as dg
 
 from cexkit.ingest import Report, instruments, to_bronze
-from cexkit.intervals import Window
 from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import Window
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.partitions import DAYS
 from cexkit_pipeline.resources import Store, Venues
