@@ -15,7 +15,7 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
-    from cexkit.http.client import Answer
+    from cexkit.exchanges.http.client import Answer
 
 #: How often a file whose bytes do not match its checksum is downloaded in all.
 ATTEMPTS = 3

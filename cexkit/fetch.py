@@ -26,12 +26,12 @@ from cexkit.errors import (
 )
 from cexkit.exchanges import exchange as venue
 from cexkit.exchanges.base import Exchange, Source
+from cexkit.exchanges.http.client import Answer, HttpClient
+from cexkit.exchanges.http.paginate import Ask
+from cexkit.exchanges.http.ratelimit import RateLimiter
+from cexkit.exchanges.http.retry import RetryPolicy
 from cexkit.exchanges.instruments import latest, matching, of_type, stacked, the_one
 from cexkit.exchanges.parsing import Context, extent
-from cexkit.http.client import Answer, HttpClient
-from cexkit.http.paginate import Ask
-from cexkit.http.ratelimit import RateLimiter
-from cexkit.http.retry import RetryPolicy
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType

@@ -31,9 +31,9 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges import left_out, parse_answer
+from cexkit.exchanges.http import Ask
 from cexkit.exchanges.parsing import Context
 from cexkit.fetch import Fetcher
-from cexkit.http import Ask
 from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import INTERVALS, Window, utc

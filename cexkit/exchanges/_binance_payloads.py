@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
+from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.instruments import listing, with_funding_hours
 from cexkit.exchanges.parsing import (
     Context,
@@ -31,7 +32,6 @@ from cexkit.exchanges.parsing import (
     settlement,
     validated,
 )
-from cexkit.http.ratelimit import Budget
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import MILLISECOND
 from cexkit.schema.intervals import from_ms as moment

@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 from cexkit.errors import NotOfferedError, NotReadYetError, UnknownNameError
 from cexkit.exchanges.archive import Archive
+from cexkit.exchanges.http.client import Answer
+from cexkit.exchanges.http.paginate import Ask, OnePage, Paging
+from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import Parse
-from cexkit.http.client import Answer
-from cexkit.http.paginate import Ask, OnePage, Paging
-from cexkit.http.ratelimit import Budget, Usage
 from cexkit.schema import TABLES
 from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 

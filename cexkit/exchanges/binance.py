@@ -31,10 +31,10 @@ from cexkit.exchanges._binance_payloads import (
 )
 from cexkit.exchanges.base import Api, Exchange, Source
 from cexkit.exchanges.binance_archive import ARCHIVES
+from cexkit.exchanges.http.client import Answer
+from cexkit.exchanges.http.paginate import Ask, Forward
+from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import complaint, settlement_window
-from cexkit.http.client import Answer
-from cexkit.http.paginate import Ask, Forward
-from cexkit.http.ratelimit import Budget, Usage
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, to_timedelta
 from cexkit.schema.symbols import Instrument

@@ -35,10 +35,10 @@ from cexkit.exchanges._bybit_payloads import (
     read_cursor,
 )
 from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.http.client import Answer
+from cexkit.exchanges.http.paginate import Ask, Backward, Cursor
+from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import settlement_window
-from cexkit.http.client import Answer
-from cexkit.http.paginate import Ask, Backward, Cursor
-from cexkit.http.ratelimit import Budget, Usage
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, Window, to_ms
 from cexkit.schema.intervals import from_ms as moment

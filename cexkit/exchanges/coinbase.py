@@ -39,10 +39,10 @@ from cexkit.exchanges._coinbase_payloads import (
     parse_products,
 )
 from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.http.client import USER_AGENT, Answer
+from cexkit.exchanges.http.paginate import Ask, Backward
+from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.parsing import complaint, settlement_window
-from cexkit.http.client import USER_AGENT, Answer
-from cexkit.http.paginate import Ask, Backward
-from cexkit.http.ratelimit import Budget
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, Window, to_ms, to_timedelta
 from cexkit.schema.symbols import Instrument

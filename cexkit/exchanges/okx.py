@@ -50,11 +50,11 @@ from cexkit.exchanges._okx_payloads import (
     parse_references,
 )
 from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.http.client import Answer
+from cexkit.exchanges.http.paginate import Ask, Backward, Got
+from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.okx_archive import ARCHIVES
 from cexkit.exchanges.parsing import complaint, settlement_window
-from cexkit.http.client import Answer
-from cexkit.http.paginate import Ask, Backward, Got
-from cexkit.http.ratelimit import Budget
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import MILLISECOND, Window, to_ms, to_timedelta
 from cexkit.schema.intervals import from_ms as moment

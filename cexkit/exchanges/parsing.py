@@ -14,7 +14,7 @@ import msgspec
 from pydantic import Field, FiniteFloat, TypeAdapter
 
 from cexkit.errors import PayloadError
-from cexkit.http.paginate import Got
+from cexkit.exchanges.http.paginate import Got
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
 from cexkit.schema.intervals import from_ms as moment

@@ -10,7 +10,7 @@ import tenacity
 from huggingface_hub.errors import HfHubHTTPError
 
 from cexkit.config import settings
-from cexkit.http.retry import retry_after
+from cexkit.exchanges.http.retry import retry_after
 
 try:
     from httpx2 import HTTPError, TransportError  # what huggingface_hub 2 is built on

@@ -11,7 +11,7 @@ import pytest
 
 from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
 from cexkit.exchanges import EXCHANGES, Context, exchange, join_companions, left_out, parse_answer
-from cexkit.http import Answer, Ask
+from cexkit.exchanges.http import Answer, Ask
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

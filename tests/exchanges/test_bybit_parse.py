@@ -16,7 +16,7 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges import EXCHANGES, Context, exchange, left_out, parse_answer
-from cexkit.http import Answer, Ask, Usage
+from cexkit.exchanges.http import Answer, Ask, Usage
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

@@ -20,7 +20,7 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges import Context, exchange, left_out, parse_answer
-from cexkit.http import Answer, Ask
+from cexkit.exchanges.http import Answer, Ask
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, PayloadError
 from cexkit.exchanges import EXCHANGES, Context, parse_answer
+from cexkit.exchanges.http import Answer, OnePage
 from cexkit.fetch import Fetcher
-from cexkit.http import Answer, OnePage
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow

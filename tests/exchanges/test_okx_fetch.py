@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError, RateLimitedError, UnknownNameError, VenueError
 from cexkit.exchanges import _okx_payloads, left_out, okx
+from cexkit.exchanges.http import Backward
 from cexkit.fetch import Fetcher
-from cexkit.http import Backward
 from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc

@@ -8,8 +8,8 @@ import pytest
 
 from cexkit.errors import PayloadError, RateLimitedError, TransportError, UnknownNameError, VenueError
 from cexkit.exchanges import Context, exchange, join_companions, left_out, okx, parse_answer
-from cexkit.http import Answer, Ask
-from cexkit.http.paginate import Got
+from cexkit.exchanges.http import Answer, Ask
+from cexkit.exchanges.http.paginate import Got
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

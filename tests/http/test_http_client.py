@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from cexkit.errors import BlockedError, ConfigError, RateLimitedError, TransportError, VenueError
-from cexkit.http import Budget, HttpClient, RateLimiter, RetryPolicy, Usage
-from cexkit.http.retry import http_date, retry_after
+from cexkit.exchanges.http import Budget, HttpClient, RateLimiter, RetryPolicy, Usage
+from cexkit.exchanges.http.retry import http_date, retry_after
 from cexkit.testing import Loopback, Reply
 
 URL = "http://venue.example/x"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import VenueError
-from cexkit.http import Ask, Backward, Cursor, Forward, Got, OnePage
+from cexkit.exchanges.http import Ask, Backward, Cursor, Forward, Got, OnePage
 from cexkit.schema.intervals import Window, utc
 
 HOUR = timedelta(hours=1)

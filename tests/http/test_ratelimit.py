@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import InvalidInputError, RateLimitedError
-from cexkit.http import Budget, RateLimiter, Usage
+from cexkit.exchanges.http import Budget, RateLimiter, Usage
 
 
 class Clock:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cexkit.errors import BlockedError, ConfigError, FetchError, RateLimitedError, TransportError, VenueError
-from cexkit.http.ratelimit import RateLimiter, Usage
-from cexkit.http.retry import BANNED, RetryPolicy, http_date, retry_after
+from cexkit.exchanges.http.ratelimit import RateLimiter, Usage
+from cexkit.exchanges.http.retry import BANNED, RetryPolicy, http_date, retry_after
 
 if TYPE_CHECKING:
     import httpx
