@@ -7,8 +7,6 @@ nothing heavier than pandas, polars and narwhals; the rest is imported where it 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cexkit.accessors import crypto
@@ -36,7 +34,7 @@ from cexkit.analytics.volatility import realized_volatility
 
 if TYPE_CHECKING:
     from cexkit.client import connect
-    from cexkit.fetch import fetch
+    from cexkit.exchanges.fetcher import fetch
     from cexkit.token import Token
     from cexkit.tokens import Tokens
 
@@ -96,7 +94,7 @@ _LAZY = {
     "Token": "cexkit.token",
     "Tokens": "cexkit.tokens",
     "connect": "cexkit.client",
-    "fetch": "cexkit.fetch",
+    "fetch": "cexkit.exchanges.fetcher",
 }
 
 
@@ -110,19 +108,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """This package, in which a lazy function wins over the module of the same name.
-
-    Importing ``cexkit.fetch`` makes Python set the attribute ``fetch`` of the package to the module;
-    ``cexkit.fetch(...)`` must go on being the function.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _LAZY.get(name) == value.__name__:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

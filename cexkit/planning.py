@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cexkit.exchanges import exchange
-from cexkit.exchanges.archive import plan as archive_plan
+from cexkit.exchanges.archives import plan as archive_plan
 from cexkit.exchanges.base import Source
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import exchange
 from cexkit.ingest import ALL_TABLES, alive, asked, instruments, lives, pull
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from cexkit.errors import QualityError
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.gold import data_quality
 from cexkit.ingest.recount import recount
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cexkit.exchanges import exchange
-from cexkit.exchanges.archive import plan as archive_plan
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.archives import plan as archive_plan
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import exchange
 from cexkit.ingest import LIFE_MARGIN, pull, to_bronze
 from cexkit.planning import plan
 from cexkit.schema import TABLES

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from cexkit.collect import SESSIONS, Patience, collect, coverage
 from cexkit.errors import PayloadError, TransportError, UnknownNameError
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events
-from cexkit.fetch import Fetcher
 from cexkit.ingest import to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow

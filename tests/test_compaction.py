@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import DatasetError, InvalidInputError
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import compact, pull, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc

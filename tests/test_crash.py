@@ -24,7 +24,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import compact, pull
 from cexkit.quality import inspect, require
 from cexkit.schema import TABLES

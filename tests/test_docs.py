@@ -14,7 +14,7 @@ import pytest
 
 from cexkit.analytics._registry import METRICS
 from cexkit.config import settings
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import FIELDS, TABLES
 from cexkit.testing import LOOPBACKS
 

@@ -30,10 +30,11 @@ from cexkit.errors import (
     UnknownTableError,
     VenueError,
 )
-from cexkit.exchanges import left_out, parse_answer
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import Ask
+from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.registry import parse_answer
 from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import INTERVALS, Window, utc

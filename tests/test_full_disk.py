@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from cexkit.errors import DatasetError
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import compact, pull
 from cexkit.publish import publish
 from cexkit.refine import to_gold

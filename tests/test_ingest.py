@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import Report, compact, instruments, pull, to_bronze, to_silver
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES

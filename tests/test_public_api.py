@@ -40,30 +40,9 @@ def test_a_metric_is_not_hidden_by_the_module_of_its_name():
     assert cexkit.basis is cexkit.analytics.basis.basis
 
 
-#: Each brings the function ``fetch`` and not the module of that name, whatever was imported before.
-WAYS_TO_FETCH = [
-    "import cexkit; f = cexkit.fetch",
-    "import cexkit.fetch; f = cexkit.fetch",
-    "import cexkit; import cexkit.fetch; f = cexkit.fetch",
-    "import cexkit; cexkit.fetch; import cexkit.fetch; f = cexkit.fetch",
-    "from cexkit import fetch as f",
-    "from cexkit.fetch import fetch as f; import cexkit; f = cexkit.fetch",
-    "import importlib; importlib.import_module('cexkit.fetch'); import cexkit; f = cexkit.fetch",
-]
-FETCH = f"""
-import sys
-for way in {WAYS_TO_FETCH}:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "cexkit"]:
-        del sys.modules[name]
-    scope = {{}}
-    exec(way, scope)
-    print(type(scope["f"]).__name__, scope["f"].__module__)
-"""
-
-
-def test_fetch_is_the_function_whatever_is_imported_first():
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FETCH], capture_output=True, text=True, timeout=120)
-    assert done.stdout.splitlines() == ["function cexkit.fetch"] * len(WAYS_TO_FETCH), done.stderr
+def test_no_module_has_the_name_of_a_public_function():
+    modules = {module.name for module in pkgutil.iter_modules(cexkit.__path__)}
+    assert not {name for name in modules & set(cexkit.__all__) if callable(getattr(cexkit, name))}
 
 
 def test_an_unknown_name_is_an_attribute_error():

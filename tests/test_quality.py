@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cexkit.errors import DatasetNotFoundError, QualityError, UnknownTableError
-from cexkit.exchanges import exchange
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import exchange
 from cexkit.exchanges.streams import STREAMS
-from cexkit.fetch import Fetcher
 from cexkit.ingest import instruments, pull, recount, to_bronze, to_silver
 from cexkit.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
 from cexkit.refine import MADE_OF, to_gold

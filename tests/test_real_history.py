@@ -64,7 +64,7 @@ def history(shared):
 
 @pytest.fixture(scope="module")
 def market(history, tmp_path_factory):
-    from cexkit.fetch import Fetcher
+    from cexkit.exchanges.fetcher import Fetcher
 
     root = tmp_path_factory.mktemp("warehouse")
     with LoopbackBinance(_feed(history), now="2024-01-02") as venue, Fetcher(venue.settings) as fetcher:

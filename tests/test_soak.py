@@ -10,7 +10,7 @@ from bisect import bisect_left
 
 import pytest
 
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import pull
 from cexkit.simulation import simulate
 from cexkit.store.warehouse import Warehouse

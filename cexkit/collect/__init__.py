@@ -20,8 +20,8 @@ from typing import Any
 from cexkit.collect.listener import Collected, Listener, Patience
 from cexkit.collect.sessions import SESSIONS, coverage
 from cexkit.errors import UnknownNameError
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
-from cexkit.fetch import Fetcher
 from cexkit.store.warehouse import Warehouse
 
 __all__ = ["SESSIONS", "Collected", "Patience", "collect", "coverage"]

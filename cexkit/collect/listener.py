@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from cexkit.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
 from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, VenueError
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, read_events
-from cexkit.fetch import Fetcher
 from cexkit.ingest import Problem, Report, to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import UnknownNameError
-from cexkit.exchanges import Context
+from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, merged, utc

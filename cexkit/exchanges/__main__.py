@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.coverage import coverage
+from cexkit.exchanges.registry import EXCHANGES
 
 
 def generated() -> dict[str, str]:

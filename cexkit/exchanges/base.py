@@ -7,14 +7,15 @@ came a moment ago or years ago out of Bronze.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 from urllib.parse import quote
 
 from cexkit.errors import NotOfferedError, NotReadYetError, UnknownNameError
-from cexkit.exchanges.archive import Archive
+from cexkit.exchanges.archives import Archive
 from cexkit.exchanges.http.client import Answer
 from cexkit.exchanges.http.paginate import Ask, OnePage, Paging
 from cexkit.exchanges.http.ratelimit import Budget, Usage
@@ -48,6 +49,14 @@ def _no_error(answer: Answer) -> Exception | None:
 
 def _no_cursor(body: bytes) -> str | None:
     return None
+
+
+def _no_messages(instruments: Sequence[Instrument]) -> list[str]:
+    return []
+
+
+def _grants_nothing(message: Any) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +121,42 @@ class Source:
         return path, {name: value for name, value in params.items() if name not in places}
 
 
+Side = Literal["long", "short"]
+
+
+class Event(NamedTuple):
+    """One liquidation as a venue says it; ``quantity`` is in the venue's unit."""
+
+    venue_symbol: str
+    ms: int
+    side: Side
+    price: float
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A venue's stream of liquidations."""
+
+    endpoint: str
+    url: str
+    #: What totals of it are: ``full`` or ``throttled``.
+    coverage: str
+    price_type: str
+    #: What to send first, for these instruments; as many positive answers must come before anything counts.
+    subscribe: Callable[[Sequence[Instrument]], list[str]] = _no_messages
+    #: Whether a message grants a subscription; raises VenueError where it refuses one.
+    grants: Callable[[Any], bool] = _grants_nothing
+    #: Events of a decoded message; none where it is about something else.
+    events: Callable[[Any], Iterator[Event]]
+    #: What the venue wants to hear every so often, beside the websocket's own pings.
+    ping: str | None = None
+    #: Whether quantities are contracts.
+    contracts: bool = False
+    #: Whether two messages that hold the same event mean two events; else one is a replay of the other.
+    counts_messages: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A venue: its APIs and where each table is read."""
@@ -123,6 +168,8 @@ class Exchange:
     not_offered: Mapping[tuple[str, InstrumentType], str] = field(default_factory=dict)
     #: Where the venue keeps years of a table as files.
     archives: Mapping[tuple[str, InstrumentType], Archive] = field(default_factory=dict)
+    #: The venue's stream of liquidations.
+    stream: Stream | None = None
 
     def instrument_types(self, table: str) -> tuple[InstrumentType, ...]:
         """The kinds of instruments for which a table is read."""

@@ -38,7 +38,7 @@ def coverage(exchanges: Mapping[str, Exchange]) -> str:
 
     Examples
     --------
-    >>> from cexkit.exchanges import EXCHANGES
+    >>> from cexkit.exchanges.registry import EXCHANGES
     >>> print(coverage({"binance": EXCHANGES["binance"]}).split("##")[1])
      binance
     <BLANKLINE>

@@ -1,61 +1,23 @@
-"""Liquidations live: what to say to each venue's websocket, and what its messages hold. No I/O here.
-
-- Binance sends the latest order of a symbol at most once a second: totals are too low in every cascade, so its
-  events are ``throttled``. ``S`` is the side of the order: SELL closed a long. The price is the average fill.
-- Bybit sends every event. ``S`` is the side of the **position**: Buy was a long. The price is that of bankruptcy.
-- OKX counts in contracts, at the bankruptcy price, and shows the newest events again after each subscription. It
-  sends at most one order a contract and second.
-"""
+"""Live liquidations: messages of the venues' streams as events and as rows. Pure: no I/O."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import PayloadError, VenueError
+from cexkit.errors import PayloadError
+from cexkit.exchanges.base import Event, Stream
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Side = Literal["long", "short"]
-
-
-class Event(NamedTuple):
-    """One liquidation as a venue says it; ``quantity`` is in the venue's unit."""
-
-    venue_symbol: str
-    ms: int
-    side: Side
-    price: float
-    quantity: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """A venue's stream of liquidations."""
-
-    endpoint: str
-    url: str
-    #: What totals of it are: ``full`` or ``throttled``.
-    coverage: str
-    price_type: str
-    #: What to send first, for these instruments; as many positive answers must come before anything counts.
-    subscribe: Callable[[Sequence[Instrument]], list[str]]
-    #: Whether a message grants a subscription; raises VenueError where it refuses one.
-    grants: Callable[[Any], bool]
-    #: Events of a decoded message; none where it is about something else.
-    events: Callable[[Any], Iterator[Event]]
-    #: What the venue wants to hear every so often, beside the websocket's own pings.
-    ping: str | None = None
-    #: Whether quantities are contracts.
-    contracts: bool = False
-    #: Whether two messages that hold the same event mean two events; else one is a replay of the other.
-    counts_messages: bool = False
+#: The streams of the venues that have one.
+STREAMS: Mapping[str, Stream] = {name: venue.stream for name, venue in EXCHANGES.items() if venue.stream}
 
 
 def read_events(stream: Stream, body: bytes) -> list[Event]:
@@ -153,107 +115,3 @@ def _row(stream: Stream, instrument: Instrument, event: Event) -> dict[str, Any]
         "value_quote": event.price * amount,
         "coverage": stream.coverage,
     }
-
-
-def _binance_events(message: Any) -> Iterator[Event]:
-    found = message.get("data", message)
-    if found.get("e") != "forceOrder":
-        return
-    order = found["o"]
-    side: Side = {"SELL": "long", "BUY": "short"}[order["S"]]  # type: ignore[assignment]
-    yield Event(str(order["s"]), int(order["T"]), side, float(order["ap"]), Decimal(order["z"]))
-
-
-def _bybit_events(message: Any) -> Iterator[Event]:
-    if not str(message.get("topic", "")).startswith("allLiquidation."):
-        return
-    for item in message["data"]:
-        side: Side = {"Buy": "long", "Sell": "short"}[item["S"]]  # type: ignore[assignment]
-        yield Event(str(item["s"]), int(item["T"]), side, float(item["p"]), Decimal(item["v"]))
-
-
-def _okx_events(message: Any) -> Iterator[Event]:
-    if message.get("arg", {}).get("channel") != "liquidation-orders" or "data" not in message:
-        return
-    for item in message["data"]:
-        for detail in item["details"]:
-            side: Side = {"sell": "long", "buy": "short"}[detail["side"]]  # type: ignore[assignment]
-            if detail.get("posSide") in ("long", "short") and detail["posSide"] != side:
-                raise ValueError(f"a {detail['posSide']} position closed by an order to {detail['side']}")
-            yield Event(str(item["instId"]), int(detail["ts"]), side, float(detail["bkPx"]), Decimal(detail["sz"]))
-
-
-def _nothing(instruments: Sequence[Instrument]) -> list[str]:
-    return []
-
-
-def _never(message: Any) -> bool:
-    return False
-
-
-#: Topics that Bybit takes in one message.
-_BYBIT_TOPICS = 100
-
-
-def _bybit_subscribe(instruments: Sequence[Instrument]) -> list[str]:
-    topics = [f"allLiquidation.{one.venue_symbol}" for one in instruments]
-    parts = [topics[start : start + _BYBIT_TOPICS] for start in range(0, len(topics), _BYBIT_TOPICS)]
-    return [json.dumps({"op": "subscribe", "args": part}) for part in parts]
-
-
-def _bybit_grants(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("op") != "subscribe":
-        return False
-    if not message.get("success"):
-        raise VenueError(f"bybit refused a subscription: {message.get('ret_msg')}")
-    return True
-
-
-def _okx_subscribe(instruments: Sequence[Instrument]) -> list[str]:
-    kinds = dict.fromkeys({"perp": "SWAP", "future": "FUTURES"}[one.instrument_type] for one in instruments)
-    return [
-        json.dumps({"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": kind}]}) for kind in kinds
-    ]
-
-
-def _okx_grants(message: Any) -> bool:
-    event = message.get("event") if isinstance(message, dict) else None
-    if event == "error":
-        raise VenueError(f"okx refused a subscription: {message.get('code')} {message.get('msg')}")
-    return event == "subscribe"
-
-
-STREAMS: Mapping[str, Stream] = {
-    "binance": Stream(
-        endpoint="stream.forceOrder",
-        # what is not about the book lies under /market; the stream is named in the address, so nothing is granted
-        url="wss://fstream.binance.com/market/stream?streams=!forceOrder@arr",
-        coverage="throttled",
-        price_type="average_fill",
-        subscribe=_nothing,
-        grants=_never,
-        events=_binance_events,
-    ),
-    "bybit": Stream(
-        endpoint="stream.allLiquidation",
-        url="wss://stream.bybit.com/v5/public/linear",
-        coverage="full",
-        price_type="bankruptcy",
-        subscribe=_bybit_subscribe,
-        grants=_bybit_grants,
-        events=_bybit_events,
-        ping='{"op":"ping"}',
-        counts_messages=True,
-    ),
-    "okx": Stream(
-        endpoint="stream.liquidation-orders",
-        url="wss://ws.okx.com:8443/ws/v5/public",
-        coverage="throttled",
-        price_type="bankruptcy",
-        subscribe=_okx_subscribe,
-        grants=_okx_grants,
-        events=_okx_events,
-        ping="ping",
-        contracts=True,
-    ),
-}

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
-from cexkit.exchanges import exchange
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import exchange
 from cexkit.ingest.bronze import to_bronze
 from cexkit.ingest.listings import LIFE_MARGIN, alive, instruments, lives, types_read
 from cexkit.ingest.report import ALL_TABLES, Problem, Report, Step

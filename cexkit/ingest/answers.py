@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges import Context, exchange, parse_answer
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import exchange, parse_answer
 from cexkit.exchanges.streams import STREAMS, Stream, liquidations_of
 from cexkit.ingest.report import Problem
 from cexkit.schema import TABLES, Table

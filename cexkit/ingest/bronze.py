@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from cexkit.download import archive_pages
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
-from cexkit.exchanges import exchange
-from cexkit.exchanges.archive import Archive
-from cexkit.fetch import Fetcher, Page
+from cexkit.exchanges.archives import Archive
+from cexkit.exchanges.downloads import archive_pages
+from cexkit.exchanges.fetcher import Fetcher, Page
+from cexkit.exchanges.registry import exchange
 from cexkit.ingest.listings import alive, lives
 from cexkit.ingest.report import Problem, Report, Step, Tally
 from cexkit.schema import Table

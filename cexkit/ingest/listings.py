@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cexkit.errors import UnknownNameError
-from cexkit.exchanges import Context, exchange, join_companions, left_out
-from cexkit.exchanges.instruments import latest
+from cexkit.exchanges.instruments import latest, left_out
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import exchange, join_companions
 from cexkit.ingest.answers import answers
 from cexkit.ingest.report import Problem
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import DatasetError
-from cexkit.exchanges import exchange
+from cexkit.exchanges.registry import exchange
 from cexkit.ingest.answers import answers, endpoints, heard_of, streamed
 from cexkit.ingest.silver import apart
 from cexkit.schema import SCHEMA_VERSION, Table

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cexkit.exchanges import exchange
+from cexkit.exchanges.registry import exchange
 from cexkit.ingest.answers import answers, endpoints, streamed
 from cexkit.ingest.listings import listings
 from cexkit.ingest.report import Problem, Report

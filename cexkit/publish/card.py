@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_markdown
 from cexkit.store.layout import MANIFEST

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from cexkit.config import Settings
-from cexkit.exchanges._binance_payloads import NO_DELIVERY_MS
-from cexkit.exchanges.binance import EXCHANGE
+from cexkit.exchanges.binance.descriptor import EXCHANGE
+from cexkit.exchanges.binance.payloads import NO_DELIVERY_MS
 from cexkit.schema.intervals import INTERVALS, TimeLike, from_ms, to_ms
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request
@@ -54,7 +54,7 @@ class LoopbackBinance(LoopbackVenue):
 
     Examples
     --------
-    >>> from cexkit.fetch import Fetcher
+    >>> from cexkit.exchanges.fetcher import Fetcher
     >>> from cexkit.schema import TABLES
     >>> from cexkit.schema.render import to_polars
     >>> with LoopbackBinance({"instruments": to_polars(TABLES["instruments"]).to_frame()}, now="2024-01-01") as venue:

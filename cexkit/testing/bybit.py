@@ -69,7 +69,7 @@ class LoopbackBybit(LoopbackVenue):
 
     Examples
     --------
-    >>> from cexkit.fetch import Fetcher
+    >>> from cexkit.exchanges.fetcher import Fetcher
     >>> from cexkit.schema.render import to_polars
     >>> with LoopbackBybit({"instruments": to_polars(TABLES["instruments"]).to_frame()}, now="2024-01-01") as venue:
     ...     with Fetcher(venue.settings) as fetcher:

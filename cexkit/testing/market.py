@@ -65,7 +65,7 @@ class LoopbackMarket:
     Examples
     --------
     >>> from cexkit.config import Settings
-    >>> from cexkit.fetch import Fetcher
+    >>> from cexkit.exchanges.fetcher import Fetcher
     >>> with LoopbackMarket("2026-05-20", "2026-05-21", coins=["BTC"]) as market:
     ...     with Fetcher(Settings(base_urls=market.base_urls)) as fetcher:
     ...         [fetcher.instruments(name).num_rows for name in market.venues]

@@ -85,7 +85,7 @@ class LoopbackOkx(LoopbackVenue):
 
     Examples
     --------
-    >>> from cexkit.fetch import Fetcher
+    >>> from cexkit.exchanges.fetcher import Fetcher
     >>> from cexkit.schema import TABLES
     >>> from cexkit.schema.render import to_polars
     >>> with LoopbackOkx({"instruments": to_polars(TABLES["instruments"]).to_frame()}, now="2024-01-01") as venue:

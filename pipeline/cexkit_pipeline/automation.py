@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
 from cexkit.store.layout import SETTLED
 from cexkit_pipeline.compaction import compaction

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from cexkit.config import settings
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit_pipeline.alerts import SENSORS

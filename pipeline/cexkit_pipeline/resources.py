@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from cexkit.config import settings
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.store.warehouse import Warehouse
 
 

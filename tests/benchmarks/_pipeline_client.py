@@ -20,8 +20,8 @@ from typing import ClassVar
 import httpx
 
 from cexkit.config import Settings
-from cexkit.exchanges import EXCHANGES
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.ingest import instruments, to_bronze, to_silver
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES

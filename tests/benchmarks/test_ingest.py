@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from cexkit.exchanges import exchange, parse_answer
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.registry import exchange, parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import conform

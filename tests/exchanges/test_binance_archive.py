@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cexkit.errors import CexkitError, PayloadError
-from cexkit.exchanges import Context, parse_answer
-from cexkit.exchanges.archive import days_of, plan
-from cexkit.exchanges.binance import EXCHANGE
+from cexkit.exchanges.archives import days_of, plan
+from cexkit.exchanges.binance.descriptor import EXCHANGE
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, merged, to_ms, utc
 from cexkit.schema.render import to_pyarrow

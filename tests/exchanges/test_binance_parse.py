@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 
 from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
-from cexkit.exchanges import EXCHANGES, Context, exchange, join_companions, left_out, parse_answer
 from cexkit.exchanges.http import Answer, Ask
+from cexkit.exchanges.instruments import left_out
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import EXCHANGES, exchange, join_companions, parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

@@ -18,7 +18,7 @@ from cexkit.errors import (
     UnknownNameError,
     VenueError,
 )
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc

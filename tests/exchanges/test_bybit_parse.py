@@ -15,8 +15,10 @@ from cexkit.errors import (
     UnknownNameError,
     VenueError,
 )
-from cexkit.exchanges import EXCHANGES, Context, exchange, left_out, parse_answer
 from cexkit.exchanges.http import Answer, Ask, Usage
+from cexkit.exchanges.instruments import left_out
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import EXCHANGES, exchange, parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

@@ -23,9 +23,9 @@ from cexkit.errors import (
     UnknownNameError,
     VenueError,
 )
-from cexkit.exchanges import parse_answer
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.registry import parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.schema.render import to_polars, to_pyarrow

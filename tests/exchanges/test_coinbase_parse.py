@@ -19,8 +19,10 @@ from cexkit.errors import (
     UnknownNameError,
     VenueError,
 )
-from cexkit.exchanges import Context, exchange, left_out, parse_answer
 from cexkit.exchanges.http import Answer, Ask
+from cexkit.exchanges.instruments import left_out
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import exchange, parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

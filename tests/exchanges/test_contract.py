@@ -14,9 +14,10 @@ from hypothesis import settings as tries
 from hypothesis import strategies as st
 
 from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, PayloadError
-from cexkit.exchanges import EXCHANGES, Context, parse_answer
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import Answer, OnePage
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import EXCHANGES, parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from cexkit.errors import NotOfferedError, NotReadYetError
-from cexkit.exchanges import EXCHANGES
 from cexkit.exchanges.__main__ import generated
 from cexkit.exchanges.coverage import coverage
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.symbols import INSTRUMENT_TYPES
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow.compute as pc
 import pytest
 
-from cexkit.exchanges import EXCHANGES
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.validate import split

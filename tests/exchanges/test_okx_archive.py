@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges import EXCHANGES, parse_answer
-from cexkit.exchanges.archive import plan
+from cexkit.exchanges.archives import plan
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.registry import EXCHANGES, parse_answer
 from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc

@@ -12,9 +12,11 @@ from hypothesis import settings as tries
 from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError, RateLimitedError, UnknownNameError, VenueError
-from cexkit.exchanges import _okx_payloads, left_out, okx
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import Backward
-from cexkit.fetch import Fetcher
+from cexkit.exchanges.instruments import left_out
+from cexkit.exchanges.okx import descriptor as okx
+from cexkit.exchanges.okx import payloads
 from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
@@ -225,7 +227,7 @@ class TestQuirks:
 
     def test_contracts(self, venue, fetcher, monkeypatch):
         slots = ("ts", "open", "high", "low", "close", "volCcy", "vol", "volCcyQuote", "confirm")
-        monkeypatch.setattr(_okx_payloads, "CANDLE", slots)
+        monkeypatch.setattr(payloads, "CANDLE", slots)
         with pytest.raises(PayloadError, match="volumes are in other units"):
             self.fetch(fetcher, "ohlcv_1h", "perp")
 
@@ -237,7 +239,7 @@ class TestQuirks:
         instrument = fetcher.resolve("okx", "ohlcv_1h", "BTCUSDT", "perp")
         page = next(fetcher.pages("okx", "ohlcv_1h", instrument, Window.of("2026-05-20", "2026-05-20T01:00")))
         assert page.table.num_rows == 0
-        taken = _okx_payloads.parse_candles("x", page.answer.body.replace(b'"0"]', b'"1"]'), page.context)
+        taken = payloads.parse_candles("x", page.answer.body.replace(b'"0"]', b'"1"]'), page.context)
         after = truth(market, "ohlcv_1h", "perp", "BTCUSDT", start="2026-05-20T00:00")
         assert taken["timestamp"][0].as_py() == after["timestamp"][0]
         assert taken["volume_base"][0].as_py() != after["volume_base"][0]

@@ -7,9 +7,12 @@ from itertools import pairwise
 import pytest
 
 from cexkit.errors import PayloadError, RateLimitedError, TransportError, UnknownNameError, VenueError
-from cexkit.exchanges import Context, exchange, join_companions, left_out, okx, parse_answer
 from cexkit.exchanges.http import Answer, Ask
 from cexkit.exchanges.http.paginate import Got
+from cexkit.exchanges.instruments import left_out
+from cexkit.exchanges.okx import descriptor as okx
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.registry import exchange, join_companions, parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow

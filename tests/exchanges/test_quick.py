@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges import _binance_payloads as binance
-from cexkit.exchanges import parse_answer
+from cexkit.exchanges.binance import payloads as binance
 from cexkit.exchanges.parsing import Context, adapter, quick, validated
+from cexkit.exchanges.registry import parse_answer
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.symbols import Instrument
 

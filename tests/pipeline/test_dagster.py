@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
 from cexkit.ingest import to_silver
 from cexkit.quality import checks_of

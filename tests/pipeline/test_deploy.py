@@ -19,7 +19,7 @@ dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 from cexkit_pipeline.reference import generated  # noqa: E402
 
-from cexkit.exchanges import EXCHANGES  # noqa: E402
+from cexkit.exchanges.registry import EXCHANGES  # noqa: E402
 from cexkit.exchanges.streams import STREAMS  # noqa: E402
 
 BIN = Path(sys.executable).parent

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from cexkit.exchanges import EXCHANGES
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.publish.card import card
 from cexkit.publish.content import assemble
 from cexkit.publish.spec import NAMES_LISTED, describe

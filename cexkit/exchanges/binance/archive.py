@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.archive import Archive, Period, read_csv
+from cexkit.exchanges.archives import Archive, Period, read_csv
 from cexkit.exchanges.parsing import STAMPED_LATE, Context, facts
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import to_timedelta

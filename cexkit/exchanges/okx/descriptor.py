@@ -32,14 +32,19 @@ from functools import partial
 from typing import Any
 
 from cexkit.errors import RateLimitedError, TransportError, UnknownNameError, VenueError
-from cexkit.exchanges._okx_listing import (
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.http.client import Answer
+from cexkit.exchanges.http.paginate import Ask, Backward, Got
+from cexkit.exchanges.http.ratelimit import Budget
+from cexkit.exchanges.okx.archive import ARCHIVES
+from cexkit.exchanges.okx.listings import (
     join_next_funding,
     parse_futures_listing,
     parse_next_funding,
     parse_spot_listing,
     parse_swap_listing,
 )
-from cexkit.exchanges._okx_payloads import (
+from cexkit.exchanges.okx.payloads import (
     HOUR,
     LIQUIDATION_ROWS,
     oldest_event,
@@ -49,11 +54,7 @@ from cexkit.exchanges._okx_payloads import (
     parse_open_interest,
     parse_references,
 )
-from cexkit.exchanges.base import Api, Exchange, Source
-from cexkit.exchanges.http.client import Answer
-from cexkit.exchanges.http.paginate import Ask, Backward, Got
-from cexkit.exchanges.http.ratelimit import Budget
-from cexkit.exchanges.okx_archive import ARCHIVES
+from cexkit.exchanges.okx.stream import STREAM
 from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import MILLISECOND, Window, to_ms, to_timedelta
@@ -254,4 +255,5 @@ EXCHANGE = Exchange(
     },
     sources=_sources(),
     archives=ARCHIVES,
+    stream=STREAM,
 )

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.archive import Archive, Period, unzipped
+from cexkit.exchanges.archives import Archive, Period, unzipped
 from cexkit.exchanges.parsing import Context, facts, settlement
 from cexkit.schema.symbols import Instrument
 

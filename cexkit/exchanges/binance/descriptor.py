@@ -18,7 +18,9 @@ from functools import partial
 from typing import Any
 
 from cexkit.errors import RateLimitedError, UnknownNameError, VenueError
-from cexkit.exchanges._binance_payloads import (
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.binance.archive import ARCHIVES
+from cexkit.exchanges.binance.payloads import (
     join_funding_info,
     parse_funding,
     parse_funding_info,
@@ -29,8 +31,7 @@ from cexkit.exchanges._binance_payloads import (
     parse_spot_listing,
     read_limits,
 )
-from cexkit.exchanges.base import Api, Exchange, Source
-from cexkit.exchanges.binance_archive import ARCHIVES
+from cexkit.exchanges.binance.stream import STREAM
 from cexkit.exchanges.http.client import Answer
 from cexkit.exchanges.http.paginate import Ask, Forward
 from cexkit.exchanges.http.ratelimit import Budget, Usage
@@ -209,4 +210,5 @@ EXCHANGE = Exchange(
         ("liquidations", "perp"): _NO_LIQUIDATIONS,
         ("liquidations", "future"): _NO_LIQUIDATIONS,
     },
+    stream=STREAM,
 )

@@ -1,4 +1,4 @@
-"""What Coinbase's endpoints promise, and how their bodies become tables. See :mod:`cexkit.exchanges.coinbase`."""
+"""Payloads of Coinbase's endpoints and their parsers. See :mod:`cexkit.exchanges.coinbase.descriptor`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from cexkit.errors import (
     UnknownTableError,
     VenueError,
 )
-from cexkit.exchanges import exchange as venue
 from cexkit.exchanges.base import Exchange, Source
 from cexkit.exchanges.http.client import Answer, HttpClient
 from cexkit.exchanges.http.paginate import Ask
@@ -32,6 +31,7 @@ from cexkit.exchanges.http.ratelimit import RateLimiter
 from cexkit.exchanges.http.retry import RetryPolicy
 from cexkit.exchanges.instruments import latest, matching, of_type, stacked, the_one
 from cexkit.exchanges.parsing import Context, extent
+from cexkit.exchanges.registry import exchange as venue
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
@@ -254,7 +254,7 @@ class Fetcher:
         *,
         instrument_type: InstrumentType | None = None,
     ) -> pa.Table:
-        """As :func:`cexkit.fetch.fetch`, with this fetcher's connections and budgets."""
+        """As :func:`cexkit.exchanges.fetcher.fetch`, with this fetcher's connections and budgets."""
         import pyarrow as pa
 
         from cexkit.schema.render import empty
@@ -512,7 +512,7 @@ def fetch(
 
     Examples
     --------
-    >>> from cexkit.fetch import fetch
+    >>> from cexkit.exchanges.fetcher import fetch
     >>> fetch("binanse", "funding_rates", "BTCUSDT", "2024-01-01")
     Traceback (most recent call last):
     cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: binance, ...

@@ -23,7 +23,8 @@ from functools import partial
 from typing import Any
 
 from cexkit.errors import RateLimitedError, TransportError, UnknownNameError, VenueError
-from cexkit.exchanges._bybit_payloads import (
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.bybit.payloads import (
     Bar,
     PriceBar,
     category,
@@ -34,7 +35,7 @@ from cexkit.exchanges._bybit_payloads import (
     parse_spot_listing,
     read_cursor,
 )
-from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.bybit.stream import STREAM
 from cexkit.exchanges.http.client import Answer
 from cexkit.exchanges.http.paginate import Ask, Backward, Cursor
 from cexkit.exchanges.http.ratelimit import Budget, Usage
@@ -222,4 +223,5 @@ EXCHANGE = Exchange(
     },
     sources=_sources(),
     not_offered={("liquidations", "perp"): _NO_LIQUIDATIONS, ("liquidations", "future"): _NO_LIQUIDATIONS},
+    stream=STREAM,
 )

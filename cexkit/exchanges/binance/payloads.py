@@ -250,7 +250,7 @@ def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table
 def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Perpetuals and dated futures of ``/fapi/v1/exchangeInfo``.
 
-    A contract that is not open yet and has no type is neither; it is named in :func:`cexkit.exchanges.left_out`.
+    A contract that is not open yet and has no type is neither; :func:`cexkit.exchanges.instruments.left_out` names it.
     """
     listed = validated(adapter(FuturesInfo), body, endpoint)["symbols"]
     records, reasons = [], {}

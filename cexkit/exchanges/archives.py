@@ -76,7 +76,7 @@ def plan(archive: Archive, instrument: Instrument, window: Window, now: datetime
 
     Examples
     --------
-    >>> from cexkit.exchanges.binance import EXCHANGE
+    >>> from cexkit.exchanges.binance.descriptor import EXCHANGE
     >>> from cexkit.schema.intervals import utc
     >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
     ...                  base="BTC", quote="USDT")

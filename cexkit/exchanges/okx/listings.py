@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typing_extensions import TypedDict
 
-from cexkit.exchanges._okx_payloads import HOUR, OR_NONE, Exact, rows_of
 from cexkit.exchanges.instruments import listing, with_funding_hours
+from cexkit.exchanges.okx.payloads import HOUR, OR_NONE, Exact, rows_of
 from cexkit.exchanges.parsing import Context, Ms
 from cexkit.schema.intervals import MILLISECOND
 from cexkit.schema.intervals import from_ms as moment

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cexkit.errors import TransportError
-from cexkit.exchanges.archive import Archive, Piece, days_of, plan
+from cexkit.exchanges.archives import Archive, Piece, days_of, plan
+from cexkit.exchanges.fetcher import Fetcher, Page
 from cexkit.exchanges.parsing import Context
-from cexkit.fetch import Fetcher, Page
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 

@@ -30,7 +30,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from cexkit.errors import RateLimitedError, TransportError, UnknownNameError, VenueError
-from cexkit.exchanges._coinbase_payloads import (
+from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.coinbase.payloads import (
     HOUR,
     parse_candles,
     parse_chart,
@@ -38,7 +39,6 @@ from cexkit.exchanges._coinbase_payloads import (
     parse_funding,
     parse_products,
 )
-from cexkit.exchanges.base import Api, Exchange, Source
 from cexkit.exchanges.http.client import USER_AGENT, Answer
 from cexkit.exchanges.http.paginate import Ask, Backward
 from cexkit.exchanges.http.ratelimit import Budget

@@ -1,0 +1,1 @@
+"""Binance: descriptor, payload parsers, and its other sources."""

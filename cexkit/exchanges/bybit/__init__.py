@@ -1,0 +1,1 @@
+"""Bybit: descriptor, payload parsers, and its other sources."""

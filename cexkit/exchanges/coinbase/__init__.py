@@ -1,0 +1,1 @@
+"""Coinbase: descriptor, payload parsers, and its other sources."""

@@ -1,0 +1,1 @@
+"""OKX: descriptor, payload parsers, and its other sources."""

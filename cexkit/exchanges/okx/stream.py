@@ -1,0 +1,97 @@
+"""OKX's stream of liquidations.
+
+OKX counts in contracts, at the bankruptcy price, and shows the newest events again after each subscription. It sends at
+most one order a contract and second: ``throttled``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from cexkit.errors import VenueError
+from cexkit.exchanges.base import Event, Side, Stream
+from cexkit.schema.symbols import Instrument
+
+
+def _events(message: Any) -> Iterator[Event]:
+    if message.get("arg", {}).get("channel") != "liquidation-orders" or "data" not in message:
+        return
+    for item in message["data"]:
+        for detail in item["details"]:
+            side: Side = {"sell": "long", "buy": "short"}[detail["side"]]  # type: ignore[assignment]
+            if detail.get("posSide") in ("long", "short") and detail["posSide"] != side:
+                raise ValueError(f"a {detail['posSide']} position closed by an order to {detail['side']}")
+            yield Event(str(item["instId"]), int(detail["ts"]), side, float(detail["bkPx"]), Decimal(detail["sz"]))
+
+
+#: Topics that Bybit takes in one message.
+_BYBIT_TOPICS = 100
+
+
+def _bybit_subscribe(instruments: Sequence[Instrument]) -> list[str]:
+    topics = [f"allLiquidation.{one.venue_symbol}" for one in instruments]
+    parts = [topics[start : start + _BYBIT_TOPICS] for start in range(0, len(topics), _BYBIT_TOPICS)]
+    return [json.dumps({"op": "subscribe", "args": part}) for part in parts]
+
+
+def _bybit_grants(message: Any) -> bool:
+    if not isinstance(message, dict) or message.get("op") != "subscribe":
+        return False
+    if not message.get("success"):
+        raise VenueError(f"bybit refused a subscription: {message.get('ret_msg')}")
+    return True
+
+
+def _subscribe(instruments: Sequence[Instrument]) -> list[str]:
+    kinds = dict.fromkeys({"perp": "SWAP", "future": "FUTURES"}[one.instrument_type] for one in instruments)
+    return [
+        json.dumps({"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": kind}]}) for kind in kinds
+    ]
+
+
+#: Topics that Bybit takes in one message.
+_BYBIT_TOPICS = 100
+
+
+def _bybit_subscribe(instruments: Sequence[Instrument]) -> list[str]:
+    topics = [f"allLiquidation.{one.venue_symbol}" for one in instruments]
+    parts = [topics[start : start + _BYBIT_TOPICS] for start in range(0, len(topics), _BYBIT_TOPICS)]
+    return [json.dumps({"op": "subscribe", "args": part}) for part in parts]
+
+
+def _bybit_grants(message: Any) -> bool:
+    if not isinstance(message, dict) or message.get("op") != "subscribe":
+        return False
+    if not message.get("success"):
+        raise VenueError(f"bybit refused a subscription: {message.get('ret_msg')}")
+    return True
+
+
+def _subscribe(instruments: Sequence[Instrument]) -> list[str]:
+    kinds = dict.fromkeys({"perp": "SWAP", "future": "FUTURES"}[one.instrument_type] for one in instruments)
+    return [
+        json.dumps({"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": kind}]}) for kind in kinds
+    ]
+
+
+def _grants(message: Any) -> bool:
+    event = message.get("event") if isinstance(message, dict) else None
+    if event == "error":
+        raise VenueError(f"okx refused a subscription: {message.get('code')} {message.get('msg')}")
+    return event == "subscribe"
+
+
+STREAM = Stream(
+    endpoint="stream.liquidation-orders",
+    url="wss://ws.okx.com:8443/ws/v5/public",
+    coverage="throttled",
+    price_type="bankruptcy",
+    subscribe=_subscribe,
+    grants=_grants,
+    events=_events,
+    ping="ping",
+    contracts=True,
+)

@@ -1,0 +1,102 @@
+"""Registry of the venues cexkit reads. Pure: no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from cexkit.errors import UnknownNameError
+from cexkit.exchanges.base import Exchange
+from cexkit.exchanges.binance.descriptor import EXCHANGE as BINANCE
+from cexkit.exchanges.bybit.descriptor import EXCHANGE as BYBIT
+from cexkit.exchanges.coinbase.descriptor import EXCHANGE as COINBASE
+from cexkit.exchanges.okx.descriptor import EXCHANGE as OKX
+from cexkit.exchanges.parsing import Context
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EXCHANGES: dict[str, Exchange] = {
+    "binance": BINANCE,
+    "bybit": BYBIT,
+    "coinbase": COINBASE,
+    "okx": OKX,
+}
+
+
+def exchange(name: str) -> Exchange:
+    """The descriptor of a venue.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none of this name; the message lists those there are.
+
+    Examples
+    --------
+    >>> exchange("binance").instrument_types("funding_rates")
+    ('perp',)
+    >>> exchange("binanse")
+    Traceback (most recent call last):
+    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: ...
+    """
+    try:
+        return EXCHANGES[name]
+    except (KeyError, TypeError):
+        raise UnknownNameError.of("exchange", name, EXCHANGES) from None
+
+
+def parse_answer(exchange_name: str, endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Parse one answer, fresh or out of Bronze. Pure: same bytes and context, same table.
+
+    Parameters
+    ----------
+    exchange_name, endpoint : str
+        Where the answer came from (``Page.endpoint``).
+    body : bytes
+        The answer's body.
+    context : Context
+        As it was kept with the answer.
+
+    Returns
+    -------
+    pyarrow.Table
+        Conforming to ``context.table``; for the answer of a companion its own columns, meant for
+        :func:`join_companions`.
+
+    Raises
+    ------
+    PayloadError
+        If the body is not what the endpoint promises.
+
+    Examples
+    --------
+    >>> from cexkit.schema.intervals import Window, utc
+    >>> from cexkit.schema.symbols import Instrument
+    >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
+    ...                  base="BTC", quote="USDT")
+    >>> context = Context(exchange="binance", table="funding_rates", now=utc("2024-01-02"), instrument=btc,
+    ...                   window=Window.of("2024-01-01", "2024-01-02"))
+    >>> body = b'[{"symbol":"BTCUSDT","fundingTime":1704067200004,"fundingRate":"0.0001","markPrice":""}]'
+    >>> parse_answer("binance", "um.fundingRate", body, context).select(["timestamp", "funding_rate"]).to_pylist()
+    [{'timestamp': datetime.datetime(2024, 1, 1, 0, 0, tzinfo=...), 'funding_rate': 0.0001}]
+    """
+    return exchange(exchange_name).parser(context.table, endpoint)(body, context)
+
+
+def join_companions(
+    exchange_name: str, endpoint: str, instruments: pa.Table, companions: Mapping[str, pa.Table]
+) -> pa.Table:
+    """Complete parsed instruments with what the venue says elsewhere. Pure.
+
+    Parameters
+    ----------
+    exchange_name, endpoint : str
+        Where ``instruments`` came from.
+    instruments : pyarrow.Table
+        What :func:`parse_answer` made of it.
+    companions : mapping of endpoint to pyarrow.Table
+        What it made of the companions' answers. One that is missing leaves its columns null.
+    """
+    source = exchange(exchange_name).endpoint("instruments", endpoint)
+    return source.join(instruments, companions) if source.join else instruments
