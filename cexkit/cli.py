@@ -139,7 +139,7 @@ def _lines(rows: pd.DataFrame) -> str:
 
 
 def _write(rows: pd.DataFrame, path: Path) -> None:
-    from cexkit.store.parquet import write_atomic
+    from cexkit.warehouse.store.parquet import write_atomic
 
     writers = {
         ".parquet": lambda file: rows.to_parquet(file, index=False),

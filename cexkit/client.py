@@ -14,17 +14,17 @@ from cexkit.listing import Names, as_tuple
 from cexkit.questions import Questions
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
-from cexkit.store.cache import FileCache
-from cexkit.store.locations import folder_of, locate
-from cexkit.store.manifest import Extent, Manifest
-from cexkit.store.reader import Reader, bounds
-from cexkit.store.snapshot import Mode, Snapshot, open_snapshot
+from cexkit.warehouse.store.cache import FileCache
+from cexkit.warehouse.store.locations import folder_of, locate
+from cexkit.warehouse.store.manifest import Extent, Manifest
+from cexkit.warehouse.store.reader import Reader, bounds
+from cexkit.warehouse.store.snapshot import Mode, Snapshot, open_snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
 
-    from cexkit.store.engine import Engine
+    from cexkit.warehouse.store.engine import Engine
 
 #: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
 CACHE_HTTPFS = "cache_httpfs"
@@ -279,7 +279,7 @@ class Market(Questions):
         """
         import duckdb
 
-        from cexkit.store.engine import tables_of
+        from cexkit.warehouse.store.engine import tables_of
 
         reader = self._reader
         try:

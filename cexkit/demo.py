@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cexkit.schema import USD_LIKE
-from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import SAMPLE_ROOT
-from cexkit.store.manifest import Extent, Manifest, read_manifest
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.manifest import Extent, Manifest, read_manifest
 
 if TYPE_CHECKING:
     import polars as pl

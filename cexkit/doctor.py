@@ -12,8 +12,8 @@ from typing import Any
 from cexkit.client import connect
 from cexkit.config import settings
 from cexkit.errors import CexkitError
-from cexkit.store.cache import FileCache
-from cexkit.store.locations import folder_of
+from cexkit.warehouse.store.cache import FileCache
+from cexkit.warehouse.store.locations import folder_of
 
 #: Packages whose versions decide whether things work together.
 PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas", "pyarrow", "huggingface_hub")

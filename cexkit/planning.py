@@ -16,8 +16,8 @@ from cexkit.ingest import ALL_TABLES, alive, asked, instruments, lives, pull
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.store.inventory import Inventory
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.inventory import Inventory
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.store import layout
-from cexkit.store.bronze import has_bronze
-from cexkit.store.parquet import scan
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.bronze import has_bronze
+from cexkit.warehouse.store.parquet import scan
+from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Checks beside those that tables declare: name → whether it blocks, and what it says.
 CHECKS = {
@@ -83,7 +83,7 @@ def inspect(
 
     Examples
     --------
-    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> found = inspect(Warehouse(SAMPLE_ROOT))
     >>> blocking_failures(found).height
     0

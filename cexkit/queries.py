@@ -302,7 +302,7 @@ def run(market: Market, query: Query, given: Mapping[str, Any]) -> pl.DataFrame:
     polars.DataFrame
         The rows.
     """
-    from cexkit.store.engine import tables_of
+    from cexkit.warehouse.store.engine import tables_of
 
     values = query.bind(given)
     _check(market.listed, values)

@@ -11,9 +11,9 @@ from cexkit.errors import DatasetNotFoundError, UnknownTableError
 from cexkit.gold import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
 from cexkit.quality import inspect
 from cexkit.schema import TABLES
-from cexkit.store.manifest import DataFile
-from cexkit.store.parquet import scan
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.manifest import DataFile
+from cexkit.warehouse.store.parquet import scan
+from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Gold tables made of Silver ones: name → function and the tables it takes, in order.
 MADE_OF: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {

@@ -16,7 +16,7 @@ from cexkit.accessors import METRICS
 from cexkit.analytics._registry import Metric
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.render import to_ibis
-from cexkit.store.layout import MANIFEST
+from cexkit.warehouse.store.layout import MANIFEST
 
 KINDS = ("row", "summary")
 _HEAD = "-- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.\n"

@@ -58,7 +58,7 @@ def made_market(tmp_path):
         import cexkit
         from cexkit.schema import TABLES
         from cexkit.schema.render import to_polars
-        from cexkit.store.warehouse import Warehouse
+        from cexkit.warehouse.store.warehouse import Warehouse
 
         warehouse = Warehouse(tmp_path / "made")
         for name, rows in tables.items():

@@ -24,10 +24,10 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
-from cexkit.store.inventory import Inventory
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBybit, LoopbackCoinbase, LoopbackOkx, stalled
 from cexkit.testing import every as each
+from cexkit.warehouse.store.inventory import Inventory
+from cexkit.warehouse.store.warehouse import Warehouse
 
 START, END, DAYS = "2026-05-28", "2026-06-05", 8
 MINUTES = TABLES["ohlcv_1m"]

@@ -24,7 +24,7 @@ from cexkit.errors import (
     UnknownTableError,
 )
 from cexkit.schema import TABLES
-from cexkit.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 
 @pytest.fixture(scope="module")

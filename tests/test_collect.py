@@ -29,9 +29,9 @@ from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
-from cexkit.store.bronze import BronzeWriter, read_bronze
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LOOPBACKS, Feed, LoopbackStream, every, server_error
+from cexkit.warehouse.store.bronze import BronzeWriter, read_bronze
+from cexkit.warehouse.store.warehouse import Warehouse
 
 VENUES = ("binance", "bybit", "okx")
 LIQUIDATIONS = TABLES["liquidations"]

@@ -18,9 +18,9 @@ from cexkit.ingest import compact, pull, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.simulation import simulate
-from cexkit.store import layout, parquet
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance
+from cexkit.warehouse.store import layout, parquet
+from cexkit.warehouse.store.warehouse import Warehouse
 
 MINUTES, HOURS = TABLES["ohlcv_1m"], TABLES["ohlcv_1h"]
 START, END = "2026-04-29", "2026-06-03"

@@ -30,11 +30,11 @@ from cexkit.quality import inspect, require
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
-from cexkit.store import layout
-from cexkit.store.parquet import sha256
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance, LoopbackBybit, LoopbackHub
 from cexkit.testing.hub import TOKEN
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.warehouse import Warehouse
 
 VENUES, NAMES = ("binance", "bybit"), ("ohlcv_1m", "ohlcv_1h", "funding_rates")
 START, MIDDLE, END = "2026-06-05", "2026-06-09", "2026-06-10"
@@ -85,7 +85,7 @@ import cexkit.ingest.bronze
 from cexkit.ingest import compact, pull
 from cexkit.schema.intervals import utc
 from cexkit.publish import publish
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 cexkit.ingest.bronze.FLUSH_S = 0.0
 print("ready", flush=True)
 for line in sys.stdin:

@@ -13,8 +13,8 @@ from cexkit.cli import app
 from cexkit.config import settings
 from cexkit.doctor import diagnose
 from cexkit.errors import UnknownNameError
-from cexkit.store.locations import SAMPLE_ROOT
 from cexkit.testing import LoopbackFiles
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 
 @pytest.fixture

@@ -40,7 +40,6 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import INTERVALS, Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import (
     LoopbackBinance,
     banned,
@@ -58,6 +57,7 @@ from cexkit.testing import (
     truncated,
     web_page,
 )
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from .clock import Clock
 

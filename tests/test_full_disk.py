@@ -19,9 +19,9 @@ from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
-from cexkit.store import layout
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.warehouse import Warehouse
 
 START, MIDDLE, END = "2026-06-01", "2026-06-09", "2026-06-10"
 NAMES = ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d")

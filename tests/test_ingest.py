@@ -18,8 +18,8 @@ from cexkit.ingest import Report, compact, instruments, pull, to_bronze, to_silv
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
-from cexkit.store import layout
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.warehouse import Warehouse
 
 FUNDING, LISTING, BARS = TABLES["funding_rates"], TABLES["instruments"], TABLES["ohlcv_1h"]
 HOUR = timedelta(hours=1)

@@ -118,7 +118,7 @@ assert market.funding_rates.count().execute() > 1000
 assert len(market.query("funding_across_venues", base="BTC"))
 
 import duckdb
-from cexkit.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
 views = Path(cexkit.__file__).parent / "_sql" / "views"
 shell = duckdb.connect()
 shell.execute("SET VARIABLE root = $1", [str(SAMPLE_ROOT)])

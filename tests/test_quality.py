@@ -21,9 +21,9 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars
 from cexkit.simulation import simulate
-from cexkit.store.bronze import BronzeWriter
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LOOPBACKS
+from cexkit.warehouse.store.bronze import BronzeWriter
+from cexkit.warehouse.store.warehouse import Warehouse
 
 START, END = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 5, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -20,7 +20,7 @@ from cexkit.queries import NONE, REQUIRED, Queries, folder, parse, to_markdown
 from cexkit.schema import USD_LIKE
 from cexkit.schema.intervals import utc
 from cexkit.sql import generated
-from cexkit.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 QUERIES = Queries.read()
 #: What each is asked here; between them every parameter is used.

@@ -13,7 +13,6 @@ import pytest
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.ingest import pull
 from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import (
     LoopbackBinance,
     banned,
@@ -30,6 +29,7 @@ from cexkit.testing import (
     truncated,
     web_page,
 )
+from cexkit.warehouse.store.warehouse import Warehouse
 
 START, END = "2026-05-10", "2026-06-25"
 TABLES = ["funding_rates", "ohlcv_1h", "mark_1h"]

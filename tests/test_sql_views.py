@@ -9,7 +9,7 @@ import pytest
 from cexkit.accessors import METRICS
 from cexkit.schema import TABLES
 from cexkit.sql import KINDS, generated, tables_of
-from cexkit.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 VIEWS = [(name, table.name) for name, metric in METRICS.items() if metric.kind in KINDS for table in tables_of(metric)]
 

@@ -22,7 +22,7 @@ from cexkit.collect.sessions import SESSIONS, coverage
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 __all__ = ["SESSIONS", "Collected", "Patience", "collect", "coverage"]
 

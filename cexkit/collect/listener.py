@@ -22,8 +22,8 @@ from cexkit.ingest import Problem, Report, to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
-from cexkit.store.bronze import BronzeWriter
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.bronze import BronzeWriter
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa

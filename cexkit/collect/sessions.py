@@ -14,8 +14,8 @@ from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, merged, utc
-from cexkit.store.bronze import read_bronze
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.bronze import read_bronze
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl

@@ -26,9 +26,9 @@ from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
-from cexkit.store import layout
-from cexkit.store.compact import compact
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.compact import compact
+from cexkit.warehouse.store.warehouse import Warehouse
 
 __all__ = [
     "ALL_TABLES",

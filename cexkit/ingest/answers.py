@@ -13,8 +13,8 @@ from cexkit.ingest.report import Problem
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
-from cexkit.store.bronze import read_bronze
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.bronze import read_bronze
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,11 +21,11 @@ from cexkit.ingest.report import Problem, Report, Step, Tally
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window, merged
 from cexkit.schema.symbols import Instrument
-from cexkit.store import layout
-from cexkit.store.bronze import BronzeWriter, archived
-from cexkit.store.inventory import Inventory
-from cexkit.store.layout import SETTLED
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.bronze import BronzeWriter, archived
+from cexkit.warehouse.store.inventory import Inventory
+from cexkit.warehouse.store.layout import SETTLED
+from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Answers of at most so long are lost by a cut.
 FLUSH_S = 30.0

@@ -17,7 +17,7 @@ from cexkit.ingest.report import Problem
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

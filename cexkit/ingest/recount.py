@@ -15,10 +15,10 @@ from cexkit.ingest.answers import answers, endpoints, heard_of, streamed
 from cexkit.ingest.silver import apart
 from cexkit.schema import SCHEMA_VERSION, Table
 from cexkit.schema.intervals import Window
-from cexkit.store import layout
-from cexkit.store.bronze import bronze_spans
-from cexkit.store.parquet import write_atomic
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.bronze import bronze_spans
+from cexkit.warehouse.store.parquet import write_atomic
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl

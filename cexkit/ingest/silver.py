@@ -16,10 +16,10 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.render import empty
 from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
-from cexkit.store import layout
-from cexkit.store.bronze import bronze_spans
-from cexkit.store.rows import within
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.bronze import bronze_spans
+from cexkit.warehouse.store.rows import within
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,7 +54,7 @@ def to_silver(
         that Bronze has answers for by default. A month that is not closed is made in pieces; a day that was put
         together with others is made with these.
     now : datetime, optional
-        Time that decides which months and weeks are closed, see :mod:`cexkit.store.layout`; the clock by default.
+        Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; the clock by default.
     """
     with warehouse.exclusive(table, exchange_name):
         if table.name == "instruments":

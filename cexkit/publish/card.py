@@ -7,8 +7,8 @@ from typing import Any
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_markdown
-from cexkit.store.layout import MANIFEST
-from cexkit.store.layout import TABLES as FOLDER
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.layout import TABLES as FOLDER
 
 CARD = "README.md"
 #: The table that readers get who name none.

@@ -11,10 +11,10 @@ from cexkit.publish.card import CARD, card
 from cexkit.publish.plans import Piece
 from cexkit.publish.spec import SPEC, describe, to_json
 from cexkit.quality import inspect, require
-from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import DataFile, Extent, Manifest
-from cexkit.store.parquet import sha256
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
+from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.warehouse import Warehouse
 
 Step = Callable[[str], None]
 
@@ -76,7 +76,7 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | No
 
     Examples
     --------
-    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> [piece.path for piece in assemble(Warehouse(SAMPLE_ROOT)).pieces][-3:-1]
     ['spec.json', 'README.md']
     """

@@ -10,9 +10,9 @@ from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.publish.content import Content, Step
 from cexkit.publish.plans import Held, Piece, Plan, There, compare
 from cexkit.publish.rules import require_may_replace
-from cexkit.store.layout import LOCK, MANIFEST, TABLES, TEMPORARY
-from cexkit.store.manifest import Manifest, read_manifest
-from cexkit.store.parquet import locked, sha256, write_atomic
+from cexkit.warehouse.store.layout import LOCK, MANIFEST, TABLES, TEMPORARY
+from cexkit.warehouse.store.manifest import Manifest, read_manifest
+from cexkit.warehouse.store.parquet import locked, sha256, write_atomic
 
 #: Files that writers need and readers do not see.
 _OWN = (TEMPORARY, LOCK)

@@ -24,8 +24,8 @@ from cexkit.publish.content import Content, Step
 from cexkit.publish.plans import Held, Plan, There, compare
 from cexkit.publish.retry import FAILURES, Again, is_passing, retrying, status_of
 from cexkit.publish.rules import require_may_replace
-from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import Manifest, read_manifest
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.manifest import Manifest, read_manifest
 
 #: Files that are sent together; each is told to the progress when all of them are there.
 BATCH = 8

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from cexkit.store.layout import TABLES
-from cexkit.store.manifest import Manifest
+from cexkit.warehouse.store.layout import TABLES
+from cexkit.warehouse.store.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from cexkit.config import settings
 from cexkit.publish.content import Content, Step, assemble
 from cexkit.publish.plans import Plan
 from cexkit.publish.target import target
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def plan(
     Examples
     --------
     >>> import tempfile
-    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> len(plan(SAMPLE_ROOT, tempfile.mkdtemp()).delete)
     0
     """
@@ -128,7 +128,7 @@ def publish(
     Examples
     --------
     >>> import tempfile
-    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> copy = tempfile.mkdtemp()
     >>> publish(SAMPLE_ROOT, copy).changed, publish(SAMPLE_ROOT, copy).changed
     (True, False)

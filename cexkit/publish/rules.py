@@ -9,8 +9,8 @@ from datetime import datetime
 from cexkit.errors import NewerSchemaError, PublicationError
 from cexkit.publish.plans import There
 from cexkit.schema import TABLES
-from cexkit.store.layout import span_of
-from cexkit.store.manifest import DataFile, Extent, Manifest
+from cexkit.warehouse.store.layout import span_of
+from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
 
 _ANYWAY = "if this is meant, publish with replace=True (`--replace`)"
 #: What a fresh repository has, beside which nothing can be lost.

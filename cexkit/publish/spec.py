@@ -10,9 +10,9 @@ import polars as pl
 
 from cexkit.quality import blocking_failures
 from cexkit.schema import TABLES, Table
-from cexkit.store.manifest import DataFile, Extent
-from cexkit.store.parquet import scan
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.manifest import DataFile, Extent
+from cexkit.warehouse.store.parquet import scan
+from cexkit.warehouse.store.warehouse import Warehouse
 
 SPEC = "spec.json"
 #: Names are listed up to this many; beyond, only their number is given.
@@ -41,7 +41,7 @@ def describe(warehouse: Warehouse, quality: pl.DataFrame) -> dict[str, Any]:
     Examples
     --------
     >>> from cexkit.quality import inspect
-    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> sample = Warehouse(SAMPLE_ROOT)
     >>> found = describe(sample, inspect(sample, ["funding_rates"], now=sample.manifest.updated_at))
     >>> found["simulated"], found["tables"]["funding_rates"]["venues"]

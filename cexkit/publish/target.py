@@ -9,7 +9,7 @@ from typing import Protocol
 from cexkit.errors import InvalidInputError
 from cexkit.publish.content import Content, Step
 from cexkit.publish.plans import Plan
-from cexkit.store.locations import folder_of, hub_address
+from cexkit.warehouse.store.locations import folder_of, hub_address
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cexkit.report.data import Facts
 from cexkit.report.sections import page
 from cexkit.schema.intervals import TimeLike
-from cexkit.store.parquet import write_atomic
+from cexkit.warehouse.store.parquet import write_atomic
 
 if TYPE_CHECKING:
     from cexkit.client import Market

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from cexkit.simulation.sample import write
-from cexkit.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 
 def main() -> None:

@@ -67,8 +67,8 @@ def write(root: Path) -> dict[str, int]:
     dict of str to int
         Bytes of each table.
     """
-    from cexkit.store.layout import LOCK
-    from cexkit.store.warehouse import Warehouse
+    from cexkit.warehouse.store.layout import LOCK
+    from cexkit.warehouse.store.warehouse import Warehouse
 
     warehouse = Warehouse(root)
     sizes = {}

@@ -25,8 +25,8 @@ class LoopbackFiles(LoopbackHub):
     Examples
     --------
     >>> import httpx
-    >>> from cexkit.store.layout import MANIFEST
-    >>> from cexkit.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.layout import MANIFEST
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> with LoopbackFiles(SAMPLE_ROOT) as files:
     ...     httpx.get(f"{files.url}/{MANIFEST}", headers={"Range": "bytes=0-0"}).text
     '{'

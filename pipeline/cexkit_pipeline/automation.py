@@ -10,7 +10,7 @@ import dagster as dg
 
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
-from cexkit.store.layout import SETTLED
+from cexkit.warehouse.store.layout import SETTLED
 from cexkit_pipeline.compaction import compaction
 
 #: Silver and Gold follow their inputs, whichever partition changed. Without the rule that every input partition

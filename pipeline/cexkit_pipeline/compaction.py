@@ -1,9 +1,9 @@
-"""Compaction as a Dagster job: daily pieces become weeks and months. How stands in ``cexkit.store.compact``."""
+"""Compaction as a Dagster job: daily pieces become weeks and months. How stands in ``cexkit.warehouse.store.compact``."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of ops
 import dagster as dg
 
-from cexkit.store.compact import compact
+from cexkit.warehouse.store.compact import compact
 from cexkit_pipeline.resources import Store
 
 

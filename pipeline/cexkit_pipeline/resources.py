@@ -5,7 +5,7 @@ from pydantic import Field
 
 from cexkit.config import settings
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 class Store(dg.ConfigurableResource):

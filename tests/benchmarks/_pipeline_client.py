@@ -26,8 +26,8 @@ from cexkit.ingest import instruments, to_bronze, to_silver
 from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
-from cexkit.store import layout
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.warehouse import Warehouse
 
 NAMES = ("funding_rates", "open_interest", "ohlcv_1h")
 GOLD = (*(name for name in MADE_OF if set(MADE_OF[name][1]) <= {*NAMES, "instruments"}), "data_quality")

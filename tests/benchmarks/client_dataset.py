@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import conform, to_pyarrow
-from cexkit.store.layout import MANIFEST, period_window, periods
-from cexkit.store.manifest import read_manifest
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.layout import MANIFEST, period_window, periods
+from cexkit.warehouse.store.manifest import read_manifest
+from cexkit.warehouse.store.warehouse import Warehouse
 
 VENUES = ("binance", "bybit", "coinbase", "okx")
 SPAN = Window(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 6, 27, tzinfo=UTC))

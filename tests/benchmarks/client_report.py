@@ -86,9 +86,9 @@ def serve(kind: str, folder: str, pipe) -> None:
 
 def put(hub, root: Path) -> None:
     """The dataset as one commit, its files linked, not copied."""
-    from cexkit.store.layout import MANIFEST
-    from cexkit.store.manifest import read_manifest
     from cexkit.testing._hub_repo import Entry, git_sha1
+    from cexkit.warehouse.store.layout import MANIFEST
+    from cexkit.warehouse.store.manifest import read_manifest
 
     tree = {}
     for file in read_manifest(root / MANIFEST).files:
@@ -197,7 +197,7 @@ def reference(where: str, take, name: str) -> Iterator[Row]:
     """The same rows from one file in the order of arrival, by bare DuckDB."""
     import duckdb
 
-    from cexkit.store.engine import _load_httpfs
+    from cexkit.warehouse.store.engine import _load_httpfs
 
     for window in list(WINDOWS)[:2]:
         base = duckdb.connect()
@@ -374,8 +374,8 @@ both.
 
 
 def write(rows: list[Row], folder: Path, *, long: bool) -> None:
-    from cexkit.store.layout import MANIFEST
-    from cexkit.store.manifest import read_manifest
+    from cexkit.warehouse.store.layout import MANIFEST
+    from cexkit.warehouse.store.manifest import read_manifest
 
     files = read_manifest(folder / "dataset" / MANIFEST).select("ohlcv_1m")
     count, size = sum(file.rows for file in files), sum(file.bytes for file in files)

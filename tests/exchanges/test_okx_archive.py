@@ -22,8 +22,8 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackOkx
+from cexkit.warehouse.store.warehouse import Warehouse
 
 FUNDING = TABLES["funding_rates"]
 BTC = Instrument(exchange="okx", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTC-USDT-SWAP", base="BTC",

@@ -22,7 +22,6 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import (
     LoopbackOkx,
     disordered,
@@ -34,6 +33,7 @@ from cexkit.testing import (
     server_error,
     too_many_requests,
 )
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..clock import Clock
 

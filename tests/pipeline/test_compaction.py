@@ -6,7 +6,7 @@ import pytest
 
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 

@@ -24,9 +24,9 @@ from cexkit.ingest import to_silver
 from cexkit.quality import checks_of
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
-from cexkit.store.layout import SETTLED
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing import LoopbackBinance, LoopbackStream
+from cexkit.warehouse.store.layout import SETTLED
+from cexkit.warehouse.store.warehouse import Warehouse
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 

@@ -10,8 +10,8 @@ import pytest
 from cexkit.config import settings
 from cexkit.errors import ConfigError, QualityError
 from cexkit.schema import TABLES
-from cexkit.store.locations import SAMPLE_ROOT
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.warehouse import Warehouse
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 

@@ -16,8 +16,8 @@ from cexkit.config import settings
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing.hub import TOKEN, LoopbackHub
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..hub import point
 

@@ -18,7 +18,7 @@ from cexkit.publish.spec import NAMES_LISTED, describe
 from cexkit.quality import inspect
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from .conftest import TO
 

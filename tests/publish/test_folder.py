@@ -27,9 +27,9 @@ from cexkit.publish.plans import There
 from cexkit.publish.rules import require_may_replace
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.schema.intervals import utc
-from cexkit.store.manifest import DataFile, Manifest, read_manifest
-from cexkit.store.parquet import sha256
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.manifest import DataFile, Manifest, read_manifest
+from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from huggingface_hub import HfApi
 from cexkit.errors import CexkitError, DatasetError, NewerSchemaError, PublicationError, QualityError
 from cexkit.publish import plan, publish
 from cexkit.schema import SCHEMA_VERSION
-from cexkit.store.manifest import Manifest
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing._hub_repo import Entry, git_sha1
 from cexkit.testing.hub import TOKEN, cut, on
 from cexkit.testing.loopback import Fault, reset, server_error, too_many_requests
+from cexkit.warehouse.store.manifest import Manifest
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from .conftest import REPO, TO, content, tree
 

@@ -22,8 +22,8 @@ import yaml
 from cexkit.publish import publish
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing.hub import TOKEN, LoopbackHub
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..hub import point
 from .conftest import REPO, TO, content, tree, write_days

@@ -16,9 +16,9 @@ from cexkit.publish import publish
 from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
-from cexkit.store import layout
-from cexkit.store.compact import compact
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.compact import compact
+from cexkit.warehouse.store.warehouse import Warehouse
 
 from .conftest import TO
 
@@ -84,8 +84,8 @@ from pathlib import Path
 from cexkit.publish.content import Content
 from cexkit.publish.hub import Hub
 from cexkit.publish.plans import Piece
-from cexkit.store.manifest import Manifest
-from cexkit.store.parquet import sha256
+from cexkit.warehouse.store.manifest import Manifest
+from cexkit.warehouse.store.parquet import sha256
 
 peaks = []
 for megabytes in (1, {megabytes}):

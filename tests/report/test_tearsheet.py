@@ -18,7 +18,7 @@ from cexkit.report.numbers import key_figures
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 
 SECTIONS = [
     *("figures", "contracts", "price", "funding", "basis", "positions", "liquidations", "volatility", "liquidity"),

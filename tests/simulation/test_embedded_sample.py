@@ -8,8 +8,8 @@ from polars.testing import assert_frame_equal
 
 from cexkit.schema import TABLES
 from cexkit.simulation import sample
-from cexkit.store.locations import SAMPLE_ROOT
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 @pytest.fixture(scope="module")

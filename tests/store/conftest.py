@@ -17,11 +17,11 @@ from huggingface_hub import HfApi, close_session, constants
 from cexkit.config import settings
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
-from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import SAMPLE_ROOT
-from cexkit.store.manifest import read_manifest
 from cexkit.testing import LoopbackFiles, LoopbackHub
 from cexkit.testing.hub import TOKEN
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.manifest import read_manifest
 
 from ..hub import point
 

@@ -18,8 +18,8 @@ import pytest
 import cexkit
 from cexkit.config import settings
 from cexkit.errors import DatasetError, DatasetUnreachableError
-from cexkit.store.cache import FileCache, Known
-from cexkit.store.manifest import DataFile
+from cexkit.warehouse.store.cache import FileCache, Known
+from cexkit.warehouse.store.manifest import DataFile
 
 
 def entry(content: bytes, name: str = "a") -> DataFile:
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_itself_any_more_is_fetched_again(files, spoil):
 
 def test_a_file_is_hashed_once_and_again_only_if_touched(files, monkeypatch):
     hashed = []
-    monkeypatch.setattr("cexkit.store.cache.sha256", lambda path: hashed.append(path) or entry(b"x").sha256)
+    monkeypatch.setattr("cexkit.warehouse.store.cache.sha256", lambda path: hashed.append(path) or entry(b"x").sha256)
     path = files.fetch(entry(b"x"), Source(b"x"))
     before = len(hashed)
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_what_a_connection_uses_is_never_dropped_not_even_by_clear(tmp_path):
 
 def test_what_a_killed_process_used_is_free_again(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from cexkit.store.cache import FileCache;"
+        "import sys, time; from pathlib import Path; from cexkit.warehouse.store.cache import FileCache;"
         "lease = FileCache(Path(sys.argv[1]), 0).lease(); lease.add([sys.argv[2]]); print('ready', flush=True);"
         "time.sleep(60)"
     )
@@ -190,9 +190,9 @@ def test_a_disk_that_refuses_says_which_setting_helps(tmp_path):
 READ = """
 import hashlib, sys
 from pathlib import Path
-from cexkit.store.cache import FileCache
-from cexkit.store.locations import locate
-from cexkit.store.snapshot import open_snapshot
+from cexkit.warehouse.store.cache import FileCache
+from cexkit.warehouse.store.locations import locate
+from cexkit.warehouse.store.snapshot import open_snapshot
 snapshot = open_snapshot(locate(sys.argv[1]), FileCache(Path(sys.argv[2]), 10**9), mode="cache")
 files = snapshot.manifest.select("funding_rates")
 found = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in snapshot.paths(files)]

@@ -26,12 +26,12 @@ from cexkit.errors import (
     UnknownTableError,
 )
 from cexkit.schema import SCHEMA_VERSION, TABLES
-from cexkit.store.engine import _load_httpfs
-from cexkit.store.layout import MANIFEST
-from cexkit.store.locations import hub_address, locate
-from cexkit.store.manifest import Manifest, read_manifest
-from cexkit.store.warehouse import Warehouse
 from cexkit.testing.hub import TOKEN
+from cexkit.warehouse.store.engine import _load_httpfs
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.locations import hub_address, locate
+from cexkit.warehouse.store.manifest import Manifest, read_manifest
+from cexkit.warehouse.store.warehouse import Warehouse
 
 KINDS = ["sample", "folder", "hub", "http", "s3"]
 REMOTE = KINDS[2:]

@@ -14,9 +14,9 @@ import pytest
 from cexkit.errors import DatasetError, DuplicateKeyError, NewerSchemaError
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
-from cexkit.store import layout
-from cexkit.store.manifest import Manifest, read_manifest
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.manifest import Manifest, read_manifest
+from cexkit.warehouse.store.warehouse import Warehouse
 
 FUNDING = TABLES["funding_rates"]
 
@@ -103,7 +103,7 @@ def test_processes_that_write_at_once_lose_nothing(warehouse, make_funding, tmp_
     script = """
 import sys, pyarrow as pa, pyarrow.parquet as pq
 from cexkit.schema import TABLES
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 rows = pq.read_table(sys.argv[2])
 for period in range(5):
     rows = rows.append_column("exchange", pa.array([sys.argv[3]] * rows.num_rows))
@@ -124,7 +124,7 @@ def test_temporaries_of_the_dead_go_and_those_of_the_living_stay(warehouse, make
     script = """
 import os, sys, time
 from pathlib import Path
-from cexkit.store.parquet import write_atomic
+from cexkit.warehouse.store.parquet import write_atomic
 folder = Path(sys.argv[1])
 def write(temporary):
     temporary.write_bytes(b"half")
@@ -166,7 +166,7 @@ def test_who_rewrites_a_table_of_a_venue_is_alone(warehouse):
         script = """
 import sys
 from cexkit.schema import TABLES
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store.warehouse import Warehouse
 with Warehouse(sys.argv[1]).exclusive(TABLES["funding_rates"], sys.argv[2]):
     pass
 """
@@ -187,7 +187,7 @@ def test_a_file_leaves_at_the_moment_it_is_replaced_and_not_by_its_age(warehouse
 
 
 def test_row_groups_hold_whole_instruments(tmp_path, make_funding):
-    from cexkit.store.parquet import row_groups
+    from cexkit.warehouse.store.parquet import row_groups
 
     rows = pa.concat_tables([make_funding("2024-01-01", 20_000, symbol=name) for name in "ABCDE"])
     assert [group.num_rows for group in row_groups(rows, FUNDING)] == [40_000, 40_000, 20_000]

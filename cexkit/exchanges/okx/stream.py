@@ -27,49 +27,6 @@ def _events(message: Any) -> Iterator[Event]:
             yield Event(str(item["instId"]), int(detail["ts"]), side, float(detail["bkPx"]), Decimal(detail["sz"]))
 
 
-#: Topics that Bybit takes in one message.
-_BYBIT_TOPICS = 100
-
-
-def _bybit_subscribe(instruments: Sequence[Instrument]) -> list[str]:
-    topics = [f"allLiquidation.{one.venue_symbol}" for one in instruments]
-    parts = [topics[start : start + _BYBIT_TOPICS] for start in range(0, len(topics), _BYBIT_TOPICS)]
-    return [json.dumps({"op": "subscribe", "args": part}) for part in parts]
-
-
-def _bybit_grants(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("op") != "subscribe":
-        return False
-    if not message.get("success"):
-        raise VenueError(f"bybit refused a subscription: {message.get('ret_msg')}")
-    return True
-
-
-def _subscribe(instruments: Sequence[Instrument]) -> list[str]:
-    kinds = dict.fromkeys({"perp": "SWAP", "future": "FUTURES"}[one.instrument_type] for one in instruments)
-    return [
-        json.dumps({"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": kind}]}) for kind in kinds
-    ]
-
-
-#: Topics that Bybit takes in one message.
-_BYBIT_TOPICS = 100
-
-
-def _bybit_subscribe(instruments: Sequence[Instrument]) -> list[str]:
-    topics = [f"allLiquidation.{one.venue_symbol}" for one in instruments]
-    parts = [topics[start : start + _BYBIT_TOPICS] for start in range(0, len(topics), _BYBIT_TOPICS)]
-    return [json.dumps({"op": "subscribe", "args": part}) for part in parts]
-
-
-def _bybit_grants(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("op") != "subscribe":
-        return False
-    if not message.get("success"):
-        raise VenueError(f"bybit refused a subscription: {message.get('ret_msg')}")
-    return True
-
-
 def _subscribe(instruments: Sequence[Instrument]) -> list[str]:
     kinds = dict.fromkeys({"perp": "SWAP", "future": "FUTURES"}[one.instrument_type] for one in instruments)
     return [

@@ -27,9 +27,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cexkit.errors import CexkitError, DatasetError
-from cexkit.store.layout import TEMPORARY
-from cexkit.store.manifest import DataFile
-from cexkit.store.parquet import sha256, write_atomic
+from cexkit.warehouse.store.layout import TEMPORARY
+from cexkit.warehouse.store.manifest import DataFile
+from cexkit.warehouse.store.parquet import sha256, write_atomic
 
 _FILES, _PLACES, _LEASES, _LOCKS = "files", "places", "leases", "locks"
 #: Seconds after which what a killed download left behind is swept.

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from cexkit.errors import DatasetUnreachableError, InvalidInputError
-from cexkit.store.base import Location, Seen
-from cexkit.store.cache import FileCache, Known
-from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import DataFile, Manifest
+from cexkit.warehouse.store.base import Location, Seen
+from cexkit.warehouse.store.cache import FileCache, Known
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.manifest import DataFile, Manifest
 
 Mode = Literal["auto", "cache", "direct"]
 MODES: tuple[str, ...] = ("auto", "cache", "direct")

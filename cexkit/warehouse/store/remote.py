@@ -13,8 +13,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from cexkit.config import settings
 from cexkit.errors import DatasetAccessError, DatasetError, DatasetUnreachableError, InvalidInputError
-from cexkit.store.base import Location, Seen, Statement, missing, unreachable
-from cexkit.store.layout import MANIFEST
+from cexkit.warehouse.store.base import Location, Seen, Statement, missing, unreachable
+from cexkit.warehouse.store.layout import MANIFEST
 
 _CHUNK = 1 << 20
 

@@ -22,7 +22,7 @@ from huggingface_hub.utils import build_hf_headers
 from tqdm import tqdm
 
 from cexkit.errors import CexkitError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
-from cexkit.store.base import Location, Seen, Statement, missing, unreachable
+from cexkit.warehouse.store.base import Location, Seen, Statement, missing, unreachable
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.schema import Table
 from cexkit.schema.render import conform, to_pyarrow
-from cexkit.store import layout
-from cexkit.store.manifest import DataFile, Extent, Manifest, read_manifest
-from cexkit.store.parquet import (
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_manifest
+from cexkit.warehouse.store.parquet import (
     locked,
     merge,
     sha256,
@@ -29,7 +29,7 @@ from cexkit.store.parquet import (
     write_table,
     writing,
 )
-from cexkit.store.rows import by_file, judged, require_unique, within
+from cexkit.warehouse.store.rows import by_file, judged, require_unique, within
 
 
 class Warehouse:
@@ -103,7 +103,7 @@ class Warehouse:
     ) -> tuple[DataFile, ...]:
         """Make these rows all that a venue has in some file periods; readers see the change as one.
 
-        A period without rows leaves the dataset. A month takes the place of its pieces, see :mod:`cexkit.store.layout`.
+        A period without rows leaves the dataset. A month takes the place of its pieces, see :mod:`cexkit.warehouse.store.layout`.
 
         Parameters
         ----------

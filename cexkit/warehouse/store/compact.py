@@ -6,9 +6,9 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 from cexkit.schema import TABLES, Table
-from cexkit.store import layout
-from cexkit.store.manifest import DataFile
-from cexkit.store.warehouse import Warehouse
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.manifest import DataFile
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime | None = None) -> tuple[DataFile, ...]:
@@ -24,7 +24,7 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
     exchange : str, optional
         Only files of this venue.
     now : datetime, optional
-        Time that decides what is closed: what ended :data:`cexkit.store.layout.SETTLED` before it; the clock by
+        Time that decides what is closed: what ended :data:`cexkit.warehouse.store.layout.SETTLED` before it; the clock by
         default.
 
     Returns

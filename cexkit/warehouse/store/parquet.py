@@ -20,7 +20,7 @@ from filelock import FileLock
 from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
 from cexkit.schema.render import to_pyarrow
-from cexkit.store.layout import TEMPORARY
+from cexkit.warehouse.store.layout import TEMPORARY
 
 if TYPE_CHECKING:
     import polars as pl

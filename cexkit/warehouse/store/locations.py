@@ -8,12 +8,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cexkit.errors import InvalidInputError
-from cexkit.store.base import Location
-from cexkit.store.layout import MANIFEST
-from cexkit.store.manifest import manifest_text
+from cexkit.warehouse.store.base import Location
+from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.manifest import manifest_text
 
 SAMPLE = "sample"
-SAMPLE_ROOT = Path(__file__).parent.parent / "_sample"
+SAMPLE_ROOT = Path(__file__).parents[2] / "_sample"
 
 _HUB = re.compile(r"hf://datasets/(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./%-]*?))?/?", re.ASCII)
 _FORMS = "'sample', a folder, hf://datasets/org/name[@revision], http(s)://…, s3://bucket/prefix"
@@ -129,7 +129,7 @@ def hub_address(where: str) -> tuple[str, str]:
 def _remote(where: str) -> Location:
     scheme = where.split("://")[0].lower()
     if scheme == "hf":
-        from cexkit.store.hub import Hub
+        from cexkit.warehouse.store.hub import Hub
 
         return Hub(*hub_address(where))
     # errors do not repeat what may hold a secret
@@ -140,11 +140,11 @@ def _remote(where: str) -> Location:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidInputError("an address of a dataset has no user, password, '?' or '#'; it is a prefix of files")
     if scheme in ("http", "https") and parts.netloc:
-        from cexkit.store.remote import Web
+        from cexkit.warehouse.store.remote import Web
 
         return Web(where.rstrip("/"))
     if scheme == "s3" and parts.netloc:
-        from cexkit.store.remote import Bucket
+        from cexkit.warehouse.store.remote import Bucket
 
         return Bucket(parts.netloc, parts.path.strip("/"))
     raise InvalidInputError(f"{where!r} is no place of a dataset; those that can be opened: {_FORMS}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, DatasetUnreachableError
-from cexkit.store.layout import MANIFEST
+from cexkit.warehouse.store.layout import MANIFEST
 
 #: Told of bytes as they come in.
 Seen = Callable[[int], object]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from cexkit.errors import AmbiguousInstrumentError, DatasetError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
-from cexkit.store.manifest import DataFile, Extent
-from cexkit.store.snapshot import Snapshot
+from cexkit.warehouse.store.manifest import DataFile, Extent
+from cexkit.warehouse.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from cexkit.store.engine import Engine
+    from cexkit.warehouse.store.engine import Engine
 
 #: Who an instrument is: venue, type, symbol.
 Identity = tuple[str, str, str]
@@ -46,7 +46,7 @@ class Reader:
     @cached_property
     def engine(self) -> Engine:
         """The database, made at the first question."""
-        from cexkit.store.engine import engine
+        from cexkit.warehouse.store.engine import engine
 
         with self._lock:
             return self.__dict__.get("engine") or self.__dict__.setdefault(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cexkit.schema.intervals import Window
-from cexkit.store.bronze import BronzeWriter, read_bronze
+from cexkit.warehouse.store.bronze import BronzeWriter, read_bronze
 
 
 class Identified(Protocol):

@@ -12,8 +12,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cexkit.schema.intervals import Window
-from cexkit.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
-from cexkit.store.parquet import write_atomic
+from cexkit.warehouse.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
+from cexkit.warehouse.store.parquet import write_atomic
 
 _TIME = pa.timestamp("us", tz="UTC")
 

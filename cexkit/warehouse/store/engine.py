@@ -15,7 +15,7 @@ import duckdb
 from ibis.backends.duckdb import Backend
 
 from cexkit.errors import DatasetError, InvalidInputError
-from cexkit.store.snapshot import Snapshot
+from cexkit.warehouse.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

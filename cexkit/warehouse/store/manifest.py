@@ -16,7 +16,7 @@ from pathlib import Path
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError, NewerSchemaError
 from cexkit.schema import SCHEMA_VERSION
 from cexkit.schema.intervals import utc
-from cexkit.store.layout import inside, span_of
+from cexkit.warehouse.store.layout import inside, span_of
 
 _NAME, _SHA256 = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[0-9a-f]{64}")
 

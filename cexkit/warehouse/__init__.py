@@ -1,0 +1,1 @@
+"""Write side: storage, ingestion, Gold, checks, live collection, and publication."""
