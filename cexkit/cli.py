@@ -198,8 +198,8 @@ def pull(
     """Bring tables of exchanges into a warehouse: Bronze, then Silver. A run that was cut goes on where it was."""
     from tqdm import tqdm
 
-    from cexkit.ingest import pull as run
-    from cexkit.planning import plans
+    from cexkit.warehouse.ingest.plan import plans
+    from cexkit.warehouse.ingest.pull import pull as run
 
     names = exchange.split(",")
     common = {"instrument_type": instrument_type, "warehouse": warehouse, "refresh": refresh}
@@ -227,8 +227,8 @@ def collect(
     warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
 ) -> None:
     """Listen to liquidations live and keep every message, until SIGTERM or Ctrl-C."""
-    from cexkit.collect import collect as run
     from cexkit.config import settings
+    from cexkit.warehouse.collect.collector import collect as run
 
     found = settings()
     urls = {name.removesuffix(".stream"): url for name, url in found.base_urls.items() if name.endswith(".stream")}
@@ -253,7 +253,7 @@ def publish(
     from tqdm import tqdm
 
     from cexkit.config import settings
-    from cexkit.publish import publish as run
+    from cexkit.warehouse.publish import publish as run
 
     to = to or settings().publish_to
     if to is None:

@@ -20,16 +20,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cexkit.collect import SESSIONS, Patience, collect, coverage
 from cexkit.errors import PayloadError, TransportError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events
-from cexkit.ingest import to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS, Feed, LoopbackStream, every, server_error
+from cexkit.warehouse.collect.collector import collect
+from cexkit.warehouse.collect.listener import Patience
+from cexkit.warehouse.collect.sessions import SESSIONS, coverage
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store.bronze import BronzeWriter, read_bronze
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from cexkit.errors import DatasetError, InvalidInputError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.ingest import compact, pull, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
+from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store import layout, parquet
+from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
 
 MINUTES, HOURS = TABLES["ohlcv_1m"], TABLES["ohlcv_1h"]

@@ -25,14 +25,15 @@ import polars as pl
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.ingest import compact, pull
-from cexkit.quality import inspect, require
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance, LoopbackBybit, LoopbackHub
 from cexkit.testing.hub import TOKEN
+from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.quality import inspect, require
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -81,12 +82,13 @@ while not ended.wait(0.2):
 WORKERS = """
 import json, os, sys, traceback
 import httpx, huggingface_hub, polars, pyarrow.dataset, pyarrow.parquet
-import cexkit.ingest.bronze
-from cexkit.ingest import compact, pull
+import cexkit.warehouse.ingest.bronze
+from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.store.compact import compact
 from cexkit.schema.intervals import utc
-from cexkit.publish import publish
+from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store.warehouse import Warehouse
-cexkit.ingest.bronze.FLUSH_S = 0.0
+cexkit.warehouse.ingest.bronze.FLUSH_S = 0.0
 print("ready", flush=True)
 for line in sys.stdin:
     worker = os.fork()

@@ -35,7 +35,6 @@ from cexkit.exchanges.http import Ask
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import parse_answer
-from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import INTERVALS, Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
@@ -57,6 +56,7 @@ from cexkit.testing import (
     truncated,
     web_page,
 )
+from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from .clock import Clock

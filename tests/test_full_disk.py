@@ -13,14 +13,15 @@ import pytest
 
 from cexkit.errors import DatasetError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.ingest import compact, pull
-from cexkit.publish import publish
-from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
+from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
 
 START, MIDDLE, END = "2026-06-01", "2026-06-09", "2026-06-10"

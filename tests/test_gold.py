@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from cexkit import gold
 from cexkit.errors import MissingColumnError, SchemaError
 from cexkit.schema import TABLES, Check
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
+from cexkit.warehouse.gold import tables as gold
+from cexkit.warehouse.row_checks import data_quality
 
 DAY = utc("2026-01-10")
 
@@ -251,7 +252,7 @@ def test_quality_counts_failures_per_venue_and_day():
         open_at(A, 25, 1.0) | {"open_interest_base": None},
         open_at(B, 1, 1.0),
     ]
-    found = gold.data_quality(TABLES["open_interest"], table("open_interest", rows).lazy())
+    found = data_quality(TABLES["open_interest"], table("open_interest", rows).lazy())
     columns = ["timestamp", "exchange", "table_name", "check_name", "blocking", "rows_checked", "rows_failed"]
     check = ("open_interest", "open_interest_not_negative", True)
     assert found.columns == columns
@@ -265,16 +266,16 @@ def test_quality_counts_failures_per_venue_and_day():
 def test_quality_with_checks_of_ones_own_and_of_tables_without_times():
     rows = table("instruments", [listed(A), listed(B, 0.0)])
     own = [Check("settles_in_tether", "settle = 'USDT'", "all do", blocking=False)]
-    assert gold.data_quality(TABLES["instruments"], rows, own)["rows_failed"].to_list() == [0, 0]
-    declared = gold.data_quality(TABLES["instruments"], rows).filter(check_name="positive_multiplier")
+    assert data_quality(TABLES["instruments"], rows, own)["rows_failed"].to_list() == [0, 0]
+    declared = data_quality(TABLES["instruments"], rows).filter(check_name="positive_multiplier")
     assert declared.select("exchange", "timestamp", "rows_failed").rows() == [("binance", DAY, 0), ("bybit", DAY, 1)]
 
 
 def test_quality_of_a_table_over_venues_is_refused():
     with pytest.raises(MissingColumnError, match="exchange"):
-        gold.data_quality(TABLES["funding_weighted_8h"], table("funding_weighted_8h", []))
+        data_quality(TABLES["funding_weighted_8h"], table("funding_weighted_8h", []))
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if TABLES[name].by_exchange])
 def test_every_declared_check_can_be_run(name):
-    assert gold.data_quality(TABLES[name], table(name, [])).is_empty()
+    assert data_quality(TABLES[name], table(name, [])).is_empty()

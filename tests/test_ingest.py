@@ -14,11 +14,16 @@ import pytest
 
 from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.ingest import Report, compact, instruments, pull, to_bronze, to_silver
-from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
+from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.listings import instruments
+from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.report import Report
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
 
 FUNDING, LISTING, BARS = TABLES["funding_rates"], TABLES["instruments"], TABLES["ohlcv_1h"]

@@ -14,14 +14,18 @@ from cexkit.errors import DatasetNotFoundError, QualityError, UnknownTableError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.exchanges.streams import STREAMS
-from cexkit.ingest import instruments, pull, recount, to_bronze, to_silver
-from cexkit.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
-from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars
 from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS
+from cexkit.warehouse.gold.build import MADE_OF, to_gold
+from cexkit.warehouse.ingest import row_counts
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.listings import instruments
+from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
 from cexkit.warehouse.store.bronze import BronzeWriter
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -185,7 +189,7 @@ class TestAgainstBronze:
         def parsed(*_):
             raise AssertionError("nothing new is there")
 
-        monkeypatch.setattr(recount, "answers", parsed)
+        monkeypatch.setattr(row_counts, "answers", parsed)
         assert inspect(warehouse, now=END).equals(before)
         shutil.rmtree(warehouse.root / "counts")
         with pytest.raises(AssertionError, match="nothing new"):

@@ -19,7 +19,7 @@ from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.queries import NONE, REQUIRED, Queries, folder, parse, to_markdown
 from cexkit.schema import USD_LIKE
 from cexkit.schema.intervals import utc
-from cexkit.sql import generated
+from cexkit.warehouse.sql_views import generated
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 QUERIES = Queries.read()

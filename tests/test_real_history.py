@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 from cexkit.testing import LoopbackBinance
+from cexkit.warehouse.ingest.pull import pull
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 SETTLEMENTS = 4383

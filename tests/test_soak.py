@@ -11,7 +11,6 @@ from bisect import bisect_left
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.ingest import pull
 from cexkit.simulation import simulate
 from cexkit.testing import (
     LoopbackBinance,
@@ -29,6 +28,7 @@ from cexkit.testing import (
     truncated,
     web_page,
 )
+from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 START, END = "2026-05-10", "2026-06-25"

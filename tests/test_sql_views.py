@@ -8,7 +8,7 @@ import pytest
 
 from cexkit.accessors import METRICS
 from cexkit.schema import TABLES
-from cexkit.sql import KINDS, generated, tables_of
+from cexkit.warehouse.sql_views import KINDS, generated, tables_of
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
 VIEWS = [(name, table.name) for name, metric in METRICS.items() if metric.kind in KINDS for table in tables_of(metric)]
@@ -18,7 +18,7 @@ def test_the_files_are_current(project_root):
     written = {
         f"sql/views/{path.name}": path.read_text(encoding="utf-8") for path in (project_root / "sql/views").glob("*")
     }
-    assert written == generated(), "run `python -m cexkit.sql`"
+    assert written == generated(), "run `python -m cexkit.warehouse.sql_views`"
 
 
 @pytest.fixture(scope="module")

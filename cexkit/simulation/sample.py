@@ -7,11 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
-from cexkit import gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.simulation.market import simulate
 from cexkit.simulation.world import HISTORY, MINUTES_FROM
+from cexkit.warehouse.gold import tables as gold
+from cexkit.warehouse.row_checks import data_quality
 
 _DAY, _WEEKS, _MONTHS = (Window.of(start, HISTORY.end) for start in ("2026-06-30", "2026-06-01", MINUTES_FROM))
 #: What the sample holds of the tables that are too large to hold all of.
@@ -39,7 +40,7 @@ def frames() -> dict[str, pl.DataFrame]:
     tables["funding_weighted_8h"] = gold.funding_weighted_8h(tables["funding_rates"], tables["open_interest"])
     tables["ohlcv_1d_composite"] = gold.ohlcv_1d_composite(tables["ohlcv_1d"], tables["instruments"])
     tables["liquidations_1d"] = gold.liquidations_1d(tables["liquidations"])
-    checked = [gold.data_quality(TABLES[name], tables[name]) for name in _SILVER]
+    checked = [data_quality(TABLES[name], tables[name]) for name in _SILVER]
     return tables | {"data_quality": pl.concat(checked).sort(TABLES["data_quality"].key)}
 
 

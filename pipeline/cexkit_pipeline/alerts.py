@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from cexkit.config import settings
-from cexkit.quality import stale
+from cexkit.warehouse.quality import stale
 from cexkit_pipeline.resources import Store
 from cexkit_pipeline.summary import summary
 

@@ -1,12 +1,12 @@
-"""Asset checks of Silver tables, from what they declare. What each says stands in ``cexkit.quality``."""
+"""Asset checks of Silver tables, from what they declare. What each says stands in ``cexkit.warehouse.quality``."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of checks
 from collections.abc import Iterator
 
 import dagster as dg
 
-from cexkit.quality import Outcome, checks_of, outcomes
 from cexkit.schema import Table
+from cexkit.warehouse.quality import Outcome, checks_of, outcomes
 from cexkit_pipeline.resources import Store
 
 

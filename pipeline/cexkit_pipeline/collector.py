@@ -1,7 +1,7 @@
 """The collector of liquidations as a Dagster job: a process of its own, that Dagster starts, watches and ends.
 
-How it listens stands in ``cexkit.collect``. It runs until it is ended; in production give it a service of its own
-(``cexkit collect``) and leave this job to try it out.
+Listening is implemented in :mod:`cexkit.warehouse.collect`. The job runs until it is stopped; in production, run the
+collector as a separate service (``cexkit collect``) and use this job to try it out.
 """
 
 # no `from __future__ import annotations`: Dagster reads the annotations of ops

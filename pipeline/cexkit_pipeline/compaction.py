@@ -1,4 +1,4 @@
-"""Compaction as a Dagster job: daily pieces become weeks and months. How stands in ``cexkit.warehouse.store.compact``."""
+"""Compaction as a Dagster job: daily pieces become weeks and months (:mod:`cexkit.warehouse.store.compact`)."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of ops
 import dagster as dg

@@ -15,10 +15,11 @@ from typing import Any
 import dagster as dg
 from tqdm import tqdm
 
-from cexkit.collect import Collected, collect
 from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import Window
 from cexkit.testing import LoopbackMarket
+from cexkit.warehouse.collect.collector import collect
+from cexkit.warehouse.collect.listener import Collected
 from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.partitions import DAYS, YEARS
 from cexkit_pipeline.resources import Store, Venues

@@ -1,4 +1,4 @@
-"""The publication: one asset after all others. What publishing is stands in ``cexkit.publish``."""
+"""The publication: one asset after all others. What publishing is stands in ``cexkit.warehouse.publish``."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from pydantic import Field
 
 from cexkit.config import settings
 from cexkit.errors import ConfigError
-from cexkit.publish import Publication, publish
 from cexkit.schema import TABLES, Table
+from cexkit.warehouse.publish import Publication, publish
 from cexkit_pipeline.automation import Rhythm
 from cexkit_pipeline.resources import Store
 

@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- funding_apr: Funding rate as a simple annual rate, ``r * 24 / h * 365``.
 -- Columns added or given: funding_apr.
 

@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- funding_apy: Funding rate compounded over a year, ``(1 + r) ** (8760 / h) - 1``.
 -- Columns added or given: funding_apy.
 

@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- liquidation_cascades: Runs of liquidations of one coin, over all venues, in which none is further than ``gap`` from the next.
 -- Columns added or given: base, start, end, duration_seconds, events, value_usd, long_value_usd, short_value_usd, price_move, oi_change, venues, coverage.
 

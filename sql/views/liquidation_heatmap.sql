@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- liquidation_heatmap: Liquidated value per time bucket and price bin, of events that took place.
 -- Columns added or given: timestamp, price_low, price_high, events, value_usd, long_value_usd, short_value_usd, coverage.
 

@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- liquidation_summary: Liquidations per time bucket and side: how many, how much, and which side prevails.
 -- Columns added or given: timestamp, side, events, quantity_base, value_usd, imbalance, coverage.
 

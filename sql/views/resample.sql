@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- resample: Longer bars: each column by its declared aggregate, so that a stock is not summed and a flow not averaged.
 -- Columns added or given: timestamp, rows.
 

@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- The tables of a dataset by name, in a plain DuckDB shell. Give the dataset's folder first:
 --   SET VARIABLE root = 'path/to/warehouse';
 -- Only files that the manifest names are read: others in the folder are older versions of them.

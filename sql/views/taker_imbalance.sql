@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- taker_imbalance: Taker buys less taker sells as a fraction of the volume, ``(2 * taker_buy - volume) / volume``.
 -- Columns added or given: taker_imbalance.
 

@@ -1,4 +1,4 @@
--- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.
+-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.
 -- vwap: Average price per bucket, weighted by volume: ``sum(price * volume) / sum(volume)``.
 -- Columns added or given: timestamp, vwap, volume.
 

@@ -22,10 +22,12 @@ import httpx
 from cexkit.config import Settings
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import EXCHANGES
-from cexkit.ingest import instruments, to_bronze, to_silver
-from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
+from cexkit.warehouse.gold.build import MADE_OF, to_gold
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.listings import instruments
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -16,13 +16,13 @@ from cexkit.exchanges.archives import plan
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import EXCHANGES, parse_answer
-from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackOkx
+from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 FUNDING = TABLES["funding_rates"]

@@ -17,7 +17,6 @@ from cexkit.exchanges.http import Backward
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.okx import descriptor as okx
 from cexkit.exchanges.okx import payloads
-from cexkit.ingest import pull
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
@@ -33,6 +32,7 @@ from cexkit.testing import (
     server_error,
     too_many_requests,
 )
+from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..clock import Clock

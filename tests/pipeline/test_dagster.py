@@ -20,11 +20,11 @@ import pytest
 import cexkit
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
-from cexkit.ingest import to_silver
-from cexkit.quality import checks_of
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance, LoopbackStream
+from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.quality import checks_of
 from cexkit.warehouse.store.layout import SETTLED
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 import cexkit
-from cexkit.quality import blocking_failures
 from cexkit.schema import TABLES
+from cexkit.warehouse.quality import blocking_failures
 
 pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 

@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from cexkit.config import settings
-from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
 from cexkit.testing.hub import TOKEN, LoopbackHub
+from cexkit.warehouse.gold.build import to_gold
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..hub import point

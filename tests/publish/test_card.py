@@ -12,12 +12,12 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from cexkit.exchanges.registry import EXCHANGES
-from cexkit.publish.card import card
-from cexkit.publish.content import assemble
-from cexkit.publish.spec import NAMES_LISTED, describe
-from cexkit.quality import inspect
-from cexkit.refine import to_gold
 from cexkit.schema import TABLES
+from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.publish.card import card
+from cexkit.warehouse.publish.content import assemble
+from cexkit.warehouse.publish.spec import NAMES_LISTED, describe
+from cexkit.warehouse.quality import inspect
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from .conftest import TO
@@ -59,7 +59,7 @@ def test_a_warehouse_in_a_folder_whose_name_is_a_pattern_is_read_as_any_other(wa
 
 
 def test_many_names_are_counted_and_not_listed(warehouse, monkeypatch):
-    monkeypatch.setattr("cexkit.publish.spec.NAMES_LISTED", 1)
+    monkeypatch.setattr("cexkit.warehouse.publish.spec.NAMES_LISTED", 1)
     assert NAMES_LISTED > 1
     facts = describe(warehouse, inspect(warehouse, ["ohlcv_1h"], now=warehouse.manifest.updated_at))
     assert facts["tables"]["ohlcv_1h"]["bases"] == {"count": 2}
@@ -83,7 +83,7 @@ def test_the_same_data_gives_the_same_files_whenever_they_are_made(warehouse, mo
         def now(cls, tz=None):
             return datetime.now(UTC) + timedelta(days=400)
 
-    monkeypatch.setattr("cexkit.quality.datetime", Later)
+    monkeypatch.setattr("cexkit.warehouse.quality.datetime", Later)
     assert made(warehouse) == first
 
 

@@ -22,11 +22,11 @@ from cexkit.errors import (
     PublicationError,
     QualityError,
 )
-from cexkit.publish import plan, publish
-from cexkit.publish.plans import There
-from cexkit.publish.rules import require_may_replace
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.schema.intervals import utc
+from cexkit.warehouse.publish import plan, publish
+from cexkit.warehouse.publish.plans import There
+from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.manifest import DataFile, Manifest, read_manifest
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -279,7 +279,7 @@ def test_killed_at_any_moment_readers_see_one_state_and_the_next_run_ends_it(
     refresh(warehouse)
     new = warehouse.manifest
     script = (
-        "import time; from cexkit.publish import publish\n"
+        "import time; from cexkit.warehouse.publish import publish\n"
         "def step(path):\n    print(path, flush=True); time.sleep(0.03)\n"
         f"publish({str(warehouse.root)!r}, {str(copy)!r}, step=step)"
     )

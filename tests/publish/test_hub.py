@@ -13,11 +13,11 @@ import pytest
 from huggingface_hub import HfApi
 
 from cexkit.errors import CexkitError, DatasetError, NewerSchemaError, PublicationError, QualityError
-from cexkit.publish import plan, publish
 from cexkit.schema import SCHEMA_VERSION
 from cexkit.testing._hub_repo import Entry, git_sha1
 from cexkit.testing.hub import TOKEN, cut, on
 from cexkit.testing.loopback import Fault, reset, server_error, too_many_requests
+from cexkit.warehouse.publish import plan, publish
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -249,7 +249,7 @@ def test_two_processes_at_once_end_in_one_whole_state(warehouse, hub, refresh, e
     publish(warehouse, TO)
     refresh(warehouse)
     hub.latency_s = 0.005
-    script = f"from cexkit.publish import publish\nprint(publish({str(warehouse.root)!r}, {TO!r}).revision)"
+    script = f"from cexkit.warehouse.publish import publish\nprint(publish({str(warehouse.root)!r}, {TO!r}).revision)"
     both = [elsewhere(script, hub) for _ in range(2)]
     outputs = [process.communicate(timeout=400) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
@@ -314,7 +314,7 @@ def test_a_cut_upload_goes_on_where_it_was(warehouse, hub):
 
 def test_killed_while_uploading_the_next_run_sends_the_rest(warehouse, hub, elsewhere):
     hub.latency_s = 0.05
-    script = f"from cexkit.publish import publish\npublish({str(warehouse.root)!r}, {TO!r})"
+    script = f"from cexkit.warehouse.publish import publish\npublish({str(warehouse.root)!r}, {TO!r})"
     process = elsewhere(script, hub)
     while len(hub.requests("verify")) < 4 and process.poll() is None:
         hub.stopping.wait(0.01)

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from cexkit.publish import publish
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.testing.hub import TOKEN, LoopbackHub
+from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..hub import point

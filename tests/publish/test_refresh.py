@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
-from cexkit.publish import publish
-from cexkit.refine import to_gold
 from cexkit.schema import TABLES
 from cexkit.simulation import simulate
+from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -81,9 +81,9 @@ def size(warehouse: Warehouse) -> int:
 SEND = """
 import json, resource
 from pathlib import Path
-from cexkit.publish.content import Content
-from cexkit.publish.hub import Hub
-from cexkit.publish.plans import Piece
+from cexkit.warehouse.publish.content import Content
+from cexkit.warehouse.publish.hub import Hub
+from cexkit.warehouse.publish.plans import Piece
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.parquet import sha256
 

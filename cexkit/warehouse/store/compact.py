@@ -24,8 +24,8 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
     exchange : str, optional
         Only files of this venue.
     now : datetime, optional
-        Time that decides what is closed: what ended :data:`cexkit.warehouse.store.layout.SETTLED` before it; the clock by
-        default.
+        Time that decides what is closed: periods that ended :data:`cexkit.warehouse.store.layout.SETTLED` before it;
+        the clock by default.
 
     Returns
     -------

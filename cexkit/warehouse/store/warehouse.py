@@ -103,7 +103,8 @@ class Warehouse:
     ) -> tuple[DataFile, ...]:
         """Make these rows all that a venue has in some file periods; readers see the change as one.
 
-        A period without rows leaves the dataset. A month takes the place of its pieces, see :mod:`cexkit.warehouse.store.layout`.
+        A period without rows leaves the dataset. A month replaces its pieces, see
+        :mod:`cexkit.warehouse.store.layout`.
 
         Parameters
         ----------

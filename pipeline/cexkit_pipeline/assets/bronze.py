@@ -1,11 +1,13 @@
-"""Bronze: one asset a venue and table, one partition a day. How it is read stands in ``cexkit.ingest``."""
+"""Bronze: one asset a venue and table, one partition a day. How it is read stands in ``cexkit.warehouse.ingest``."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 import dagster as dg
 
-from cexkit.ingest import Report, instruments, to_bronze
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.listings import instruments
+from cexkit.warehouse.ingest.report import Report
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.partitions import DAYS
 from cexkit_pipeline.resources import Store, Venues

@@ -1,12 +1,12 @@
-"""Gold: tables over venues, each in one file. What they are stands in ``cexkit.gold`` and ``cexkit.quality``."""
+"""Gold assets: one file per table across venues, built by :mod:`cexkit.warehouse.gold`."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 from collections.abc import Iterable
 
 import dagster as dg
 
-from cexkit.refine import MADE_OF, to_gold
 from cexkit.schema import Table
+from cexkit.warehouse.gold.build import MADE_OF, to_gold
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.resources import Store

@@ -1,10 +1,10 @@
-"""Silver: one asset a venue and table, one partition a file. How it is made stands in ``cexkit.ingest``."""
+"""Silver: one asset a venue and table, one partition a file. How it is made stands in ``cexkit.warehouse.ingest``."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 import dagster as dg
 
-from cexkit.ingest import to_silver
 from cexkit.schema import Table
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit_pipeline.assets.bronze import result
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE

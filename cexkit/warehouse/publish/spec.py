@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from cexkit.quality import blocking_failures
 from cexkit.schema import TABLES, Table
+from cexkit.warehouse.quality import blocking_failures
 from cexkit.warehouse.store.manifest import DataFile, Extent
 from cexkit.warehouse.store.parquet import scan
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -40,7 +40,7 @@ def describe(warehouse: Warehouse, quality: pl.DataFrame) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from cexkit.quality import inspect
+    >>> from cexkit.warehouse.quality import inspect
     >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> sample = Warehouse(SAMPLE_ROOT)
     >>> found = describe(sample, inspect(sample, ["funding_rates"], now=sample.manifest.updated_at))

@@ -9,10 +9,10 @@ from cexkit.errors import PayloadError
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, parse_answer
 from cexkit.exchanges.streams import STREAMS, Stream, liquidations_of
-from cexkit.ingest.report import Problem
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
+from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.bronze import read_bronze
 from cexkit.warehouse.store.warehouse import Warehouse
 

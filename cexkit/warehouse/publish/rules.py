@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from cexkit.errors import NewerSchemaError, PublicationError
-from cexkit.publish.plans import There
 from cexkit.schema import TABLES
+from cexkit.warehouse.publish.plans import There
 from cexkit.warehouse.store.layout import span_of
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
 

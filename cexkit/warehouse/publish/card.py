@@ -68,7 +68,7 @@ def card(spec: dict[str, Any], *, name: str | None = None, licence: str | None =
     Parameters
     ----------
     spec : dict
-        What :func:`cexkit.publish.spec.describe` says.
+        What :func:`cexkit.warehouse.publish.spec.describe` says.
     name : str, optional
         What readers call it, ``hf://datasets/owner/name``; None for a folder.
     licence : str, optional

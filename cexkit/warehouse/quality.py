@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 
 from cexkit.errors import QualityError
 from cexkit.exchanges.registry import EXCHANGES
-from cexkit.gold import data_quality
-from cexkit.ingest.recount import recount
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars, to_pyarrow
+from cexkit.warehouse.ingest.row_counts import recount
+from cexkit.warehouse.row_checks import as_quality, data_quality
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import has_bronze
 from cexkit.warehouse.store.parquet import scan
@@ -92,7 +92,7 @@ def inspect(
     wanted = TABLES if names is None else {declared(name).name for name in names}
     tables = [table for table in _there(warehouse) if table.name in wanted]
     parts = [part for table in tables for part in _found(warehouse, table, moment, max_age)]
-    return _as_quality(pl.concat(parts)) if parts else _as_quality(to_polars(TABLES["data_quality"]).to_frame())
+    return as_quality(pl.concat(parts)) if parts else as_quality(to_polars(TABLES["data_quality"]).to_frame())
 
 
 def checks_of(table: Table) -> dict[str, bool]:
@@ -365,9 +365,4 @@ def _named(counted: pl.DataFrame, table: Table, check: str) -> pl.DataFrame:
     counted = counted.with_columns(
         table_name=pl.lit(table.name), check_name=pl.lit(check), blocking=pl.lit(CHECKS[check][0])
     )
-    return _as_quality(counted)
-
-
-def _as_quality(rows: pl.DataFrame) -> pl.DataFrame:
-    schema = to_polars(TABLES["data_quality"])
-    return rows.select(schema.names()).cast(dict(schema)).sort(TABLES["data_quality"].key)
+    return as_quality(counted)

@@ -1,4 +1,4 @@
-"""Silver → Gold of a warehouse. What a Gold table is stands in ``cexkit.gold`` and ``cexkit.quality``."""
+"""Build Gold tables of a warehouse from its Silver tables."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 import polars as pl
 
 from cexkit.errors import DatasetNotFoundError, UnknownTableError
-from cexkit.gold import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
-from cexkit.quality import inspect
 from cexkit.schema import TABLES
+from cexkit.warehouse.gold.tables import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
+from cexkit.warehouse.quality import inspect
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import scan
 from cexkit.warehouse.store.warehouse import Warehouse

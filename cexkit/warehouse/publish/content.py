@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cexkit.errors import DatasetError, DatasetNotFoundError
-from cexkit.publish.card import CARD, card
-from cexkit.publish.plans import Piece
-from cexkit.publish.spec import SPEC, describe, to_json
-from cexkit.quality import inspect, require
+from cexkit.warehouse.publish.card import CARD, card
+from cexkit.warehouse.publish.plans import Piece
+from cexkit.warehouse.publish.spec import SPEC, describe, to_json
+from cexkit.warehouse.quality import inspect, require
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
 from cexkit.warehouse.store.parquet import sha256

@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cexkit.collect.listener import Collected, Listener, Patience
-from cexkit.collect.sessions import SESSIONS, coverage
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
+from cexkit.warehouse.collect.listener import Collected, Listener, Patience
+from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.store.warehouse import Warehouse
 
 __all__ = ["SESSIONS", "Collected", "Patience", "collect", "coverage"]

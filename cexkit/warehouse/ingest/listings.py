@@ -12,11 +12,11 @@ from cexkit.errors import UnknownNameError
 from cexkit.exchanges.instruments import latest, left_out
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, join_companions
-from cexkit.ingest.answers import answers
-from cexkit.ingest.report import Problem
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument, InstrumentType
+from cexkit.warehouse.ingest.replay import answers
+from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:

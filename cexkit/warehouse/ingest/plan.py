@@ -12,10 +12,12 @@ from cexkit.exchanges.archives import plan as archive_plan
 from cexkit.exchanges.base import Source
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
-from cexkit.ingest import ALL_TABLES, alive, asked, instruments, lives, pull
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
+from cexkit.warehouse.ingest.listings import alive, instruments, lives
+from cexkit.warehouse.ingest.pull import asked, pull
+from cexkit.warehouse.ingest.report import ALL_TABLES
 from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -88,7 +90,7 @@ def plan(
     fetcher: Fetcher | None = None,
     refresh: bool = False,
 ) -> Plan:
-    """Say what :func:`cexkit.ingest.pull` would do, from the listings in a warehouse.
+    """Say what :func:`cexkit.pull` would do, from the listings in a warehouse.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def plans(
     fetcher: Fetcher | None = None,
     refresh: bool = False,
 ) -> list[Plan]:
-    """The plan of a pull, a venue each; takes what :func:`cexkit.ingest.pull` takes and raises what it raises.
+    """Return the plan of a pull, one per venue; takes and raises what :func:`cexkit.pull` does.
 
     Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read has no plan.
     """

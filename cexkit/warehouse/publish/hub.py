@@ -20,10 +20,10 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, Revi
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from cexkit.errors import CexkitError, PublicationError
-from cexkit.publish.content import Content, Step
-from cexkit.publish.plans import Held, Plan, There, compare
-from cexkit.publish.retry import FAILURES, Again, is_passing, retrying, status_of
-from cexkit.publish.rules import require_may_replace
+from cexkit.warehouse.publish.content import Content, Step
+from cexkit.warehouse.publish.plans import Held, Plan, There, compare
+from cexkit.warehouse.publish.retry import FAILURES, Again, is_passing, retrying, status_of
+from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
 

@@ -1,10 +1,4 @@
-"""Exchanges → Bronze → Silver, as plain functions; `cexkit pull` and the Dagster assets call these.
-
-``bronze`` asks and keeps, ``listings`` and ``silver`` make tables of what was kept, ``recount`` counts it apart.
-
-Bronze keeps every answer as received. Silver is made from Bronze alone, so it can be made again at
-any time, and the same Bronze always gives the same Silver.
-"""
+"""Pulls: download tables of venues into a warehouse."""
 
 from __future__ import annotations
 
@@ -18,33 +12,17 @@ from pathlib import Path
 from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
-from cexkit.ingest.bronze import to_bronze
-from cexkit.ingest.listings import LIFE_MARGIN, alive, instruments, lives, types_read
-from cexkit.ingest.report import ALL_TABLES, Problem, Report, Step
-from cexkit.ingest.silver import to_silver
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.listings import instruments, types_read
+from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
-
-__all__ = [
-    "ALL_TABLES",
-    "LIFE_MARGIN",
-    "Problem",
-    "Report",
-    "Step",
-    "alive",
-    "asked",
-    "compact",
-    "instruments",
-    "lives",
-    "pull",
-    "to_bronze",
-    "to_silver",
-]
 
 
 def pull(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cexkit.config import settings
-from cexkit.publish.content import Content, Step, assemble
-from cexkit.publish.plans import Plan
-from cexkit.publish.target import target
+from cexkit.warehouse.publish.content import Content, Step, assemble
+from cexkit.warehouse.publish.plans import Plan
+from cexkit.warehouse.publish.target import target
 from cexkit.warehouse.store.warehouse import Warehouse
 
 

@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cexkit.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
 from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, VenueError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, read_events
-from cexkit.ingest import Problem, Report, to_bronze, to_silver
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
+from cexkit.warehouse.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
+from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.report import Problem, Report
+from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store.bronze import BronzeWriter
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from websockets.asyncio.client import ClientConnection
 
-_log = logging.getLogger("cexkit.collect")
+_log = logging.getLogger("cexkit.warehouse.collect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,6 @@
-"""Metrics as DuckDB SQL, rendered from the declared schema alone: ``python -m cexkit.sql`` writes ``sql/views``.
+"""Metrics as DuckDB SQL, rendered from the declared schema alone.
+
+``python -m cexkit.warehouse.sql_views`` writes ``sql/views``.
 
 Row metrics and summaries become one view for each declared table that has their inputs. Rolling and
 cross-venue metrics look at neighbouring rows and other venues; they stay in Python, where their windows
@@ -19,7 +21,7 @@ from cexkit.schema.render import to_ibis
 from cexkit.warehouse.store.layout import MANIFEST
 
 KINDS = ("row", "summary")
-_HEAD = "-- Generated from the metric registry and the schema by `python -m cexkit.sql`; do not edit.\n"
+_HEAD = "-- Generated from the metric registry and the schema by `python -m cexkit.warehouse.sql_views`; do not edit.\n"
 
 _TABLES = """\
 -- The tables of a dataset by name, in a plain DuckDB shell. Give the dataset's folder first:

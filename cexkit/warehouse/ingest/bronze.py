@@ -16,11 +16,11 @@ from cexkit.exchanges.archives import Archive
 from cexkit.exchanges.downloads import archive_pages
 from cexkit.exchanges.fetcher import Fetcher, Page
 from cexkit.exchanges.registry import exchange
-from cexkit.ingest.listings import alive, lives
-from cexkit.ingest.report import Problem, Report, Step, Tally
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window, merged
 from cexkit.schema.symbols import Instrument
+from cexkit.warehouse.ingest.listings import alive, lives
+from cexkit.warehouse.ingest.report import Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import BronzeWriter, archived
 from cexkit.warehouse.store.inventory import Inventory

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
-from cexkit.publish.content import Content, Step
-from cexkit.publish.plans import Held, Piece, Plan, There, compare
-from cexkit.publish.rules import require_may_replace
+from cexkit.warehouse.publish.content import Content, Step
+from cexkit.warehouse.publish.plans import Held, Piece, Plan, There, compare
+from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.layout import LOCK, MANIFEST, TABLES, TEMPORARY
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
 from cexkit.warehouse.store.parquet import locked, sha256, write_atomic

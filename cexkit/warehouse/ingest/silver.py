@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.exchanges.registry import exchange
-from cexkit.ingest.answers import answers, endpoints, streamed
-from cexkit.ingest.listings import listings
-from cexkit.ingest.report import Problem, Report
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import empty
 from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
+from cexkit.warehouse.ingest.listings import listings
+from cexkit.warehouse.ingest.replay import answers, endpoints, streamed
+from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import bronze_spans
 from cexkit.warehouse.store.rows import within
@@ -54,7 +54,7 @@ def to_silver(
         that Bronze has answers for by default. A month that is not closed is made in pieces; a day that was put
         together with others is made with these.
     now : datetime, optional
-        Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; the clock by default.
+        Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: the clock.
     """
     with warehouse.exclusive(table, exchange_name):
         if table.name == "instruments":

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cexkit.errors import InvalidInputError
-from cexkit.publish.content import Content, Step
-from cexkit.publish.plans import Plan
+from cexkit.warehouse.publish.content import Content, Step
+from cexkit.warehouse.publish.plans import Plan
 from cexkit.warehouse.store.locations import folder_of, hub_address
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -45,7 +45,7 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
     """
     scheme, separator, _ = str(to).partition("://")
     if not separator:
-        from cexkit.publish.folder import Folder
+        from cexkit.warehouse.publish.folder import Folder
 
         return Folder(folder_of(to), replace=replace)
     if scheme != "hf":
@@ -54,6 +54,6 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
     repo, branch = hub_address(str(to))
     if _COMMIT.fullmatch(branch):
         raise InvalidInputError(f"cannot publish to the commit {branch}; name a branch")
-    from cexkit.publish.hub import Hub
+    from cexkit.warehouse.publish.hub import Hub
 
     return Hub(repo, branch, replace=replace, private=private)

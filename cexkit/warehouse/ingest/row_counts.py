@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import DatasetError
 from cexkit.exchanges.registry import exchange
-from cexkit.ingest.answers import answers, endpoints, heard_of, streamed
-from cexkit.ingest.silver import apart
 from cexkit.schema import SCHEMA_VERSION, Table
 from cexkit.schema.intervals import Window
+from cexkit.warehouse.ingest.replay import answers, endpoints, heard_of, streamed
+from cexkit.warehouse.ingest.silver import apart
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import bronze_spans
 from cexkit.warehouse.store.parquet import write_atomic

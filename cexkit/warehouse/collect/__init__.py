@@ -1,0 +1,1 @@
+"""Live liquidations: listening to the venues' streams and keeping every message in Bronze."""

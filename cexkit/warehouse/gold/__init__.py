@@ -1,0 +1,1 @@
+"""Gold tables: how each is computed, and building them in a warehouse."""

@@ -1,0 +1,72 @@
+"""Declared checks of a table, applied to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from cexkit.errors import MissingColumnError
+from cexkit.schema import TABLES, Check, Table
+from cexkit.schema.render import to_polars
+
+Frame = pl.DataFrame | pl.LazyFrame
+
+
+def data_quality(table: Table, frame: Frame, checks: Sequence[Check] | None = None) -> pl.DataFrame:
+    """What the checks of a table find in its rows, per venue and UTC day of data.
+
+    Parameters
+    ----------
+    table : Table
+        Declaration of the table.
+    frame : polars.DataFrame or polars.LazyFrame
+        Its rows, before or after failing ones were set apart.
+    checks : sequence of Check, optional
+        Conditions to apply; those declared by default. A row on which one is not true, or null, fails it.
+
+    Returns
+    -------
+    polars.DataFrame
+        Table ``data_quality``, also where nothing failed. Rows of a table without times are counted on the day they
+        were observed.
+
+    Raises
+    ------
+    MissingColumnError
+        If the rows have no ``exchange`` (Gold tables over venues) or lack a column of a check.
+
+    Examples
+    --------
+    >>> from cexkit.simulation import simulate
+    >>> market = simulate(start="2026-05-02", end="2026-05-03", coins=["BTC"], exchanges=["okx"])
+    >>> found = data_quality(TABLES["ohlcv_1h"], market.tables["ohlcv_1h"])
+    >>> found.select("check_name", "rows_checked", "rows_failed").row(0)
+    ('ohlc_order', 48, 0)
+    """
+    lazy, checks = frame.lazy(), table.checks if checks is None else checks
+    time = table.time or "observed_at"
+    have = lazy.collect_schema().names()
+    missing = [name for name in ("exchange", time) if name not in have]
+    if missing:
+        raise MissingColumnError(f"data_quality of {table.name} needs columns {', '.join(missing)}; there are: {have}")
+    lazy = lazy.with_columns(pl.col(time).dt.truncate("1d").alias("_day"))
+    rows = [lazy.group_by("exchange", timestamp="_day").agg(*_found(check)) for check in checks]
+    if not rows:
+        return as_quality(to_polars(TABLES["data_quality"]).to_frame())
+    return as_quality(pl.concat(rows).with_columns(table_name=pl.lit(table.name)).collect())
+
+
+def _found(check: Check) -> tuple[pl.Expr, ...]:
+    passed = pl.sql_expr(check.must).fill_null(False)
+    return (
+        pl.lit(check.name).alias("check_name"),
+        pl.lit(check.blocking).alias("blocking"),
+        pl.len().cast(pl.Int64).alias("rows_checked"),
+        (~passed).sum().cast(pl.Int64).alias("rows_failed"),
+    )
+
+
+def as_quality(rows: pl.DataFrame) -> pl.DataFrame:
+    schema = to_polars(TABLES["data_quality"])
+    return rows.select(schema.names()).cast(dict(schema)).sort(TABLES["data_quality"].key)
