@@ -10,26 +10,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from cexkit.accessors import crypto
-from cexkit.analytics._registry import metrics
-from cexkit.analytics.basis import annualized_basis, basis, basis_bps
-from cexkit.analytics.basis_maturity import constant_maturity_basis
-from cexkit.analytics.carry import carry_return
-from cexkit.analytics.flow import cvd, taker_imbalance
-from cexkit.analytics.funding import cumulative_funding, funding_apr, funding_apy, funding_interval
-from cexkit.analytics.funding_flows import funding_pnl, funding_spend_usd
-from cexkit.analytics.funding_spread import funding_spread
-from cexkit.analytics.funding_stats import funding_pct_rank, funding_regime, funding_zscore
-from cexkit.analytics.funding_weighted import weighted_funding
-from cexkit.analytics.liquidation_cascades import liquidation_cascades
-from cexkit.analytics.liquidation_heatmap import liquidation_heatmap
-from cexkit.analytics.liquidation_intensity import liquidation_intensity_bps
-from cexkit.analytics.liquidations import liquidation_summary
+from cexkit.analytics._core.registry import metrics
+from cexkit.analytics.basis.basis import annualized_basis, basis, basis_bps
+from cexkit.analytics.basis.carry import carry_return
+from cexkit.analytics.basis.constant_maturity import constant_maturity_basis
+from cexkit.analytics.beta import beta, correlation
+from cexkit.analytics.cross_venue import dominance, herfindahl, price_divergence_bps, volume_share
+from cexkit.analytics.funding.cashflows import funding_pnl, funding_spend_usd
+from cexkit.analytics.funding.rates import cumulative_funding, funding_apr, funding_apy, funding_interval
+from cexkit.analytics.funding.spread import funding_spread
+from cexkit.analytics.funding.statistics import funding_pct_rank, funding_regime, funding_zscore
+from cexkit.analytics.funding.weighted import weighted_funding
+from cexkit.analytics.liquidations.cascades import liquidation_cascades
+from cexkit.analytics.liquidations.heatmap import liquidation_heatmap
+from cexkit.analytics.liquidations.intensity import liquidation_intensity_bps
+from cexkit.analytics.liquidations.summary import liquidation_summary
 from cexkit.analytics.liquidity import amihud, corwin_schultz
-from cexkit.analytics.market import beta, correlation
 from cexkit.analytics.open_interest import oi_change, oi_quadrant, oi_to_market_cap, oi_to_volume
+from cexkit.analytics.order_flow import cvd, taker_imbalance
 from cexkit.analytics.prices import drawdown, log_returns, returns
 from cexkit.analytics.resample import resample, vwap
-from cexkit.analytics.venues import dominance, herfindahl, price_divergence_bps, volume_share
 from cexkit.analytics.volatility import realized_volatility
 
 if TYPE_CHECKING:

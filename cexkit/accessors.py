@@ -15,29 +15,20 @@ import polars as pl
 
 # each definition registers itself when its module is imported
 from cexkit.analytics import (  # noqa: F401
-    basis,
-    basis_maturity,
-    carry,
-    flow,
-    funding,
-    funding_flows,
-    funding_spread,
-    funding_stats,
-    funding_weighted,
-    liquidation_cascades,
-    liquidation_heatmap,
-    liquidation_intensity,
-    liquidations,
+    beta,
+    cross_venue,
     liquidity,
-    market,
     open_interest,
+    order_flow,
     prices,
     resample,
-    venues,
     volatility,
 )
-from cexkit.analytics._engines import EAGER, engine_of
-from cexkit.analytics._registry import METRICS, Metric
+from cexkit.analytics._core.dispatch import EAGER, engine_of
+from cexkit.analytics._core.registry import METRICS, Metric
+from cexkit.analytics.basis import basis, carry, constant_maturity  # noqa: F401
+from cexkit.analytics.funding import cashflows, rates, spread, statistics, weighted  # noqa: F401
+from cexkit.analytics.liquidations import cascades, heatmap, intensity, summary  # noqa: F401
 from cexkit.errors import UnsupportedBackendError
 
 if TYPE_CHECKING:

@@ -471,7 +471,7 @@ def _wide(long: ir.Table, names: list[str]) -> ir.Table:
 
 def _measured(joined: ir.Table) -> ir.Table:
     """Basis and annual basis by their metrics; names only where there is a reference."""
-    from cexkit.analytics.basis import annualized_basis, basis
+    from cexkit.analytics.basis.basis import annualized_basis, basis
 
     name = joined.reference.notnull().ifelse(joined._name, None)
     rows = joined.mutate(reference_name=name).pipe(basis).pipe(annualized_basis)

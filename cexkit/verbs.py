@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.analytics.funding import funding_apr, funding_apy
+from cexkit.analytics.funding.rates import funding_apr, funding_apy
 from cexkit.analytics.prices import log_returns, returns
 from cexkit.analytics.resample import resample
 from cexkit.analytics.volatility import realized_volatility

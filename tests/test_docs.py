@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cexkit.analytics._registry import METRICS
+from cexkit.analytics._core.registry import METRICS
 from cexkit.config import settings
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import FIELDS, TABLES

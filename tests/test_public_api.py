@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import cexkit
-from cexkit.analytics._registry import METRICS
+from cexkit.analytics._core.registry import METRICS
 
 
 def test_all_is_sorted_and_without_doubles():
@@ -37,7 +37,7 @@ def test_every_metric_is_public():
 
 
 def test_a_metric_is_not_hidden_by_the_module_of_its_name():
-    assert cexkit.basis is cexkit.analytics.basis.basis
+    assert cexkit.basis is cexkit.analytics.basis.basis.basis
 
 
 def test_no_module_has_the_name_of_a_public_function():

@@ -6,9 +6,9 @@ import math
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, positive, shifted, with_moments
-from cexkit.analytics._usd import usd, usd_inputs, warns_of_quotes
+from cexkit.analytics._core.compat import Column, Frame, positive, shifted, with_moments
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 from cexkit.analytics.volatility import samples_of, with_bars
 
 #: Returns per million dollars.

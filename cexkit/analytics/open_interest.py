@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, number, positive, shifted
-from cexkit.analytics._usd import usd, usd_inputs, warns_of_quotes
+from cexkit.analytics._core.compat import Column, Frame, number, positive, shifted
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 
 #: By sign of the change of price and of open interest.
 QUADRANTS: dict[tuple[int, int], str] = {

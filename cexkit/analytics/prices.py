@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, positive, shifted
+from cexkit.analytics._core.compat import Column, Frame, in_time, positive, shifted
+from cexkit.analytics._core.registry import metric
 
 
 @metric(kind="rolling", inputs=("close",), outputs=("returns",))

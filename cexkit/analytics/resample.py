@@ -8,11 +8,9 @@ from typing import Any, get_args
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._checks import kind as kind_of
-from cexkit.analytics._checks import unique
-from cexkit.analytics._liquidations import coverage, rank
-from cexkit.analytics._registry import METRICS, metric
-from cexkit.analytics._seams import (
+from cexkit.analytics._core.checks import kind as kind_of
+from cexkit.analytics._core.checks import unique
+from cexkit.analytics._core.compat import (
     Column,
     Frame,
     aggregated,
@@ -23,7 +21,9 @@ from cexkit.analytics._seams import (
     text,
     with_bucket,
 )
-from cexkit.analytics._usd import QUOTED
+from cexkit.analytics._core.registry import METRICS, metric
+from cexkit.analytics._core.usd import QUOTED
+from cexkit.analytics.liquidations._common import coverage, rank
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, Aggregate
 

@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import (
+from cexkit.analytics._core.compat import (
     Column,
     Frame,
     Moment,
@@ -19,6 +18,7 @@ from cexkit.analytics._seams import (
     with_epoch_us,
     with_moments,
 )
+from cexkit.analytics._core.registry import metric
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema.intervals import seconds
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from cexkit.analytics.liquidation_heatmap import liquidation_heatmap as heatmap
-from cexkit.analytics.liquidations import liquidation_summary
+from cexkit.analytics.liquidations.heatmap import liquidation_heatmap as heatmap
+from cexkit.analytics.liquidations.summary import liquidation_summary
 from cexkit.errors import InvalidInputError
 from cexkit.plotting._open_interest import draw_price
 from cexkit.plotting._series import as_polars, bound, instruments, needs, numbers_of, one_base, rows_of, subject

@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 
-from cexkit.analytics._usd import QUOTED, usd
+from cexkit.analytics._core.usd import QUOTED, usd
 from cexkit.errors import InvalidInputError, MissingColumnError, UnsupportedBackendError
 from cexkit.schema import INSTRUMENT_KEYS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.analytics.funding import funding_apr
+from cexkit.analytics.funding.rates import funding_apr
 from cexkit.analytics.volatility import Estimator, realized_volatility
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.analytics import basis as analytics_basis
-from cexkit.analytics import funding, prices
+from cexkit.analytics import prices
+from cexkit.analytics.basis import basis as analytics_basis
+from cexkit.analytics.funding import rates
 from cexkit.plotting._series import as_polars, instruments, needs, numbers_of, subject, thinned, times_of, with_gaps
 from cexkit.plotting._style import LINESTYLES, axes_or_new, colour, finish, fresh
 
@@ -47,7 +48,7 @@ def funding_apr(frame: Any, *, ax: Axes | None = None) -> Axes:
     >>> funding_apr(frame, ax=Figure().subplots()).get_ylabel()
     'funding APR, %'
     """
-    rows = funding.funding_apr(as_polars(frame))
+    rows = rates.funding_apr(as_polars(frame))
     return _draw(rows, "funding_apr", ax, "funding APR, %")
 
 
@@ -81,7 +82,7 @@ def cumulative_funding(frame: Any, *, compound: bool = False, ax: Axes | None = 
     >>> [float(y) for y in cumulative_funding(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [0.01]
     """
-    rows = funding.cumulative_funding(as_polars(frame), compound=compound)
+    rows = rates.cumulative_funding(as_polars(frame), compound=compound)
     return _draw(rows, "cumulative_funding", ax, "paid by longs, cumulative, %")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.analytics.basis import Method, annualized_basis
+from cexkit.analytics.basis.basis import Method, annualized_basis
 from cexkit.errors import InvalidInputError
 from cexkit.plotting._series import MOST_INSTRUMENTS, as_polars, needs, numbers_of, rows_of, subject, times_of
 from cexkit.plotting._style import LINESTYLES, MARKERS, axes_or_new, colour, finish

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cexkit.analytics.venues import volume_share
+from cexkit.analytics.cross_venue import volume_share
 from cexkit.errors import InvalidInputError
 from cexkit.plotting._series import as_polars, one_base, rows_of, subject
 from cexkit.plotting._stack import stack, summed

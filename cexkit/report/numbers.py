@@ -6,15 +6,15 @@ from datetime import datetime
 
 import polars as pl
 
-from cexkit.analytics.basis import basis_bps
-from cexkit.analytics.funding import cumulative_funding, funding_apr, funding_interval
-from cexkit.analytics.funding_stats import funding_pct_rank, funding_regime
-from cexkit.analytics.liquidation_cascades import liquidation_cascades
-from cexkit.analytics.liquidations import liquidation_summary
+from cexkit.analytics.basis.basis import basis_bps
+from cexkit.analytics.cross_venue import volume_share
+from cexkit.analytics.funding.rates import cumulative_funding, funding_apr, funding_interval
+from cexkit.analytics.funding.statistics import funding_pct_rank, funding_regime
+from cexkit.analytics.liquidations.cascades import liquidation_cascades
+from cexkit.analytics.liquidations.summary import liquidation_summary
 from cexkit.analytics.liquidity import amihud, corwin_schultz
 from cexkit.analytics.open_interest import oi_to_volume
 from cexkit.analytics.prices import drawdown
-from cexkit.analytics.venues import volume_share
 from cexkit.analytics.volatility import ESTIMATORS, realized_volatility
 from cexkit.plotting._series import with_usd
 from cexkit.report.data import DAY, Facts

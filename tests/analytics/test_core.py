@@ -12,20 +12,20 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.analytics import _seams as seams
 from cexkit.analytics.__main__ import generated
-from cexkit.analytics._registry import METRICS, metric
+from cexkit.analytics._core import compat
+from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.errors import CexkitError, ColumnTypeError, DuplicateKeyError, InvalidInputError, UnsupportedBackendError
 from cexkit.schema.fields import FIELDS
 from cexkit.schema.intervals import utc
 
 ROOT = Path(cexkit.__file__).parent
-MODULES = sorted((ROOT / "analytics").glob("*.py"))
+MODULES = sorted(path for path in (ROOT / "analytics").rglob("*.py") if path.name != "__init__.py")
 
 #: What analytics may import beside the standard library and itself.
 ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.schema.intervals", "cexkit.errors")
 #: Below polars: the order of rows, by comparing text where it lies and by numpy's repeat and scatter; full windows.
-ALLOWED_OF = {"_order": ("numpy", "pyarrow.compute"), "_columns": ("numpy",), "_windows": ("numpy",)}
+ALLOWED_OF = {"order": ("numpy", "pyarrow.compute"), "columns": ("numpy",), "windows": ("numpy",)}
 #: Calls that mean different things on different engines, or are missing on some.
 ONLY_IN_SEAMS = {
     "first", "last", "rank", "cum_prod", "ewm_mean", "truncate", "timestamp", "rolling_max", "rolling_min",
@@ -55,7 +55,7 @@ def test_analytics_import_only_what_they_may(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
 def test_what_engines_do_differently_is_in_the_seams(path):
-    if path.stem in ("_seams", "_order"):
+    if path.stem in ("compat", "order"):
         return
     calls = {
         node.func.attr
@@ -99,7 +99,7 @@ def test_a_cross_venue_metric_goes_through_every_engine(temporary_metric, engine
     @temporary_metric(kind="cross-venue", inputs=("close",), outputs=("timestamp", "mean"))
     def mean_close(frame):
         """Mean over venues."""
-        frame = frame.with_columns(_close=seams.number(frame, "close"))
+        frame = frame.with_columns(_close=compat.number(frame, "close"))
         return frame.group_by("timestamp").agg(mean=nw.col("_close").mean())
 
     time = datetime(2024, 1, 1, tzinfo=UTC)
@@ -113,7 +113,7 @@ def test_a_metric_without_an_engine_says_so(temporary_metric):
     @temporary_metric(kind="row", inputs=("close",), outputs=("copy",), engines=("polars",))
     def copy_close(frame):
         """Nothing much."""
-        return frame.with_columns(copy=seams.number(frame, "close"))
+        return frame.with_columns(copy=compat.number(frame, "close"))
 
     frame = pl.DataFrame({"close": [1.0]})
     assert copy_close(frame)["copy"].to_list() == [1.0]
@@ -241,7 +241,7 @@ def test_buckets_are_the_same_on_every_engine(engine, every):
     native = engine.make(frame)
     if engine.name.startswith("pandas") or engine.name == "pyarrow":
         native = frame  # which is how they arrive
-    got = seams.with_bucket(nw.from_native(native), every).to_native()
+    got = compat.with_bucket(nw.from_native(native), every).to_native()
     got = got.collect() if isinstance(got, pl.LazyFrame) else got if isinstance(got, pl.DataFrame) else engine.back(got)
     want = frame["timestamp"].dt.truncate(every)
     assert got.sort("row")["_bucket"].dt.epoch("us").to_list() == want.dt.epoch("us").to_list()
@@ -250,7 +250,7 @@ def test_buckets_are_the_same_on_every_engine(engine, every):
 @pytest.mark.parametrize("order", ["by instrument", "by time", "two runs", "shuffled", "reversed"])
 @pytest.mark.parametrize("keys", [["symbol"], ["exchange", "symbol"], []])
 def test_ties_are_found_in_any_order_and_nothing_else(order, keys):
-    from cexkit.analytics import _checks as checks
+    from cexkit.analytics._core import checks
 
     times = [datetime(2024, 1, 1 + i, tzinfo=UTC) for i in range(20)]
     parts = [pl.DataFrame({"exchange": e, "symbol": s, "timestamp": times}) for e in ("b", None) for s in ("B", "A")]

@@ -159,7 +159,7 @@ def test_a_spike_does_not_spoil_later_windows(engine, helpers):
     rates[5] = 1e6
     frame = series(rates)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cexkit.analytics._checks.warn", lambda *_: None)
+        patch.setattr("cexkit.analytics._core.checks.warn", lambda *_: None)
         got = results(engine, frame, helpers, window=10)["funding_zscore"]
     helpers.close(got[20:], oracle(aprs(frame), 10, 10)["funding_zscore"][20:], 1e-9)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cexkit.analytics import _order
-from cexkit.analytics._order import arrange
-from cexkit.analytics._seams import INSTRUMENT
+from cexkit.analytics._core import order as order_module
+from cexkit.analytics._core.compat import INSTRUMENT
+from cexkit.analytics._core.order import arrange
 
 
 class Doubled(Exception):
@@ -58,7 +58,7 @@ ROWS = st.lists(
 @given(rows=ROWS)
 def test_any_order_becomes_the_right_one(many, rows):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_order, "MANY", many)
+        patch.setattr(order_module, "MANY", many)
         check(rows)
 
 

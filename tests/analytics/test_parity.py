@@ -19,8 +19,8 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.analytics import _steps
-from cexkit.analytics._registry import METRICS, Metric
+from cexkit.analytics._core import plan
+from cexkit.analytics._core.registry import METRICS, Metric
 from cexkit.errors import CexkitWarning, UnsupportedBackendError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -219,8 +219,8 @@ def test_long_frames_cut_into_blocks_give_what_one_gives(monkeypatch, helpers, n
         with warnings.catch_warnings(), monkeypatch.context() as patch:
             warnings.simplefilter("ignore", CexkitWarning)
             whole = metric.function(frame, **arguments)
-            patch.setattr(_steps, "BLOCK", 5)
-            assert len(_steps.blocks(frame.height, None)) > 3
+            patch.setattr(plan, "BLOCK", 5)
+            assert len(plan.blocks(frame.height, None)) > 3
             cut = metric.function(frame, **arguments)
             assert metric.function(frame, **arguments).equals(cut)  # to the last bit
             on_pandas = pl.from_pandas(metric.function(frame.to_pandas(), **arguments))

@@ -15,15 +15,15 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.analytics import _steps
-from cexkit.analytics._seams import number
-from cexkit.analytics._steps import blocks, steps_of
+from cexkit.analytics._core import plan
+from cexkit.analytics._core.compat import number
+from cexkit.analytics._core.plan import blocks, steps_of
 from cexkit.errors import CexkitWarning, InvalidInputError
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(_steps, "BLOCK", 5)
+    monkeypatch.setattr(plan, "BLOCK", 5)
 
 
 def test_blocks_are_cut_between_instruments(small_blocks):
@@ -123,7 +123,7 @@ def test_a_definition_that_does_more_than_append_is_refused(definition, why):
 def test_calls_beside_each_other_keep_their_own_rows(small_blocks):
     frames = [pl.concat([bars(symbol, 1.0 + n, 12, n) for symbol in "ABCDE"]) for n in range(16)]
     want = [cexkit.funding_zscore(frame, window=5) for frame in frames]
-    _steps._noted.cache_clear()
+    plan._noted.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         got = list(pool.map(lambda frame: cexkit.funding_zscore(frame, window=5), frames * 4))
     assert all(one.equals(other) for one, other in zip(got, want * 4, strict=True))

@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
-from cexkit.analytics._usd import QUOTED, usd, usd_inputs, warns_of_quotes
+from cexkit.analytics._core.usd import QUOTED, usd, usd_inputs, warns_of_quotes
 from cexkit.errors import UnpricedQuoteWarning
 from cexkit.schema.fields import FIELDS, USD_LIKE
 

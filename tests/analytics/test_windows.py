@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cexkit.analytics import _windows
-from cexkit.analytics._windows import INSTRUMENT, moments, ranks, with_windows
+from cexkit.analytics._core import windows as windows_module
+from cexkit.analytics._core.windows import INSTRUMENT, moments, ranks, with_windows
 
 WINDOWS = [(100, 2), (100, 7), (100, 64), (100, 90), (100, 250), (3, 7), (1, 2), (0, 2)]
 
@@ -30,7 +30,7 @@ def windows(values: list[float], window: int) -> list[list[float] | None]:
 @pytest.mark.parametrize("cached", [3, 16, 1000])
 @pytest.mark.parametrize("method", ["average", "min"])
 def test_ranks_are_those_of_sorting(monkeypatch, method, cached):
-    monkeypatch.setattr(_windows, "_CACHED", cached)
+    monkeypatch.setattr(windows_module, "_CACHED", cached)
     values = holed(5, [-0.0, 0.0, 1.5, -2.0, 7.25])
     for rows, window in WINDOWS:
         want = []
@@ -43,7 +43,7 @@ def test_ranks_are_those_of_sorting(monkeypatch, method, cached):
 
 @pytest.mark.parametrize("cached", [3, 16, 1000])
 def test_moments_are_those_of_exact_sums(monkeypatch, cached):
-    monkeypatch.setattr(_windows, "_CACHED", cached)
+    monkeypatch.setattr(windows_module, "_CACHED", cached)
     x, y = holed(1), holed(2)
     y = [math.nan if math.isnan(a) else b for a, b in zip(x, y, strict=True)]
     x = [math.nan if math.isnan(b) else a for a, b in zip(x, y, strict=True)]

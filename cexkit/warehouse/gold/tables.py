@@ -51,7 +51,7 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
     >>> funding_weighted_8h(tables["funding_rates"], tables["open_interest"]).select("venues", "quotes").row(1)
     (4, 'USDC+USDT')
     """
-    from cexkit.analytics.funding_weighted import weighted_funding
+    from cexkit.analytics.funding.weighted import weighted_funding
 
     interest = open_interest.lazy().filter(pl.col("instrument_type") == "perp", pl.col("quote").is_in(USD_LIKE))
     interest = _in_order(interest.select(*_LEG, "timestamp", "open_interest_quote"))

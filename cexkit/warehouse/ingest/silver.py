@@ -54,7 +54,7 @@ def to_silver(
         that Bronze has answers for by default. A month that is not closed is made in pieces; a day that was put
         together with others is made with these.
     now : datetime, optional
-        Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: the clock.
+        Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: now.
     """
     with warehouse.exclusive(table, exchange_name):
         if table.name == "instruments":
@@ -178,7 +178,7 @@ def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
 
     It is stored, so that a later cut of the table does not change a row's interval.
     """
-    from cexkit.analytics.funding import funding_interval
+    from cexkit.analytics.funding.rates import funding_interval
 
     columns = rows.columns
     return funding_interval(rows).select(columns)

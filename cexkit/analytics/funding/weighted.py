@@ -8,8 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import (
+from cexkit.analytics._core.compat import (
     MICRO,
     Column,
     Frame,
@@ -22,8 +21,9 @@ from cexkit.analytics._seams import (
     with_epoch_us,
     with_time,
 )
-from cexkit.analytics._usd import QUOTED, usd, warns_of_quotes
-from cexkit.analytics.funding import DECLARED, with_hours
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import QUOTED, usd, warns_of_quotes
+from cexkit.analytics.funding.rates import DECLARED, with_hours
 from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import seconds
 

@@ -6,17 +6,7 @@ import math
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._liquidations import (
-    coverage,
-    inspects_events,
-    rank,
-    summed_values,
-    total_values,
-    with_price,
-    with_values,
-)
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import (
+from cexkit.analytics._core.compat import (
     MICRO,
     Frame,
     instrument_keys,
@@ -26,8 +16,18 @@ from cexkit.analytics._seams import (
     with_epoch_us,
     with_instant,
 )
-from cexkit.analytics._snapshots import as_of, snapshots
-from cexkit.analytics._usd import usd_inputs
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.snapshots import as_of, snapshots
+from cexkit.analytics._core.usd import usd_inputs
+from cexkit.analytics.liquidations._common import (
+    coverage,
+    inspects_events,
+    rank,
+    summed_values,
+    total_values,
+    with_price,
+    with_values,
+)
 from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import seconds
 

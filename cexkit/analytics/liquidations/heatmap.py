@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._liquidations import (
+from cexkit.analytics._core.compat import Frame, names, with_bucket
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import usd_inputs
+from cexkit.analytics.liquidations._common import (
     coverage,
     group_columns,
     inspects_events,
@@ -17,9 +20,6 @@ from cexkit.analytics._liquidations import (
     with_price,
     with_values,
 )
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Frame, names, with_bucket
-from cexkit.analytics._usd import usd_inputs
 from cexkit.errors import InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 

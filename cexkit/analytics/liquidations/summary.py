@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._liquidations import (
+from cexkit.analytics._core.compat import Frame, names, text, with_bucket
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import usd, usd_inputs
+from cexkit.analytics.liquidations._common import (
     SIDES,
     coverage,
     group_columns,
@@ -16,9 +19,6 @@ from cexkit.analytics._liquidations import (
     rank,
     whole,
 )
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Frame, names, text, with_bucket
-from cexkit.analytics._usd import usd, usd_inputs
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, names, number, text, with_time
-from cexkit.analytics.funding import DECLARED, with_apr
-from cexkit.analytics.funding_weighted import MINUTE, perps, with_second
+from cexkit.analytics._core.compat import Column, Frame, names, number, text, with_time
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics.funding.rates import DECLARED, with_apr
+from cexkit.analytics.funding.weighted import MINUTE, perps, with_second
 from cexkit.errors import InvalidInputError
 
 #: What tells the legs of a base apart.

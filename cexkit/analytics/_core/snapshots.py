@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._seams import Frame
+from cexkit.analytics._core.compat import Frame
 
 # further from any time than times are from each other
 _FAR = 2**61

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, with_moments, with_rank
-from cexkit.analytics.funding import DECLARED, with_apr
+from cexkit.analytics._core.compat import Column, Frame, with_moments, with_rank
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics.funding.rates import DECLARED, with_apr
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import InvalidInputError
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from cexkit.analytics._seams import INSTRUMENT
+from cexkit.analytics._core.compat import INSTRUMENT
 
 #: More runs of equal keys than this are no longer cheap to tell apart.
 MANY = 10_000

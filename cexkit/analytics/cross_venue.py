@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, distinct_text, instrument_keys, names, number, positive, text
-from cexkit.analytics._usd import usd, usd_inputs, warns_of_quotes
+from cexkit.analytics._core.compat import Column, Frame, distinct_text, instrument_keys, names, number, positive, text
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 
 _MOMENT = ("base", "timestamp")
 

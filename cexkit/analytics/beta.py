@@ -8,8 +8,8 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, instrument_keys, positive, shifted, text, with_moments
+from cexkit.analytics._core.compat import Column, Frame, instrument_keys, positive, shifted, text, with_moments
+from cexkit.analytics._core.registry import metric
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import UnknownNameError
 

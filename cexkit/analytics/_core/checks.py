@@ -19,7 +19,7 @@ from cexkit.errors import (
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, TIMESTAMP
 
 if TYPE_CHECKING:
-    from cexkit.analytics._registry import Metric
+    from cexkit.analytics._core.registry import Metric
 
 #: How to get a column that is not there.
 _HINTS = {

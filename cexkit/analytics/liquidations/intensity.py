@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._liquidations import coverage, group_columns, inspects_events, rank, whole
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import (
+from cexkit.analytics._core.compat import (
     MICRO,
     Frame,
     instrument_keys,
@@ -17,8 +15,10 @@ from cexkit.analytics._seams import (
     with_epoch_us,
     with_instant,
 )
-from cexkit.analytics._snapshots import as_of, snapshots
-from cexkit.analytics._usd import usd, usd_inputs
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.snapshots import as_of, snapshots
+from cexkit.analytics._core.usd import usd, usd_inputs
+from cexkit.analytics.liquidations._common import coverage, group_columns, inspects_events, rank, whole
 from cexkit.errors import InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 from cexkit.schema.intervals import seconds

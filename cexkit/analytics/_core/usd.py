@@ -13,7 +13,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._seams import Frame, names, number, text
+from cexkit.analytics._core.compat import Frame, names, number, text
 from cexkit.errors import UnpricedQuoteWarning, warn
 from cexkit.schema.fields import USD_LIKE
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics import _checks as checks
-from cexkit.analytics._columns import Results, cleaned, complete, key, native, take
-from cexkit.analytics._order import Order, arrange
-from cexkit.analytics._seams import INSTRUMENT
-from cexkit.analytics._steps import Steps, blocks, each, steps_of
+from cexkit.analytics._core import checks
+from cexkit.analytics._core.columns import Results, cleaned, complete, key, native, take
+from cexkit.analytics._core.compat import INSTRUMENT
+from cexkit.analytics._core.order import Order, arrange
+from cexkit.analytics._core.plan import Steps, blocks, each, steps_of
 from cexkit.errors import UnsupportedBackendError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
-    from cexkit.analytics._registry import Metric
+    from cexkit.analytics._core.registry import Metric
 
 #: ``lazy`` is polars' LazyFrame; the last two are Ibis tables on these backends.
 ENGINES: tuple[str, ...] = ("pandas", "polars", "lazy", "pyarrow", "duckdb", "pyspark")

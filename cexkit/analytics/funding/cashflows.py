@@ -8,9 +8,9 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, names, number, positive, text
-from cexkit.analytics._usd import usd, usd_inputs, warns_of_quotes
+from cexkit.analytics._core.compat import Column, Frame, names, number, positive, text
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 from cexkit.errors import InvalidInputError, MissingColumnError
 
 #: Sign of a position by its side.

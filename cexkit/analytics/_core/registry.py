@@ -14,8 +14,8 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, get_
 
 import polars as pl
 
-from cexkit.analytics._engines import ENGINES, run
-from cexkit.analytics._seams import Frame
+from cexkit.analytics._core.compat import Frame
+from cexkit.analytics._core.dispatch import ENGINES, run
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 Kind = Literal["row", "rolling", "summary", "cross-venue"]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, names, number, positive, shifted, with_epoch_us
+from cexkit.analytics._core.compat import Column, Frame, in_time, names, number, positive, shifted, with_epoch_us
+from cexkit.analytics._core.registry import metric
 from cexkit.errors import InvalidInputError
 
 #: Hours between settlements that venues use.

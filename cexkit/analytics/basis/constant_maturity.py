@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, distinct_text, names, text
-from cexkit.analytics.basis import Method, annualized, with_days
+from cexkit.analytics._core.compat import Column, Frame, distinct_text, names, text
+from cexkit.analytics._core.registry import metric
+from cexkit.analytics.basis.basis import Method, annualized, with_days
 from cexkit.errors import InvalidInputError
 
 

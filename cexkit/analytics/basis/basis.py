@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, positive, with_epoch_us
+from cexkit.analytics._core.compat import Column, Frame, positive, with_epoch_us
+from cexkit.analytics._core.registry import metric
 from cexkit.errors import InvalidInputError, UnknownNameError
 
 Method = Literal["simple", "continuous", "compound"]

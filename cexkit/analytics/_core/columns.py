@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 
-from cexkit.analytics._order import Order
+from cexkit.analytics._core.order import Order
 from cexkit.errors import ColumnTypeError
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._checks import unique
-from cexkit.analytics._registry import METRICS, metric
-from cexkit.analytics._seams import Column, Frame, instrument_keys, names, number, positive, with_epoch_us
+from cexkit.analytics._core.checks import unique
+from cexkit.analytics._core.compat import Column, Frame, instrument_keys, names, number, positive, with_epoch_us
+from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.errors import InvalidInputError
 
 

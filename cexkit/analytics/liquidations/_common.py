@@ -8,8 +8,8 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._seams import Frame, names, number, positive, text
-from cexkit.analytics._usd import usd, warns_of_quotes
+from cexkit.analytics._core.compat import Frame, names, number, positive, text
+from cexkit.analytics._core.usd import usd, warns_of_quotes
 from cexkit.errors import DuplicateKeyError, InvalidInputError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE
 

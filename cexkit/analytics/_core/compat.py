@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._windows import INSTRUMENT, RANKED, Moment, moments, ranks, with_windows
+from cexkit.analytics._core.windows import INSTRUMENT, RANKED, Moment, moments, ranks, with_windows
 from cexkit.schema.fields import INSTRUMENT_KEYS
 from cexkit.schema.intervals import EPOCH, seconds
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._registry import metric
-from cexkit.analytics._seams import Column, Frame, in_time, number
+from cexkit.analytics._core.compat import Column, Frame, in_time, number
+from cexkit.analytics._core.registry import metric
 
 # a part may exceed its whole by what rounding does to sums of trades, and by no more
 _ROUNDING = 1e-6

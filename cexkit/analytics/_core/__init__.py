@@ -1,0 +1,1 @@
+"""Machinery behind the metrics: registry, dispatch, input checks, and backend compatibility."""

@@ -1,0 +1,1 @@
+"""Basis metrics: basis, constant-maturity basis, and carry."""

@@ -1,0 +1,1 @@
+"""Funding metrics: rates, cashflows, spreads, statistics, and weighted funding."""

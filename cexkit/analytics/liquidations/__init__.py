@@ -1,0 +1,1 @@
+"""Liquidation metrics: summary, cascades, heatmap, and intensity."""
