@@ -6,11 +6,10 @@ nothing heavier than pandas, polars and narwhals; the rest is imported where it 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cexkit.accessors import crypto
 from cexkit.analytics._core.registry import metrics
+from cexkit.analytics.accessors import crypto
 from cexkit.analytics.basis.basis import annualized_basis, basis, basis_bps
 from cexkit.analytics.basis.carry import carry_return
 from cexkit.analytics.basis.constant_maturity import constant_maturity_basis
@@ -33,10 +32,14 @@ from cexkit.analytics.resample import resample, vwap
 from cexkit.analytics.volatility import realized_volatility
 
 if TYPE_CHECKING:
+    from cexkit.analytics import plotting
     from cexkit.client import connect
     from cexkit.exchanges.fetcher import fetch
     from cexkit.token import Token
     from cexkit.tokens import Tokens
+    from cexkit.warehouse.collect.collector import collect
+    from cexkit.warehouse.ingest.pull import pull
+    from cexkit.warehouse.publish import publish
 
 __version__ = "0.1.0"
 
@@ -49,6 +52,7 @@ __all__ = [
     "basis_bps",
     "beta",
     "carry_return",
+    "collect",
     "connect",
     "constant_maturity_basis",
     "correlation",
@@ -79,7 +83,10 @@ __all__ = [
     "oi_quadrant",
     "oi_to_market_cap",
     "oi_to_volume",
+    "plotting",
     "price_divergence_bps",
+    "publish",
+    "pull",
     "realized_volatility",
     "resample",
     "returns",
@@ -89,22 +96,29 @@ __all__ = [
     "weighted_funding",
 ]
 
-#: Attributes whose modules are imported on first use: attribute → module that defines it.
+#: Public names that are imported on first use, because what they need is heavy: name → module, or module:attribute.
 _LAZY = {
-    "Token": "cexkit.token",
-    "Tokens": "cexkit.tokens",
-    "connect": "cexkit.client",
-    "fetch": "cexkit.exchanges.fetcher",
+    "Token": "cexkit.token:Token",
+    "Tokens": "cexkit.tokens:Tokens",
+    "collect": "cexkit.warehouse.collect.collector:collect",
+    "connect": "cexkit.client:connect",
+    "fetch": "cexkit.exchanges.fetcher:fetch",
+    "plotting": "cexkit.analytics.plotting",
+    "publish": "cexkit.warehouse.publish:publish",
+    "pull": "cexkit.warehouse.ingest.pull:pull",
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
+    from importlib import import_module
+
+    module, _, attribute = _LAZY[name].partition(":")
+    loaded = import_module(module)
+    globals()[name] = value = getattr(loaded, attribute) if attribute else loaded
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]

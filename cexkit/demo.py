@@ -126,7 +126,7 @@ def _chart(funding: pl.DataFrame, path: Path) -> None:
     # a Figure of its own, not pyplot: no global state and no search for a display
     from matplotlib.figure import Figure
 
-    from cexkit.plotting import funding_apr
+    from cexkit.analytics.plotting import funding_apr
 
     days = funding.drop("symbol", "funding_apr").crypto.resample(every="1d")
     figure = Figure(figsize=(9, 4), layout="constrained")

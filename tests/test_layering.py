@@ -15,8 +15,8 @@ PACKAGE = ROOT / "cexkit"
 #: Part → the parts it may import. A part is the first two names below the package; there are no exemptions.
 ALLOWED: dict[str, set[str]] = {
     "__init__": {
-        "accessors",
         "analytics._core",
+        "analytics.accessors",
         "analytics.basis",
         "analytics.beta",
         "analytics.cross_venue",
@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
         "analytics.liquidity",
         "analytics.open_interest",
         "analytics.order_flow",
+        "analytics.plotting",
         "analytics.prices",
         "analytics.resample",
         "analytics.volatility",
@@ -32,8 +33,14 @@ ALLOWED: dict[str, set[str]] = {
         "exchanges.fetcher",
         "token",
         "tokens",
+        "warehouse.collect",
+        "warehouse.ingest",
+        "warehouse.publish",
     },
-    "accessors": {
+    "analytics": set(),
+    "analytics.__main__": {"analytics._core"},
+    "analytics._core": {"errors", "schema.fields", "schema.intervals"},
+    "analytics.accessors": {
         "analytics._core",
         "analytics.basis",
         "analytics.beta",
@@ -43,15 +50,12 @@ ALLOWED: dict[str, set[str]] = {
         "analytics.liquidity",
         "analytics.open_interest",
         "analytics.order_flow",
+        "analytics.plotting",
         "analytics.prices",
         "analytics.resample",
         "analytics.volatility",
         "errors",
-        "plotting",
     },
-    "analytics": set(),
-    "analytics.__main__": {"analytics._core"},
-    "analytics._core": {"errors", "schema.fields", "schema.intervals"},
     "analytics.basis": {"analytics._core", "errors"},
     "analytics.beta": {"analytics._core", "analytics.volatility", "errors"},
     "analytics.cross_venue": {"analytics._core"},
@@ -60,12 +64,25 @@ ALLOWED: dict[str, set[str]] = {
     "analytics.liquidity": {"analytics._core", "analytics.volatility"},
     "analytics.open_interest": {"analytics._core"},
     "analytics.order_flow": {"analytics._core"},
+    "analytics.plotting": {
+        "analytics._core",
+        "analytics.basis",
+        "analytics.cross_venue",
+        "analytics.funding",
+        "analytics.liquidations",
+        "analytics.open_interest",
+        "analytics.prices",
+        "analytics.volatility",
+        "errors",
+        "schema",
+    },
     "analytics.prices": {"analytics._core"},
     "analytics.resample": {"analytics._core", "analytics.liquidations", "errors", "schema.fields"},
     "analytics.volatility": {"analytics._core", "errors", "schema.intervals"},
     "asof": {"errors", "schema.intervals"},
     "bars": {"errors", "schema", "schema.intervals"},
     "cli": {
+        "__init__",
         "client",
         "config",
         "demo",
@@ -79,7 +96,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "client": {"config", "errors", "listing", "questions", "schema", "schema.intervals", "warehouse.store"},
     "config": {"__init__", "errors"},
-    "demo": {"plotting", "schema", "warehouse.store"},
+    "demo": {"analytics.plotting", "schema", "warehouse.store"},
     "doctor": {"__init__", "client", "config", "errors", "warehouse.store"},
     "errors": set(),
     "exchanges": set(),
@@ -180,58 +197,6 @@ ALLOWED: dict[str, set[str]] = {
     },
     "frames": {"errors"},
     "listing": {"errors", "schema"},
-    "plotting": {
-        "plotting._liquidations",
-        "plotting._open_interest",
-        "plotting.accessor",
-        "plotting.bands",
-        "plotting.lines",
-        "plotting.term",
-        "plotting.venues",
-    },
-    "plotting._liquidations": {
-        "analytics.liquidations",
-        "errors",
-        "plotting._open_interest",
-        "plotting._series",
-        "plotting._style",
-    },
-    "plotting._open_interest": {
-        "analytics.open_interest",
-        "analytics.prices",
-        "errors",
-        "plotting._series",
-        "plotting._stack",
-        "plotting._style",
-    },
-    "plotting._series": {"analytics._core", "errors", "schema"},
-    "plotting._stack": {"plotting._series", "plotting._style", "schema"},
-    "plotting._style": set(),
-    "plotting.accessor": {
-        "plotting._liquidations",
-        "plotting._open_interest",
-        "plotting.bands",
-        "plotting.lines",
-        "plotting.term",
-        "plotting.venues",
-    },
-    "plotting.bands": {
-        "analytics.funding",
-        "analytics.volatility",
-        "errors",
-        "plotting._series",
-        "plotting._style",
-        "schema",
-    },
-    "plotting.lines": {
-        "analytics.basis",
-        "analytics.funding",
-        "analytics.prices",
-        "plotting._series",
-        "plotting._style",
-    },
-    "plotting.term": {"analytics.basis", "errors", "plotting._series", "plotting._style"},
-    "plotting.venues": {"analytics.cross_venue", "errors", "plotting._series", "plotting._stack", "plotting._style"},
     "queries": {"errors", "schema", "schema.intervals", "warehouse.store"},
     "questions": {
         "analytics.basis",
@@ -246,16 +211,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     "report": {"report.tearsheet"},
     "report.blocks": {"errors", "report.data", "report.pictures", "report.words"},
-    "report.data": {
-        "errors",
-        "plotting._series",
-        "plotting.bands",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "verbs",
-    },
-    "report.flows": {"plotting", "report.blocks", "report.data", "report.numbers", "report.words"},
+    "report.data": {"analytics.plotting", "errors", "schema", "schema.intervals", "schema.render", "verbs"},
+    "report.flows": {"analytics.plotting", "report.blocks", "report.data", "report.numbers", "report.words"},
     "report.numbers": {
         "analytics.basis",
         "analytics.cross_venue",
@@ -263,9 +220,9 @@ ALLOWED: dict[str, set[str]] = {
         "analytics.liquidations",
         "analytics.liquidity",
         "analytics.open_interest",
+        "analytics.plotting",
         "analytics.prices",
         "analytics.volatility",
-        "plotting._series",
         "report.data",
         "schema",
     },
@@ -273,7 +230,7 @@ ALLOWED: dict[str, set[str]] = {
     "report.pictures": {"__init__"},
     "report.rates": {
         "analytics.cross_venue",
-        "plotting",
+        "analytics.plotting",
         "report.blocks",
         "report.data",
         "report.numbers",
@@ -474,7 +431,7 @@ ALLOWED: dict[str, set[str]] = {
         "warehouse.store",
     },
     "warehouse.row_checks": {"errors", "schema", "schema.render"},
-    "warehouse.sql_views": {"accessors", "analytics._core", "schema", "schema.render", "warehouse.store"},
+    "warehouse.sql_views": {"analytics._core", "analytics.accessors", "schema", "schema.render", "warehouse.store"},
     "warehouse.store": {"config", "errors", "schema", "schema.intervals", "schema.render"},
 }
 
@@ -497,7 +454,8 @@ def _part(module: str) -> str:
 def _imported_names(source: str) -> set[str]:
     """Return the full names that a source file imports, anywhere in it, except for type checking.
 
-    A string that names a module of cexkit counts as an import of it: the package loads its public names that way.
+    A string that names a module of cexkit counts as an import of it: the package loads its public names that way, as
+    ``module:attribute``.
     """
     tree = ast.parse(source)
     typing_only = {
@@ -515,8 +473,8 @@ def _imported_names(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide who imports whom"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and node.value in MODULES:
-            names.add(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= {node.value.partition(":")[0]} & MODULES.keys()
     return names
 
 

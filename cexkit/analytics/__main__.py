@@ -19,7 +19,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from cexkit.plotting import Plots
+from cexkit.analytics.plotting import Plots
 
 FrameT = TypeVar("FrameT")
 ColumnT = TypeVar("ColumnT")
@@ -46,7 +46,7 @@ def crypto(frame: pa.Table) -> Crypto[pa.Table, pa.ChunkedArray]: ...
 def generated() -> dict[str, str]:
     """Path below the project's root → text."""
     methods = (_method(METRICS[name]) for name in sorted(METRICS))
-    return {"cexkit/accessors.pyi": "".join([_HEAD, *methods, _TAIL]), "docs/reference/metrics.md": _page()}
+    return {"cexkit/analytics/accessors.pyi": "".join([_HEAD, *methods, _TAIL]), "docs/reference/metrics.md": _page()}
 
 
 _PAGE = """\

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from cexkit.analytics.plotting._series import with_usd
+from cexkit.analytics.plotting.bands import daily_apr
 from cexkit.errors import InvalidInputError
-from cexkit.plotting._series import with_usd
-from cexkit.plotting.bands import daily_apr
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.render import to_polars

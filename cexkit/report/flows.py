@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cexkit import plotting
+from cexkit.analytics import plotting
 from cexkit.report import numbers
 from cexkit.report.blocks import Grid, Section, drawn, no_data
 from cexkit.report.data import Facts

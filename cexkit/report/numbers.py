@@ -14,9 +14,9 @@ from cexkit.analytics.liquidations.cascades import liquidation_cascades
 from cexkit.analytics.liquidations.summary import liquidation_summary
 from cexkit.analytics.liquidity import amihud, corwin_schultz
 from cexkit.analytics.open_interest import oi_to_volume
+from cexkit.analytics.plotting._series import with_usd
 from cexkit.analytics.prices import drawdown
 from cexkit.analytics.volatility import ESTIMATORS, realized_volatility
-from cexkit.plotting._series import with_usd
 from cexkit.report.data import DAY, Facts
 from cexkit.schema import TABLES
 

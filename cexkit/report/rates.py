@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from cexkit import plotting
+from cexkit.analytics import plotting
 from cexkit.analytics.cross_venue import herfindahl
 from cexkit.report import numbers
 from cexkit.report.blocks import Grid, Section, cells, drawn, heads, no_data

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import ibis
 
-from cexkit.accessors import METRICS
 from cexkit.analytics._core.registry import Metric
+from cexkit.analytics.accessors import METRICS
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.render import to_ibis
 from cexkit.warehouse.store.layout import MANIFEST

@@ -20,7 +20,12 @@ from cexkit.schema.fields import FIELDS
 from cexkit.schema.intervals import utc
 
 ROOT = Path(cexkit.__file__).parent
-MODULES = sorted(path for path in (ROOT / "analytics").rglob("*.py") if path.name != "__init__.py")
+#: Metrics and their machinery; what presents metrics on frames and plots may import more.
+MODULES = sorted(
+    path
+    for path in (ROOT / "analytics").rglob("*.py")
+    if path.name not in ("__init__.py", "accessors.py") and "plotting" not in path.parts
+)
 
 #: What analytics may import beside the standard library and itself.
 ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.schema.intervals", "cexkit.errors")

@@ -12,9 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from cexkit import plotting
+from cexkit.analytics.plotting._series import thinned, with_gaps
+from cexkit.analytics.plotting._style import VENUES
 from cexkit.errors import InvalidInputError, MissingColumnError, UnsupportedBackendError
-from cexkit.plotting._series import thinned, with_gaps
-from cexkit.plotting._style import VENUES
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

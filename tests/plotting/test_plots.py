@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 import cexkit
 from cexkit import plotting
+from cexkit.analytics.plotting._series import with_gaps
+from cexkit.analytics.plotting._style import OTHERS, SIDES, VENUES
 from cexkit.errors import InvalidInputError, MissingColumnError, UnknownNameError
-from cexkit.plotting._series import with_gaps
-from cexkit.plotting._style import OTHERS, SIDES, VENUES
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = [START + timedelta(days=day) for day in range(6)]

@@ -70,6 +70,19 @@ def collect(
         If a venue has no stream of liquidations; the message lists those that have.
     FetchError
         If a venue's instruments cannot be read and none are known.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cexkit
+    >>> from cexkit.config import Settings
+    >>> from cexkit.testing import LoopbackMarket
+    >>> with LoopbackMarket("2026-05-20", "2026-05-21", coins=["BTC"]) as venues:
+    ...     streams = {name: stream.url for name, stream in venues.streams.items()}
+    ...     with Fetcher(Settings(base_urls=venues.base_urls)) as fetcher:
+    ...         done = cexkit.collect("okx", tempfile.mkdtemp(), seconds=1, fetcher=fetcher, urls=streams)
+    >>> done.messages > 0
+    True
     """
     names = [exchanges] if isinstance(exchanges, str) else list(exchanges)
     for name in names:

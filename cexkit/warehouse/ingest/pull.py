@@ -79,6 +79,23 @@ def pull(
         If what is asked for does not exist; nothing is read then.
     BlockedError
         If the only venue refuses this address.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cexkit
+    >>> from cexkit.config import Settings
+    >>> from cexkit.testing import LoopbackMarket
+    >>> folder = tempfile.mkdtemp()
+    >>> with LoopbackMarket("2026-05-20", "2026-05-21", coins=["BTC"]) as venues:
+    ...     with Fetcher(Settings(base_urls=venues.base_urls)) as fetcher:
+    ...         report = cexkit.pull(
+    ...             "okx", "funding_rates", "BTCUSDT", venues.start, warehouse=folder, fetcher=fetcher
+    ...         )
+    >>> report.problems
+    ()
+    >>> sorted(cexkit.connect(folder).tables.to_pandas().query("rows > 0").index)
+    ['funding_rates', 'instruments']
     """
     names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
     target, window, facts = asked(names, tables, start, end, instrument_type, warehouse)

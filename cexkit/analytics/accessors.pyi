@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from cexkit.plotting import Plots
+from cexkit.analytics.plotting import Plots
 
 FrameT = TypeVar("FrameT")
 ColumnT = TypeVar("ColumnT")

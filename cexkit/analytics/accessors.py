@@ -32,7 +32,7 @@ from cexkit.analytics.liquidations import cascades, heatmap, intensity, summary 
 from cexkit.errors import UnsupportedBackendError
 
 if TYPE_CHECKING:
-    from cexkit.plotting import Plots
+    from cexkit.analytics.plotting import Plots
 
 
 class Crypto:
@@ -59,7 +59,7 @@ class Crypto:
     @property
     def plot(self) -> Plots:
         """Plots of the frame, such as ``frame.crypto.plot.funding_apr()``; matplotlib Axes come back."""
-        from cexkit.plotting import Plots
+        from cexkit.analytics.plotting import Plots
 
         return Plots(self._frame)
 

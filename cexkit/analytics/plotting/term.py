@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cexkit.analytics.basis.basis import Method, annualized_basis
+from cexkit.analytics.plotting._series import MOST_INSTRUMENTS, as_polars, needs, numbers_of, rows_of, subject, times_of
+from cexkit.analytics.plotting._style import LINESTYLES, MARKERS, axes_or_new, colour, finish
 from cexkit.errors import InvalidInputError
-from cexkit.plotting._series import MOST_INSTRUMENTS, as_polars, needs, numbers_of, rows_of, subject, times_of
-from cexkit.plotting._style import LINESTYLES, MARKERS, axes_or_new, colour, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

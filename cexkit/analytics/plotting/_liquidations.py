@@ -9,10 +9,19 @@ import polars as pl
 
 from cexkit.analytics.liquidations.heatmap import liquidation_heatmap as heatmap
 from cexkit.analytics.liquidations.summary import liquidation_summary
+from cexkit.analytics.plotting._open_interest import draw_price
+from cexkit.analytics.plotting._series import (
+    as_polars,
+    bound,
+    instruments,
+    needs,
+    numbers_of,
+    one_base,
+    rows_of,
+    subject,
+)
+from cexkit.analytics.plotting._style import SIDES, axes_or_new, finish, heat, plain
 from cexkit.errors import InvalidInputError
-from cexkit.plotting._open_interest import draw_price
-from cexkit.plotting._series import as_polars, bound, instruments, needs, numbers_of, one_base, rows_of, subject
-from cexkit.plotting._style import SIDES, axes_or_new, finish, heat, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

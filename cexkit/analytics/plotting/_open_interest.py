@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cexkit.analytics.open_interest import QUADRANTS, oi_change, oi_quadrant
+from cexkit.analytics.plotting._series import (
+    Instrument,
+    as_polars,
+    instruments,
+    needs,
+    numbers_of,
+    subject,
+    times_of,
+    with_usd,
+)
+from cexkit.analytics.plotting._stack import stack, summed
+from cexkit.analytics.plotting._style import SIDES, axes_or_new, finish, with_price
 from cexkit.analytics.prices import returns
 from cexkit.errors import InvalidInputError
-from cexkit.plotting._series import Instrument, as_polars, instruments, needs, numbers_of, subject, times_of, with_usd
-from cexkit.plotting._stack import stack, summed
-from cexkit.plotting._style import SIDES, axes_or_new, finish, with_price
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec
 
-from cexkit.plotting import _liquidations, _open_interest, bands, lines, term, venues
+from cexkit.analytics.plotting import _liquidations, _open_interest, bands, lines, term, venues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ class _Plot(Generic[P]):
 
 
 class Plots:
-    """Plots of a frame; each method is the function of the same name in :mod:`cexkit.plotting`.
+    """Plots of a frame; each method is the function of the same name in :mod:`cexkit.analytics.plotting`.
 
     Examples
     --------

@@ -9,8 +9,17 @@ import polars as pl
 from cexkit.analytics import prices
 from cexkit.analytics.basis import basis as analytics_basis
 from cexkit.analytics.funding import rates
-from cexkit.plotting._series import as_polars, instruments, needs, numbers_of, subject, thinned, times_of, with_gaps
-from cexkit.plotting._style import LINESTYLES, axes_or_new, colour, finish, fresh
+from cexkit.analytics.plotting._series import (
+    as_polars,
+    instruments,
+    needs,
+    numbers_of,
+    subject,
+    thinned,
+    times_of,
+    with_gaps,
+)
+from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, colour, finish, fresh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cexkit.analytics.cross_venue import volume_share
+from cexkit.analytics.plotting._series import as_polars, one_base, rows_of, subject
+from cexkit.analytics.plotting._stack import stack, summed
+from cexkit.analytics.plotting._style import axes_or_new, finish
 from cexkit.errors import InvalidInputError
-from cexkit.plotting._series import as_polars, one_base, rows_of, subject
-from cexkit.plotting._stack import stack, summed
-from cexkit.plotting._style import axes_or_new, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

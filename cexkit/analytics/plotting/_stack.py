@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from cexkit.plotting._series import numbers_of, one_base, times_of, with_gaps
-from cexkit.plotting._style import colour
+from cexkit.analytics.plotting._series import numbers_of, one_base, times_of, with_gaps
+from cexkit.analytics.plotting._style import colour
 from cexkit.schema import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ a figure is made through pyplot, so that a notebook shows it; nothing else of ma
 ``frame.crypto.plot.funding_apr()`` is ``funding_apr(frame)``.
 """
 
-from cexkit.plotting._liquidations import liquidation_heatmap, liquidations
-from cexkit.plotting._open_interest import oi_quadrants, oi_timeline, open_interest
-from cexkit.plotting.accessor import Plots
-from cexkit.plotting.bands import funding_band, volatility_cone
-from cexkit.plotting.lines import basis, cumulative_funding, drawdown, funding_apr
-from cexkit.plotting.term import basis_term_structure
-from cexkit.plotting.venues import venue_share
+from cexkit.analytics.plotting._liquidations import liquidation_heatmap, liquidations
+from cexkit.analytics.plotting._open_interest import oi_quadrants, oi_timeline, open_interest
+from cexkit.analytics.plotting.accessor import Plots
+from cexkit.analytics.plotting.bands import funding_band, volatility_cone
+from cexkit.analytics.plotting.lines import basis, cumulative_funding, drawdown, funding_apr
+from cexkit.analytics.plotting.term import basis_term_structure
+from cexkit.analytics.plotting.venues import venue_share
 
 __all__ = [
     "Plots",

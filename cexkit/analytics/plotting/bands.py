@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cexkit.analytics.funding.rates import funding_apr
+from cexkit.analytics.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
+from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, colour, finish, ink
 from cexkit.analytics.volatility import Estimator, realized_volatility
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
-from cexkit.plotting._style import LINESTYLES, axes_or_new, colour, finish, ink
 from cexkit.schema import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
