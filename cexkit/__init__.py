@@ -33,10 +33,10 @@ from cexkit.analytics.volatility import realized_volatility
 
 if TYPE_CHECKING:
     from cexkit.analytics import plotting
-    from cexkit.client import connect
+    from cexkit.client.market import connect
+    from cexkit.client.token import Token
+    from cexkit.client.tokens import Tokens
     from cexkit.exchanges.fetcher import fetch
-    from cexkit.token import Token
-    from cexkit.tokens import Tokens
     from cexkit.warehouse.collect.collector import collect
     from cexkit.warehouse.ingest.pull import pull
     from cexkit.warehouse.publish import publish
@@ -98,10 +98,10 @@ __all__ = [
 
 #: Public names that are imported on first use, because what they need is heavy: name → module, or module:attribute.
 _LAZY = {
-    "Token": "cexkit.token:Token",
-    "Tokens": "cexkit.tokens:Tokens",
+    "Token": "cexkit.client.token:Token",
+    "Tokens": "cexkit.client.tokens:Tokens",
     "collect": "cexkit.warehouse.collect.collector:collect",
-    "connect": "cexkit.client:connect",
+    "connect": "cexkit.client.market:connect",
     "fetch": "cexkit.exchanges.fetcher:fetch",
     "plotting": "cexkit.analytics.plotting",
     "publish": "cexkit.warehouse.publish:publish",

@@ -21,9 +21,9 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBybit, LoopbackCoinbase, LoopbackOkx, stalled
 from cexkit.testing import every as each
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.bronze import to_bronze
 from cexkit.warehouse.ingest.listings import LIFE_MARGIN
 from cexkit.warehouse.ingest.plan import plan
@@ -108,7 +108,9 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(truth, tmp_path):
         words = [str(Path(sys.executable).with_name("cexkit")), "pull", "okx", "ohlcv_1m", "--symbol", "BTCUSDT",
                  "--type", "spot", "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
         environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
-        script = "import sys, cexkit.warehouse.ingest.bronze as i; i.FLUSH_S = 0.0; from cexkit.cli import main; main()"
+        script = (
+            "import cexkit.warehouse.ingest.bronze as i; i.FLUSH_S = 0.0; from cexkit.cli.commands import main; main()"
+        )
         for at in (22, 34):
             process = subprocess.Popen([sys.executable, "-c", script, *words[1:]], env=environment)
             until = time.monotonic() + 60

@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 import cexkit
-from cexkit import demo as demo_module
-from cexkit.cli import app
+from cexkit.cli import demo as demo_module
+from cexkit.cli.commands import app
 from cexkit.schema.intervals import utc
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
+from cexkit.testing.simulation import simulate
 
 CEXKIT = str(Path(sys.executable).with_name("cexkit"))
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.client import Market
+from cexkit.client.market import Market
 from cexkit.config import settings
 from cexkit.errors import (
     AmbiguousInstrumentError,

@@ -26,8 +26,8 @@ from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
-from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS, Feed, LoopbackStream, every, server_error
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.collect.collector import collect
 from cexkit.warehouse.collect.listener import Patience
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage

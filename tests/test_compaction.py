@@ -16,8 +16,8 @@ from cexkit.errors import DatasetError, InvalidInputError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.store import layout, parquet

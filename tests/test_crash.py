@@ -27,9 +27,9 @@ import pytest
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance, LoopbackBybit, LoopbackHub
 from cexkit.testing.hub import TOKEN
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.quality import inspect, require
 from cexkit.warehouse.store import layout

@@ -68,8 +68,8 @@ def as_a_user(tmp_path, monkeypatch):
 @pytest.fixture
 def venues(as_a_user, monkeypatch):
     """Binance on this machine, for pages that read it: the simulated market under its own dates."""
-    from cexkit.simulation import simulate
     from cexkit.testing import LoopbackBinance
+    from cexkit.testing.simulation import simulate
 
     truth = simulate(start="2026-06-01", end="2026-06-21", coins=["BTC"], exchanges=["binance"]).tables
     with LoopbackBinance(truth, now="2026-06-21") as venue:

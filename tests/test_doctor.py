@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 import cexkit
-from cexkit.cli import app
+from cexkit.cli.commands import app
+from cexkit.cli.doctor import diagnose
 from cexkit.config import settings
-from cexkit.doctor import diagnose
 from cexkit.errors import UnknownNameError
 from cexkit.testing import LoopbackFiles
 from cexkit.warehouse.store.locations import SAMPLE_ROOT

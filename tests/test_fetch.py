@@ -38,7 +38,6 @@ from cexkit.exchanges.registry import parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import INTERVALS, Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.simulation import simulate
 from cexkit.testing import (
     LoopbackBinance,
     banned,
@@ -56,6 +55,7 @@ from cexkit.testing import (
     truncated,
     web_page,
 )
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 

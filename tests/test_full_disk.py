@@ -15,8 +15,8 @@ from cexkit.errors import DatasetError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.gold.build import to_gold
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.publish import publish

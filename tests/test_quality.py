@@ -17,8 +17,8 @@ from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars
-from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.gold.build import MADE_OF, to_gold
 from cexkit.warehouse.ingest import row_counts
 from cexkit.warehouse.ingest.bronze import to_bronze

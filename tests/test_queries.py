@@ -15,8 +15,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import cexkit
+from cexkit.client.queries import NONE, REQUIRED, Queries, folder, parse, to_markdown
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
-from cexkit.queries import NONE, REQUIRED, Queries, folder, parse, to_markdown
 from cexkit.schema import USD_LIKE
 from cexkit.schema.intervals import utc
 from cexkit.warehouse.sql_views import generated
@@ -99,7 +99,7 @@ def test_dollars_are_by_the_one_list():
 
 def test_the_page_is_current(project_root):
     written = (project_root / "docs/reference/queries.md").read_text(encoding="utf-8")
-    assert written == to_markdown(), "run `python -m cexkit.queries`"
+    assert written == to_markdown(), "run `python -m cexkit.client.queries`"
 
 
 def test_a_header_that_says_too_little_is_refused():
@@ -411,7 +411,7 @@ def test_queries_are_listed_with_what_they_ask(market):
 def run(*words):
     from typer.testing import CliRunner
 
-    from cexkit.cli import app
+    from cexkit.cli.commands import app
 
     return CliRunner().invoke(app, ["query", *words])
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.asof import asof, duration
+from cexkit.client.asof import asof, duration
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 

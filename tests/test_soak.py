@@ -11,7 +11,6 @@ from bisect import bisect_left
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.simulation import simulate
 from cexkit.testing import (
     LoopbackBinance,
     banned,
@@ -28,6 +27,7 @@ from cexkit.testing import (
     truncated,
     web_page,
 )
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -10,7 +10,7 @@ import typer
 
 import cexkit
 from cexkit.analytics._core.registry import METRICS
-from cexkit.cli import app
+from cexkit.cli.commands import app
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted((ROOT / "specs").glob("*.md"))

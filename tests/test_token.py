@@ -343,14 +343,14 @@ def test_every_kind_of_frame_holds_the_same(market, verb):
 @pytest.mark.parametrize("verb", [name for name in VERBS if name not in ("price", "info", "exchanges", "liquidations")])
 @pytest.mark.parametrize("more", [{}, {"end": "2026-06-28T05:30"}])
 def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market, monkeypatch, verb, more):
-    from cexkit import verbs
+    from cexkit.client import selection
 
     asked = []
     words = {"interval": "6h"} if verb in ("ohlcv", "price_history", "returns", "volatility") else {}
     words |= {"window": 3} if verb == "volatility" else {}
     ask = getattr(Token("WIF", market=market, as_="polars"), verb)
     whole = ask(limit=4, **words, **more)
-    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", 0)
     real = market.table
     monkeypatch.setattr(market, "table", lambda name, **rest: asked.append((name, rest)) or real(name, **rest))
     part = ask(limit=4, **words, **more)
@@ -362,9 +362,9 @@ def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market
 
 
 def test_the_newest_rows_of_who_left_long_ago_are_found_all_the_same(market, monkeypatch):
-    from cexkit import verbs
+    from cexkit.client import selection
 
-    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", 0)
     gone = Token("FTT", market=market, as_="polars").ohlcv(limit=2)
     assert set(gone["timestamp"].dt.month()) == {11}
     assert gone.height == 2 * gone["exchange"].n_unique() + 2  # binance has a perpetual and a spot pair
@@ -386,9 +386,9 @@ def test_a_return_after_a_gap_is_the_same_in_every_window(made_market):
 def test_a_window_of_volatility_reaches_over_any_gap_where_not_all_of_it_must_be_there(
     made_market, monkeypatch, worth_asking
 ):
-    from cexkit import verbs
+    from cexkit.client import selection
 
-    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", worth_asking)
+    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", worth_asking)
     one = listed()
     days = [day for day in range(200) if not 100 <= day < 160]
     market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * d), 100.0 + d + d * d % 7) for d in days])
@@ -428,9 +428,9 @@ def test_what_no_calendar_holds_is_refused(token, ask, says):
 
 
 def test_more_rows_than_a_calendar_holds_are_all_there_are(market, monkeypatch):
-    from cexkit import verbs
+    from cexkit.client import selection
 
-    monkeypatch.setattr(verbs, "WORTH_ASKING_BYTES", 0)
+    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", 0)
     token = Token("BTC", market=market, exchange="okx", as_="polars")
     assert token.ohlcv(limit=10**12).equals(token.ohlcv())
     for window in (200_000, 10**9):
@@ -556,7 +556,7 @@ class Terminal:
 
 @pytest.mark.parametrize(("interactive", "quiet", "lines"), [(True, False, 1), (False, False, 0), (True, True, 0)])
 def test_it_is_said_once_what_is_used(monkeypatch, market, interactive, quiet, lines):
-    from cexkit import token as module
+    from cexkit.client import token as module
 
     monkeypatch.setattr(module, "_told", set())
     monkeypatch.setattr(sys, "stderr", terminal := Terminal(interactive))

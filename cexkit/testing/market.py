@@ -10,11 +10,11 @@ import polars as pl
 
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema.intervals import TimeLike, utc
-from cexkit.simulation import simulate
 from cexkit.testing.binance import LoopbackBinance
 from cexkit.testing.bybit import LoopbackBybit
 from cexkit.testing.coinbase import LoopbackCoinbase
 from cexkit.testing.okx import LoopbackOkx
+from cexkit.testing.simulation import simulate
 from cexkit.testing.stream import LoopbackStream
 from cexkit.testing.venue import LoopbackVenue
 

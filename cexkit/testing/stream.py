@@ -31,7 +31,7 @@ class LoopbackStream:
 
     Examples
     --------
-    >>> from cexkit.simulation import simulate
+    >>> from cexkit.testing.simulation import simulate
     >>> tables = simulate(start="2026-05-20", end="2026-05-21", coins=["BTC"], exchanges=["bybit"]).tables
     >>> with LoopbackStream("bybit", tables["liquidations"], tables["instruments"]) as venue:
     ...     venue.url[:15]

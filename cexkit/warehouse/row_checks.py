@@ -38,7 +38,7 @@ def data_quality(table: Table, frame: Frame, checks: Sequence[Check] | None = No
 
     Examples
     --------
-    >>> from cexkit.simulation import simulate
+    >>> from cexkit.testing.simulation import simulate
     >>> market = simulate(start="2026-05-02", end="2026-05-03", coins=["BTC"], exchanges=["okx"])
     >>> found = data_quality(TABLES["ohlcv_1h"], market.tables["ohlcv_1h"])
     >>> found.select("check_name", "rows_checked", "rows_failed").row(0)

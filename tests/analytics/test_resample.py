@@ -15,7 +15,7 @@ from hypothesis import given, settings
 import cexkit
 from cexkit.errors import ColumnTypeError, DuplicateKeyError, InvalidInputError, MissingColumnError, UnknownNameError
 from cexkit.schema.fields import FIELDS
-from cexkit.simulation import simulate
+from cexkit.testing.simulation import simulate
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 FLOATS = ("open", "high", "low", "close", "volume_base", "open_interest_base", "open_interest_usd", "funding_rate")

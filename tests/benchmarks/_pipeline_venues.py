@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from cexkit.schema.intervals import utc
-from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS
 from cexkit.testing.market import moved
+from cexkit.testing.simulation import simulate
 
 #: Listed as perps by all four venues.
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE")

@@ -22,8 +22,8 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import conform
 from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
-from cexkit.simulation import simulate
 from cexkit.testing import LOOPBACKS
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.store.parquet import write_table
 
 #: Venue → its name at ccxt, and where the candles lie in a page.

@@ -22,9 +22,9 @@ from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBybit, chance, every, garbled, nth, reset, server_error, truncated
 from cexkit.testing.bybit import code, shut_out, wrong_country
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -29,7 +29,6 @@ from cexkit.exchanges.registry import parse_answer
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.simulation import simulate
 from cexkit.testing import (
     LoopbackCoinbase,
     chance,
@@ -41,6 +40,7 @@ from cexkit.testing import (
     too_many_requests,
     truncated,
 )
+from cexkit.testing.simulation import simulate
 
 from ..clock import Clock
 

@@ -20,8 +20,8 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackOkx
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -20,7 +20,6 @@ from cexkit.exchanges.okx import payloads
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.simulation import simulate
 from cexkit.testing import (
     LoopbackOkx,
     disordered,
@@ -32,6 +31,7 @@ from cexkit.testing import (
     server_error,
     too_many_requests,
 )
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 

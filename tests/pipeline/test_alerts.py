@@ -18,7 +18,7 @@ from cexkit_pipeline.resources import Store  # noqa: E402
 
 from cexkit.config import settings  # noqa: E402
 from cexkit.schema import TABLES  # noqa: E402
-from cexkit.simulation import simulate  # noqa: E402
+from cexkit.testing.simulation import simulate  # noqa: E402
 from cexkit.warehouse.store.warehouse import Warehouse  # noqa: E402
 
 SECRET = "T0/B0/verysecret"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cexkit.schema import TABLES
-from cexkit.simulation import simulate
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.store.warehouse import Warehouse
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")

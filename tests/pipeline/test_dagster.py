@@ -21,8 +21,8 @@ import cexkit
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance, LoopbackStream
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.silver import to_silver
 from cexkit.warehouse.quality import checks_of
 from cexkit.warehouse.store.layout import SETTLED

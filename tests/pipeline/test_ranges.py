@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.simulation import simulate
 from cexkit.testing import LoopbackBinance, LoopbackMarket
+from cexkit.testing.simulation import simulate
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 

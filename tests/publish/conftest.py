@@ -14,8 +14,8 @@ import pytest
 
 from cexkit.config import settings
 from cexkit.schema import TABLES
-from cexkit.simulation import simulate
 from cexkit.testing.hub import TOKEN, LoopbackHub
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.gold.build import to_gold
 from cexkit.warehouse.store.warehouse import Warehouse
 

@@ -177,7 +177,7 @@ def test_a_dry_run_touches_nothing(warehouse, copy):
 def test_the_command_shows_a_plan_or_publishes(warehouse, copy, monkeypatch):
     from typer.testing import CliRunner
 
-    from cexkit.cli import app
+    from cexkit.cli.commands import app
 
     def run(*words: str):
         return CliRunner().invoke(app, ["publish", str(warehouse.root), *words])

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from cexkit.schema import TABLES
-from cexkit.simulation import simulate
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.gold.build import to_gold
 from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store import layout

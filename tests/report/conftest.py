@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import cexkit
-from cexkit.report import tearsheet
+from cexkit.client.tearsheet import tearsheet
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 import cexkit
+from cexkit.client.tearsheet import tearsheet
+from cexkit.client.tearsheet.data import Facts
+from cexkit.client.tearsheet.key_figures import key_figures
 from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.report import tearsheet
-from cexkit.report.data import Facts
-from cexkit.report.numbers import key_figures
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
@@ -95,7 +95,7 @@ def listed(symbol: str, kind: str = "perp", **terms) -> dict:
     }
 
 
-def market_of(folder, **tables: list[dict]) -> cexkit.client.Market:
+def market_of(folder, **tables: list[dict]) -> cexkit.client.market.Market:
     for name, rows in tables.items():
         Warehouse(folder).write(TABLES[name], filled(name, rows).to_arrow())
     return cexkit.connect(folder)
@@ -298,7 +298,7 @@ def test_what_cannot_be_meant_is_refused():
 def test_token_command_and_function_give_the_same_page(tmp_path):
     from typer.testing import CliRunner
 
-    from cexkit.cli import app
+    from cexkit.cli.commands import app
 
     market = cexkit.connect("sample")
     plain = tearsheet(market, "FTT", exchange=["binance", "bybit"], days=5)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from cexkit.simulation import SimulatedMarket, simulate
+from cexkit.testing.simulation import SimulatedMarket, simulate
 
 
 @pytest.fixture(scope="session")

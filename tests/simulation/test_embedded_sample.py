@@ -7,7 +7,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from cexkit.schema import TABLES
-from cexkit.simulation import sample
+from cexkit.testing.simulation import sample
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 from cexkit.warehouse.store.warehouse import Warehouse
 

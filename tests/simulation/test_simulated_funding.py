@@ -9,8 +9,8 @@ import pytest
 
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
-from cexkit.simulation.bars import edge_prices
-from cexkit.simulation.world import SHOCKS
+from cexkit.testing.simulation.bars import edge_prices
+from cexkit.testing.simulation.world import SHOCKS
 
 
 def clamp(value: float, low: float, high: float) -> float:

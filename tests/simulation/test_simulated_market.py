@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.schema import TABLES
 from cexkit.schema.render import conform
-from cexkit.simulation import HISTORY, MINUTES_FROM, simulate
+from cexkit.testing.simulation import HISTORY, MINUTES_FROM, simulate
 
 SMALL = {"start": "2026-05-19", "end": "2026-05-22", "coins": ["BTC", "WIF"], "exchanges": ["binance", "coinbase"]}
 HOURLY = ["ohlcv_1h", "mark_1h", "index_1h"]

@@ -50,7 +50,7 @@ def to_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> 
     Examples
     --------
     >>> import tempfile
-    >>> from cexkit.simulation import simulate
+    >>> from cexkit.testing.simulation import simulate
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     warehouse = Warehouse(folder)
     ...     silver = simulate(start="2026-05-20", end="2026-05-21", coins=["BTC"], exchanges=["okx"]).tables

@@ -46,7 +46,7 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
 
     Examples
     --------
-    >>> from cexkit.simulation import simulate
+    >>> from cexkit.testing.simulation import simulate
     >>> tables = simulate(start="2026-05-02", end="2026-05-04", coins=["BTC"]).tables
     >>> funding_weighted_8h(tables["funding_rates"], tables["open_interest"]).select("venues", "quotes").row(1)
     (4, 'USDC+USDT')
@@ -101,7 +101,7 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
 
     Examples
     --------
-    >>> from cexkit.simulation import simulate
+    >>> from cexkit.testing.simulation import simulate
     >>> tables = simulate(start="2026-05-02", end="2026-05-03", coins=["BTC"]).tables
     >>> ohlcv_1d_composite(tables["ohlcv_1d"], tables["instruments"]).select("venues", "quotes").row(0)
     (4, 'USD+USDT')
@@ -155,7 +155,7 @@ def liquidations_1d(liquidations: Frame) -> pl.DataFrame:
 
     Examples
     --------
-    >>> from cexkit.simulation import simulate
+    >>> from cexkit.testing.simulation import simulate
     >>> market = simulate(start="2026-05-20", end="2026-05-21", coins=["BTC"], exchanges=["okx"])
     >>> liquidations_1d(market.tables["liquidations"]).select("side", "coverage").rows()
     [('long', 'throttled'), ('short', 'throttled')]

@@ -1,0 +1,337 @@
+"""The command line, ``cexkit …``."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cexkit.errors import CexkitError, InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Exit codes: all went well; an error; finished, but something is missing and was said.
+OK, FAILED, INCOMPLETE = 0, 1, 3
+
+app = typer.Typer(
+    help="Crypto derivatives data for research.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Dataset: a folder, hf://datasets/org/name, http(s)://…, s3://… or `sample`. Default: CEXKIT_DATA, "
+        "else the sample."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a row instead of a table.")]
+Output = Annotated[
+    Path | None, typer.Option(help="Write the rows to this file, by its ending .parquet, .csv or .json.")
+]
+
+#: Rows that a table on a screen has room for.
+SCREEN_ROWS = 40
+
+
+@app.command()
+def tables(data: Data = None, as_json: Json = False, output: Output = None) -> None:
+    """List the tables of a dataset: rows, span of time, venues, size."""
+    from cexkit.client.market import connect
+
+    market = connect(data)
+    if not (as_json or output):
+        print(repr(market).splitlines()[0])
+    _give(market.tables.to_pandas().reset_index(), as_json, output)
+
+
+@app.command()
+def show(
+    table: Annotated[str, typer.Argument(help="Table, such as funding_rates.")],
+    symbol: Annotated[list[str] | None, typer.Option(help="Canonical symbol; may be given often.")] = None,
+    exchange: Annotated[list[str] | None, typer.Option(help="Venue; may be given often.")] = None,
+    instrument_type: Annotated[str | None, typer.Option("--type", help="spot, perp or future.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many rows. Default: 20 on a screen.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Show rows of a table; only the files that hold them are read."""
+    from cexkit.client.market import connect
+
+    rows = connect(data).table(
+        table,
+        start=start,
+        end=end,
+        exchange=exchange or None,
+        symbol=symbol or None,
+        instrument_type=instrument_type,
+    )
+    if limit is None and not (as_json or output):
+        limit = 20
+    _give((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the tables by their names.")],
+    data: Data = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Run DuckDB SQL over a dataset."""
+    from cexkit.client.market import connect
+
+    _give(connect(data).sql(query).to_pandas(), as_json, output)
+
+
+@app.command()
+def query(
+    name: Annotated[
+        str | None, typer.Argument(help="Question, such as liquidation_summary. Default: list all.")
+    ] = None,
+    values: Annotated[list[str] | None, typer.Argument(help="Its parameters, such as symbol=BTCUSDT days=7.")] = None,
+    data: Data = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Answer one of the questions in SQL that come with cexkit."""
+    from cexkit.client.market import connect
+
+    market = connect(data)
+    if name is None:
+        print(market.queries)
+    else:
+        _give(market.query(name, **market.queries[name].from_words(values or ())), as_json, output)
+
+
+def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
+    """Rows to a file, as lines of JSON, or as a table."""
+    if output is not None:
+        _write(rows, output)
+        print(f"{len(rows)} rows in {output}", file=sys.stderr)
+    elif as_json:
+        print(_lines(rows), end="")
+    else:
+        print(
+            rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
+        )
+
+
+def _lines(rows: pd.DataFrame) -> str:
+    """One JSON object a row: times as ISO text, bytes as hex digits."""
+    import polars as pl
+    from polars import selectors as cs
+
+    # pandas' own JSON ends at 15 decimal places, which leaves small numbers few digits
+    texts = cs.datetime().dt.to_string("iso:strict"), cs.binary().bin.encode("hex")
+    return pl.from_pandas(rows).with_columns(*texts).write_ndjson()
+
+
+def _write(rows: pd.DataFrame, path: Path) -> None:
+    from cexkit.warehouse.store.parquet import write_atomic
+
+    writers = {
+        ".parquet": lambda file: rows.to_parquet(file, index=False),
+        ".csv": lambda file: rows.to_csv(file, index=False),
+        ".json": lambda file: file.write_text(_lines(rows), encoding="utf-8"),
+    }
+    if path.suffix not in writers:
+        raise InvalidInputError(f"cannot write {path.name!r}: the name must end in {', '.join(writers)}")
+    write_atomic(path, writers[path.suffix])
+
+
+@app.command()
+def tearsheet(
+    name: Annotated[str, typer.Argument(help="Coin or symbol, such as BTC.")],
+    output: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("tearsheet.html"),
+    exchange: Annotated[list[str] | None, typer.Option(help="Venue; may be given often. Default: all.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: the last day there is.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days before the end, where no start is given.")] = 60,
+    data: Data = None,
+) -> None:
+    """Write one page on the perpetuals of a coin: an HTML file that needs no network."""
+    from cexkit.client.market import connect
+    from cexkit.client.tearsheet import tearsheet as run
+
+    print(run(connect(data), name, output, exchange=exchange or None, start=start, end=end, days=days))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Folder for the chart.", exists=True, file_okay=False)] = Path(),
+) -> None:
+    """Show funding, basis, open interest and liquidations of the embedded sample; needs no network."""
+    # A process this short has no use for collecting garbage, neither while it imports nor at its end.
+    gc.disable()
+    from cexkit.cli.demo import demo as run
+
+    print(run(folder))
+    gc.freeze()
+
+
+@app.command()
+def pull(
+    exchange: Annotated[str, typer.Argument(help="Venue, such as binance; several with commas: binance,okx.")],
+    tables: Annotated[list[str], typer.Argument(help="Tables, such as funding_rates ohlcv_1h.")],
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Canonical symbol; may be given often. Default: all.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: now.")] = None,
+    instrument_type: Annotated[str | None, typer.Option("--type", help="spot, perp or future. Default: all.")] = None,
+    warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask anew for what was answered before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the listings, show the plan and stop.")] = False,
+) -> None:
+    """Bring tables of exchanges into a warehouse: Bronze, then Silver. A run that was cut goes on where it was."""
+    from tqdm import tqdm
+
+    from cexkit.warehouse.ingest.plan import plans
+    from cexkit.warehouse.ingest.pull import pull as run
+
+    names = exchange.split(",")
+    common = {"instrument_type": instrument_type, "warehouse": warehouse, "refresh": refresh}
+    made = plans(names, tables, symbol or None, start, end, **common)
+    for plan in made:
+        print(plan)
+    if dry_run:
+        return
+    with tqdm(total=sum(len(plan.steps) for plan in made), unit=" instruments", disable=None) as bar:
+
+        def step(done: str) -> None:
+            bar.set_description(done)
+            bar.update()
+
+        report = run(names, tables, symbol or None, start, end, step=step, **common)
+    print(report)
+    if report.problems:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def collect(
+    exchanges: Annotated[list[str], typer.Argument(help="Venues with a stream: binance bybit okx.")],
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after so long. Default: when told to.")] = None,
+    warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
+) -> None:
+    """Listen to liquidations live and keep every message, until SIGTERM or Ctrl-C."""
+    from cexkit.config import settings
+    from cexkit.warehouse.collect.collector import collect as run
+
+    found = settings()
+    urls = {name.removesuffix(".stream"): url for name, url in found.base_urls.items() if name.endswith(".stream")}
+    print(run(exchanges, warehouse or found.warehouse, seconds=seconds, urls=urls))
+
+
+@app.command()
+def publish(
+    warehouse: Annotated[Path | None, typer.Argument(help="Folder to publish. Default: CEXKIT_WAREHOUSE.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="hf://datasets/owner/name[@branch] or a folder. Default: CEXKIT_PUBLISH_TO."),
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Name of the release, such as v2026.06.30.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and stop.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of a dataset that is newer or holds more.")
+    ] = False,
+    private: Annotated[bool, typer.Option("--private", help="A repository that is made is private.")] = False,
+) -> None:
+    """Publish a warehouse to HuggingFace (the token is HF_TOKEN) or to a folder: what changed, in one step."""
+    from tqdm import tqdm
+
+    from cexkit.config import settings
+    from cexkit.warehouse.publish import publish as run
+
+    to = to or settings().publish_to
+    if to is None:
+        raise InvalidInputError("say where to with --to, or set CEXKIT_PUBLISH_TO")
+    common = {"tag": tag, "replace": replace, "private": private}
+    with tqdm(unit=" files", disable=None) as bar:
+        done = run(warehouse or settings().warehouse, to, dry_run=dry_run, step=lambda _: bar.update(), **common)
+    print(done)
+
+
+@app.command()
+def doctor(
+    data: Data = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Read nothing but the cache.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what a connection is made of and whether it works: place, revision, versions, cache, latency, sizes."""
+    import json
+
+    from cexkit.cli.doctor import diagnose
+
+    found = diagnose(data, offline=offline)
+    print(json.dumps(found.as_dict(), indent=1) if as_json else found)
+    if found.problems:
+        raise typer.Exit(FAILED)
+
+
+cache = typer.Typer(help="The cache of remote datasets.", no_args_is_help=True)
+app.add_typer(cache, name="cache")
+
+
+@cache.command("info")
+def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Say where the cache is, how much it holds and of which datasets."""
+    import json
+
+    from cexkit.cli.doctor import cache_info, held
+
+    found = cache_info()
+    if as_json:
+        print(json.dumps(found))
+        return
+    print("\n".join([held(found), *(f"  {place}" for place in found["places"] or ["nothing yet"])]))
+
+
+@cache.command("clear")
+def cache_clear() -> None:
+    """Drop all files that no running process uses."""
+    from cexkit.cli.doctor import default_cache
+
+    files, size = default_cache().clear()
+    print(f"{files} files dropped, {size / 1e6:,.1f} MB")
+
+
+@cache.command("warm")
+def cache_warm(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables. Default: all.")] = None,
+    data: Data = None,
+    exchange: Annotated[list[str] | None, typer.Option(help="Venue; may be given often.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End, UTC, not included.")] = None,
+) -> None:
+    """Bring tables into the cache, to be read offline or without waiting."""
+    from cexkit.client.market import connect
+
+    market = connect(data)
+    count = market.warm(*(tables or ()), start=start, end=end, exchange=exchange or None)
+    print(f"{count} files of {market.location} at {market.revision[:12]} are in the cache")
+
+
+def main() -> None:
+    """Entry point: errors of cexkit and of DuckDB end as their message on stderr, not as a traceback."""
+    try:
+        app()
+    except Exception as error:
+        # only a command that reads has loaded DuckDB
+        duckdb = sys.modules.get("duckdb")
+        if not isinstance(error, (CexkitError, duckdb.Error) if duckdb else CexkitError):
+            raise
+        print(f"cexkit: {error}", file=sys.stderr)
+        sys.exit(FAILED)

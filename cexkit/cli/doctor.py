@@ -1,0 +1,147 @@
+"""What a connection is made of, for when something is slow, old or missing: ``cexkit doctor``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cexkit.client.market import connect
+from cexkit.config import settings
+from cexkit.errors import CexkitError
+from cexkit.warehouse.store.cache import FileCache
+from cexkit.warehouse.store.locations import folder_of
+
+#: Packages whose versions decide whether things work together.
+PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas", "pyarrow", "huggingface_hub")
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """What was found. ``problems`` names what does not work; without any, all does.
+
+    Sizes are bytes, times are milliseconds.
+    """
+
+    versions: dict[str, str]
+    cache: dict[str, Any]
+    location: str = ""
+    revision: str = ""
+    updated: str = ""
+    mode: dict[str, str] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    latency_ms: float | None = None
+    query_ms: float | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON wants it."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"location   {self.location or 'not found'}",
+            f"revision   {self.revision or '-'}, updated {self.updated or '-'}",
+            f"latency    {_ms(self.latency_ms)} a small request, {_ms(self.query_ms)} a small query",
+            f"cache      {held(self.cache)}",
+            f"versions   {', '.join(f'{name} {found}' for name, found in self.versions.items())}",
+            "tables",
+            *(f"  {name:<22}{size / 1e6:>12,.2f} MB  {self.mode[name]}" for name, size in self.bytes.items()),
+            *(f"problem    {problem}" for problem in self.problems),
+        ]
+        return "\n".join(lines if self.problems else [*lines, "all is well"])
+
+
+def diagnose(where: str | Path | None = None, **options: Any) -> Diagnosis:
+    """Open a dataset and measure what that takes; what goes wrong is told, not raised.
+
+    Parameters
+    ----------
+    where : str or Path, optional
+        As for ``connect``.
+    **options
+        As for ``connect``: ``mode``, ``cache``, ``offline``.
+
+    Returns
+    -------
+    Diagnosis
+
+    Examples
+    --------
+    >>> found = diagnose("sample")
+    >>> found.location, found.problems, found.mode["funding_rates"]
+    ('the embedded sample', [], 'local files')
+    """
+    import duckdb
+
+    found = Diagnosis({name: version(name) for name in PACKAGES}, cache_info())
+    try:
+        _examine(found, where, options)
+    except (CexkitError, duckdb.Error) as error:
+        found.problems.append(f"{type(error).__name__}: {error}")
+    return found
+
+
+def _examine(found: Diagnosis, where: str | Path | None, options: dict[str, Any]) -> None:
+    market = connect(where, **options)
+    snapshot = market._snapshot
+    found.location, found.revision, found.updated = market.location, market.revision, market.updated.isoformat()
+    found.bytes = {name: info.bytes for name, info in market.tables.items()}
+    found.mode = {name: _way(snapshot, name) for name in found.bytes}
+    if not snapshot.offline:
+        found.latency_ms = _timed(snapshot.location.ping)
+    smallest = min(found.bytes, key=lambda name: found.bytes[name], default=None)
+    if smallest is None:
+        found.problems.append("the dataset holds no tables")
+    else:
+        market.table(smallest).count().execute()  # the first one also imports Ibis and starts DuckDB
+        found.query_ms = _timed(lambda: market.table(smallest).count().execute())
+
+
+def _way(snapshot: Any, table: str) -> str:
+    if not snapshot.location.remote:
+        return "local files"
+    return "read in place" if snapshot.direct(table) else "through the cache"
+
+
+def _timed(do: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    do()
+    return round((time.perf_counter() - begin) * 1e3, 1)
+
+
+def _ms(value: float | None) -> str:
+    return "not measured:" if value is None else f"{value:,.1f} ms for"
+
+
+def default_cache() -> FileCache:
+    """The cache that the settings name."""
+    found = settings()
+    return FileCache(folder_of(found.cache_dir), found.cache_max_bytes)
+
+
+def cache_info() -> dict[str, Any]:
+    """What the cache holds: ``folder``, ``files``, ``bytes``, ``max_bytes`` and the ``places`` it knows.
+
+    Examples
+    --------
+    >>> sorted(cache_info())
+    ['bytes', 'files', 'folder', 'max_bytes', 'places']
+    """
+    cache = default_cache()
+    return {"folder": str(cache.root), **asdict(cache.usage())}
+
+
+def held(cache: dict[str, Any]) -> str:
+    """What :func:`cache_info` found, in a line.
+
+    Examples
+    --------
+    >>> held({"folder": "cache", "files": 2, "bytes": 1_500_000, "max_bytes": 20_000_000_000})
+    'cache: 2 files, 1.5 MB of at most 20,000 MB'
+    """
+    size = f"{cache['bytes'] / 1e6:,.1f} MB of at most {cache['max_bytes'] / 1e6:,.0f} MB"
+    return f"{cache['folder']}: {cache['files']} files, {size}"

@@ -1,0 +1,122 @@
+"""Bars of any length from those a dataset stores: which table they come from, and which of them are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema import TABLES
+from cexkit.schema.intervals import EPOCH, seconds, utc
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cexkit.client.market import Market
+
+#: Interval → table of trade bars of that length.
+TRADES = {table.interval: name for name, table in TABLES.items() if name == f"ohlcv_{table.interval}"}
+#: Weeks begin on Monday, all other buckets are counted from 1970, as :func:`cexkit.resample` counts them.
+MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+WEEK = timedelta(weeks=1)
+#: How far back the newest bar of a venue is looked for at first.
+RECENT = timedelta(days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars of one length: the stored table they are made of, and whether they must be made."""
+
+    interval: str
+    length: timedelta
+    table: str
+
+    @property
+    def stored(self) -> bool:
+        """Whether the table holds these very bars."""
+        return TABLES[self.table].bar == self.length
+
+    def floor(self, moment: datetime) -> datetime:
+        """Start of the bar that a moment lies in."""
+        origin = MONDAY if self.length % WEEK == timedelta(0) else EPOCH
+        return origin + (moment - origin) // self.length * self.length
+
+    def ceil(self, moment: datetime) -> datetime:
+        """The first start of a bar that is not before a moment."""
+        floor = self.floor(moment)
+        return floor if floor == moment else floor + self.length
+
+
+def bars_of(market: Market, interval: str) -> Bars:
+    """Where bars of an interval come from: the table that stores them, else the longest that divides them.
+
+    Parameters
+    ----------
+    market : Market
+        The dataset.
+    interval : str
+        Length of a bar, such as ``"5m"``, ``"4h"``, ``"1d"`` or ``"1w"``.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no length, or the dataset has no bars that it is a multiple of.
+
+    Examples
+    --------
+    >>> import cexkit
+    >>> market = cexkit.connect("sample")
+    >>> bars_of(market, "4h").table, bars_of(market, "1d").stored
+    ('ohlcv_1h', True)
+    """
+    length = timedelta(seconds=seconds(interval))
+    there = {TABLES[name].bar: name for name in TRADES.values() if name in market.tables}
+    fits = [bar for bar in there if length % bar == timedelta(0)]
+    if not fits:
+        stored = ", ".join(TABLES[name].interval for name in there.values())
+        raise InvalidInputError(
+            f"no bars of {interval!r}: it is no multiple of the bars of this dataset, which are {stored or 'none'}"
+        )
+    return Bars(interval, length, there[max(fits)])
+
+
+def finished(market: Market, bars: Bars, source: ir.Table, exchanges: Iterable[str]) -> ir.Table:
+    """The rows of a stored table without those of bars whose end the dataset has not reached, venue by venue."""
+    ends = _reached(market, bars.table, list(exchanges))
+    kept = [(source.exchange == name) & (source.timestamp < bars.floor(end)) for name, end in ends.items()]
+    return source.filter(reduce(or_, kept)) if kept else source
+
+
+def _reached(market: Market, table: str, exchanges: list[str]) -> dict[str, datetime]:
+    """The end of the newest stored bar of each venue; the newest files tell, and others only where these do not."""
+    bar, newest = TABLES[table].bar, market.tables[table].end
+    found = _ends(market.table(table, start=newest - RECENT, exchange=exchanges), bar)
+    late = [name for name in exchanges if name not in found]
+    return found | (_ends(market.table(table, exchange=late), bar) if late else {})
+
+
+def _ends(rows: ir.Table, bar: timedelta) -> dict[str, datetime]:
+    newest = rows.group_by("exchange").agg(end=rows.timestamp.max()).to_polars()
+    return {name: utc(end) + bar for name, end in newest.rows()}
+
+
+def table_of(price: str, interval: str = "1h") -> str:
+    """The table whose closes are meant by a kind of price and an interval.
+
+    Examples
+    --------
+    >>> table_of("trade", "1d"), table_of("mark")
+    ('ohlcv_1d', 'mark_1h')
+    """
+    if price == "trade" and interval not in TRADES:
+        raise UnknownNameError.of("interval", interval, TRADES)
+    tables = {"mark": "mark_1h", "index": "index_1h", "trade": TRADES.get(interval)}
+    if price not in tables:
+        raise UnknownNameError.of("price", price, tables)
+    if price != "trade" and interval != "1h":
+        raise InvalidInputError(f"{price} prices are stored by the hour; leave interval={interval!r} out")
+    return tables[price]

@@ -1,0 +1,388 @@
+"""``connect()`` → :class:`Market`: the tables of a dataset as Ibis expressions on DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cexkit.client.instruments import Names, as_tuple
+from cexkit.client.point_in_time import Questions
+from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
+from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import TimeLike
+from cexkit.warehouse.store.cache import FileCache
+from cexkit.warehouse.store.locations import folder_of, locate
+from cexkit.warehouse.store.manifest import Extent, Manifest
+from cexkit.warehouse.store.reader import Reader, bounds
+from cexkit.warehouse.store.snapshot import Mode, Snapshot, open_snapshot
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pandas as pd
+
+    from cexkit.warehouse.store.engine import Engine
+
+#: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
+CACHE_HTTPFS = "cache_httpfs"
+
+
+def connect(
+    where: str | Path | None = None,
+    *,
+    mode: Mode = "auto",
+    cache: str | Path | None = None,
+    offline: bool = False,
+) -> Market:
+    """Open a dataset.
+
+    Parameters
+    ----------
+    where : str or Path, optional
+        A folder written by ``cexkit pull`` or the pipeline, ``hf://datasets/org/name[@revision]``, an
+        ``http(s)://`` prefix, ``s3://bucket/prefix``, or ``"sample"``. By default the setting ``CEXKIT_DATA``,
+        else the sample that comes with the package (simulated data).
+    mode : {"auto", "cache", "direct"}
+        How files of a remote dataset are read: brought whole into the cache, or in place, only the bytes that a
+        query needs. ``auto`` reads tables larger than the setting ``CEXKIT_BIG_TABLE_BYTES`` in place.
+    cache : str or Path, optional
+        Folder of the cache; by default the setting ``CEXKIT_CACHE_DIR``. ``"cache_httpfs"`` keeps the default folder
+        and lets DuckDB's community extension of that name cache what is read in place.
+    offline : bool
+        Read nothing but the cache, at the revision last seen.
+
+    Returns
+    -------
+    Market
+        Pinned to the state the dataset has now; see :meth:`Market.refresh`.
+
+    Raises
+    ------
+    DatasetNotFoundError, DatasetAccessError, DatasetUnreachableError, NewerSchemaError
+        If there is no dataset, none for this token, no network, or one of a later cexkit.
+    InvalidInputError
+        If an argument makes no sense.
+
+    Examples
+    --------
+    >>> market = connect("sample")
+    >>> market.simulated
+    True
+    >>> market.funding_rates.columns[:3]
+    ('exchange', 'instrument_type', 'symbol')
+    """
+    from cexkit.config import settings
+
+    found = settings()
+    location = locate(where)
+    extension = CACHE_HTTPFS if cache == CACHE_HTTPFS else None
+    folder = found.cache_dir if cache is None or extension else Path(cache)
+    files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
+    options = {"mode": mode, "offline": offline, "big_bytes": found.big_table_bytes}
+    return Market(lambda: open_snapshot(location, files, **options), extension)
+
+
+class Market(Questions):
+    """A dataset: every table an attribute (found by Tab) that is an Ibis table.
+
+    ``market.funding_rates`` is the whole table; :meth:`table` is the same cut to a window, venues and
+    symbols, and opens only the files that can hold them. :meth:`sql` takes DuckDB SQL. Threads may share it.
+
+    Examples
+    --------
+    >>> market = connect("sample")
+    >>> market.funding_rates.count().execute() == market.tables["funding_rates"].rows
+    True
+    """
+
+    def __init__(self, open_now: Callable[[], Snapshot], extension: str | None = None):
+        self._open, self._extension = open_now, extension
+        self._reader = Reader(open_now(), extension)
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._reader.snapshot
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._reader.manifest
+
+    @property
+    def _backend(self) -> Engine:
+        return self._reader.engine
+
+    @property
+    def location(self) -> str:
+        """Where the dataset is."""
+        return self._snapshot.location.where
+
+    @property
+    def revision(self) -> str:
+        """The state that is read: the commit on the hub, the hash of the manifest elsewhere."""
+        return self._snapshot.revision
+
+    def refresh(self) -> Market:
+        """Move on to the state the dataset has now.
+
+        Returns
+        -------
+        Market
+            Itself. Expressions made before go on reading the state they were made on, and cannot be joined
+            with later ones.
+
+        Examples
+        --------
+        >>> market = connect("sample")
+        >>> market.refresh().revision == market.revision
+        True
+        """
+        snapshot = self._open()
+        if snapshot.revision != self.revision:
+            # in one step: a question that another thread is asking goes on with the state it began on
+            self._reader = Reader(snapshot, self._extension)
+        return self
+
+    def warm(
+        self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None
+    ) -> int:
+        """Bring tables into the cache, so that ``offline=True`` can read them.
+
+        Parameters
+        ----------
+        *tables : str
+            Which; none means all of them.
+        start, end, exchange
+            Keep to the files of this window and these venues.
+
+        Returns
+        -------
+        int
+            How many files are there now. A folder needs none.
+
+        Raises
+        ------
+        UnknownTableError, UnknownNameError
+            If the dataset has no such table or venue.
+        DatasetUnreachableError
+            If a file cannot be brought.
+        """
+        reader, venues, count = self._reader, as_tuple(exchange), 0
+        there = {file.exchange for file in reader.manifest.files if file.exchange}
+        for venue in venues or ():
+            if venue not in there:
+                raise UnknownNameError.of("exchange", venue, there)
+        for name in tables or reader.names:
+            table = _declared(reader, name)
+            first, last = bounds(table, start, end) if table.time else (None, None)
+            files = reader.manifest.select(name, start=first, end=last, exchanges=venues)
+            count += reader.snapshot.warm(files)
+        return count
+
+    @property
+    def updated(self) -> datetime:
+        """When the dataset was last written (UTC)."""
+        return self._manifest.updated_at
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the numbers are made up."""
+        return self._manifest.simulated
+
+    @property
+    def tables(self) -> TableList:
+        """The tables this dataset holds: a mapping name → :class:`TableInfo`, shown as a table.
+
+        Examples
+        --------
+        >>> "liquidations" in connect("sample").tables
+        True
+        """
+        return TableList({name: _info(TABLES[name], held) for name, held in self._reader.held.items()})
+
+    def table(
+        self,
+        name: str,
+        *,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        exchange: Names = None,
+        symbol: Names = None,
+        instrument_type: Names = None,
+    ) -> ir.Table:
+        """A table cut to a window and to venues, symbols or types; only files that matter are opened.
+
+        Parameters
+        ----------
+        name : str
+            Table, one of :attr:`tables`.
+        start, end : str, date or datetime, optional
+            Half-open window, ``start <= timestamp < end``; times without a zone are UTC.
+        exchange, symbol, instrument_type : str or iterable of str, optional
+            Keep these only. A symbol that means instruments of several types (``BTCUSDT`` spot and perp)
+            needs ``instrument_type``.
+
+        Returns
+        -------
+        ibis Table
+            In the declared columns; compose it further or ``.to_pandas()`` it.
+
+        Raises
+        ------
+        UnknownTableError, UnknownNameError
+            If the dataset has no such table, venue, symbol or type; the message lists what there is.
+        AmbiguousInstrumentError
+            If a symbol means several instruments.
+        InvalidInputError
+            If a window makes no sense.
+
+        Examples
+        --------
+        >>> market = connect("sample")
+        >>> btc = market.table("funding_rates", start="2026-06-01", exchange="binance", symbol="BTCUSDT")
+        >>> btc.count().execute() > 0
+        True
+        """
+        reader = self._reader
+        wanted = {
+            "exchange": as_tuple(exchange),
+            "instrument_type": as_tuple(instrument_type),
+            "symbol": as_tuple(symbol),
+        }
+        return reader.cut(_declared(reader, name), start, end, wanted)
+
+    def sql(self, query: str) -> ir.Table:
+        """Run DuckDB SQL over the tables by their names.
+
+        Parameters
+        ----------
+        query : str
+            One ``SELECT``.
+
+        Returns
+        -------
+        ibis Table
+            The result, not yet computed.
+
+        Raises
+        ------
+        InvalidInputError
+            If DuckDB does not accept the query, whose message is in the text, or two columns have one name.
+
+        Examples
+        --------
+        >>> result = connect("sample").sql("select distinct exchange from funding_rates order by exchange")
+        >>> result.to_pandas().exchange.tolist()
+        ['binance', 'bybit', 'coinbase', 'okx']
+        """
+        import duckdb
+
+        from cexkit.warehouse.store.engine import tables_of
+
+        reader = self._reader
+        try:
+            for name in tables_of(reader.engine.con, query) & set(reader.names):
+                reader.whole(TABLES[name])
+            columns = reader.engine.con.sql(query).columns
+            if twice := sorted({name for name in columns if columns.count(name) > 1}):
+                raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
+            return reader.engine.sql(query)
+        except duckdb.Error as error:
+            raise InvalidInputError(
+                f"the query was not accepted: {error}\nTables: {', '.join(reader.names)}"
+            ) from error
+
+    def __getattr__(self, name: str) -> ir.Table:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        reader = self._reader
+        return reader.whole(_declared(reader, name))
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.tables})
+
+    def __repr__(self) -> str:
+        return f"{self._title()}\n{self.tables!r}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self._title())}</p>{self.tables._repr_html_()}"
+
+    def _title(self) -> str:
+        kind = "simulated data" if self.simulated else "data"
+        return f"Market: {kind} in {self.location}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
+
+
+def _declared(reader: Reader, name: str) -> Table:
+    if name not in reader.names:
+        raise UnknownTableError.of("table", name, reader.names)
+    return TABLES[name]
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """What a dataset holds of one table; ``end`` is the time of the last row."""
+
+    name: str
+    meaning: str
+    rows: int
+    bytes: int
+    start: datetime | None
+    end: datetime | None
+    exchanges: tuple[str, ...]
+
+
+class TableList(Mapping[str, TableInfo]):
+    """Tables of a dataset by name."""
+
+    def __init__(self, infos: Mapping[str, TableInfo]):
+        self._infos = dict(infos)
+
+    def __getitem__(self, name: str) -> TableInfo:
+        return self._infos[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._infos)
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The list as a frame, one row a table."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = [
+            {
+                "table": info.name,
+                "rows": info.rows,
+                "first": _day(info.start),
+                "last": _day(info.end),
+                "exchanges": ", ".join(info.exchanges),
+                "MB": round(info.bytes / 1e6, 2),
+            }
+            for info in self.values()
+        ]
+        return pd.DataFrame(rows, columns=["table", "rows", "first", "last", "exchanges", "MB"]).set_index("table")
+
+    def __repr__(self) -> str:
+        return self.to_pandas().to_string()
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas().to_html()
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else ""
+
+
+def _info(table: Table, held: Extent) -> TableInfo:
+    return TableInfo(
+        name=table.name,
+        meaning=table.meaning,
+        rows=held.rows,
+        bytes=held.bytes,
+        start=held.start,
+        end=held.end,
+        exchanges=held.exchanges,
+    )

@@ -1,0 +1,243 @@
+"""What a tearsheet is made of: rows of one coin's perpetuals in one window, prices per coin and amounts in coins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from cexkit.analytics.plotting._series import with_usd
+from cexkit.analytics.plotting.bands import daily_apr
+from cexkit.client.selection import Selection
+from cexkit.errors import InvalidInputError
+from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.render import to_polars
+
+if TYPE_CHECKING:
+    from cexkit.client.instruments import Names
+    from cexkit.client.market import Market
+
+DAY = timedelta(days=1)
+#: A window as long as this is longer than any data.
+MOST_DAYS = 36_525
+#: Bars before the end that volatility and drawdown are taken from, whatever the window.
+HISTORY = timedelta(days=365)
+#: Days over which funding is compared with that of other coins.
+RECENT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The perpetuals of a coin, and what is read of them; each table once, when it is asked for."""
+
+    market: Market
+    perps: Selection
+    base: str
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(
+        cls,
+        market: Market,
+        name: str,
+        exchange: Names = None,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        days: int = 60,
+    ) -> Facts:
+        """Find the perpetuals, and the window: whole days, by default the last that the dataset has of them."""
+        perps = Selection.of(market, name, exchange, "perp")
+        bases = perps.instruments["base"].unique().to_list()
+        if len(bases) != 1:
+            raise InvalidInputError(f"{name!r} stands for perpetuals of several coins: {', '.join(sorted(bases))}")
+        last = _newest(perps) if end is None else utc(end)
+        if start is None and not 0 < days <= MOST_DAYS:
+            raise InvalidInputError(f"days is the length of the window, from 1 to {MOST_DAYS:,}, not {days!r}")
+        first = last - days * DAY if start is None else utc(start)
+        if first >= last:
+            raise InvalidInputError(f"the window is empty: {first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M} UTC")
+        return cls(market, perps, bases[0], first, last)
+
+    @property
+    def trading(self) -> bool:
+        """Whether one of the perpetuals still trades, as far as the dataset knows."""
+        return bool((self.perps.instruments["status"] == "trading").any())
+
+    def read(self, table: str, start: datetime | None = None, chosen: Selection | None = None) -> pl.DataFrame:
+        """Rows of a table that were known by the end of the window; none where the dataset has none."""
+        chosen, start, bar = chosen or self.perps, start or self.start, _length(table)
+        if chosen.held(table).is_empty():
+            return pl.DataFrame(schema=to_polars(TABLES[table]))
+        # a bar that opens at `end - bar` is known at the end
+        end = self.end - bar + timedelta(microseconds=1) if bar else self.end
+        return chosen.rows(table, start, max(start, end)).to_polars()
+
+    @cached_property
+    def _days(self) -> pl.DataFrame:
+        return self.read("ohlcv_1d", min(self.start, self.end - HISTORY))
+
+    @property
+    def year(self) -> pl.DataFrame:
+        """Daily bars of the year before the end, whatever the window."""
+        return self._days.filter(pl.col("timestamp") >= self.end - HISTORY)
+
+    @property
+    def daily(self) -> pl.DataFrame:
+        """Daily bars of the window."""
+        return self._days.filter(pl.col("timestamp") >= self.start)
+
+    @cached_property
+    def hourly(self) -> pl.DataFrame:
+        return self.read("ohlcv_1h")
+
+    @cached_property
+    def index(self) -> pl.DataFrame:
+        return self.read("index_1h")
+
+    @cached_property
+    def funding(self) -> pl.DataFrame:
+        return self.read("funding_rates")
+
+    @cached_property
+    def open_interest(self) -> pl.DataFrame:
+        return self.read("open_interest")
+
+    @cached_property
+    def liquidations(self) -> pl.DataFrame:
+        # prices are per coin already
+        return self.read("liquidations").with_columns(multiplier=pl.lit(1.0))
+
+    @cached_property
+    def all_funding(self) -> pl.DataFrame:
+        """Funding of all perpetuals of the venues looked at, in the columns that a rate per year needs."""
+        columns = [*INSTRUMENT_KEYS, "base", "timestamp", "funding_rate", "funding_interval_hours"]
+        if "funding_rates" not in self.market.tables:
+            return pl.DataFrame(schema=to_polars(TABLES["funding_rates"])).select(columns)
+        venues = set(self.perps.instruments["exchange"]) & set(self.market.tables["funding_rates"].exchanges)
+        rows = self.market.table("funding_rates", start=self.start, end=self.end, exchange=sorted(venues))
+        return rows.select(columns).to_polars()
+
+    @cached_property
+    def recent(self) -> pl.DataFrame:
+        """Mean funding APR of each perpetual over the last days."""
+        rows = self.all_funding.filter(pl.col("timestamp") >= self.end - RECENT)
+        if not rows.height:
+            return rows.select("exchange", "symbol", "base", recent_apr=pl.col("funding_rate"))
+        return daily_apr(rows).group_by("exchange", "symbol", "base").agg(recent_apr=pl.col("funding_apr").mean())
+
+    @cached_property
+    def basis_prices(self) -> pl.DataFrame:
+        """Hourly close of each perpetual beside its venue's index, or else the venue's spot, when both were known."""
+        return self._referenced(self.hourly, self.index)
+
+    @cached_property
+    def future_prices(self) -> pl.DataFrame:
+        """The same of dated futures, with their expiry; no rows where none is listed."""
+        futures = self._beside("future")
+        terms = futures.instruments.select(*INSTRUMENT_KEYS, "expiry")
+        bars, index = (self.read(table, chosen=futures) for table in ("ohlcv_1h", "index_1h"))
+        return self._referenced(bars, index).join(terms, on=INSTRUMENT_KEYS)
+
+    def _beside(self, kind: str) -> Selection:
+        """Instruments of another type of the coin at the venues looked at; there may be none."""
+        venues = self.perps.instruments["exchange"].unique().implode()
+        same = self.market.listed.filter(pl.col("exchange").is_in(venues), base=self.base, instrument_type=kind)
+        return Selection(self.market, same)
+
+    def _referenced(self, bars: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
+        bars = bars.rename({"close": "price"})
+        by_index = index.select(*INSTRUMENT_KEYS, "timestamp", reference="close", reference_name=pl.lit("index"))
+        indexed = bars.join(by_index, on=[*INSTRUMENT_KEYS, "timestamp"])
+        rest = bars.join(index.select(INSTRUMENT_KEYS).unique(), on=INSTRUMENT_KEYS, how="anti")
+        beside = rest.join(self._spot, on=["exchange", "timestamp"])
+        columns = [*IDENTITY, "timestamp", "price", "reference", "reference_name"]
+        both = pl.concat([indexed.select(columns), beside.select(columns)])
+        # a close is known when its bar ends
+        return both.with_columns(pl.col("timestamp") + timedelta(hours=1)).sort(*INSTRUMENT_KEYS, "timestamp")
+
+    @cached_property
+    def _spot(self) -> pl.DataFrame:
+        """Hourly closes of one spot market a venue: that in dollars or a stablecoin with most volume."""
+        bars = self.read("ohlcv_1h", chosen=self._beside("spot")).filter(pl.col("quote").is_in(USD_LIKE))
+        best = largest(bars.group_by("exchange", "symbol").agg(size=pl.col("volume_base").sum()))
+        name = pl.concat_str(pl.lit("spot "), "symbol").alias("reference_name")
+        rows = bars.join(best.select("exchange", "symbol"), on=["exchange", "symbol"])
+        return rows.select("exchange", "timestamp", name, reference="close")
+
+    @cached_property
+    def mains(self) -> pl.DataFrame:
+        """The perpetual of each venue with most volume in dollars: the one drawn where a venue has one line."""
+        volume = with_usd(self.daily, "volume_usd", "tearsheet")
+        sizes = volume.group_by(INSTRUMENT_KEYS).agg(size=pl.col("volume_usd").sum())
+        listed = self.perps.instruments.join(sizes, on=INSTRUMENT_KEYS, how="left")
+        return largest(listed).sort("size", "exchange", descending=[True, False], nulls_last=True)
+
+    @property
+    def lead(self) -> str:
+        """The venue whose main perpetual trades most: where one price is shown, it is this one's."""
+        return self.mains["exchange"][0]
+
+    def of_mains(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of the main perpetuals; without the symbol, so that a venue is all that tells them."""
+        kept = rows.join(self.mains.select(INSTRUMENT_KEYS), on=INSTRUMENT_KEYS, how="semi")
+        return kept.drop("symbol", "instrument_type")
+
+    def of_lead(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return self.of_mains(rows).filter(pl.col("exchange") == self.lead)
+
+    @cached_property
+    def closes(self) -> pl.DataFrame | None:
+        """Daily closes of the leading perpetual at the times they were known; None without any."""
+        bars = self.of_lead(self.daily).with_columns(pl.col("timestamp") + DAY)
+        return bars if bars.height else None
+
+    @cached_property
+    def positions(self) -> pl.DataFrame:
+        """Open interest of the leading perpetual at midnight, with the close of the day that ended then."""
+        closes = self.of_lead(self.daily).select(pl.col("timestamp") + DAY, "close")
+        return self.of_lead(self.open_interest).join(closes, on="timestamp").sort("timestamp")
+
+    @cached_property
+    def quality(self) -> pl.DataFrame:
+        """What checks found on days of the window, at the venues looked at."""
+        if "data_quality" not in self.market.tables:
+            return pl.DataFrame(schema=to_polars(TABLES["data_quality"]))
+        rows = self.market.table("data_quality", start=self.start, end=self.end)
+        return rows.to_polars().filter(pl.col("exchange").is_in(self.perps.instruments["exchange"].unique().implode()))
+
+
+def largest(sized: pl.DataFrame) -> pl.DataFrame:
+    """The row of each venue with the largest ``size``; by symbol where that is unknown or the same."""
+    ordered = sized.sort("exchange", "size", "symbol", descending=[False, True, False], nulls_last=True)
+    return ordered.unique("exchange", keep="first", maintain_order=True)
+
+
+def _newest(perps: Selection) -> datetime:
+    """The midnight by which the last settlement and bar that the dataset has of the perpetuals are over."""
+    ends = [*_last(perps, "funding_rates"), *_last(perps, "ohlcv_1d")]
+    for table in () if ends else ("open_interest", "ohlcv_1h", "liquidations"):
+        ends += _last(perps, table)
+    if not ends:
+        raise InvalidInputError("the dataset has nothing of these perpetuals but their listing")
+    last = max(ends)
+    midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if last == midnight else midnight + DAY
+
+
+def _last(perps: Selection, table: str) -> Sequence[datetime]:
+    if perps.held(table).is_empty():
+        return []
+    last = perps.rows(table).timestamp.max().as_table().to_polars().item()
+    return [] if last is None else [last + _length(table)]
+
+
+def _length(table: str) -> timedelta:
+    """How long after its time a row of a table is known: the length of a bar, nothing for settlements and snapshots."""
+    bar = TABLES[table].bar if "close" in TABLES[table].columns else None
+    return bar or timedelta(0)

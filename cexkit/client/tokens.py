@@ -1,0 +1,140 @@
+"""``Tokens(["BTC", "ETH"])``: the verbs of :class:`~cexkit.client.token.Token` for several names at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cexkit.client.instruments import Names, as_tuple
+from cexkit.client.return_types import As, give, known
+from cexkit.client.token import Question, Token, Verbs, default_market
+from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning, warn
+from cexkit.schema import INSTRUMENT_KEYS
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cexkit.client.market import Market
+
+
+class Tokens(Verbs):
+    """Several coins or symbols at once: every verb gives one long frame.
+
+    What one of them cannot give is reported, by a warning and in :attr:`failed`, and does not keep the others back.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Coins or symbols, as :class:`~cexkit.client.token.Token` takes them.
+    exchange, instrument_type, market, as_
+        As for :class:`~cexkit.client.token.Token`.
+
+    Attributes
+    ----------
+    failed : dict of str to CexkitError
+        What the last verb could not give: name → why.
+
+    Raises
+    ------
+    InvalidInputError
+        If no name is given, or two stand for the same instrument.
+    CexkitError
+        The first error, if all of them fail; in verbs too.
+
+    Warns
+    -----
+    PartialResultWarning
+        If some fail.
+
+    Examples
+    --------
+    >>> pair = Tokens(["BTC", "ETH"], exchange="okx", instrument_type="perp")
+    >>> pair.price()[["base", "symbol"]].values.tolist()
+    [['BTC', 'BTCUSDT'], ['ETH', 'ETHUSDT']]
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        *,
+        exchange: Names = None,
+        instrument_type: Names = None,
+        market: Market | None = None,
+        as_: As = "pandas",
+    ):
+        if isinstance(names, str):
+            raise InvalidInputError(
+                f"Tokens takes several names, such as ['BTC', 'ETH']; for one there is Token({names!r})"
+            )
+        self.as_ = known(as_)
+        self.market = default_market() if market is None else market
+        self.members: dict[str, Token] = {}
+        self._unknown: dict[str, CexkitError] = {}
+        only = {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}
+        for name in dict.fromkeys(names):
+            try:
+                self.members[name] = Token(name, **only, market=self.market, as_=as_)
+            except CexkitError as error:
+                self._unknown[str(name)] = error
+        self.failed = dict(self._unknown)
+        self._report("found", len(self.members))
+        self._refuse_twice()
+
+    @property
+    def instruments(self) -> pl.DataFrame:
+        """The instruments they stand for."""
+        return pl.concat([member.instruments for member in self])
+
+    def _ask(self, question: Question, as_: As | None) -> Any:
+        from tqdm.auto import tqdm
+
+        kind = known(as_ or self.as_)
+        parts = []
+        self.failed = dict(self._unknown)
+        for name, member in tqdm(self.members.items(), unit=" tokens", disable=None, leave=False, delay=2):
+            try:
+                rows = question(member._chosen)
+                parts.append(rows.expression() if kind == "ibis" else rows.computed())
+            except CexkitError as error:
+                self.failed[name] = error
+        self._report("answered", len(parts))
+        return _one_below_the_other(parts) if kind == "ibis" else give(pl.concat(parts), kind)
+
+    def _report(self, done: str, good: int) -> None:
+        """Raise if nothing is there, warn if something is missing."""
+        if not good:
+            raise next(iter(self.failed.values()), InvalidInputError("Tokens takes at least one name"))
+        if self.failed:
+            reasons = "\n".join(f"  {name}: {error}" for name, error in self.failed.items())
+            warn(f"{good} of {good + len(self.failed)} {done}, without:\n{reasons}", PartialResultWarning)
+
+    def _refuse_twice(self) -> None:
+        """Rows of an instrument that two names stand for would come twice, and count twice in every sum."""
+        owner: dict[tuple[str, ...], str] = {}
+        for name, member in self.members.items():
+            for one in member.instruments.select(INSTRUMENT_KEYS).rows():
+                if (other := owner.setdefault(one, name)) != name:
+                    raise InvalidInputError(f"{other} and {name} both stand for {' '.join(one)}; name one of the two")
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Token]:
+        return iter(self.members.values())
+
+    def __getitem__(self, name: str) -> Token:
+        return self.members[name]
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.members)
+
+    def __repr__(self) -> str:
+        return f"Tokens({list(self.members)!r}): {self._summary()}"
+
+
+def _one_below_the_other(tables: list[ir.Table]) -> ir.Table:
+    import ibis
+
+    return ibis.union(*tables) if len(tables) > 1 else tables[0]
