@@ -82,7 +82,6 @@ ALLOWED: dict[str, set[str]] = {
     "cli": set(),
     "cli.__main__": {"cli.commands"},
     "cli.commands": {
-        "__init__",
         "cli.demo",
         "cli.doctor",
         "client.market",
@@ -95,7 +94,7 @@ ALLOWED: dict[str, set[str]] = {
         "warehouse.store",
     },
     "cli.demo": {"analytics.plotting", "schema", "warehouse.store"},
-    "cli.doctor": {"__init__", "client.market", "config", "errors", "warehouse.store"},
+    "cli.doctor": {"client.market", "config", "errors", "warehouse.store"},
     "client": set(),
     "client.asof": {"errors", "schema.intervals"},
     "client.bars": {"errors", "schema", "schema.intervals"},
@@ -135,7 +134,6 @@ ALLOWED: dict[str, set[str]] = {
         "schema.intervals",
     },
     "client.tearsheet": {
-        "__init__",
         "analytics.basis",
         "analytics.cross_venue",
         "analytics.funding",
@@ -145,6 +143,7 @@ ALLOWED: dict[str, set[str]] = {
         "analytics.plotting",
         "analytics.prices",
         "analytics.volatility",
+        "client",
         "client.selection",
         "errors",
         "schema",
@@ -153,7 +152,6 @@ ALLOWED: dict[str, set[str]] = {
         "warehouse.store",
     },
     "client.token": {
-        "__init__",
         "analytics.volatility",
         "client.instruments",
         "client.market",
@@ -164,7 +162,7 @@ ALLOWED: dict[str, set[str]] = {
         "schema.intervals",
     },
     "client.tokens": {"client.instruments", "client.return_types", "client.token", "errors", "schema"},
-    "config": {"__init__", "errors"},
+    "config": {"errors"},
     "errors": set(),
     "exchanges": set(),
     "exchanges.__main__": {"exchanges.coverage", "exchanges.registry"},
@@ -230,7 +228,7 @@ ALLOWED: dict[str, set[str]] = {
         "schema.render",
         "schema.symbols",
     },
-    "exchanges.http": {"__init__", "errors", "schema.intervals"},
+    "exchanges.http": {"errors", "schema.intervals"},
     "exchanges.instruments": {"errors", "schema", "schema.render", "schema.symbols"},
     "exchanges.okx": {
         "errors",
@@ -373,7 +371,6 @@ ALLOWED: dict[str, set[str]] = {
         "warehouse.store",
     },
     "warehouse.publish": {
-        "__init__",
         "config",
         "errors",
         "exchanges.http",
@@ -437,7 +434,8 @@ def _imported_names(source: str) -> set[str]:
             assert node.level == 0, "relative imports hide who imports whom"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names |= {node.value.partition(":")[0]} & MODULES.keys()
+            module = node.value.partition(":")[0]
+            names |= {module} if module in MODULES and module != "cexkit" else set()
     return names
 
 
@@ -480,6 +478,22 @@ def test_table_names_every_part():
     assert {_part(module) for module in MODULES} == ALLOWED.keys()
 
 
+def test_table_allows_nothing_unused():
+    used = _grouped(IMPORTS, 2)
+    unused = {part: sorted(allowed - used[part.removeprefix("__init__")]) for part, allowed in ALLOWED.items()}
+    assert not {part: names for part, names in unused.items() if names}
+
+
+@pytest.mark.parametrize("depth", [9, 2, 1], ids=["modules", "parts", "packages"])
+def test_imports_have_no_cycle(depth):
+    assert _cycle(_grouped(IMPORTS, depth)) == []
+
+
+@pytest.mark.parametrize("depth", [9, 2, 1], ids=["modules", "parts", "packages"])
+def test_cycle_is_found(depth):
+    assert _cycle(_grouped(IMPORTS | {"cexkit.errors": {"cexkit.cli.commands"}}, depth))
+
+
 def test_lazy_and_named_imports_count_and_typing_does_not():
     source = "def f():\n    from cexkit.errors import warn\nif TYPE_CHECKING:\n    import os\nNAME = 'cexkit.config'"
     assert _imported_names(source) == {"cexkit.errors.warn", "cexkit.config"}
@@ -496,6 +510,16 @@ def test_one_place_for_each_thing_outside(path):
     if path.name != "layout.py":
         assert "manifest.json" not in text, "only cexkit/warehouse/store/layout.py knows where things lie"
         assert 'f"exchange=' not in text, "only cexkit/warehouse/store/layout.py knows where things lie"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.name == "__init__.py"], ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_package_init_contains_no_logic(path):
+    """A docstring and re-exports; the root also loads its public names on first use."""
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    logic = [node for node in statements if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.For | ast.While)]
+    assert not logic or path.parent == PACKAGE
 
 
 def test_dagster_files_hold_no_ingestion_of_their_own():

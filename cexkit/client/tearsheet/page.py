@@ -102,7 +102,7 @@ def _html(facts: Facts) -> str:
 
     tiles, sections = page(facts)
     pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("cexkit.client.tearsheet"),
+        loader=jinja2.PackageLoader("cexkit.client", "tearsheet/templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -19,7 +19,7 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.gold.build import to_gold
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..hub import point
+from ...hub import point
 
 REPO = "me/data"
 TO = f"hf://datasets/{REPO}"

@@ -25,7 +25,7 @@ from cexkit.testing.hub import TOKEN, LoopbackHub
 from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..hub import point
+from ...hub import point
 from .conftest import REPO, TO, content, tree, write_days
 
 pytest.importorskip("datasets", reason="needs the extra `dev`")

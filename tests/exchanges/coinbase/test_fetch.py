@@ -42,7 +42,7 @@ from cexkit.testing import (
 )
 from cexkit.testing.simulation import simulate
 
-from ..clock import Clock
+from ...clock import Clock
 
 START, LATER = utc("2024-01-01"), utc("2025-01-01")
 HOUR = timedelta(hours=1)

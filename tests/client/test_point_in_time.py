@@ -14,7 +14,7 @@ from cexkit.client.asof import asof, duration
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
-from .rows import at, listed
+from ..rows import at, listed
 
 HOUR = timedelta(hours=1)
 

@@ -16,7 +16,7 @@ import cexkit
 from cexkit.errors import ColumnTypeError, InvalidInputError, MissingColumnError, UnknownNameError
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
-SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[3] / "shared"))
+SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[4] / "shared"))
 METHODS = ("simple", "continuous", "compound")
 
 

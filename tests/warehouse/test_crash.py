@@ -1,6 +1,7 @@
 """Killed at any moment, the next run ends what was begun, and readers never see anything but whole files.
 
-By default a dozen kills; ``pytest tests/test_crash.py --long`` has 190 of plain functions and 10 through Dagster.
+By default a dozen kills. ``pytest tests/warehouse/test_crash.py --long`` has 190 of plain functions and 10 through
+Dagster.
 """
 
 from __future__ import annotations

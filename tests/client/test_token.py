@@ -25,7 +25,7 @@ from cexkit.errors import (
 )
 from cexkit.schema import INSTRUMENT_KEYS
 
-from .rows import at, listed
+from ..rows import at, listed
 
 HOUR = timedelta(hours=1)
 

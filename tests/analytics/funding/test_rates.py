@@ -27,7 +27,7 @@ from cexkit.errors import (
 )
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
-SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[3] / "shared"))
+SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[4] / "shared"))
 
 
 def settlements(distances: list[float], jitter: bool = False, **columns) -> pl.DataFrame:

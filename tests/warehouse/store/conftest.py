@@ -23,7 +23,7 @@ from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 from cexkit.warehouse.store.manifest import read_manifest
 
-from ..hub import point
+from ...hub import point
 
 REPO, BUCKET = "me/data", "data"
 SERVED = {"instruments", "funding_rates", "liquidations_1d"}

@@ -28,7 +28,7 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..clock import Clock
+from ...clock import Clock
 
 START = utc("2024-01-01")
 HOUR = timedelta(hours=1)

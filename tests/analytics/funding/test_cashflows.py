@@ -20,7 +20,7 @@ from cexkit.errors import (
     UnpricedQuoteWarning,
 )
 
-SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[3] / "shared"))
+SHARED = Path(os.environ.get("CEXKIT_SHARED", Path(__file__).parents[4] / "shared"))
 NUMBERS = ("funding_rate", "mark_price", "quantity")
 
 

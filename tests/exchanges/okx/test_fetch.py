@@ -35,7 +35,7 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..clock import Clock
+from ...clock import Clock
 
 SPAN = Window.of("2026-05-18", "2026-05-22")
 NOW = "2026-05-22T00:00:00"

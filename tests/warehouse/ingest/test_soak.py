@@ -1,6 +1,6 @@
 """A fifth of all answers wrong, over real sockets: the warehouse is the one that a faultless venue gives.
 
-By default a short form runs; ``pytest tests/test_soak.py --long`` sends 10,000 requests and more.
+By default a short form runs; ``pytest tests/warehouse/ingest/test_soak.py --long`` sends 10,000 requests and more.
 """
 
 from __future__ import annotations
