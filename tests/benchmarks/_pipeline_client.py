@@ -24,10 +24,10 @@ from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window
-from cexkit.warehouse.gold.build import MADE_OF, to_gold
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.gold.build import MADE_OF, build_gold
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -56,7 +56,7 @@ def main(urls: dict[str, str], root: str, start: str, end: str) -> dict:
             parts = list(threads.map(lambda name: one(warehouse, fetcher, name, window, spent), EXCHANGES))
     read = time.monotonic() - began
     for name in GOLD:
-        to_gold(warehouse, name)
+        build_gold(warehouse, name)
     return {
         "wall_s": read,
         "gold_s": time.monotonic() - began - read,
@@ -85,15 +85,15 @@ def watched(fetcher: Fetcher) -> dict[int, list]:
 def one(warehouse: Warehouse, fetcher: Fetcher, name: str, window: Window, spent: dict[int, list]) -> list[dict]:
     """A venue, table after table."""
     listing = TABLES["instruments"]
-    to_bronze(warehouse, fetcher, name, listing)
-    to_silver(warehouse, name, listing)
+    ingest_bronze(warehouse, fetcher, name, listing)
+    build_silver(warehouse, name, listing)
     found = []
     for table in (TABLES[table] for table in NAMES if EXCHANGES[name].instrument_types(table)):
         of, spent[threading.get_ident()] = instruments(warehouse, name, table, window), []
         began = time.monotonic()
-        report = to_bronze(warehouse, fetcher, name, table, window, of)
+        report = ingest_bronze(warehouse, fetcher, name, table, window, of)
         asked = time.monotonic()
-        made = to_silver(warehouse, name, table, layout.periods(table, window))
+        made = build_silver(warehouse, name, table, layout.periods(table, window))
         found.append(
             {
                 "exchange": name,

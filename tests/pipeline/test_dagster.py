@@ -23,7 +23,7 @@ from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit.testing import LoopbackBinance, LoopbackStream
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.quality import checks_of
 from cexkit.warehouse.store.layout import SETTLED
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -189,7 +189,7 @@ def test_a_run_that_is_ended_ends_the_collector_which_loses_nothing_and_has_its_
         with pytest.raises(KeyboardInterrupt):
             listen(context, Listening(exchanges=["binance"]), Store(warehouse=str(tmp_path)), venues)
         assert f"{stream.messages} messages" in said[0]
-    to_silver(Warehouse(tmp_path), "binance", TABLES["liquidations"])
+    build_silver(Warehouse(tmp_path), "binance", TABLES["liquidations"])
     assert cexkit.connect(tmp_path).liquidations.count().execute() == truth["liquidations"].height
 
 

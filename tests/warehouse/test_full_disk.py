@@ -17,7 +17,7 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.testing import LoopbackBinance
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store import layout
@@ -67,7 +67,7 @@ def refresh(venue: LoopbackBinance, root: Path, end: str = END) -> None:
     assert not report.problems
     warehouse = Warehouse(root)
     compact(warehouse, now=utc("2026-06-17"))
-    to_gold(warehouse, "ohlcv_1d_composite")
+    build_gold(warehouse, "ohlcv_1d_composite")
     publish(root, root.parent / "copy")
 
 
@@ -129,7 +129,7 @@ def test_a_read_only_folder_is_named_and_can_be_read(venue, tmp_path):
             lambda: warehouse.write_rejects(
                 TABLES["ohlcv_1h"], "binance", "2026", before["ohlcv_1h"].with_columns(reason=pl.lit("x")).to_arrow()
             ),
-            lambda: to_gold(warehouse, "ohlcv_1d_composite"),
+            lambda: build_gold(warehouse, "ohlcv_1d_composite"),
             lambda: compact(warehouse, now=utc("2026-07-10")),
             lambda: publish(root, root.parent / "another"),
         ):

@@ -19,12 +19,12 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars
 from cexkit.testing import LOOPBACKS
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.gold.build import MADE_OF, to_gold
+from cexkit.warehouse.gold.build import MADE_OF, build_gold
 from cexkit.warehouse.ingest import row_counts
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
 from cexkit.warehouse.store.bronze import BronzeWriter
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -169,9 +169,9 @@ class TestAgainstBronze:
         with LOOPBACKS["bybit"](more, now="2026-06-04T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
             table, window = TABLES["funding_rates"], Window(START + 2 * DAY, START + 3 * DAY)
             of = instruments(warehouse, "bybit", table, window)
-            to_bronze(warehouse, fetcher, "bybit", table, window, of)
+            ingest_bronze(warehouse, fetcher, "bybit", table, window, of)
         assert self.counted(warehouse) == [("funding_rates", "bybit", 3, 3)]
-        to_silver(warehouse, "bybit", table)
+        build_silver(warehouse, "bybit", table)
         assert self.counted(warehouse) == []
 
     def test_answers_that_got_lost_are_found_though_they_were_counted_before(self, warehouse):
@@ -209,7 +209,7 @@ def test_events_heard_before_their_instrument_was_listed_are_counted_once_it_is(
     swap = pl.col("venue_symbol") == "BTC-USDT-SWAP"
     for known, rows in ((listed.filter(~swap), 1), (listed, 2)):
         warehouse.replace(TABLES["instruments"], "okx", ["all"], known.to_arrow())
-        assert to_silver(warehouse, "okx", TABLES["liquidations"]).rows == rows
+        assert build_silver(warehouse, "okx", TABLES["liquidations"]).rows == rows
         found = inspect(warehouse, ["liquidations"], now=END).filter(check_name="bronze_rows")
         assert found["rows_failed"].sum() == 0
         assert found["rows_checked"].sum() == rows
@@ -312,18 +312,18 @@ def test_a_doubled_key_blocks(warehouse, truth):
 def test_gold_is_made_of_silver_and_of_nothing_else(warehouse, truth):
     filled(warehouse, truth)
     for name in (*MADE_OF, "data_quality"):
-        (file,) = to_gold(warehouse, name, now=END)
+        (file,) = build_gold(warehouse, name, now=END)
         assert file.rows == pq.ParquetFile(warehouse.root / file.path).metadata.num_rows > 0
     before = warehouse.manifest
-    assert [to_gold(warehouse, name, now=END) for name in MADE_OF]
+    assert [build_gold(warehouse, name, now=END) for name in MADE_OF]
     assert warehouse.manifest.files == before.files, "made twice, nothing changes"
 
 
 def test_gold_says_what_is_missing(warehouse, truth):
     with pytest.raises(DatasetNotFoundError, match="made of liquidations"):
-        to_gold(warehouse, "liquidations_1d")
+        build_gold(warehouse, "liquidations_1d")
     with pytest.raises(UnknownTableError, match="liquidations_1d"):
-        to_gold(warehouse, "liquidation_1d")
+        build_gold(warehouse, "liquidation_1d")
 
 
 def test_a_table_that_is_not_there_by_name_is_no_sound_one(warehouse):

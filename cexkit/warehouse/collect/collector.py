@@ -41,7 +41,7 @@ def collect(
 
     Runs until ``seconds`` are over, ``stop`` is set, or, in a process' main thread, SIGTERM or Ctrl-C comes; what was
     received by then is written. A venue that cannot be reached is tried again for ever and keeps no other from being
-    listened to. ``to_silver(warehouse, exchange, TABLES["liquidations"])`` makes rows of it.
+    listened to. ``build_silver(warehouse, exchange, TABLES["liquidations"])`` makes rows of it.
 
     Parameters
     ----------

@@ -21,9 +21,9 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.report import Problem, Report
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.bronze import BronzeWriter
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -257,10 +257,10 @@ def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> lis
     listing, report = TABLES["instruments"], Report()
     with _reader(fetcher) as reader:
         try:
-            report = to_bronze(warehouse, reader, exchange, listing)
+            report = ingest_bronze(warehouse, reader, exchange, listing)
         except BlockedError as error:
             report = Report(problems=(Problem(exchange, listing.name, None, None, str(error)),))
-    report += to_silver(warehouse, exchange, listing)
+    report += build_silver(warehouse, exchange, listing)
     found = _exposed(warehouse.read(listing, exchange=exchange))
     if not found:
         raise TransportError(f"{exchange}: no instruments are known: {report}")

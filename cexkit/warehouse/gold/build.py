@@ -23,7 +23,7 @@ MADE_OF: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {
 }
 
 
-def to_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> tuple[DataFile, ...]:
+def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> tuple[DataFile, ...]:
     """Make one Gold table anew from the Silver tables of a warehouse.
 
     Parameters
@@ -55,7 +55,7 @@ def to_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> 
     ...     warehouse = Warehouse(folder)
     ...     silver = simulate(start="2026-05-20", end="2026-05-21", coins=["BTC"], exchanges=["okx"]).tables
     ...     _ = warehouse.write(TABLES["liquidations"], silver["liquidations"].to_arrow())
-    ...     [file.table for file in to_gold(warehouse, "liquidations_1d")]
+    ...     [file.table for file in build_gold(warehouse, "liquidations_1d")]
     ['liquidations_1d']
     """
     if name not in MADE_OF and name != "data_quality":

@@ -31,7 +31,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 FLUSH_S = 30.0
 
 
-def to_bronze(
+def ingest_bronze(
     warehouse: Warehouse,
     fetcher: Fetcher,
     exchange_name: str,

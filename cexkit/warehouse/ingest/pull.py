@@ -16,10 +16,10 @@ from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments, types_read
 from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -141,12 +141,12 @@ def _pull_one(
     now: datetime,
 ) -> Report:
     listing = TABLES["instruments"]
-    report = to_bronze(target, reader, name, listing) + to_silver(target, name, listing)
+    report = ingest_bronze(target, reader, name, listing) + build_silver(target, name, listing)
     for table in facts:
         found = instruments(target, name, table, window, symbols, instrument_type)
-        kept = to_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
+        kept = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
         periods = [period for span in (window, *kept.spans) for period in layout.periods(table, span, now)]
-        report += kept + to_silver(target, name, table, periods, now=now)
+        report += kept + build_silver(target, name, table, periods, now=now)
     compact(target, exchange=name, now=now)
     return report
 

@@ -30,7 +30,7 @@ SAME_RATE = 1e-8
 NEIGHBOURS = timedelta(days=2)
 
 
-def to_silver(
+def build_silver(
     warehouse: Warehouse,
     exchange_name: str,
     table: Table,

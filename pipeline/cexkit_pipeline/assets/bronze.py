@@ -5,7 +5,7 @@ import dagster as dg
 
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.report import Report
 from cexkit_pipeline.assets.labels import labels
@@ -34,7 +34,7 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
         window, warehouse = Window(span.start, span.end), store.open()
         of = instruments(warehouse, exchange, table, window, store.symbols or None)
         with venues.fetcher() as fetcher:
-            return result(context, to_bronze(warehouse, fetcher, exchange, table, window, of))
+            return result(context, ingest_bronze(warehouse, fetcher, exchange, table, window, of))
 
     return bronze
 
@@ -47,7 +47,7 @@ def _listing(exchange: str) -> dg.AssetsDefinition:
     )
     def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
         with venues.fetcher() as fetcher:
-            return result(context, to_bronze(store.open(), fetcher, exchange, LISTING))
+            return result(context, ingest_bronze(store.open(), fetcher, exchange, LISTING))
 
     return bronze
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from cexkit.schema import Table
-from cexkit.warehouse.gold.build import MADE_OF, to_gold
+from cexkit.warehouse.gold.build import MADE_OF, build_gold
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.resources import Store
@@ -29,7 +29,7 @@ def gold_asset(table: Table, silver: Iterable[tuple[str, Table]]) -> dg.AssetsDe
         pool=f"gold_{table.name}",
     )
     def gold(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
-        files = to_gold(store.open(), table.name)
+        files = build_gold(store.open(), table.name)
         return dg.MaterializeResult(
             metadata={"rows": sum(file.rows for file in files), "files": [file.path for file in files]}
         )

@@ -4,7 +4,7 @@
 import dagster as dg
 
 from cexkit.schema import Table
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit_pipeline.assets.bronze import result
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
@@ -28,6 +28,6 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
     def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
         # of all partitions of the run: a backfill makes them in one go
         periods = context.partition_keys if table.period != "all" else None
-        return result(context, to_silver(store.open(), exchange, table, periods))
+        return result(context, build_silver(store.open(), exchange, table, periods))
 
     return silver

@@ -31,8 +31,8 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.collect.collector import collect
 from cexkit.warehouse.collect.listener import Patience
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
-from cexkit.warehouse.ingest.bronze import to_bronze
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.bronze import ingest_bronze
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.bronze import BronzeWriter, read_bronze
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -64,7 +64,7 @@ def listings(truth):
 
 
 def rows_of(warehouse: Warehouse, exchange: str) -> pl.DataFrame:
-    report = to_silver(warehouse, exchange, LIQUIDATIONS)
+    report = build_silver(warehouse, exchange, LIQUIDATIONS)
     rows = pl.from_arrow(warehouse.read(LIQUIDATIONS, exchange=exchange))
     assert not report.rejected
     return rows
@@ -230,7 +230,7 @@ def test_a_venue_that_refuses_this_address_is_heard_by_what_is_known(truth, list
     with refusing as venue, Fetcher(venue.settings) as fetcher:
         with pytest.raises(TransportError, match="no instruments are known"):
             collect("okx", warehouse, fetcher=fetcher, seconds=0)
-        to_bronze(warehouse, listings[0], "okx", TABLES["instruments"])
+        ingest_bronze(warehouse, listings[0], "okx", TABLES["instruments"])
         assert collect("okx", warehouse, fetcher=fetcher, urls={"okx": "ws://127.0.0.1:9/"}, seconds=0).sessions == 0
 
 

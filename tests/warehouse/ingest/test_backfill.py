@@ -24,7 +24,7 @@ from cexkit.schema.symbols import Instrument
 from cexkit.testing import LoopbackBybit, LoopbackCoinbase, LoopbackOkx, stalled
 from cexkit.testing import every as each
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import LIFE_MARGIN
 from cexkit.warehouse.ingest.plan import plan
 from cexkit.warehouse.ingest.pull import pull
@@ -139,7 +139,7 @@ def test_nothing_is_asked_for_before_a_listing_or_after_the_end(truth, tmp_path)
     warehouse = Warehouse(tmp_path)
     warehouse.write(TABLES["instruments"], life.filter(exchange="okx").to_arrow())
     with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
-        to_bronze(warehouse, fetcher, "okx", MINUTES, Window.of(START, END), [BTC])
+        ingest_bronze(warehouse, fetcher, "okx", MINUTES, Window.of(START, END), [BTC])
         requests = asked(venue, CANDLES)
     days = (gone - listed + 2 * LIFE_MARGIN) / timedelta(days=1)
     assert requests <= -(-days * 1440 // 300) + 1

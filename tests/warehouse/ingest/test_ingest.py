@@ -16,12 +16,12 @@ from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, Unkn
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
-from cexkit.warehouse.gold.build import to_gold
-from cexkit.warehouse.ingest.bronze import to_bronze
+from cexkit.warehouse.gold.build import build_gold
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.report import Report
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -133,7 +133,7 @@ def test_a_malformed_page_stays_in_bronze_and_fails_alone(venue, warehouse):
     assert funding(warehouse, "ETHUSDT").height == 1
     assert {(problem.table, problem.symbol) for problem in report.problems} == {("funding_rates", "BTCUSDT")}
     assert "um.fundingRate, row 0, field 'fundingTime'" in report.problems[0].message
-    again = to_silver(warehouse, "binance", FUNDING)
+    again = build_silver(warehouse, "binance", FUNDING)
     assert again.problems == report.problems, "Bronze alone must tell the same"
 
 
@@ -174,15 +174,15 @@ def test_every_layer_done_twice_changes_no_byte(venue, warehouse):
     venue.pages[RATES, "BTCUSDT"] = [settlement(f"2024-01-{day:02}T08:00") for day in range(1, 20)]
     venue.pages[KLINES, "BTCUSDT"] = [kline("2024-01-01T00:00"), kline("2024-01-01T01:00", high="8")]
     window, now = Window.of("2024-01-01", "2024-01-25"), utc("2024-02-01")
-    to_bronze(warehouse, venue.fetcher, "binance", LISTING)
+    ingest_bronze(warehouse, venue.fetcher, "binance", LISTING)
 
     def everything() -> dict[str, bytes]:
-        to_silver(warehouse, "binance", LISTING)
+        build_silver(warehouse, "binance", LISTING)
         for table in (FUNDING, BARS):
             of = instruments(warehouse, "binance", table, window)
-            to_bronze(warehouse, venue.fetcher, "binance", table, window, of)
-            to_silver(warehouse, "binance", table, now=now)
-        to_gold(warehouse, "data_quality", now=now)
+            ingest_bronze(warehouse, venue.fetcher, "binance", table, window, of)
+            build_silver(warehouse, "binance", table, now=now)
+        build_gold(warehouse, "data_quality", now=now)
         compact(warehouse, now=now)
         return {
             path.relative_to(warehouse.root).as_posix(): path.read_bytes()
@@ -227,7 +227,7 @@ def test_silver_can_be_made_again_from_bronze_alone(venue, warehouse):
     before = warehouse.manifest.files
     (warehouse.root / layout.MANIFEST).unlink()
     for table in (LISTING, FUNDING, BARS):
-        to_silver(warehouse, "binance", table)
+        build_silver(warehouse, "binance", table)
     assert warehouse.manifest.files == before
     assert [file.period for file in before if file.table == "funding_rates"] == ["2023", "2024"]
 
@@ -250,10 +250,10 @@ def test_rows_that_fail_a_check_are_kept_apart_with_the_reason(venue, warehouse)
 
 def test_what_a_later_list_lacks_is_delisted_and_kept(venue, warehouse):
     fetcher = venue.fetcher
-    to_bronze(warehouse, fetcher, "binance", LISTING)
+    ingest_bronze(warehouse, fetcher, "binance", LISTING)
     venue.contracts = [contract("BTCUSDT"), contract("NEWUSDT")]
-    to_bronze(warehouse, fetcher, "binance", LISTING)
-    to_silver(warehouse, "binance", LISTING)
+    ingest_bronze(warehouse, fetcher, "binance", LISTING)
+    build_silver(warehouse, "binance", LISTING)
     rows = pl.from_arrow(warehouse.read(LISTING))
     assert dict(rows.select("symbol", "status").iter_rows()) == {
         "BTCUSDT": "trading",
@@ -266,10 +266,10 @@ def test_what_a_later_list_lacks_is_delisted_and_kept(venue, warehouse):
 
 def test_what_a_later_list_has_in_an_unknown_form_is_not_called_delisted(venue, warehouse):
     fetcher = venue.fetcher
-    to_bronze(warehouse, fetcher, "binance", LISTING)
+    ingest_bronze(warehouse, fetcher, "binance", LISTING)
     venue.contracts = [contract("BTCUSDT"), contract("ETHUSDT", status="NEVER_SEEN_BEFORE")]
-    to_bronze(warehouse, fetcher, "binance", LISTING)
-    to_silver(warehouse, "binance", LISTING)
+    ingest_bronze(warehouse, fetcher, "binance", LISTING)
+    build_silver(warehouse, "binance", LISTING)
     assert set(pl.from_arrow(warehouse.read(LISTING))["status"]) == {"trading"}
 
 
@@ -280,8 +280,8 @@ def test_instruments_of_a_window_are_those_listed_in_it(venue, warehouse):
         contract("OLDUSDT", deliveryDate=gone, status="SETTLING"),
         contract("NEWUSDT", onboardDate=young),
     ]
-    to_bronze(warehouse, venue.fetcher, "binance", LISTING)
-    to_silver(warehouse, "binance", LISTING)
+    ingest_bronze(warehouse, venue.fetcher, "binance", LISTING)
+    build_silver(warehouse, "binance", LISTING)
     found = instruments(warehouse, "binance", FUNDING, Window.of("2024-01-01", "2024-02-01"))
     assert [one.symbol for one in found] == ["BTCUSDT", "ETHUSDT"]
 

@@ -16,7 +16,7 @@ from cexkit.config import settings
 from cexkit.schema import TABLES
 from cexkit.testing.hub import TOKEN, LoopbackHub
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ...hub import point
@@ -34,7 +34,7 @@ def write_days(root: Path, end: str, *, exchanges: tuple[str, ...] = ("binance",
         warehouse.write(TABLES[name], market[name].to_arrow())
     warehouse.describe(simulated=True, description="A small simulated market.")
     for name in ("funding_weighted_8h", "liquidations_1d", "data_quality"):
-        to_gold(warehouse, name, now=datetime(2026, 6, 10, tzinfo=UTC))
+        build_gold(warehouse, name, now=datetime(2026, 6, 10, tzinfo=UTC))
     return warehouse
 
 

@@ -13,7 +13,7 @@ from huggingface_hub import DatasetCard
 
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
-from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.publish.card import card
 from cexkit.warehouse.publish.content import assemble
 from cexkit.warehouse.publish.spec import NAMES_LISTED, describe
@@ -55,7 +55,7 @@ def test_a_warehouse_in_a_folder_whose_name_is_a_pattern_is_read_as_any_other(wa
     moved = Warehouse(warehouse.root.rename(warehouse.root.parent / "exchange=x [1]"))
     quality = inspect(moved, now=moved.manifest.updated_at)
     assert describe(moved, quality) == spec
-    assert to_gold(moved, "liquidations_1d") == tuple(moved.manifest.select("liquidations_1d"))
+    assert build_gold(moved, "liquidations_1d") == tuple(moved.manifest.select("liquidations_1d"))
 
 
 def test_many_names_are_counted_and_not_listed(warehouse, monkeypatch):

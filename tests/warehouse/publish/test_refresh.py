@@ -14,7 +14,7 @@ import pytest
 
 from cexkit.schema import TABLES
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.gold.build import to_gold
+from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
@@ -62,7 +62,7 @@ class Growing:
         for table in YEARLY:
             self.warehouse.write(TABLES[table], self.rows(table, self.first, end).to_arrow())
         for table in ("funding_weighted_8h", "ohlcv_1d_composite", "liquidations_1d"):
-            to_gold(self.warehouse, table, now=end)
+            build_gold(self.warehouse, table, now=end)
         compact(self.warehouse, now=end)
 
 

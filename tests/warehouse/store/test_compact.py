@@ -19,7 +19,7 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.testing import LoopbackBinance
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
-from cexkit.warehouse.ingest.silver import to_silver
+from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout, parquet
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -55,7 +55,7 @@ def warehouse(bronze, tmp_path) -> Warehouse:
     """The same answers, and nothing made of them yet but the list of instruments."""
     (tmp_path / layout.BRONZE).symlink_to(bronze.root / layout.BRONZE)
     made = Warehouse(tmp_path)
-    to_silver(made, "binance", TABLES["instruments"])
+    build_silver(made, "binance", TABLES["instruments"])
     return made
 
 
@@ -77,7 +77,7 @@ def day_by_day(warehouse: Warehouse, until: str, since: str = "2026-05-01") -> N
     while now < utc(until):
         now += DAY
         window = Window(max(now - 2 * DAY, utc("2026-05-01")), now)
-        to_silver(warehouse, "binance", MINUTES, layout.periods(MINUTES, window, now), now=now)
+        build_silver(warehouse, "binance", MINUTES, layout.periods(MINUTES, window, now), now=now)
         compact(warehouse, now=now)
 
 
@@ -137,7 +137,7 @@ def test_day_by_day_the_month_grows_in_pieces_and_every_row_is_there_once(wareho
 
 def test_pieces_put_together_are_the_very_file_that_bronze_gives(warehouse, bronze):
     now = utc("2026-05-30")
-    to_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
+    build_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
     pieces, sums = lies(warehouse), rows(warehouse)
     assert len(pieces) == 3 + 10
     (file,) = compact(warehouse, now=utc("2026-06-03"))
@@ -146,15 +146,15 @@ def test_pieces_put_together_are_the_very_file_that_bronze_gives(warehouse, bron
     assert file == bronze.manifest.select("ohlcv_1m", start=utc("2026-05-01"), end=utc("2026-06-01"))[-1]
     before = (warehouse.root / layout.MANIFEST).read_bytes()
     assert compact(warehouse, now=utc("2026-06-03")) == ()
-    to_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-06-03"))
+    build_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-06-03"))
     assert (warehouse.root / layout.MANIFEST).read_bytes() == before, "a day of a closed month is made with its month"
 
 
 def test_a_days_refresh_and_a_late_correction_write_one_piece_each(warehouse, truth, tmp_path):
     now = utc("2026-05-25")
-    to_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
+    build_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
     before = {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")}
-    to_silver(warehouse, "binance", MINUTES, ["2026-05-24"], now=now)
+    build_silver(warehouse, "binance", MINUTES, ["2026-05-24"], now=now)
     assert {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")} == before
 
     late = utc("2026-05-10T07:20")
@@ -200,7 +200,7 @@ def test_a_month_in_one_file_is_not_taken_apart(warehouse, truth):
     warehouse.write(MINUTES, may)
     with pytest.raises(InvalidInputError, match="2026-05-12 is a piece of 2026-05, which is there in one file"):
         warehouse.replace(MINUTES, "binance", ["2026-05-12"], may.slice(0, 0))
-    to_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-05-20"))
+    build_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-05-20"))
     assert lies(warehouse) == ["2026-05"]
     assert rows(warehouse).height == may.num_rows
 
