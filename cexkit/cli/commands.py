@@ -50,7 +50,7 @@ def tables(data: Data = None, as_json: Json = False, output: Output = None) -> N
     market = connect(data)
     if not (as_json or output):
         print(repr(market).splitlines()[0])
-    _give(market.tables.to_pandas().reset_index(), as_json, output)
+    _emit_rows(market.tables.to_pandas().reset_index(), as_json, output)
 
 
 @app.command()
@@ -79,7 +79,7 @@ def show(
     )
     if limit is None and not (as_json or output):
         limit = 20
-    _give((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
+    _emit_rows((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def sql(
     """Run DuckDB SQL over a dataset."""
     from cexkit.client.market import connect
 
-    _give(connect(data).sql(query).to_pandas(), as_json, output)
+    _emit_rows(connect(data).sql(query).to_pandas(), as_json, output)
 
 
 @app.command()
@@ -112,23 +112,23 @@ def query(
     if name is None:
         print(market.queries)
     else:
-        _give(market.query(name, **market.queries[name].from_words(values or ())), as_json, output)
+        _emit_rows(market.query(name, **market.queries[name].from_words(values or ())), as_json, output)
 
 
-def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
+def _emit_rows(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
     """Rows to a file, as lines of JSON, or as a table."""
     if output is not None:
         _write(rows, output)
         print(f"{len(rows)} rows in {output}", file=sys.stderr)
     elif as_json:
-        print(_lines(rows), end="")
+        print(_to_json_lines(rows), end="")
     else:
         print(
             rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
         )
 
 
-def _lines(rows: pd.DataFrame) -> str:
+def _to_json_lines(rows: pd.DataFrame) -> str:
     """One JSON object a row: times as ISO text, bytes as hex digits."""
     import polars as pl
     from polars import selectors as cs
@@ -144,7 +144,7 @@ def _write(rows: pd.DataFrame, path: Path) -> None:
     writers = {
         ".parquet": lambda file: rows.to_parquet(file, index=False),
         ".csv": lambda file: rows.to_csv(file, index=False),
-        ".json": lambda file: file.write_text(_lines(rows), encoding="utf-8"),
+        ".json": lambda file: file.write_text(_to_json_lines(rows), encoding="utf-8"),
     }
     if path.suffix not in writers:
         raise InvalidInputError(f"cannot write {path.name!r}: the name must end in {', '.join(writers)}")
@@ -290,13 +290,13 @@ def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one J
     """Say where the cache is, how much it holds and of which datasets."""
     import json
 
-    from cexkit.cli.doctor import cache_info, held
+    from cexkit.cli.doctor import cache_info, format_cache_usage
 
     found = cache_info()
     if as_json:
         print(json.dumps(found))
         return
-    print("\n".join([held(found), *(f"  {place}" for place in found["places"] or ["nothing yet"])]))
+    print("\n".join([format_cache_usage(found), *(f"  {place}" for place in found["places"] or ["nothing yet"])]))
 
 
 @cache.command("clear")

@@ -46,7 +46,7 @@ class Diagnosis:
             f"location   {self.location or 'not found'}",
             f"revision   {self.revision or '-'}, updated {self.updated or '-'}",
             f"latency    {_ms(self.latency_ms)} a small request, {_ms(self.query_ms)} a small query",
-            f"cache      {held(self.cache)}",
+            f"cache      {format_cache_usage(self.cache)}",
             f"versions   {', '.join(f'{name} {found}' for name, found in self.versions.items())}",
             "tables",
             *(f"  {name:<22}{size / 1e6:>12,.2f} MB  {self.mode[name]}" for name, size in self.bytes.items()),
@@ -135,12 +135,12 @@ def cache_info() -> dict[str, Any]:
     return {"folder": str(cache.root), **asdict(cache.usage())}
 
 
-def held(cache: dict[str, Any]) -> str:
+def format_cache_usage(cache: dict[str, Any]) -> str:
     """What :func:`cache_info` found, in a line.
 
     Examples
     --------
-    >>> held({"folder": "cache", "files": 2, "bytes": 1_500_000, "max_bytes": 20_000_000_000})
+    >>> format_cache_usage({"folder": "cache", "files": 2, "bytes": 1_500_000, "max_bytes": 20_000_000_000})
     'cache: 2 files, 1.5 MB of at most 20,000 MB'
     """
     size = f"{cache['bytes'] / 1e6:,.1f} MB of at most {cache['max_bytes'] / 1e6:,.0f} MB"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 #: Column of the right side: the time since which its row was known.
-KNOWN = "_known"
+AVAILABLE_AT = "_available_at"
 #: The longest tolerance.
 LONGEST = timedelta(days=36_525)
 
@@ -69,8 +69,8 @@ def closes(bars: ir.Table, bar: timedelta, keys: Sequence[str], **named: str) ->
     **named : str
         New name → column of the bars.
     """
-    bars = later(bars, bar, KNOWN)
-    return bars.select(*keys, KNOWN, **{name: bars[column] for name, column in named.items()})
+    bars = later(bars, bar, AVAILABLE_AT)
+    return bars.select(*keys, AVAILABLE_AT, **{name: bars[column] for name, column in named.items()})
 
 
 def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timedelta, *, known: str) -> ir.Table:
@@ -98,17 +98,17 @@ def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timede
     --------
     >>> import ibis, pandas as pd
     >>> left = ibis.memtable({"k": ["a", "a"], "timestamp": pd.to_datetime(["2024-01-01 02:30", "2024-01-01 09:00"])})
-    >>> right = ibis.memtable({"k": ["a"], "_known": pd.to_datetime(["2024-01-01 02:00"]), "price": [7.0]})
+    >>> right = ibis.memtable({"k": ["a"], "_available_at": pd.to_datetime(["2024-01-01 02:00"]), "price": [7.0]})
     >>> asof(left, right, ["k"], timedelta(hours=1), known="since").order_by("timestamp").price.to_pandas().tolist()
     [7.0, nan]
     """
     import ibis
 
-    values = [name for name in right.columns if name not in (*keys, KNOWN)]
-    joined = left.asof_join(right, on=left.timestamp >= right[KNOWN], predicates=list(keys))
+    values = [name for name in right.columns if name not in (*keys, AVAILABLE_AT)]
+    joined = left.asof_join(right, on=left.timestamp >= right[AVAILABLE_AT], predicates=list(keys))
     oldest = joined.timestamp - ibis.interval(microseconds=round(tolerance / timedelta(microseconds=1)))
-    fresh = joined[KNOWN] >= oldest
+    fresh = joined[AVAILABLE_AT] >= oldest
     kept = {name: fresh.ifelse(joined[name], ibis.null(right.schema()[name])) for name in values}
     return joined.select(
-        *left.columns, **kept, **{known: fresh.ifelse(joined[KNOWN], ibis.null(right.schema()[KNOWN]))}
+        *left.columns, **kept, **{known: fresh.ifelse(joined[AVAILABLE_AT], ibis.null(right.schema()[AVAILABLE_AT]))}
     )

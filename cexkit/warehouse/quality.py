@@ -20,7 +20,7 @@ from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.warehouse.ingest.row_counts import recount
+from cexkit.warehouse.ingest.row_counts import count_bronze_rows
 from cexkit.warehouse.row_checks import as_quality, data_quality
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import has_bronze
@@ -35,7 +35,7 @@ CHECKS = {
         True,
         "every row that the venue's answers in Bronze hold is in the table or kept apart, no other is",
     ),
-    "kept_apart": (False, "rows that failed a check on the way in, and are not in the table"),
+    "quarantined_rows": (False, "rows that failed a check on the way in, and are not in the table"),
     "gaps": (False, "every bar, snapshot and settlement of the instrument's own calendar is there"),
     "fresh": (False, "the newest row of every trading instrument is young enough"),
     "outlier": (False, "a close is near the median of at least three venues"),
@@ -51,7 +51,7 @@ _DAY = pl.col("timestamp").dt.truncate("1d")
 _COUNTED = {"exchange": pl.String, "timestamp": pl.Datetime("us", "UTC"), "counted": pl.Int64}
 
 
-def inspect(
+def run_checks(
     warehouse: Warehouse,
     names: Iterable[str] | None = None,
     *,
@@ -84,7 +84,7 @@ def inspect(
     Examples
     --------
     >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
-    >>> found = inspect(Warehouse(SAMPLE_ROOT))
+    >>> found = run_checks(Warehouse(SAMPLE_ROOT))
     >>> blocking_failures(found).height
     0
     """
@@ -96,12 +96,12 @@ def inspect(
 
 
 def checks_of(table: Table) -> dict[str, bool]:
-    """Checks that :func:`inspect` runs on a table: name → whether it blocks.
+    """Checks that :func:`run_checks` runs on a table: name → whether it blocks.
 
     Examples
     --------
     >>> list(checks_of(TABLES["liquidations"]))
-    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'bronze_rows', 'kept_apart']
+    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'bronze_rows', 'quarantined_rows']
     """
     with_gaps = table.bar is not None or table.name == "funding_rates"
     fits = {
@@ -118,7 +118,7 @@ def blocking_failures(quality: pl.DataFrame) -> pl.DataFrame:
     return quality.filter("blocking", pl.col("rows_failed") > 0)
 
 
-def require(quality: pl.DataFrame) -> None:
+def raise_on_failures(quality: pl.DataFrame) -> None:
     """Refuse data that fails a blocking check.
 
     Raises
@@ -128,7 +128,7 @@ def require(quality: pl.DataFrame) -> None:
 
     Examples
     --------
-    >>> require(to_polars(TABLES["data_quality"]).to_frame())
+    >>> raise_on_failures(to_polars(TABLES["data_quality"]).to_frame())
     """
     failed = blocking_failures(quality)
     if failed.height:
@@ -141,7 +141,7 @@ def require(quality: pl.DataFrame) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckResult:
     """What one check found in all rows of a table of a venue; ``days`` are those on which rows failed."""
 
     check_name: str
@@ -151,12 +151,12 @@ class Outcome:
     days: tuple[date, ...]
 
 
-def outcomes(warehouse: Warehouse, exchange: str, table: Table) -> list[Outcome]:
+def check_results(warehouse: Warehouse, exchange: str, table: Table) -> list[CheckResult]:
     """All checks of a table of a venue, one outcome each, also where there are no rows."""
-    found = inspect(warehouse, [table.name]).filter(exchange=exchange)
+    found = run_checks(warehouse, [table.name]).filter(exchange=exchange)
     parts = {name: found.filter(check_name=name) for name in checks_of(table)}
     return [
-        Outcome(
+        CheckResult(
             check_name=name,
             blocking=checks_of(table)[name],
             rows_checked=int(rows["rows_checked"].sum()),
@@ -196,7 +196,7 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
     rows = scan(sound)
     yield data_quality(table, rows)
     yield _recounted(warehouse, table, rows)
-    yield data_quality(table, *_kept_apart(warehouse, table, rows))
+    yield data_quality(table, *_quarantined_rows(warehouse, table, rows))
     yield _doubled(table, rows)
     fits, listed = checks_of(table), _listed(warehouse)
     if "gaps" in fits:
@@ -249,17 +249,20 @@ def _in_bronze(warehouse: Warehouse, table: Table, silver: pl.DataFrame) -> pl.D
         {"exchange": name, "timestamp": newest.get(name, today) if day == "all" else utc(day), "counted": count}
         for name in EXCHANGES
         if has_bronze(warehouse.root, name)
-        for day, count in recount(warehouse, name, table).items()
+        for day, count in count_bronze_rows(warehouse, name, table).items()
     ]
     return pl.DataFrame(counted, schema=_COUNTED)
 
 
-def _kept_apart(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, list[Check]]:
-    """All rows that came in, with whether they were kept apart, and the check that says so."""
+def _quarantined_rows(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, list[Check]]:
+    """All rows that came in, with whether they were quarantined, and the check that says so."""
     columns = ["exchange", table.time or "observed_at"]
     rejects = _rejects(warehouse, table, columns)
-    parts = [rows.select(*columns, apart=pl.lit(False)), *(part.with_columns(apart=pl.lit(True)) for part in rejects)]
-    check = Check("kept_apart", "NOT apart", CHECKS["kept_apart"][1], blocking=False)
+    parts = [
+        rows.select(*columns, quarantined=pl.lit(False)),
+        *(part.with_columns(quarantined=pl.lit(True)) for part in rejects),
+    ]
+    check = Check("quarantined_rows", "NOT quarantined", CHECKS["quarantined_rows"][1], blocking=False)
     return pl.concat(parts, how="vertical_relaxed"), [check]
 
 

@@ -40,15 +40,15 @@ day = dg.define_asset_job("day", _BRONZE - _LISTINGS, description="Answers of ev
 settled = dg.define_asset_job(
     "settled", _BRONZE - _LISTINGS - _FORGOTTEN, description="A day once more, when venues no longer correct it."
 )
-heard = dg.define_asset_job(
-    "heard",
+stream_silver = dg.define_asset_job(
+    "stream_silver",
     dg.AssetSelection.assets(*(["silver", name, "liquidations"] for name in STREAMS)),
-    description="Liquidations that the collector has heard, as rows.",
+    description="Parse liquidations received by the collector into rows.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class ScheduleSpec:
     """A job at fixed times; ``partition`` says of which partition, from the time it was meant to run at."""
 
     name: str
@@ -75,23 +75,25 @@ class Rhythm:
         )
 
 
-RHYTHMS = (
-    Rhythm("hourly_listings", listings, "5 * * * *", "Listings every hour: a delisting is seen while it is news."),
-    Rhythm(
+SCHEDULES = (
+    ScheduleSpec(
+        "hourly_listings", listings, "5 * * * *", "Listings every hour: a delisting is seen while it is news."
+    ),
+    ScheduleSpec(
         "hourly_running_day",
         day,
         "10 1-23 * * *",
         "The running day so far; only what is new is asked for.",
         lambda at: f"{at:%Y-%m-%d}",
     ),
-    Rhythm(
+    ScheduleSpec(
         "daily_closed_day",
         day,
         "20 0 * * *",
         "The day that has just ended, whole.",
         lambda at: f"{at - timedelta(days=1):%Y-%m-%d}",
     ),
-    Rhythm(
+    ScheduleSpec(
         "daily_settled_day",
         settled,
         "40 0 * * *",
@@ -99,13 +101,13 @@ RHYTHMS = (
         lambda at: f"{at - _SETTLED_DAY:%Y-%m-%d}",
     ),
     # when what was corrected late has become Silver, and before the dataset is published
-    Rhythm("daily_compaction", compaction, "50 1 * * *", "Closed pieces of the running month are put together."),
-    Rhythm(
-        "hourly_heard",
-        heard,
+    ScheduleSpec("daily_compaction", compaction, "50 1 * * *", "Closed pieces of the running month are put together."),
+    ScheduleSpec(
+        "hourly_stream_silver",
+        stream_silver,
         # the collector tells Dagster nothing, so its files are looked at
         "15 * * * *",
-        "What the collector has heard becomes rows.",
+        "Parse messages received by the collector into rows.",
         # by the hour that has ended: the first tick of a year is about the last hour of the year before
         lambda at: f"{at - timedelta(hours=1):%Y}",
     ),
@@ -115,7 +117,7 @@ RHYTHMS = (
 def schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
     """All schedules, started with the daemon or waiting to be started by hand."""
     status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-    return [rhythm.schedule(status) for rhythm in RHYTHMS]
+    return [spec.schedule(status) for spec in SCHEDULES]
 
 
 def follower(*, running: bool) -> dg.AutomationConditionSensorDefinition:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from cexkit.schema import Table
-from cexkit.warehouse.quality import Outcome, checks_of, outcomes
+from cexkit.warehouse.quality import CheckResult, check_results, checks_of
 from cexkit_pipeline.resources import Store
 
 
@@ -17,21 +17,21 @@ def silver_checks(exchange: str, table: Table) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"checks_{exchange}_{table.name}", specs=specs)
     def checks(store: Store) -> Iterator[dg.AssetCheckResult]:
-        for outcome in outcomes(store.open(), exchange, table):
-            yield _result(outcome, asset)
+        for result in check_results(store.open(), exchange, table):
+            yield _result(result, asset)
 
     return checks
 
 
-def _result(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
+def _result(result: CheckResult, asset: dg.AssetKey) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=asset,
-        check_name=outcome.check_name,
-        passed=not outcome.rows_failed,
-        severity=dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN,
+        check_name=result.check_name,
+        passed=not result.rows_failed,
+        severity=dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN,
         metadata={
-            "rows_checked": outcome.rows_checked,
-            "rows_failed": outcome.rows_failed,
-            "days": [day.isoformat() for day in outcome.days[:20]],
+            "rows_checked": result.rows_checked,
+            "rows_failed": result.rows_failed,
+            "days": [day.isoformat() for day in result.days[:20]],
         },
     )

@@ -35,12 +35,12 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
         for venue in EXCHANGES.values()
         for table in dict.fromkeys(table for table, _ in venue.sources)
     ]
-    heard = [(name, TABLES["liquidations"]) for name in STREAMS if (name, TABLES["liquidations"]) not in read]
-    silver = (*read, *heard)
+    streamed = [(name, TABLES["liquidations"]) for name in STREAMS if (name, TABLES["liquidations"]) not in read]
+    silver = (*read, *streamed)
     return dg.Definitions(
         assets=[
             *(bronze_asset(exchange, table) for exchange, table in read),
-            *(live_asset(exchange) for exchange, _ in heard),
+            *(live_asset(exchange) for exchange, _ in streamed),
             *(silver_asset(exchange, table) for exchange, table in silver),
             *(gold_asset(table, silver) for table in TABLES.values() if table.layer == "gold"),
             publication_asset(silver),

@@ -19,7 +19,7 @@ from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import Window
 from cexkit.testing import LoopbackMarket
 from cexkit.warehouse.collect.collector import collect
-from cexkit.warehouse.collect.listener import Collected
+from cexkit.warehouse.collect.listener import CollectReport
 from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.partitions import DAYS, YEARS
 from cexkit_pipeline.resources import Store, Venues
@@ -140,7 +140,7 @@ def _job(defs: dg.Definitions, stage: Stage, bar: tqdm) -> dg.JobDefinition:
     return job
 
 
-def _hear(market: LoopbackMarket, warehouse: Path) -> Collected:
+def _hear(market: LoopbackMarket, warehouse: Path) -> CollectReport:
     """Listen to all venues that have a stream until they have told all they have."""
     stop = threading.Event()
 

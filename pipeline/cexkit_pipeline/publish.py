@@ -10,7 +10,7 @@ from cexkit.config import settings
 from cexkit.errors import ConfigError
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.publish import Publication, publish
-from cexkit_pipeline.automation import Rhythm
+from cexkit_pipeline.automation import ScheduleSpec
 from cexkit_pipeline.resources import Store
 
 KEY = dg.AssetKey(["publication"])
@@ -71,6 +71,6 @@ publishing = dg.define_asset_job(
 
 def publication_schedule(*, running: bool) -> dg.ScheduleDefinition:
     """Every day, when the day that has ended is Silver and Gold; stopped where there is nowhere to publish to."""
-    at = Rhythm("daily_publication", publishing, "30 2 * * *", "The dataset, published once a day.")
+    at = ScheduleSpec("daily_publication", publishing, "30 2 * * *", "The dataset, published once a day.")
     starts = running and settings().publish_to is not None
     return at.schedule(dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED)

@@ -30,7 +30,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
-from cexkit_pipeline.automation import RHYTHMS  # noqa: E402
+from cexkit_pipeline.automation import SCHEDULES  # noqa: E402
 from cexkit_pipeline.collector import Listening, listen  # noqa: E402
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 from cexkit_pipeline.resources import Store, Venues  # noqa: E402
@@ -104,10 +104,10 @@ def test_silver_and_gold_follow_what_changed_though_most_days_are_missing(defs):
         ("hourly_listings", "2026-06-20T13:05", None),
         ("daily_closed_day", "2026-01-01T00:20", "2025-12-31"),
         ("daily_settled_day", "2026-06-20T00:40", "2026-06-17"),
-        ("hourly_heard", "2026-06-20T13:15", "2026"),
+        ("hourly_stream_silver", "2026-06-20T13:15", "2026"),
         # what was heard in the last hour of a year
-        ("hourly_heard", "2026-01-01T00:15", "2025"),
-        ("hourly_heard", "2026-01-01T01:15", "2026"),
+        ("hourly_stream_silver", "2026-01-01T00:15", "2025"),
+        ("hourly_stream_silver", "2026-01-01T01:15", "2026"),
     ],
 )
 def test_schedules_ask_for_the_running_the_closed_and_the_settled_day(defs, schedule, at, partition):
@@ -122,9 +122,9 @@ def test_schedules_ask_for_the_running_the_closed_and_the_settled_day(defs, sche
 
 
 def test_a_day_is_read_once_more_when_nothing_of_it_is_corrected_any_more_but_what_is_forgotten_by_then(defs):
-    rhythm = next(one for one in RHYTHMS if one.name == "daily_settled_day")
+    schedule = next(one for one in SCHEDULES if one.name == "daily_settled_day")
     at = datetime(2026, 6, 20, 0, 40, tzinfo=UTC)
-    over = datetime.fromisoformat(rhythm.partition(at)).replace(tzinfo=UTC) + timedelta(days=1)
+    over = datetime.fromisoformat(schedule.partition(at)).replace(tzinfo=UTC) + timedelta(days=1)
     assert timedelta() <= (at - over) - SETTLED < timedelta(days=1)
     day, settled = (defs.resolve_job_def(name).asset_layer.executable_asset_keys for name in ("day", "settled"))
     assert day - settled == {dg.AssetKey(["bronze", "okx", "liquidations"])}
@@ -206,9 +206,9 @@ def test_checks_of_a_silver_table_run_as_dagster_checks(venue, truth, tmp_path):
     done = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("checks").execute_in_process()
     found = {result.check_name: result for result in done.get_asset_check_evaluations()}
     assert set(found) == set(checks_of(TABLES["ohlcv_1h"]))
-    assert {name for name, result in found.items() if not result.passed} == {"fresh", "kept_apart"}
-    assert found["kept_apart"].severity == dg.AssetCheckSeverity.WARN
-    assert found["kept_apart"].metadata["rows_failed"].value == 2
+    assert {name for name, result in found.items() if not result.passed} == {"fresh", "quarantined_rows"}
+    assert found["quarantined_rows"].severity == dg.AssetCheckSeverity.WARN
+    assert found["quarantined_rows"].metadata["rows_failed"].value == 2
 
 
 @pytest.fixture

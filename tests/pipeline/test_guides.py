@@ -9,7 +9,7 @@ import yaml
 
 dg = pytest.importorskip("dagster", reason="needs the extra `pipeline`")
 
-from cexkit_pipeline.automation import RHYTHMS  # noqa: E402
+from cexkit_pipeline.automation import SCHEDULES  # noqa: E402
 from cexkit_pipeline.definitions import build_defs  # noqa: E402
 from cexkit_pipeline.reference import OTHERS, names  # noqa: E402
 
@@ -67,7 +67,7 @@ def test_what_the_guide_selects_and_schedules_is_there(project_root):
     groups = {graph.get(key).group_name for key in graph.get_all_asset_keys()}
     told = set(re.findall(r"^\| `([a-z_<>]+)` \|", text, flags=re.MULTILINE))
     assert told == {re.sub(r"(bronze|silver)_.*", r"\1_<venue>", group) for group in groups}
-    crons = {rhythm.name: rhythm.cron for rhythm in RHYTHMS}
+    crons = {schedule.name: schedule.cron for schedule in SCHEDULES}
     for name, time in {"daily_compaction": "01:50", "daily_closed_day": "00:20", "daily_settled_day": "00:40"}.items():
         hour, minute = map(int, time.split(":"))
         assert crons[name] == f"{minute} {hour} * * *"

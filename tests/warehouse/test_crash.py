@@ -32,7 +32,7 @@ from cexkit.testing import LoopbackBinance, LoopbackBybit, LoopbackHub
 from cexkit.testing.hub import TOKEN
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
-from cexkit.warehouse.quality import inspect, require
+from cexkit.warehouse.quality import raise_on_failures, run_checks
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.parquet import sha256
@@ -89,7 +89,7 @@ from cexkit.warehouse.store.compact import compact
 from cexkit.schema.intervals import utc
 from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store.warehouse import Warehouse
-cexkit.warehouse.ingest.bronze.FLUSH_S = 0.0
+cexkit.warehouse.ingest.bronze.FLUSH_SECONDS = 0.0
 print("ready", flush=True)
 for line in sys.stdin:
     worker = os.fork()
@@ -236,7 +236,7 @@ def whole(warehouse: Warehouse, expected: tuple) -> None:
     there = [path for path in (warehouse.root / layout.TABLES).rglob("*") if path.is_file()]
     assert {file.path for file in expected} <= {path.relative_to(warehouse.root).as_posix() for path in there}
     assert not [path for path in there if path.stem != sha256(path)[: len(path.stem)]]
-    require(inspect(warehouse))
+    raise_on_failures(run_checks(warehouse))
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.silver import build_silver
-from cexkit.warehouse.quality import blocking_failures, checks_of, inspect, outcomes, require, stale
+from cexkit.warehouse.quality import blocking_failures, check_results, checks_of, raise_on_failures, run_checks, stale
 from cexkit.warehouse.store.bronze import BronzeWriter
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -53,7 +53,7 @@ def filled(warehouse: Warehouse, tables: dict[str, pl.DataFrame]) -> Warehouse:
 
 
 def failed(warehouse: Warehouse, now: datetime = END) -> list[tuple]:
-    found = inspect(warehouse, now=now).filter(pl.col("rows_failed") > 0)
+    found = run_checks(warehouse, now=now).filter(pl.col("rows_failed") > 0)
     return found.select("table_name", "exchange", "check_name", pl.col("timestamp").dt.day(), "rows_failed").rows()
 
 
@@ -62,7 +62,7 @@ BTC = (pl.col("exchange") == "binance") & (pl.col("symbol") == "BTCUSDT") & (pl.
 
 def test_sound_data_fails_nothing(warehouse, truth):
     filled(warehouse, truth)
-    found = inspect(warehouse, now=END)
+    found = run_checks(warehouse, now=END)
     assert failed(warehouse) == []
     assert found.schema == to_polars(TABLES["data_quality"])
     assert {tuple(row) for row in found.select("table_name", "check_name").unique().rows()} == {
@@ -70,7 +70,7 @@ def test_sound_data_fails_nothing(warehouse, truth):
     }
     bars = found.filter(table_name="ohlcv_1h", check_name="gaps")
     assert bars["rows_checked"].sum() == truth["ohlcv_1h"].height
-    require(found)
+    raise_on_failures(found)
 
 
 #: Declared check → what breaks it and no other one.
@@ -96,10 +96,10 @@ def test_each_declared_check_finds_the_row_that_breaks_it_and_blocks(warehouse, 
         first = pl.int_range(pl.len()) == 0
         broken = {c: pl.when(first).then(value).otherwise(c) for c, value in BROKEN[check.name].items()}
         filled(warehouse, {**truth, name: truth[name].with_columns(**broken)})
-        found = blocking_failures(inspect(warehouse, [name], now=END))
+        found = blocking_failures(run_checks(warehouse, [name], now=END))
         assert found.select("check_name", "rows_failed").rows() == [(check.name, 1)]
         with pytest.raises(QualityError, match=f"{name} of .*: {check.name} fails for 1 of"):
-            require(found)
+            raise_on_failures(found)
 
 
 class TestAgainstBronze:
@@ -126,25 +126,25 @@ class TestAgainstBronze:
         return Warehouse(shutil.copytree(pulled.root, tmp_path / "own"))
 
     def counted(self, warehouse: Warehouse) -> list[tuple]:
-        found = inspect(warehouse, now=END).filter(pl.col("rows_failed") > 0, check_name="bronze_rows")
+        found = run_checks(warehouse, now=END).filter(pl.col("rows_failed") > 0, check_name="bronze_rows")
         return found.select("table_name", "exchange", pl.col("timestamp").dt.day(), "rows_failed").rows()
 
     def test_what_came_in_is_there_or_kept_apart(self, warehouse):
-        found = inspect(warehouse, now=END).filter(check_name="bronze_rows")
+        found = run_checks(warehouse, now=END).filter(check_name="bronze_rows")
         assert self.counted(warehouse) == []
         assert set(found.select("table_name", "exchange").unique().rows()) == {
             (table, name) for name in LOOPBACKS for table in PULLED if exchange(name).instrument_types(table)
         }
         bars = found.filter(table_name="ohlcv_1h", exchange="binance")
         assert bars["rows_checked"].to_list() == [48, 48], "the bar kept apart counts"
-        require(inspect(warehouse, now=END))
+        raise_on_failures(run_checks(warehouse, now=END))
 
     def test_a_row_that_got_lost_is_found_on_its_day(self, warehouse):
         rows = warehouse.read(TABLES["funding_rates"], exchange="okx")
         warehouse.replace(TABLES["funding_rates"], "okx", ["2026"], rows.slice(0, rows.num_rows - 1))
         assert self.counted(warehouse) == [("funding_rates", "okx", 2, 1)]
         with pytest.raises(QualityError, match="funding_rates of okx on 2026-06-02: bronze_rows fails for 1 of"):
-            require(inspect(warehouse, now=END))
+            raise_on_failures(run_checks(warehouse, now=END))
 
     def test_rows_that_no_answer_has_are_found(self, warehouse):
         rows = pl.from_arrow(warehouse.read(TABLES["ohlcv_1h"], exchange="bybit"))
@@ -184,16 +184,16 @@ class TestAgainstBronze:
         }
 
     def test_what_was_counted_is_not_parsed_again(self, warehouse, monkeypatch):
-        before = inspect(warehouse, now=END)
+        before = run_checks(warehouse, now=END)
 
         def parsed(*_):
             raise AssertionError("nothing new is there")
 
         monkeypatch.setattr(row_counts, "answers", parsed)
-        assert inspect(warehouse, now=END).equals(before)
-        shutil.rmtree(warehouse.root / "counts")
+        assert run_checks(warehouse, now=END).equals(before)
+        shutil.rmtree(warehouse.root / "row_counts")
         with pytest.raises(AssertionError, match="nothing new"):
-            inspect(warehouse, now=END)
+            run_checks(warehouse, now=END)
 
 
 def test_events_heard_before_their_instrument_was_listed_are_counted_once_it_is(warehouse, truth):
@@ -210,7 +210,7 @@ def test_events_heard_before_their_instrument_was_listed_are_counted_once_it_is(
     for known, rows in ((listed.filter(~swap), 1), (listed, 2)):
         warehouse.replace(TABLES["instruments"], "okx", ["all"], known.to_arrow())
         assert build_silver(warehouse, "okx", TABLES["liquidations"]).rows == rows
-        found = inspect(warehouse, ["liquidations"], now=END).filter(check_name="bronze_rows")
+        found = run_checks(warehouse, ["liquidations"], now=END).filter(check_name="bronze_rows")
         assert found["rows_failed"].sum() == 0
         assert found["rows_checked"].sum() == rows
 
@@ -272,8 +272,8 @@ def test_rows_kept_apart_are_counted_and_do_not_block(warehouse, truth):
     filled(warehouse, truth)
     apart = truth["ohlcv_1h"].filter(exchange="okx").head(3).with_columns(reason=pl.lit("ohlc_order"))
     warehouse.write_rejects(TABLES["ohlcv_1h"], "okx", "2026", apart.to_arrow())
-    assert failed(warehouse) == [("ohlcv_1h", "okx", "kept_apart", 1, 3)]
-    assert blocking_failures(inspect(warehouse, now=END)).is_empty()
+    assert failed(warehouse) == [("ohlcv_1h", "okx", "quarantined_rows", 1, 3)]
+    assert blocking_failures(run_checks(warehouse, now=END)).is_empty()
 
 
 def test_a_file_that_was_tampered_with_blocks(warehouse, truth):
@@ -283,7 +283,7 @@ def test_a_file_that_was_tampered_with_blocks(warehouse, truth):
     bad = pl.from_arrow(rows).with_columns(funding_rate=pl.lit(12.0)).to_arrow().cast(rows.schema)
     pq.write_table(bad, warehouse.root / file.path)
     with pytest.raises(QualityError, match=r"funding_rates of okx on 2026-06-0\d: plausible_rate fails for"):
-        require(inspect(warehouse, now=END))
+        raise_on_failures(run_checks(warehouse, now=END))
 
 
 def test_a_file_of_another_schema_blocks_and_hides_no_other(warehouse, truth):
@@ -291,7 +291,7 @@ def test_a_file_of_another_schema_blocks_and_hides_no_other(warehouse, truth):
     (file,) = (file for file in warehouse.manifest.select("funding_rates") if file.exchange == "okx")
     rows = pq.ParquetFile(warehouse.root / file.path).read()
     pq.write_table(rows.drop_columns(["mark_price"]), warehouse.root / file.path)
-    found = inspect(warehouse, now=END).filter(table_name="funding_rates")
+    found = run_checks(warehouse, now=END).filter(table_name="funding_rates")
     assert blocking_failures(found).select("exchange", "check_name", "rows_failed").rows() == [
         ("okx", "schema", rows.num_rows)
     ]
@@ -303,7 +303,7 @@ def test_a_doubled_key_blocks(warehouse, truth):
     (file,) = (file for file in warehouse.manifest.select("open_interest") if file.exchange == "okx")
     rows = pq.ParquetFile(warehouse.root / file.path).read()
     pq.write_table(rows.take([0, *range(rows.num_rows)]), warehouse.root / file.path)
-    found = blocking_failures(inspect(warehouse, now=END))
+    found = blocking_failures(run_checks(warehouse, now=END))
     assert found.select("table_name", "exchange", "check_name", "rows_failed").rows() == [
         ("open_interest", "okx", "unique_key", 2)
     ]
@@ -328,7 +328,7 @@ def test_gold_says_what_is_missing(warehouse, truth):
 
 def test_a_table_that_is_not_there_by_name_is_no_sound_one(warehouse):
     with pytest.raises(UnknownTableError, match="ohlcv_1h"):
-        inspect(warehouse, ["ohlcv_1hour"])
+        run_checks(warehouse, ["ohlcv_1hour"])
 
 
 def test_stale_tables_are_named_with_their_venue(warehouse, truth):
@@ -340,8 +340,8 @@ def test_stale_tables_are_named_with_their_venue(warehouse, truth):
 
 
 def test_outcomes_are_there_where_no_rows_are(warehouse, truth):
-    assert {outcome.rows_checked for outcome in outcomes(warehouse, "okx", TABLES["ohlcv_1h"])} == {0}
+    assert {result.rows_checked for result in check_results(warehouse, "okx", TABLES["ohlcv_1h"])} == {0}
     filled(warehouse, truth)
-    found = {outcome.check_name: outcome for outcome in outcomes(warehouse, "okx", TABLES["ohlcv_1h"])}
+    found = {result.check_name: result for result in check_results(warehouse, "okx", TABLES["ohlcv_1h"])}
     assert found["ohlc_order"].rows_checked == truth["ohlcv_1h"].filter(exchange="okx").height
     assert found["fresh"].days, "the simulated time is long over"

@@ -1,4 +1,4 @@
-"""What a page is made of. A picture or table that has no data says so; none is left out."""
+"""Components of the page: figures, tables, and sections. Each states when it has no data."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.tearsheet.data import DAY, Facts
-from cexkit.client.tearsheet.formatting import UNKNOWN, day
-from cexkit.client.tearsheet.svg import picture
+from cexkit.client.tearsheet.data import DAY, TearsheetData
+from cexkit.client.tearsheet.formatting import UNKNOWN, format_date
+from cexkit.client.tearsheet.svg import render_svg
 from cexkit.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Figure:
     """A plot with what it shows; without one, why there is none."""
 
     title: str
@@ -29,8 +29,8 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """A table: names of columns, and rows whose first cell names them; ``half`` fits beside a picture."""
+class DataTable:
+    """A table: names of columns, and rows whose first cell names them; ``half`` fits next to a figure."""
 
     title: str
     head: Sequence[str]
@@ -45,12 +45,12 @@ class Section:
     key: str
     title: str
     lead: str
-    pictures: list[Picture] = field(default_factory=list)
-    grids: list[Grid] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[DataTable] = field(default_factory=list)
 
 
-def drawn(
-    facts: Facts,
+def render_figure(
+    data: TearsheetData,
     name: str,
     title: str,
     note: str,
@@ -59,26 +59,26 @@ def drawn(
     rows: pl.DataFrame,
     of: str,
     window: bool = True,
-) -> Picture:
+) -> Figure:
     """The plot, as wide as the window of the sheet; or why it cannot be drawn. ``of`` names what ``rows`` are of."""
     if not rows.height:
-        return Picture(title, note, missing=no_data(of))
+        return Figure(title, note, missing=no_data(of))
 
     def within(axes: Axes) -> None:
         draw(axes)
         if window:
-            axes.set_xlim(facts.start.replace(tzinfo=None), facts.end.replace(tzinfo=None))
+            axes.set_xlim(data.start.replace(tzinfo=None), data.end.replace(tzinfo=None))
 
-    note += _since(rows, facts.start) if window else ""
+    note += _since(rows, data.start) if window else ""
     try:
-        return Picture(title, note, svg=picture(name, f"{title}. {note}", within))
+        return Figure(title, note, svg=render_svg(name, f"{title}. {note}", within))
     except InvalidInputError as problem:
-        return Picture(title, note, missing=f"Not drawn: {problem}.")
+        return Figure(title, note, missing=f"Not drawn: {problem}.")
 
 
 def _since(rows: pl.DataFrame, start: datetime) -> str:
     first = rows["timestamp"].min()
-    return f" First data: {day(first)}." if first - start > 1.5 * DAY else ""
+    return f" First data: {format_date(first)}." if first - start > 1.5 * DAY else ""
 
 
 def no_data(of: str) -> str:
@@ -91,6 +91,6 @@ def cells(table: pl.DataFrame, column: str, words: Callable[[Any], str]) -> list
     return [UNKNOWN if value is None else words(value) for value in table[column]]
 
 
-def heads(facts: Facts) -> list[str]:
+def heads(data: TearsheetData) -> list[str]:
     """The main perpetuals by name."""
-    return [f"{row['exchange']} {row['symbol']}" for row in facts.mains.rows(named=True)]
+    return [f"{row['exchange']} {row['symbol']}" for row in data.main_perps.rows(named=True)]

@@ -32,7 +32,7 @@ RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
-class Facts:
+class TearsheetData:
     """The perpetuals of a coin, and what is read of them; each table once, when it is asked for."""
 
     market: Market
@@ -50,7 +50,7 @@ class Facts:
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         days: int = 60,
-    ) -> Facts:
+    ) -> TearsheetData:
         """Find the perpetuals, and the window: whole days, by default the last that the dataset has of them."""
         perps = Selection.of(market, name, exchange, "perp")
         bases = perps.instruments["base"].unique().to_list()
@@ -171,7 +171,7 @@ class Facts:
         return rows.select("exchange", "timestamp", name, reference="close")
 
     @cached_property
-    def mains(self) -> pl.DataFrame:
+    def main_perps(self) -> pl.DataFrame:
         """The perpetual of each venue with most volume in dollars: the one drawn where a venue has one line."""
         volume = with_usd(self.daily, "volume_usd", "tearsheet")
         sizes = volume.group_by(INSTRUMENT_KEYS).agg(size=pl.col("volume_usd").sum())
@@ -179,17 +179,17 @@ class Facts:
         return largest(listed).sort("size", "exchange", descending=[True, False], nulls_last=True)
 
     @property
-    def lead(self) -> str:
+    def lead_perp(self) -> str:
         """The venue whose main perpetual trades most: where one price is shown, it is this one's."""
-        return self.mains["exchange"][0]
+        return self.main_perps["exchange"][0]
 
-    def of_mains(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def of_main_perps(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of the main perpetuals; without the symbol, so that a venue is all that tells them."""
-        kept = rows.join(self.mains.select(INSTRUMENT_KEYS), on=INSTRUMENT_KEYS, how="semi")
+        kept = rows.join(self.main_perps.select(INSTRUMENT_KEYS), on=INSTRUMENT_KEYS, how="semi")
         return kept.drop("symbol", "instrument_type")
 
     def of_lead(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return self.of_mains(rows).filter(pl.col("exchange") == self.lead)
+        return self.of_main_perps(rows).filter(pl.col("exchange") == self.lead_perp)
 
     @cached_property
     def closes(self) -> pl.DataFrame | None:

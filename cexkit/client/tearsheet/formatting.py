@@ -31,12 +31,12 @@ def number(value: float | None, digits: int = 6) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def money(value: float | None) -> str:
+def format_usd(value: float | None) -> str:
     """Dollars in a size that can be read.
 
     Examples
     --------
-    >>> money(10_268_931_186.0), money(95_400.0), money(12.0), money(-2.5e6)
+    >>> format_usd(10_268_931_186.0), format_usd(95_400.0), format_usd(12.0), format_usd(-2.5e6)
     ('10.27 bn', '95.4 k', '12', '−2.5 m')
     """
     if value is None or not math.isfinite(value):
@@ -47,7 +47,7 @@ def money(value: float | None) -> str:
     return number(value, 4)
 
 
-def at_least(value: float | None, coverage: str | None, words: Callable[[float | None], str] = money) -> str:
+def at_least(value: float | None, coverage: str | None, words: Callable[[float | None], str] = format_usd) -> str:
     """A total of liquidations: a lower bound unless every event is known to be in it.
 
     Examples
@@ -72,23 +72,23 @@ def percent(value: float | None, places: int = 2) -> str:
     return _signed(f"{round(value * 100, places) + 0.0:.{places}f} %")
 
 
-def moment(value: datetime | None) -> str:
+def format_minute(value: datetime | None) -> str:
     """A time to the minute, UTC (the page says so once).
 
     Examples
     --------
-    >>> moment(datetime(2024, 1, 1, 8))
+    >>> format_minute(datetime(2024, 1, 1, 8))
     '2024-01-01 08:00'
     """
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
-def day(value: datetime | None) -> str:
+def format_date(value: datetime | None) -> str:
     """A day, UTC.
 
     Examples
     --------
-    >>> day(datetime(2024, 1, 1, 8))
+    >>> format_date(datetime(2024, 1, 1, 8))
     '2024-01-01'
     """
     return UNKNOWN if value is None else f"{value:%Y-%m-%d}"

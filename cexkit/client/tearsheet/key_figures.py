@@ -17,7 +17,7 @@ from cexkit.analytics.open_interest import oi_to_volume
 from cexkit.analytics.plotting._series import with_usd
 from cexkit.analytics.prices import drawdown
 from cexkit.analytics.volatility import ESTIMATORS, realized_volatility
-from cexkit.client.tearsheet.data import DAY, Facts
+from cexkit.client.tearsheet.data import DAY, TearsheetData
 from cexkit.schema import TABLES
 
 #: Bars of a day in the window of volatility and liquidity.
@@ -34,23 +34,23 @@ def last(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
     )
 
 
-def key_figures(facts: Facts) -> pl.DataFrame:
+def key_figures(data: TearsheetData) -> pl.DataFrame:
     """One row a venue, of its main perpetual; null is unknown."""
-    table = facts.mains.select("exchange", "symbol", "quote")
+    table = data.main_perps.select("exchange", "symbol", "quote")
     for part in (
-        _prices(facts),
-        _interest(facts),
-        _funding(facts),
-        _basis(facts),
-        _liquidity(facts),
-        venue_means(facts),
+        _prices(data),
+        _interest(data),
+        _funding(data),
+        _basis(data),
+        _liquidity(data),
+        venue_means(data),
     ):
         table = table.join(part, on="exchange", how="left", maintain_order="left")
     return table
 
 
-def _prices(facts: Facts) -> pl.DataFrame:
-    year = facts.of_mains(facts.year)
+def _prices(data: TearsheetData) -> pl.DataFrame:
+    year = data.of_main_perps(data.year)
     bars = drawdown(year)
     lowest = bars.group_by("exchange").agg(max_drawdown=pl.col("drawdown").min())
     close = last(bars, "close", "drawdown").rename({"timestamp": "close_bar"})
@@ -59,17 +59,17 @@ def _prices(facts: Facts) -> pl.DataFrame:
     return joined.with_columns(pl.col("close_bar") + DAY)
 
 
-def _interest(facts: Facts) -> pl.DataFrame:
-    interest = with_usd(facts.of_mains(facts.open_interest), "open_interest_usd", "tearsheet")
-    volume = last(with_usd(facts.of_mains(facts.daily), "volume_usd", "tearsheet"), "volume_usd")
+def _interest(data: TearsheetData) -> pl.DataFrame:
+    interest = with_usd(data.of_main_perps(data.open_interest), "open_interest_usd", "tearsheet")
+    volume = last(with_usd(data.of_main_perps(data.daily), "volume_usd", "tearsheet"), "volume_usd")
     # of the day that ends with the window; an older volume is not set against newer open interest
-    volume = volume.filter(pl.col("timestamp") == facts.end - DAY).drop("timestamp")
+    volume = volume.filter(pl.col("timestamp") == data.end - DAY).drop("timestamp")
     newest = last(interest, "open_interest_usd", "open_interest_base").rename({"timestamp": "interest_at"})
     return oi_to_volume(newest.join(volume, on="exchange", how="full", coalesce=True))
 
 
-def _funding(facts: Facts) -> pl.DataFrame:
-    rows = funding_apr(funding_interval(facts.of_mains(facts.funding)))
+def _funding(data: TearsheetData) -> pl.DataFrame:
+    rows = funding_apr(funding_interval(data.of_main_perps(data.funding)))
     hours = pl.col("funding_interval_hours")
     # each settlement counts for the hours that it covers
     known = rows.filter(pl.col("funding_apr").is_not_null(), hours.is_not_null())
@@ -79,17 +79,17 @@ def _funding(facts: Facts) -> pl.DataFrame:
     paid = last(cumulative_funding(rows), "cumulative_funding")
     past = last(funding_regime(funding_pct_rank(rows)), "funding_apr", "funding_pct_rank", "funding_regime")
     table = past.rename({"timestamp": "settled_at"}).join(paid.drop("timestamp"), on="exchange")
-    return table.join(mean, on="exchange", how="left").join(against_others(facts), on="exchange", how="left")
+    return table.join(mean, on="exchange", how="left").join(against_others(data), on="exchange", how="left")
 
 
-def against_others(facts: Facts) -> pl.DataFrame:
+def against_others(data: TearsheetData) -> pl.DataFrame:
     """Mean APR of the last days, the share of other coins' perpetuals that have a lower one, and their median.
 
     Of those that have the same, half count.
     """
-    recent = facts.recent
-    others = recent.filter(pl.col("base") != facts.base).select(other="recent_apr")
-    own = recent.join(facts.mains.select("exchange", "symbol"), on=["exchange", "symbol"], how="semi")
+    recent = data.recent
+    others = recent.filter(pl.col("base") != data.base).select(other="recent_apr")
+    own = recent.join(data.main_perps.select("exchange", "symbol"), on=["exchange", "symbol"], how="semi")
     below = (pl.col("other") < pl.col("recent_apr")).mean()
     same = (pl.col("other") == pl.col("recent_apr")).mean()
     ranks = (
@@ -98,37 +98,37 @@ def against_others(facts: Facts) -> pl.DataFrame:
     return own.select("exchange", "recent_apr").join(ranks, on="exchange", how="left")
 
 
-def others(facts: Facts) -> int:
+def others(data: TearsheetData) -> int:
     """How many perpetuals of other coins these are."""
-    return facts.recent.filter(pl.col("base") != facts.base).height
+    return data.recent.filter(pl.col("base") != data.base).height
 
 
-def _basis(facts: Facts) -> pl.DataFrame:
-    rows = basis_bps(facts.of_mains(facts.basis_prices))
+def _basis(data: TearsheetData) -> pl.DataFrame:
+    rows = basis_bps(data.of_main_perps(data.basis_prices))
     means = rows.group_by("exchange").agg(mean_basis_bps=pl.col("basis_bps").mean())
     newest = last(rows, "basis_bps", "reference_name").rename({"timestamp": "basis_at"})
     return newest.join(means, on="exchange", how="left")
 
 
-def _liquidity(facts: Facts) -> pl.DataFrame:
-    bars = facts.of_mains(facts.year)
+def _liquidity(data: TearsheetData) -> pl.DataFrame:
+    bars = data.of_main_perps(data.year)
     values = corwin_schultz(amihud(bars, window=BARS, interval="1d"), window=BARS, interval="1d")
     return last(values, "amihud", "corwin_schultz").drop("timestamp")
 
 
-def venue_means(facts: Facts) -> pl.DataFrame:
+def venue_means(data: TearsheetData) -> pl.DataFrame:
     """Volume of a day and share in it of each venue, all its perpetuals together, means of the window."""
-    shares = volume_share(facts.daily)
+    shares = volume_share(data.daily)
     means = shares.group_by("exchange").agg(
         mean_share=pl.col("volume_share").mean(), mean_volume_usd=pl.col("volume_usd").mean()
     )
     return means.sort("mean_volume_usd", "exchange", descending=[True, False], nulls_last=True)
 
 
-def estimates(facts: Facts) -> pl.DataFrame:
+def estimates(data: TearsheetData) -> pl.DataFrame:
     """Volatility per year by each estimator, of the last bars of a day."""
-    bars = facts.of_mains(facts.year)
-    table = facts.mains.select("exchange")
+    bars = data.of_main_perps(data.year)
+    table = data.main_perps.select("exchange")
     for name in ESTIMATORS:
         values = realized_volatility(bars, window=BARS, estimator=name, interval="1d")
         one = last(values, "realized_volatility").select("exchange", pl.col("realized_volatility").alias(name))
@@ -136,10 +136,10 @@ def estimates(facts: Facts) -> pl.DataFrame:
     return table
 
 
-def liquidated(facts: Facts) -> pl.DataFrame:
+def liquidated(data: TearsheetData) -> pl.DataFrame:
     """One row a venue: events and value by side of the position, and coverage; null where there is nothing."""
-    venues = facts.perps.instruments.select("exchange").unique().sort("exchange")
-    totals = liquidation_summary(facts.liquidations, every="1d", by="exchange")
+    venues = data.perps.instruments.select("exchange").unique().sort("exchange")
+    totals = liquidation_summary(data.liquidations, every="1d", by="exchange")
     sides = [
         total
         for side in ("long", "short")
@@ -161,18 +161,18 @@ def _whole(column: str, where: pl.Expr) -> pl.Expr:
     return pl.when(part.is_not_null().all()).then(part.sum())
 
 
-def cascades(facts: Facts) -> pl.DataFrame:
+def cascades(data: TearsheetData) -> pl.DataFrame:
     """Cascades over all venues, the largest first."""
-    snapshots = facts.open_interest.select(pl.exclude("open_interest_quote")).with_columns(multiplier=pl.lit(1.0))
-    rows = pl.concat([facts.liquidations, snapshots], how="diagonal")
+    snapshots = data.open_interest.select(pl.exclude("open_interest_quote")).with_columns(multiplier=pl.lit(1.0))
+    rows = pl.concat([data.liquidations, snapshots], how="diagonal")
     found = liquidation_cascades(rows, min_events=3)
     return found.sort("value_usd", "start", descending=[True, False], nulls_last=True)
 
 
-def stored(facts: Facts) -> pl.DataFrame:
+def stored(data: TearsheetData) -> pl.DataFrame:
     """One row a table: rows in the window, first and last, rows missing in between, and what checks found."""
-    checks = facts.quality.group_by("table_name").agg(pl.col("rows_checked").sum(), pl.col("rows_failed").sum())
-    rows = [_stored(facts, name) for name in _READ]
+    checks = data.quality.group_by("table_name").agg(pl.col("rows_checked").sum(), pl.col("rows_failed").sum())
+    rows = [_stored(data, name) for name in _READ]
     return pl.DataFrame(rows, schema=_STORED, orient="row").join(
         checks, left_on="table", right_on="table_name", how="left", maintain_order="left"
     )
@@ -197,8 +197,8 @@ _STORED = {
 }
 
 
-def _stored(facts: Facts, name: str) -> tuple[str, int, str, datetime | None, datetime | None, int | None]:
-    rows = getattr(facts, _READ[name])
+def _stored(data: TearsheetData, name: str) -> tuple[str, int, str, datetime | None, datetime | None, int | None]:
+    rows = getattr(data, _READ[name])
     venues = ", ".join(rows["exchange"].unique().sort())
     return name, rows.height, venues, rows["timestamp"].min(), rows["timestamp"].max(), _missing(rows, name)
 

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import polars as pl
 
-from cexkit.client.tearsheet.components import Grid, Section, cells, heads
-from cexkit.client.tearsheet.data import Facts
-from cexkit.client.tearsheet.formatting import UNKNOWN, at_least, day, moment, money, number, percent
+from cexkit.client.tearsheet.components import DataTable, Section, cells, heads
+from cexkit.client.tearsheet.data import TearsheetData
+from cexkit.client.tearsheet.formatting import (
+    UNKNOWN,
+    at_least,
+    format_date,
+    format_minute,
+    format_usd,
+    number,
+    percent,
+)
 from cexkit.client.tearsheet.key_figures import liquidated, others, stored
 
 
-def tiles(facts: Facts, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
+def tiles(data: TearsheetData, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
     """What is asked first: a name, a figure, and what it is of."""
     rates = figures["funding_apr"].drop_nulls()
     spread = " to ".join(dict.fromkeys((percent(rates.min()), percent(rates.max()))))
     interest = figures["open_interest_usd"].drop_nulls()
-    forced = liquidated(facts)
+    forced = liquidated(data)
     values = pl.concat([forced["long_value_usd"], forced["short_value_usd"]])
     # what a venue does not show, or shows in no dollars, is not in the sum
     whole = not values.null_count() and forced["coverage"].to_list() == ["full"] * forced.height
     total = values.sum() if values.count() else None
     lead = figures.row(0, named=True)
     return [
-        ("Price", f"{number(lead['close'])} {lead['quote']}", f"{facts.lead}, {moment(lead['close_bar'])}"),
+        ("Price", f"{number(lead['close'])} {lead['quote']}", f"{data.lead_perp}, {format_minute(lead['close_bar'])}"),
         (
             "Open interest",
-            f"{money(interest.sum())} USD" if len(interest) else UNKNOWN,
+            f"{format_usd(interest.sum())} USD" if len(interest) else UNKNOWN,
             f"main perpetuals, {len(interest)} of {figures.height} venues",
         ),
         ("Funding APR", spread, f"last settlement, {len(rates)} of {figures.height} venues"),
-        ("Volatility", percent(lead["realized_volatility"], 1), f"30 days, per year, {facts.lead}"),
+        ("Volatility", percent(lead["realized_volatility"], 1), f"30 days, per year, {data.lead_perp}"),
         (
             "Liquidated",
             UNKNOWN if total is None else f"{at_least(total, 'full' if whole else None)} USD",
@@ -38,19 +46,19 @@ def tiles(facts: Facts, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
     ]
 
 
-def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
+def key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
     """Figures of the main perpetual of each venue, side by side."""
-    rest = others(facts)
+    rest = others(data)
     rows = [
         ("Price, quote per coin", *cells(figures, "close", number)),
-        ("Price as of (UTC)", *cells(figures, "close_bar", moment)),
-        ("Open interest, USD", *cells(figures, "open_interest_usd", money)),
-        ("Open interest, coins", *cells(figures, "open_interest_base", money)),
-        ("Open interest as of (UTC)", *cells(figures, "interest_at", moment)),
-        ("Volume of the last day, USD", *cells(figures, "volume_usd", money)),
+        ("Price as of (UTC)", *cells(figures, "close_bar", format_minute)),
+        ("Open interest, USD", *cells(figures, "open_interest_usd", format_usd)),
+        ("Open interest, coins", *cells(figures, "open_interest_base", format_usd)),
+        ("Open interest as of (UTC)", *cells(figures, "interest_at", format_minute)),
+        ("Volume of the last day, USD", *cells(figures, "volume_usd", format_usd)),
         ("Open interest to volume of a day, ratio", *cells(figures, "oi_to_volume", lambda v: number(v, 3))),
         ("Funding APR, last settlement", *cells(figures, "funding_apr", percent)),
-        ("… settled (UTC)", *cells(figures, "settled_at", moment)),
+        ("… settled (UTC)", *cells(figures, "settled_at", format_minute)),
         ("Funding APR, mean of the window by hours", *cells(figures, "mean_apr", percent)),
         ("Funding APR, mean of the last 7 days", *cells(figures, "recent_apr", percent)),
         (f"… higher than this share of others ({rest})", *cells(figures, "above", lambda v: percent(v, 0))),
@@ -59,7 +67,7 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         ("Funding paid by longs in the window", *cells(figures, "cumulative_funding", lambda v: percent(v, 3))),
         ("… over so many days", *cells(figures, "covered_days", lambda v: number(v, 4))),
         ("Basis, last hour, bps", *cells(figures, "basis_bps", lambda v: number(v, 3))),
-        ("… as of (UTC)", *cells(figures, "basis_at", moment)),
+        ("… as of (UTC)", *cells(figures, "basis_at", format_minute)),
         ("Basis, mean of the window, bps", *cells(figures, "mean_basis_bps", lambda v: number(v, 3))),
         ("Reference of the basis", *cells(figures, "reference_name", str)),
         ("Volatility of 30 days, per year", *cells(figures, "realized_volatility", lambda v: percent(v, 1))),
@@ -75,15 +83,15 @@ def key_figures(facts: Facts, figures: pl.DataFrame) -> Section:
         "venues. "
         f"{UNKNOWN} is unknown."
     )
-    grid = Grid("Main perpetual of each venue", ["", *heads(facts)], rows, note)
+    grid = DataTable("Main perpetual of each venue", ["", *heads(data)], rows, note)
     lead = (
         "Rates are per year of 365 days. The year is that before the end of the window, or what the dataset has of it. "
         "A venue’s figures are of the last time that it has."
     )
-    return Section("figures", "Key figures", lead, grids=[grid])
+    return Section("figures", "Key figures", lead, tables=[grid])
 
 
-def contracts(facts: Facts) -> Section:
+def contracts(data: TearsheetData) -> Section:
     """What is listed, in the venues' own units."""
     head = [
         *("", "status", "quote", "settles in", "coins per unit", "units per contract", "inverse", "tick", "lot, units"),
@@ -101,32 +109,32 @@ def contracts(facts: Facts) -> Section:
             number(one["tick_size"]),
             number(one["lot_size"]),
             number(one["funding_interval_hours"]),
-            day(one["listing_time"]),
-            day(one["delisting_time"]),
+            format_date(one["listing_time"]),
+            format_date(one["delisting_time"]),
         ]
-        for one in facts.perps.instruments.rows(named=True)
+        for one in data.perps.instruments.rows(named=True)
     ]
     lead = (
         "All perpetuals of the coin, in the venue’s own units. Elsewhere on this page prices are per coin and amounts "
         "in coins. The funding interval is the present one; it changes."
     )
-    return Section("contracts", "Contracts", lead, grids=[Grid("Terms", head, rows)])
+    return Section("contracts", "Contracts", lead, tables=[DataTable("Terms", head, rows)])
 
 
-def quality(facts: Facts) -> Section:
+def quality(data: TearsheetData) -> Section:
     """What the page rests on."""
     rows = [
         [
             one["table"],
             number(one["rows"]),
             one["venues"] or "none",
-            moment(one["first"]),
-            moment(one["last"]),
+            format_minute(one["first"]),
+            format_minute(one["last"]),
             number(one["missing"]),
             number(one["rows_checked"]),
             number(one["rows_failed"]),
         ]
-        for one in stored(facts).rows(named=True)
+        for one in stored(data).rows(named=True)
     ]
     head = ["", "rows", "venues", "first (UTC)", "last (UTC)", "missing between", "checked", "failed"]
     note = (
@@ -134,5 +142,5 @@ def quality(facts: Facts) -> Section:
         "that are not there between the first and the last of an instrument; of funding, settlements after a gap. "
         f"Checked and failed: rows of all coins at these venues, every check of the dataset. {UNKNOWN}: not counted."
     )
-    lead = f"The dataset was last written {moment(facts.market.updated)} UTC."
-    return Section("quality", "Data quality", lead, grids=[Grid("What the page rests on", head, rows, note)])
+    lead = f"The dataset was last written {format_minute(data.market.updated)} UTC."
+    return Section("quality", "Data quality", lead, tables=[DataTable("What the page rests on", head, rows, note)])

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cexkit.client.tearsheet.data import Facts
+from cexkit.client.tearsheet.data import TearsheetData
 from cexkit.client.tearsheet.sections import page
 from cexkit.schema.intervals import TimeLike
 from cexkit.warehouse.store.parquet import write_atomic
@@ -90,17 +90,17 @@ def tearsheet(
     >>> sheet.html.startswith("<!doctype html>"), "SIMULATED" in sheet.html, "http://" in sheet.html
     (True, True, False)
     """
-    facts = Facts.of(market, name, exchange, start, end, days)
-    sheet = Tearsheet(facts.base, _html(facts))
+    data = TearsheetData.of(market, name, exchange, start, end, days)
+    sheet = Tearsheet(data.base, _html(data))
     return sheet if path is None else sheet.save(path)
 
 
-def _html(facts: Facts) -> str:
+def _html(data: TearsheetData) -> str:
     from importlib.metadata import version
 
     import jinja2
 
-    tiles, sections = page(facts)
+    tiles, sections = page(data)
     pages = jinja2.Environment(
         loader=jinja2.PackageLoader("cexkit.client", "tearsheet/templates"),
         autoescape=True,
@@ -109,9 +109,9 @@ def _html(facts: Facts) -> str:
         lstrip_blocks=True,
     )
     return pages.get_template("tearsheet.html").render(
-        facts=facts,
-        venues=facts.mains["exchange"].to_list(),
-        simulated=facts.market.simulated,
+        data=data,
+        venues=data.main_perps["exchange"].to_list(),
+        simulated=data.market.simulated,
         tiles=tiles,
         sections=sections,
         version=version("cexkit"),

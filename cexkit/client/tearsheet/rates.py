@@ -7,9 +7,9 @@ import polars as pl
 from cexkit.analytics import plotting
 from cexkit.analytics.cross_venue import herfindahl
 from cexkit.client.tearsheet import key_figures
-from cexkit.client.tearsheet.components import Grid, Section, cells, drawn, heads, no_data
-from cexkit.client.tearsheet.data import Facts
-from cexkit.client.tearsheet.formatting import money, number, percent
+from cexkit.client.tearsheet.components import DataTable, Section, cells, heads, no_data, render_figure
+from cexkit.client.tearsheet.data import TearsheetData
+from cexkit.client.tearsheet.formatting import format_usd, number, percent
 
 ESTIMATORS = {
     "close": "Close to close",
@@ -20,30 +20,30 @@ ESTIMATORS = {
 }
 
 
-def price(facts: Facts) -> Section:
+def price(data: TearsheetData) -> Section:
     """Price and open interest."""
     # four snapshots a day are as many as can be seen
-    interest = facts.open_interest.filter(pl.col("timestamp").dt.hour() % 6 == 0)
-    year = facts.of_lead(facts.year)
+    interest = data.open_interest.filter(pl.col("timestamp").dt.hour() % 6 == 0)
+    year = data.of_lead(data.year)
     return Section(
         "price",
         "Price and open interest",
-        f"The price is the daily close of {facts.lead}.",
+        f"The price is the daily close of {data.lead_perp}.",
         [
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "interest",
                 "Open interest by venue, with the price",
                 "All perpetuals, in dollars, one-sided. Blank where a venue has no snapshot.",
-                lambda ax: plotting.open_interest(interest, prices=facts.closes, ax=ax),
+                lambda ax: plotting.open_interest(interest, prices=data.closes, ax=ax),
                 rows=interest,
                 of="open interest",
             ),
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "drawdown",
                 "Drawdown of the year",
-                f"From the highest close of the 365 days before the end of the window, {facts.lead}.",
+                f"From the highest close of the 365 days before the end of the window, {data.lead_perp}.",
                 lambda ax: plotting.drawdown(year, ax=ax),
                 rows=year,
                 of="daily bars",
@@ -53,16 +53,16 @@ def price(facts: Facts) -> Section:
     )
 
 
-def funding(facts: Facts) -> Section:
+def funding(data: TearsheetData) -> Section:
     """Funding per year, what it came to, and how it compares with other coins."""
-    rows = facts.of_mains(facts.funding)
+    rows = data.of_main_perps(data.funding)
     return Section(
         "funding",
         "Funding",
         "Settled rates, each brought to a year by its own interval. Positive: longs pay shorts.",
         [
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "apr",
                 "Funding APR by venue",
                 "Simple, not compounded. Gaps in the data stay gaps.",
@@ -70,8 +70,8 @@ def funding(facts: Facts) -> Section:
                 rows=rows,
                 of="funding",
             ),
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "paid",
                 "Funding paid by a long, cumulative",
                 "Sum of the settled rates since the start of the window, of the value of the position.",
@@ -79,53 +79,55 @@ def funding(facts: Facts) -> Section:
                 rows=rows,
                 of="funding",
             ),
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "band",
                 "Funding APR against all other coins",
-                f"Mean of each UTC day. Each of the others ({key_figures.others(facts)}) has one vote in the band.",
-                lambda ax: plotting.funding_band(_compared(facts), base=facts.base, ax=ax),
+                f"Mean of each UTC day. Each of the others ({key_figures.others(data)}) has one vote in the band.",
+                lambda ax: plotting.funding_band(_compared(data), base=data.base, ax=ax),
                 rows=rows,
                 of="funding",
             ),
         ],
-        [_against(facts)],
+        [_against(data)],
     )
 
 
-def _compared(facts: Facts) -> pl.DataFrame:
+def _compared(data: TearsheetData) -> pl.DataFrame:
     """All funding, of the coin itself the main perpetuals, under the coin's name: the venue is all that tells them."""
     keys = ["exchange", "symbol"]
-    own = facts.all_funding.join(facts.mains.select(keys), on=keys, how="semi")
-    own = own.with_columns(symbol=pl.lit(facts.base))
-    return pl.concat([facts.all_funding.filter(pl.col("base") != facts.base), own])
+    own = data.all_funding.join(data.main_perps.select(keys), on=keys, how="semi")
+    own = own.with_columns(symbol=pl.lit(data.base))
+    return pl.concat([data.all_funding.filter(pl.col("base") != data.base), own])
 
 
-def _against(facts: Facts) -> Grid:
-    table = facts.mains.select("exchange").join(key_figures.against_others(facts), on="exchange", maintain_order="left")
+def _against(data: TearsheetData) -> DataTable:
+    table = data.main_perps.select("exchange").join(
+        key_figures.against_others(data), on="exchange", maintain_order="left"
+    )
     rows = [
         [one["exchange"], percent(one["recent_apr"]), percent(one["above"], 0), percent(one["median"])]
         for one in table.rows(named=True)
     ]
     head = ["", "APR, mean of 7 days", "higher than", "median of others"]
-    note = f"Higher than this share of {key_figures.others(facts)} perpetuals of other coins; of equal ones half count."
-    return Grid("The last 7 days against other coins", head, rows, note, no_data("funding"), half=True)
+    note = f"Higher than this share of {key_figures.others(data)} perpetuals of other coins; of equal ones half count."
+    return DataTable("The last 7 days against other coins", head, rows, note, no_data("funding"), half=True)
 
 
-def basis(facts: Facts) -> Section:
+def basis(data: TearsheetData) -> Section:
     """Distance from index or spot, and of dated futures by expiry."""
-    rows = facts.of_mains(facts.basis_prices)
+    rows = data.of_main_perps(data.basis_prices)
     names = dict(rows.group_by("exchange").agg(pl.col("reference_name").first()).sort("exchange").rows())
     beside = ", ".join(f"{venue} over its {name}" for venue, name in names.items())
-    without = ", ".join(venue for venue in facts.mains["exchange"] if venue not in names)
+    without = ", ".join(venue for venue in data.main_perps["exchange"] if venue not in names)
     lead = f"Hourly closes of perpetuals: {beside or 'none'}."
     return Section(
         "basis",
         "Basis",
         f"{lead} Without prices to compare: {without}." if without else lead,
         [
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "basis",
                 "Basis of perpetuals",
                 "(price − reference) / reference; positive: the perpetual is dearer.",
@@ -133,13 +135,13 @@ def basis(facts: Facts) -> Section:
                 rows=rows,
                 of="hourly bars with an index or spot price beside them",
             ),
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "term",
                 "Term structure of dated futures",
                 "Annualized basis, simple, at the last hour that has one.",
-                lambda ax: plotting.basis_term_structure(facts.future_prices, ax=ax),
-                rows=facts.future_prices,
+                lambda ax: plotting.basis_term_structure(data.future_prices, ax=ax),
+                rows=data.future_prices,
                 of="dated futures of this coin",
                 window=False,
             ),
@@ -147,39 +149,39 @@ def basis(facts: Facts) -> Section:
     )
 
 
-def volatility(facts: Facts) -> Section:
+def volatility(data: TearsheetData) -> Section:
     """Volatility by window and by estimator."""
-    bars = facts.of_lead(facts.year)
-    table = key_figures.estimates(facts)
+    bars = data.of_lead(data.year)
+    table = key_figures.estimates(data)
     rows = [[label, *cells(table, name, lambda v: percent(v, 1))] for name, label in ESTIMATORS.items()]
     return Section(
         "volatility",
         "Volatility",
         "Per year of 365 days, from daily bars (UTC).",
         [
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "cone",
                 "Volatility cone",
-                f"Close to close, {facts.lead}, 365 days: the latest value of each window among all of them.",
+                f"Close to close, {data.lead_perp}, 365 days: the latest value of each window among all of them.",
                 lambda ax: plotting.volatility_cone(bars, interval="1d", ax=ax),
                 rows=bars,
                 of="daily bars",
                 window=False,
             )
         ],
-        [Grid("Estimators, last 30 days", ["", *heads(facts)], rows, half=True)],
+        [DataTable("Estimators, last 30 days", ["", *heads(data)], rows, half=True)],
     )
 
 
-def liquidity(facts: Facts) -> Section:
+def liquidity(data: TearsheetData) -> Section:
     """Where it trades."""
-    rows = facts.daily
-    means = key_figures.venue_means(facts).rows(named=True)
-    grid = Grid(
+    rows = data.daily
+    means = key_figures.venue_means(data).rows(named=True)
+    grid = DataTable(
         "Volume of a day, mean of the window",
         ["", "USD", "share"],
-        [[one["exchange"], money(one["mean_volume_usd"]), percent(one["mean_share"], 1)] for one in means],
+        [[one["exchange"], format_usd(one["mean_volume_usd"]), percent(one["mean_share"], 1)] for one in means],
         _concentration(rows),
         no_data("daily bars"),
         half=True,
@@ -189,8 +191,8 @@ def liquidity(facts: Facts) -> Section:
         "Liquidity and venues",
         "All perpetuals of this coin. Amihud and Corwin-Schultz are among the key figures.",
         [
-            drawn(
-                facts,
+            render_figure(
+                data,
                 "share",
                 "Share of venues in volume",
                 "In dollars, dollar stablecoins taken 1:1; of the venues in the dataset, not of the market.",

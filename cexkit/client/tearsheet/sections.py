@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cexkit.client.tearsheet.components import Section
-from cexkit.client.tearsheet.data import Facts
+from cexkit.client.tearsheet.data import TearsheetData
 from cexkit.client.tearsheet.flows import liquidations, positions
 from cexkit.client.tearsheet.key_figures import key_figures as figures_of
 from cexkit.client.tearsheet.overview import contracts, key_figures, quality, tiles
@@ -12,7 +12,7 @@ from cexkit.client.tearsheet.rates import basis, funding, liquidity, price, vola
 PARTS = (contracts, price, funding, basis, positions, liquidations, volatility, liquidity, quality)
 
 
-def page(facts: Facts) -> tuple[list[tuple[str, str, str]], list[Section]]:
+def page(data: TearsheetData) -> tuple[list[tuple[str, str, str]], list[Section]]:
     """The tiles above, and all sections."""
-    figures = figures_of(facts)
-    return tiles(facts, figures), [key_figures(facts, figures), *(part(facts) for part in PARTS)]
+    figures = figures_of(data)
+    return tiles(data, figures), [key_figures(data, figures), *(part(data) for part in PARTS)]

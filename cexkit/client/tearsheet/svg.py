@@ -35,7 +35,7 @@ SHEET = {
 }
 
 
-def picture(name: str, label: str, draw: Callable[[Axes], Any]) -> str:
+def render_svg(name: str, label: str, draw: Callable[[Axes], Any]) -> str:
     """Draw on axes of their own and give the SVG element; ``name`` sets its parts apart from those of other pictures.
 
     matplotlib's settings are those of the sheet while it draws, and the caller's again after that.

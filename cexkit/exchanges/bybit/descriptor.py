@@ -46,7 +46,7 @@ from cexkit.schema.intervals import from_ms as moment
 from cexkit.schema.symbols import Instrument
 
 #: Seconds that an address is shut out for asking too fast.
-BAN_S = 600.0
+BAN_SECONDS = 600.0
 #: Requests an address may make in 5 seconds.
 LIMIT = 600
 INTERVALS = {"1m": "1", "1h": "60", "1d": "D"}
@@ -56,7 +56,7 @@ TOO_FAST, BUSY, BAD_PARAMETER = (10006, 10018), 10016, 10001
 def read_error(answer: Answer) -> Exception | None:
     """Bybit's ``{"retCode": 10001, "retMsg": …}`` in an answer of any status, and the text of its bans."""
     if answer.status == 403 and b"too frequent" in answer.body:
-        return RateLimitedError(f"{answer.url}: access too frequent", status=403, retry_after=BAN_S)
+        return RateLimitedError(f"{answer.url}: access too frequent", status=403, retry_after=BAN_SECONDS)
     found = re.search(rb'"retCode"\s*:\s*(-?\d{1,9})', answer.body)
     if found is None or int(found[1]) == 0:
         return None

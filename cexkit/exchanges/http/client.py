@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
 #: Length of a ban that comes without ``Retry-After``; the shortest that venues document.
-BAN_S = 120.0
+BAN_SECONDS = 120.0
 #: Some services refuse requests that do not say who asks.
 USER_AGENT = "cexkit"
 
@@ -190,7 +190,7 @@ class HttpClient:
         if isinstance(error, RateLimitedError):
             wait = error.retry_after
             if error.status in BANNED:
-                self.limiter.ban(cost, BAN_S if wait is None else wait)
+                self.limiter.ban(cost, BAN_SECONDS if wait is None else wait)
             elif wait is not None:
                 self.limiter.pause(cost, wait)
         raise error

@@ -82,7 +82,7 @@ class RetryPolicy:
     Examples
     --------
     >>> policy = RetryPolicy(attempts=3)
-    >>> policy.worth_retrying(TransportError("reset")), policy.worth_retrying(RateLimitedError("ban", status=418))
+    >>> policy.is_retryable(TransportError("reset")), policy.is_retryable(RateLimitedError("ban", status=418))
     (True, False)
     """
 
@@ -92,7 +92,7 @@ class RetryPolicy:
     patience_s: float = 300.0
     ban_patience_s: float = 60.0
 
-    def worth_retrying(self, error: BaseException) -> bool:
+    def is_retryable(self, error: BaseException) -> bool:
         """Whether the same request may well succeed in a moment."""
         if not isinstance(error, TransportError | RateLimitedError):
             return False
@@ -113,7 +113,7 @@ class RetryPolicy:
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),
             wait=wait,
-            retry=tenacity.retry_if_exception(self.worth_retrying),
+            retry=tenacity.retry_if_exception(self.is_retryable),
             sleep=sleep,
             reraise=True,
         )

@@ -20,11 +20,11 @@ from typing import Any
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
-from cexkit.warehouse.collect.listener import Collected, Listener, Patience
+from cexkit.warehouse.collect.listener import CollectReport, Listener, ListenerTimeouts
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.store.warehouse import Warehouse
 
-__all__ = ["SESSIONS", "Collected", "Patience", "collect", "coverage"]
+__all__ = ["SESSIONS", "CollectReport", "ListenerTimeouts", "collect", "coverage"]
 
 
 def collect(
@@ -34,9 +34,9 @@ def collect(
     seconds: float | None = None,
     fetcher: Fetcher | None = None,
     urls: dict[str, str] | None = None,
-    patience: Patience | None = None,
+    timeouts: ListenerTimeouts | None = None,
     stop: threading.Event | None = None,
-) -> Collected:
+) -> CollectReport:
     """Listen to venues and keep every message about liquidations in Bronze, until told to stop.
 
     Runs until ``seconds`` are over, ``stop`` is set, or, in a process' main thread, SIGTERM or Ctrl-C comes; what was
@@ -55,14 +55,14 @@ def collect(
         How to read the listings.
     urls : dict, optional
         Other addresses by venue.
-    patience : Patience, optional
+    timeouts : ListenerTimeouts, optional
         Intervals of files, pings, retries and looks at listings.
     stop : threading.Event, optional
         Ends it when set.
 
     Returns
     -------
-    Collected
+    CollectReport
 
     Raises
     ------
@@ -89,9 +89,9 @@ def collect(
         if name not in STREAMS:
             raise UnknownNameError.of("exchange with a stream of liquidations", name, STREAMS)
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    done, halt = Collected(), stop or threading.Event()
+    done, halt = CollectReport(), stop or threading.Event()
     listeners = [
-        Listener(name, target, fetcher, (urls or {}).get(name), patience or Patience(), done) for name in names
+        Listener(name, target, fetcher, (urls or {}).get(name), timeouts or ListenerTimeouts(), done) for name in names
     ]
     _run(_listen(listeners, seconds, halt), halt)
     return done

@@ -35,7 +35,7 @@ _log = logging.getLogger("cexkit.warehouse.collect")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ListenerTimeouts:
     """How long is waited for what, in seconds."""
 
     #: A file holds messages of at most so long.
@@ -48,11 +48,11 @@ class Patience:
     retry_first_s: float = 1.0
     retry_most_s: float = 60.0
     #: A venue that is subscribed by instrument is asked so often whether it lists others by now.
-    relist_s: float = 3600.0
+    relist_seconds: float = 3600.0
 
 
 @dataclass(slots=True)
-class Collected:
+class CollectReport:
     """What a collector did, by the venue.
 
     Attributes
@@ -84,11 +84,11 @@ class Listener:
         warehouse: Warehouse,
         fetcher: Fetcher | None,
         url: str | None,
-        patience: Patience,
-        done: Collected,
+        timeouts: ListenerTimeouts,
+        done: CollectReport,
     ):
         self._exchange, self._stream, self._fetcher = exchange, STREAMS[exchange], fetcher
-        self._url, self._patience, self._done, self._warehouse = url or self._stream.url, patience, done, warehouse
+        self._url, self._timeouts, self._done, self._warehouse = url or self._stream.url, timeouts, done, warehouse
         run = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
         # rotated by time here, by size in the writer
         self._messages = BronzeWriter(warehouse.root, exchange, self._stream.endpoint, run)
@@ -126,7 +126,7 @@ class Listener:
             if outdated:
                 await asyncio.to_thread(self._relist)
             # full jitter: many collectors do not come back at the same moment
-            most = min(self._patience.retry_most_s, self._patience.retry_first_s * 2 ** min(failures, 16))
+            most = min(self._timeouts.retry_most_s, self._timeouts.retry_first_s * 2 ** min(failures, 16))
             failures += 1
             await asyncio.sleep(random.uniform(most / 2, most))
 
@@ -134,11 +134,11 @@ class Listener:
         """One connection, until the venue ends it (False) or lists what is not subscribed (True)."""
         from websockets.asyncio.client import connect
 
-        beat = self._patience.heartbeat_s
+        beat = self._timeouts.heartbeat_s
         async with connect(
-            self._url, ping_interval=beat, ping_timeout=beat, open_timeout=self._patience.subscribe_s, close_timeout=2
+            self._url, ping_interval=beat, ping_timeout=beat, open_timeout=self._timeouts.subscribe_s, close_timeout=2
         ) as socket:
-            async with asyncio.timeout(self._patience.subscribe_s):
+            async with asyncio.timeout(self._timeouts.subscribe_s):
                 early = await self._subscribe(socket)
             self._begin()
             for body in early:
@@ -155,7 +155,7 @@ class Listener:
     async def _outdated(self) -> bool:
         """True once the venue lists what is not subscribed; until then nothing."""
         while True:
-            await asyncio.sleep(self._patience.relist_s)
+            await asyncio.sleep(self._timeouts.relist_seconds)
             if self._asked and await asyncio.to_thread(self._lists_others):
                 return True
 
@@ -191,7 +191,7 @@ class Listener:
         from websockets.exceptions import ConnectionClosedOK
 
         spoken = time.monotonic()
-        pause = min(self._patience.flush_s, self._patience.heartbeat_s) / 4
+        pause = min(self._timeouts.flush_s, self._timeouts.heartbeat_s) / 4
         while True:
             try:
                 async with asyncio.timeout(pause):
@@ -201,18 +201,18 @@ class Listener:
                 pass
             except ConnectionClosedOK:
                 return False
-            if self._stream.ping and time.monotonic() - spoken >= self._patience.heartbeat_s:
+            if self._stream.ping and time.monotonic() - spoken >= self._timeouts.heartbeat_s:
                 await socket.send(self._stream.ping)
                 spoken = time.monotonic()
             # a silent line is only known to have been alive one heartbeat ago
-            self._session.heard(datetime.now(UTC) - timedelta(seconds=2 * self._patience.heartbeat_s))
-            if time.monotonic() - self._flushed >= self._patience.flush_s:
+            self._session.extend(datetime.now(UTC) - timedelta(seconds=2 * self._timeouts.heartbeat_s))
+            if time.monotonic() - self._flushed >= self._timeouts.flush_s:
                 await asyncio.to_thread(self._flush)
 
     def _keep(self, body: bytes) -> None:
         """A message about liquidations, malformed ones too, to Bronze; all else is small talk."""
         now = datetime.now(UTC)
-        self._session.heard(now)
+        self._session.extend(now)
         try:
             times = [from_ms(event.ms) for event in read_events(self._stream, body)]
         except PayloadError:

@@ -76,7 +76,7 @@ class Session:
     end: datetime
     reason: str = "listening"
 
-    def heard(self, moment: datetime) -> None:
+    def extend(self, moment: datetime) -> None:
         self.end = max(self.end, moment)
 
     def to_json(self) -> str:

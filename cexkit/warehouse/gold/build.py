@@ -10,7 +10,7 @@ import polars as pl
 from cexkit.errors import DatasetNotFoundError, UnknownTableError
 from cexkit.schema import TABLES
 from cexkit.warehouse.gold.tables import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
-from cexkit.warehouse.quality import inspect
+from cexkit.warehouse.quality import run_checks
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import scan
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -67,7 +67,7 @@ def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) 
 
 def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame:
     if name == "data_quality":
-        return inspect(warehouse, now=now)
+        return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]
     return make(*(_silver(warehouse, table, name) for table in needs))
 

@@ -19,7 +19,7 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window, merged
 from cexkit.schema.symbols import Instrument
-from cexkit.warehouse.ingest.listings import alive, lives
+from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
 from cexkit.warehouse.ingest.report import Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import BronzeWriter, archived
@@ -28,7 +28,7 @@ from cexkit.warehouse.store.layout import SETTLED
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Answers of at most so long are lost by a cut.
-FLUSH_S = 30.0
+FLUSH_SECONDS = 30.0
 
 
 def ingest_bronze(
@@ -70,8 +70,8 @@ def ingest_bronze(
     """
     warehouse.tidy()
     tally, run = Tally(), _run_name()
-    life = {} if table.name == "instruments" else lives(warehouse, exchange_name)
-    progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, life)
+    windows = {} if table.name == "instruments" else listing_windows(warehouse, exchange_name)
+    progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, windows)
     with ExitStack() as stack:
         writers = progress.writers
         stack.callback(progress.flush)
@@ -102,7 +102,7 @@ class _Progress:
 
     inventory: Inventory
     refresh: bool
-    lives: dict[tuple[str, str], Window]
+    listing_windows: dict[tuple[str, str], Window]
     writers: dict[str, BronzeWriter] = field(default_factory=dict)
     now: datetime | None = None
     whole: bool = True
@@ -110,7 +110,7 @@ class _Progress:
 
     def missing(self, table: Table, instrument: Instrument, window: Window) -> Iterator[Window]:
         """Spans to ask for, none longer than a file of the table, so that little is lost by a cut."""
-        window = alive(self.lives, instrument, window)
+        window = clip_to_listing(self.listing_windows, instrument, window)
         gaps = [window] if self.refresh else self.inventory.missing(instrument, window)
         for gap in gaps:
             for period in layout.periods(table, gap):
@@ -129,7 +129,7 @@ class _Progress:
         """All of its pages are kept; what is settled of it need not be asked for again."""
         if self.whole and self.now is not None:
             self.inventory.add(instrument, Window(span.start, max(span.start, min(span.end, self.now - SETTLED))))
-        if time.monotonic() - self.flushed > FLUSH_S:
+        if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -162,7 +162,7 @@ def _readings(
             continue
         if archive.endpoint not in known:
             known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
-        span = alive(progress.lives, instrument, window)
+        span = clip_to_listing(progress.listing_windows, instrument, window)
         files = partial(archive_pages, fetcher, table.name, archive, instrument, span, known[archive.endpoint])
         yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: How far the times of an instrument's life may be wrong.
-LIFE_MARGIN = timedelta(days=1)
+LISTING_MARGIN = timedelta(days=1)
 
 
 def instruments(
@@ -63,28 +63,28 @@ def instruments(
     return [Instrument.of(row) for row in rows.iter_rows(named=True)]
 
 
-def lives(warehouse: Warehouse, exchange_name: str) -> dict[tuple[str, str], Window]:
-    """When each instrument can have rows: from a day before it was listed to a day after it was gone.
+def listing_windows(warehouse: Warehouse, exchange_name: str) -> dict[tuple[str, str], Window]:
+    """Return each instrument's listing window, padded by one day on each side.
 
-    Asking for years before a listing costs as many requests as years of rows. Of a day either way, venues' own times
-    of listing are not always right.
+    Requesting years before a listing costs as many requests as years of data. The padding allows for inaccurate venue
+    listing times.
     """
     rows = warehouse.read(TABLES["instruments"], exchange=exchange_name).to_pylist()
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return {
         (row["instrument_type"], row["symbol"]): Window(
-            first if row["listing_time"] is None else row["listing_time"] - LIFE_MARGIN,
-            last if row["delisting_time"] is None else row["delisting_time"] + LIFE_MARGIN,
+            first if row["listing_time"] is None else row["listing_time"] - LISTING_MARGIN,
+            last if row["delisting_time"] is None else row["delisting_time"] + LISTING_MARGIN,
         )
         for row in rows
     }
 
 
-def alive(lives: Mapping[tuple[str, str], Window], instrument: Instrument, window: Window) -> Window:
-    """The part of a window in which an instrument can have rows; empty where it has none."""
-    life = lives.get((instrument.instrument_type, instrument.symbol), window)
-    start = max(window.start, life.start)
-    return Window(start, max(start, min(window.end, life.end)))
+def clip_to_listing(windows: Mapping[tuple[str, str], Window], instrument: Instrument, window: Window) -> Window:
+    """Return the part of a window in which an instrument can have rows; empty if there is none."""
+    listed = windows.get((instrument.instrument_type, instrument.symbol), window)
+    start = max(window.start, listed.start)
+    return Window(start, max(start, min(window.end, listed.end)))
 
 
 def types_read(exchange_name: str, table: Table, instrument_type: InstrumentType | None) -> tuple[InstrumentType, ...]:

@@ -15,8 +15,8 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.warehouse.ingest.listings import alive, instruments, lives
-from cexkit.warehouse.ingest.pull import asked, pull
+from cexkit.warehouse.ingest.listings import clip_to_listing, instruments, listing_windows
+from cexkit.warehouse.ingest.pull import pull, resolve_request
 from cexkit.warehouse.ingest.report import ALL_TABLES
 from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -106,14 +106,14 @@ def plan(
     Plan
     """
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    known = lives(target, exchange_name)
+    known = listing_windows(target, exchange_name)
     steps = []
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         for table in tables:
             inventory = Inventory(target.root, exchange_name, table.name, "plan")
             for one in instruments(target, exchange_name, table, window, symbols, instrument_type):
-                steps.append(_step(reader, inventory, table, one, alive(known, one, window), refresh))
+                steps.append(_step(reader, inventory, table, one, clip_to_listing(known, one, window), refresh))
     return Plan(exchange_name, window, tuple(steps))
 
 
@@ -136,7 +136,7 @@ def plans(
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         listed = pull(exchanges, "instruments", warehouse=warehouse, fetcher=reader)
-        target, window, facts = asked(exchanges, tables, start, end, instrument_type, warehouse)
+        target, window, facts = resolve_request(exchanges, tables, start, end, instrument_type, warehouse)
         failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
         return [
             plan(target, name, facts, window, symbols, instrument_type, fetcher=reader, refresh=refresh)

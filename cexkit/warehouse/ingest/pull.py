@@ -98,7 +98,7 @@ def pull(
     ['funding_rates', 'instruments']
     """
     names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
-    target, window, facts = asked(names, tables, start, end, instrument_type, warehouse)
+    target, window, facts = resolve_request(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         words = {"step": step, "refresh": refresh, "now": now or datetime.now(UTC)}
@@ -109,7 +109,7 @@ def pull(
         return sum(threads.map(partial(_reported, one), names), Report())
 
 
-def asked(
+def resolve_request(
     exchanges: Iterable[str],
     tables: str | Sequence[str],
     start: TimeLike | None,

@@ -39,21 +39,21 @@ def answers(
 def streamed(
     warehouse: Warehouse, exchange_name: str, table: Table, window: Window, problems: list[Problem]
 ) -> list[pa.Table]:
-    """Rows of what was heard live."""
+    """Return the rows of messages received live."""
     stream = _stream(exchange_name, table)
     if stream is None:
         return []
-    heard = read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window)
-    messages = [row["body"] for row in heard]
+    stored = read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window)
+    messages = [row["body"] for row in stored]
     if not messages:
         return []
-    rows, said = liquidations_of(exchange_name, messages, heard_of(warehouse, exchange_name, table))
-    problems += [Problem(exchange_name, table.name, None, window, text) for text in said]
+    rows, rejected = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))
+    problems += [Problem(exchange_name, table.name, None, window, text) for text in rejected]
     return [rows]
 
 
-def heard_of(warehouse: Warehouse, exchange_name: str, table: Table) -> list[Instrument]:
-    """What the names in a live stream mean; none where nothing of a table is heard live."""
+def stream_instruments(warehouse: Warehouse, exchange_name: str, table: Table) -> list[Instrument]:
+    """Return the instruments that names in a live stream mean; empty if a table has no live stream."""
     if _stream(exchange_name, table) is None:
         return []
     listed = warehouse.read(TABLES["instruments"], exchange=exchange_name)

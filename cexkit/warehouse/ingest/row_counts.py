@@ -13,8 +13,8 @@ from cexkit.errors import DatasetError
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import SCHEMA_VERSION, Table
 from cexkit.schema.intervals import Window
-from cexkit.warehouse.ingest.replay import answers, endpoints, heard_of, streamed
-from cexkit.warehouse.ingest.silver import apart
+from cexkit.warehouse.ingest.replay import answers, endpoints, stream_instruments, streamed
+from cexkit.warehouse.ingest.silver import conflicting_archives
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import bronze_spans
 from cexkit.warehouse.store.parquet import write_atomic
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _VERSION = f"{SCHEMA_VERSION}.1"
 
 
-def recount(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, int]:
+def count_bronze_rows(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, int]:
     """How many different keys the answers of a venue about a table hold, by UTC day.
 
     Everything is parsed again; a file period whose answers are the very files that were counted before, with names
@@ -50,13 +50,16 @@ def recount(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str,
     --------
     >>> import tempfile
     >>> from cexkit.schema import TABLES
-    >>> recount(Warehouse(tempfile.mkdtemp()), "okx", TABLES["ohlcv_1h"])
+    >>> count_bronze_rows(Warehouse(tempfile.mkdtemp()), "okx", TABLES["ohlcv_1h"])
     {}
     """
     place = warehouse.root / layout.count_file(table, exchange_name)
     before, after = _noted(place), {}
-    unused = apart(warehouse, exchange_name, table, [])
-    known = [_VERSION, *(sorted(map(repr, part)) for part in (unused, heard_of(warehouse, exchange_name, table)))]
+    unused = conflicting_archives(warehouse, exchange_name, table, [])
+    known = [
+        _VERSION,
+        *(sorted(map(repr, part)) for part in (unused, stream_instruments(warehouse, exchange_name, table))),
+    ]
     for period, inputs in _inputs(warehouse, exchange_name, table).items():
         made_of = _digest([known, inputs])
         if before.get(period, {}).get("made_of") == made_of:
@@ -67,7 +70,7 @@ def recount(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str,
     if after != before:
         with suppress(DatasetError):  # a note only saves time, and the folder may be read-only
             text = json.dumps(after, indent=1)
-            write_atomic(place, lambda temporary: temporary.write_text(text), via=warehouse.root / layout.COUNTS)
+            write_atomic(place, lambda temporary: temporary.write_text(text), via=warehouse.root / layout.ROW_COUNTS)
     return {day: count for noted in after.values() for day, count in noted["days"].items()}
 
 

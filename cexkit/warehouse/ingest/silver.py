@@ -62,7 +62,7 @@ def build_silver(
             return _write(warehouse, exchange_name, table, ["all"], rows, problems)
         wanted = _periods(warehouse, exchange_name, table) if periods is None else periods
         report, differing = Report(), []
-        unused = apart(warehouse, exchange_name, table, differing)
+        unused = conflicting_archives(warehouse, exchange_name, table, differing)
         for pieces in _pieces(warehouse, exchange_name, table, wanted, now or datetime.now(UTC)):
             spans = [layout.period_window(table, piece) for piece in pieces]
             rows, problems = _facts(warehouse, exchange_name, table, Window(spans[0].start, spans[-1].end), unused)
@@ -132,7 +132,7 @@ def _latest(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     return last
 
 
-def apart(
+def conflicting_archives(
     warehouse: Warehouse, exchange_name: str, table: Table, problems: list[Problem]
 ) -> set[tuple[str, Instrument]]:
     """Archives and instruments whose rows differ from those of the venue's API where both have them.

@@ -10,7 +10,7 @@ from cexkit.errors import DatasetError, DatasetNotFoundError
 from cexkit.warehouse.publish.card import CARD, card
 from cexkit.warehouse.publish.plans import Piece
 from cexkit.warehouse.publish.spec import SPEC, describe, to_json
-from cexkit.warehouse.quality import inspect, require
+from cexkit.warehouse.quality import raise_on_failures, run_checks
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
 from cexkit.warehouse.store.parquet import sha256
@@ -85,8 +85,8 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | No
         raise DatasetNotFoundError(f"there is nothing to publish in {held.root}; `cexkit pull` brings data in")
     _verify(held)
     # freshness is measured at the time of the data, so that publishing again later says the same
-    quality = inspect(held, now=held.manifest.updated_at)
-    require(quality)
+    quality = run_checks(held, now=held.manifest.updated_at)
+    raise_on_failures(quality)
     spec = describe(held, quality)
     made = {SPEC: to_json(spec), CARD: card(spec, name=name, licence=licence), MANIFEST: held.manifest.to_json()}
     data = [Piece(file.path, file.bytes, file.sha256, held.root / file.path) for file in held.manifest.files]

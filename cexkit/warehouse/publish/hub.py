@@ -22,7 +22,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 from cexkit.errors import CexkitError, PublicationError
 from cexkit.warehouse.publish.content import Content, Step
 from cexkit.warehouse.publish.plans import Held, Plan, There, compare
-from cexkit.warehouse.publish.retry import FAILURES, Again, is_passing, retrying, status_of
+from cexkit.warehouse.publish.retry import FAILURES, Again, is_transient, retrying, status_of
 from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
@@ -120,7 +120,7 @@ class Hub:
                 parent_commit=found.revision,
             )
         except FAILURES as error:
-            if status_of(error) == _STALE or is_passing(error):
+            if status_of(error) == _STALE or is_transient(error):
                 # whether it was done after all, the next plan sees
                 raise Again from error
             raise self._problem(error, "nothing was changed") from error
@@ -239,7 +239,7 @@ class Hub:
 
     def _ask(self, do: Callable[[], T]) -> T:
         """Ask what can be asked twice, and try again where that may help."""
-        return retrying(is_passing)(do)
+        return retrying(is_transient)(do)
 
     @contextmanager
     def _told(self, so_far: str) -> Iterator[None]:

@@ -34,7 +34,7 @@ def status_of(error: BaseException) -> int | None:
     return error.response.status_code if isinstance(error, HfHubHTTPError) else None
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same request may well succeed in a moment. A gateway fails with a page where JSON was promised."""
     return status_of(error) in _AGAIN or isinstance(error, TransportError | json.JSONDecodeError)
 

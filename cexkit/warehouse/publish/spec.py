@@ -40,10 +40,10 @@ def describe(warehouse: Warehouse, quality: pl.DataFrame) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from cexkit.warehouse.quality import inspect
+    >>> from cexkit.warehouse.quality import run_checks
     >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
     >>> sample = Warehouse(SAMPLE_ROOT)
-    >>> found = describe(sample, inspect(sample, ["funding_rates"], now=sample.manifest.updated_at))
+    >>> found = describe(sample, run_checks(sample, ["funding_rates"], now=sample.manifest.updated_at))
     >>> found["simulated"], found["tables"]["funding_rates"]["venues"]
     (True, ['binance', 'bybit', 'coinbase', 'okx'])
     """

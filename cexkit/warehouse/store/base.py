@@ -10,7 +10,7 @@ from cexkit.errors import DatasetError, DatasetNotFoundError, DatasetUnreachable
 from cexkit.warehouse.store.layout import MANIFEST
 
 #: Told of bytes as they come in.
-Seen = Callable[[int], object]
+OnProgress = Callable[[int], object]
 #: A statement for DuckDB and its bound values.
 Statement = tuple[str, dict[str, object]]
 
@@ -63,7 +63,7 @@ class Location:
         """Text of a small file, as the manifest is."""
         raise NotImplementedError
 
-    def download(self, path: str, folder: Path, seen: Seen) -> Path:
+    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
         """Bring a file into a folder."""
         raise NotImplementedError
 

@@ -40,7 +40,7 @@ Download = Callable[[Path], Path]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PinnedRevision:
     """What was found at a place: the revision it was at and its manifest, as text."""
 
     where: str
@@ -178,13 +178,13 @@ class FileCache:
         """A promise that files stay as long as it lives."""
         return Lease(self)
 
-    def remember(self, place: str, known: Known) -> None:
+    def remember(self, place: str, known: PinnedRevision) -> None:
         """Note what is at a place, for when it cannot be asked."""
         record = asdict(known) | {"sha256": hashlib.sha256(known.text.encode()).hexdigest()}
         path = self._place(place)
         write_atomic(path, lambda temporary: temporary.write_text(json.dumps(record), encoding="utf-8"))
 
-    def recall(self, place: str) -> Known | None:
+    def recall(self, place: str) -> PinnedRevision | None:
         """What was last found at a place."""
         return _known(self._place(place))
 
@@ -268,12 +268,12 @@ def _facts(path: Path) -> str:
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
 
 
-def _known(note: Path) -> Known | None:
+def _known(note: Path) -> PinnedRevision | None:
     """What a note says; a damaged one says nothing."""
     try:
         record = json.loads(_read(note))
         whole = record.pop("sha256") == hashlib.sha256(record["text"].encode()).hexdigest()
-        return Known(**record) if whole else None
+        return PinnedRevision(**record) if whole else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

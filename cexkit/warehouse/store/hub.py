@@ -22,7 +22,7 @@ from huggingface_hub.utils import build_hf_headers
 from tqdm import tqdm
 
 from cexkit.errors import CexkitError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
-from cexkit.warehouse.store.base import Location, Seen, Statement, missing, unreachable
+from cexkit.warehouse.store.base import Location, OnProgress, Statement, missing, unreachable
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -71,8 +71,8 @@ class Hub(Location):
         with tempfile.TemporaryDirectory(prefix="cexkit-") as folder:
             return self.download(path, Path(folder), lambda _: None).read_text(encoding="utf-8", errors="replace")
 
-    def download(self, path: str, folder: Path, seen: Seen) -> Path:
-        class Told(tqdm):
+    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
+        class ProgressBar(tqdm):
             """Passes on what the hub's client would draw."""
 
             def __init__(self, *args, **kwargs):
@@ -80,7 +80,7 @@ class Hub(Location):
                 super().__init__(*args, **kwargs | {"disable": True})
 
             def update(self, n: float | None = 1) -> None:
-                seen(int(n or 0))
+                on_progress(int(n or 0))
 
         with self._said(path):
             place = hf_hub_download(
@@ -90,7 +90,7 @@ class Hub(Location):
                 revision=self._revision,
                 local_dir=folder,
                 endpoint=constants.ENDPOINT,
-                tqdm_class=Told,
+                tqdm_class=ProgressBar,
             )
         return Path(place)
 

@@ -7,7 +7,7 @@
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
     <root>/rejects/<table>/exchange=<x>/year=<yyyy>.parquet              rows that failed a check
-    <root>/counts/<table>/exchange=<x>.json                              rows counted in Bronze, to save doing it again
+    <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
 
 A data file is named by its content and never changes once written; the manifest says which are current.
 So a reader that holds an older manifest keeps reading whole files while newer ones are written.
@@ -34,11 +34,11 @@ LOCK = ".manifest.lock"
 TABLES = "tables"
 BRONZE = "bronze"
 REJECTS = "rejects"
-COUNTS = "counts"
+ROW_COUNTS = "row_counts"
 LOCKS = ".locks"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
-WRITTEN = ("", TABLES, BRONZE, REJECTS, COUNTS)
+WRITTEN = ("", TABLES, BRONZE, REJECTS, ROW_COUNTS)
 
 #: So long after its end a span may still be corrected by a venue; then it is closed, and its pieces are put together.
 SETTLED = timedelta(days=2)
@@ -252,7 +252,7 @@ def bronze_venue(exchange: str) -> PurePosixPath:
 
 def count_file(table: Table, exchange: str) -> PurePosixPath:
     """Place of what was counted in the answers about a table; it saves counting again, and may be deleted."""
-    return PurePosixPath(COUNTS, table.name, f"exchange={_part(exchange)}.json")
+    return PurePosixPath(ROW_COUNTS, table.name, f"exchange={_part(exchange)}.json")
 
 
 def lock_file(table: Table, exchange: str | None) -> PurePosixPath:

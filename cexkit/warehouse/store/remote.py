@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from cexkit.config import settings
 from cexkit.errors import DatasetAccessError, DatasetError, DatasetUnreachableError, InvalidInputError
-from cexkit.warehouse.store.base import Location, Seen, Statement, missing, unreachable
+from cexkit.warehouse.store.base import Location, OnProgress, Statement, missing, unreachable
 from cexkit.warehouse.store.layout import MANIFEST
 
 _CHUNK = 1 << 20
@@ -38,21 +38,21 @@ class Web(Location):
     def ping(self) -> None:
         self._tried(MANIFEST, lambda: self._get("HEAD", MANIFEST))
 
-    def download(self, path: str, folder: Path, seen: Seen) -> Path:
-        return self._tried(path, lambda: self._stream(path, folder / Path(path).name, seen))
+    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
+        return self._tried(path, lambda: self._stream(path, folder / Path(path).name, on_progress))
 
     def _get(self, method: str, path: str) -> httpx.Response:
         answer = httpx.request(method, self.url(path), timeout=settings().http_timeout_s, follow_redirects=True)
         return answer.raise_for_status()
 
-    def _stream(self, path: str, to: Path, seen: Seen) -> Path:
+    def _stream(self, path: str, to: Path, on_progress: OnProgress) -> Path:
         with (
             httpx.stream("GET", self.url(path), timeout=settings().http_timeout_s, follow_redirects=True) as answer,
             to.open("wb") as file,
         ):
             for chunk in answer.raise_for_status().iter_bytes(_CHUNK):
                 file.write(chunk)
-                seen(len(chunk))
+                on_progress(len(chunk))
         return to
 
     def _tried(self, path: str, do):
@@ -60,7 +60,7 @@ class Web(Location):
         attempts = Retrying(
             stop=stop_after_attempt(3),
             wait=wait_random_exponential(0.2, 2),
-            retry=retry_if_exception(_passing),
+            retry=retry_if_exception(_is_transient),
             reraise=True,
         )
         try:
@@ -73,7 +73,7 @@ class Web(Location):
             raise unreachable(self.where, error) from error
 
 
-def _passing(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Whether an error may pass by itself."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
@@ -114,12 +114,12 @@ class Bucket(Location):
         if found.type == fs.FileType.NotFound:
             raise missing(self.where, MANIFEST)
 
-    def download(self, path: str, folder: Path, seen: Seen) -> Path:
+    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
         to = folder / Path(path).name
         with to.open("wb") as file:
             for chunk in self._chunks(path):
                 file.write(chunk)
-                seen(len(chunk))
+                on_progress(len(chunk))
         return to
 
     def _chunks(self, path: str) -> Iterator[bytes]:

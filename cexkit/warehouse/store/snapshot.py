@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from cexkit.errors import DatasetUnreachableError, InvalidInputError
-from cexkit.warehouse.store.base import Location, Seen
-from cexkit.warehouse.store.cache import FileCache, Known
+from cexkit.warehouse.store.base import Location, OnProgress
+from cexkit.warehouse.store.cache import FileCache, PinnedRevision
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Manifest
 
@@ -126,16 +126,16 @@ class Snapshot:
             )
 
     def _download(self, files: Sequence[DataFile]) -> dict[DataFile, Path]:
-        with _progress(files) as seen, ThreadPoolExecutor(_DOWNLOADS) as pool:
+        with _progress(files) as on_progress, ThreadPoolExecutor(_DOWNLOADS) as pool:
 
             def bring(file: DataFile) -> Path:
-                return self.cache.fetch(file, lambda folder: self.location.download(file.path, folder, seen))
+                return self.cache.fetch(file, lambda folder: self.location.download(file.path, folder, on_progress))
 
             return dict(zip(files, pool.map(bring, files), strict=True))
 
 
 @contextmanager
-def _progress(files: Sequence[DataFile]) -> Iterator[Seen]:
+def _progress(files: Sequence[DataFile]) -> Iterator[OnProgress]:
     """A bar for downloads that take more than a moment, where somebody looks."""
     from tqdm.auto import tqdm
 
@@ -172,16 +172,16 @@ def open_snapshot(
     return Snapshot(location.at(known.revision), manifest, known.revision, cache, **options)
 
 
-def _ask(location: Location, cache: FileCache) -> Known:
+def _ask(location: Location, cache: FileCache) -> PinnedRevision:
     pinned = location.pin()
     known = cache.recall(pinned.place) if pinned.pinned else None
     if known is not None:
         return known
     text = pinned.read(MANIFEST)
-    return Known(location.where, pinned.revision_of(text), text)
+    return PinnedRevision(location.where, pinned.revision_of(text), text)
 
 
-def _recall(location: Location, cache: FileCache) -> Known:
+def _recall(location: Location, cache: FileCache) -> PinnedRevision:
     known = cache.recall(location.place)
     if known is None:
         raise DatasetUnreachableError(

@@ -12,7 +12,7 @@ import pytest
 
 import cexkit
 from cexkit.client.tearsheet import tearsheet
-from cexkit.client.tearsheet.data import Facts
+from cexkit.client.tearsheet.data import TearsheetData
 from cexkit.client.tearsheet.key_figures import key_figures
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
@@ -253,7 +253,7 @@ def test_the_rank_among_other_coins_is_of_rates_per_year(hostile):
 
 
 def test_prices_are_per_coin_where_a_venue_lists_thousands():
-    figures = key_figures(Facts.of(cexkit.connect("sample"), "PEPE", days=5))
+    figures = key_figures(TearsheetData.of(cexkit.connect("sample"), "PEPE", days=5))
     assert figures["symbol"].to_list() == ["1000PEPEUSDT", "1000PEPEUSDT", "PEPEUSDT"]
     for column in ("close", "realized_volatility"):
         assert figures[column].max() / figures[column].min() < 1.01
@@ -274,11 +274,11 @@ def test_old_figures_have_their_time_beside_them(tmp_path):
 
 
 def test_nothing_is_shown_that_was_not_known_by_the_end_of_the_window():
-    facts = Facts.of(cexkit.connect("sample"), "BTC", exchange="okx", end="2026-06-15T12:30", days=3)
-    assert facts.daily["timestamp"].max() == utc("2026-06-14")
-    assert facts.hourly["timestamp"].max() == facts.index["timestamp"].max() == utc("2026-06-15T11:00")
-    assert facts.basis_prices["timestamp"].max() == utc("2026-06-15T12:00")
-    assert facts.open_interest["timestamp"].max() == utc("2026-06-15T12:00")
+    data = TearsheetData.of(cexkit.connect("sample"), "BTC", exchange="okx", end="2026-06-15T12:30", days=3)
+    assert data.daily["timestamp"].max() == utc("2026-06-14")
+    assert data.hourly["timestamp"].max() == data.index["timestamp"].max() == utc("2026-06-15T11:00")
+    assert data.basis_prices["timestamp"].max() == utc("2026-06-15T12:00")
+    assert data.open_interest["timestamp"].max() == utc("2026-06-15T12:00")
 
 
 def test_a_coin_that_is_gone_is_shown_as_it_ended():

@@ -29,7 +29,7 @@ from cexkit.schema.symbols import Instrument
 from cexkit.testing import LOOPBACKS, Feed, LoopbackStream, every, server_error
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.collect.collector import collect
-from cexkit.warehouse.collect.listener import Patience
+from cexkit.warehouse.collect.listener import ListenerTimeouts
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.silver import build_silver
@@ -38,7 +38,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 VENUES = ("binance", "bybit", "okx")
 LIQUIDATIONS = TABLES["liquidations"]
-QUICK = Patience(flush_s=0.2, heartbeat_s=0.4, subscribe_s=5, retry_first_s=0.02, retry_most_s=0.05)
+QUICK = ListenerTimeouts(flush_s=0.2, heartbeat_s=0.4, subscribe_s=5, retry_first_s=0.02, retry_most_s=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def expected(truth, exchange: str) -> pl.DataFrame:
     return rows.sort(LIQUIDATIONS.key)
 
 
-def heard(venue: LoopbackStream, root: Path) -> None:
+def wait_until_received(venue: LoopbackStream, root: Path) -> None:
     """Wait until all has been told and kept; replays count too, so a moment longer."""
     venue.sent_all.wait(60)
     until, endpoint = time.monotonic() + 20, STREAMS[venue.exchange].endpoint
@@ -86,17 +86,17 @@ def heard(venue: LoopbackStream, root: Path) -> None:
     time.sleep(0.3)
 
 
-def listen(venue: LoopbackStream, warehouse: Warehouse, fetcher: Fetcher, patience: Patience = QUICK):
+def listen(venue: LoopbackStream, warehouse: Warehouse, fetcher: Fetcher, timeouts: ListenerTimeouts = QUICK):
     """Collect until all has been told."""
     stop = threading.Event()
 
     def watch() -> None:
-        heard(venue, warehouse.root)
+        wait_until_received(venue, warehouse.root)
         stop.set()
 
     threading.Thread(target=watch, daemon=True).start()
     return collect(
-        venue.exchange, warehouse, fetcher=fetcher, urls={venue.exchange: venue.url}, patience=patience, stop=stop
+        venue.exchange, warehouse, fetcher=fetcher, urls={venue.exchange: venue.url}, timeouts=timeouts, stop=stop
     )
 
 
@@ -138,10 +138,13 @@ def test_venues_are_listened_to_side_by_side(truth, listings, tmp_path):
         LoopbackStream("okx", *frames) as two,
     ):
         stop = threading.Event()
-        threading.Thread(target=lambda: [heard(one, tmp_path), heard(two, tmp_path), stop.set()], daemon=True).start()
+        threading.Thread(
+            target=lambda: [wait_until_received(one, tmp_path), wait_until_received(two, tmp_path), stop.set()],
+            daemon=True,
+        ).start()
         # bybit cannot be reached, and keeps neither of the others from being heard
         urls = {"binance": one.url, "okx": two.url, "bybit": "ws://127.0.0.1:9/"}
-        done = collect(list(VENUES), warehouse, fetcher=listings[0], urls=urls, patience=QUICK, stop=stop)
+        done = collect(list(VENUES), warehouse, fetcher=listings[0], urls=urls, timeouts=QUICK, stop=stop)
     for exchange in ("binance", "okx"):
         same(rows_of(warehouse, exchange), expected(truth, exchange))
     assert {problem.exchange for problem in done.problems} == {"bybit"}
@@ -153,7 +156,7 @@ def test_every_symbol_is_subscribed_and_the_venue_hears_its_own_ping(truth, list
     with LoopbackStream("bybit", truth["liquidations"], truth["instruments"]) as venue:
         stop = threading.Event()
         threading.Timer(1.5, stop.set).start()
-        collect("bybit", tmp_path, fetcher=listings[0], urls={"bybit": venue.url}, patience=QUICK, stop=stop)
+        collect("bybit", tmp_path, fetcher=listings[0], urls={"bybit": venue.url}, timeouts=QUICK, stop=stop)
     listed = truth["instruments"].filter(exchange="bybit", status="trading")
     perps = listed.filter(pl.col("instrument_type") != "spot")["venue_symbol"]
     assert sorted(venue.subscribed) == sorted(f"allLiquidation.{symbol}" for symbol in perps)
@@ -163,7 +166,7 @@ def test_every_symbol_is_subscribed_and_the_venue_hears_its_own_ping(truth, list
 def test_what_is_listed_meanwhile_is_subscribed(truth, tmp_path):
     listed = truth["instruments"].filter(exchange="bybit")
     (new,) = listed.filter(base="PEPE", instrument_type="perp")["venue_symbol"]
-    patience = replace(QUICK, relist_s=0.3)
+    timeouts = replace(QUICK, relist_seconds=0.3)
     with (
         LOOPBACKS["bybit"]({"instruments": listed.filter(pl.col("base") != "PEPE")}, now="2026-05-21") as venue,
         LoopbackStream("bybit", truth["liquidations"].clear(), truth["instruments"]) as stream,
@@ -181,7 +184,7 @@ def test_what_is_listed_meanwhile_is_subscribed(truth, tmp_path):
             stop.set()
 
         threading.Thread(target=list_it, daemon=True).start()
-        done = collect("bybit", tmp_path, fetcher=fetcher, urls={"bybit": stream.url}, patience=patience, stop=stop)
+        done = collect("bybit", tmp_path, fetcher=fetcher, urls={"bybit": stream.url}, timeouts=timeouts, stop=stop)
     assert f"allLiquidation.{new}" in stream.subscribed
     assert (stream.connections, done.sessions) == (2, 2), "once it is subscribed, nothing is new"
     assert [problem.message for problem in done.problems] == ["other instruments are listed now"]
@@ -210,8 +213,8 @@ def test_an_interrupted_cell_ends_it(truth, listings, tmp_path):
 
     async def cell(venue: LoopbackStream) -> None:
         interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
-        threading.Thread(target=lambda: [heard(venue, tmp_path), interrupt()], daemon=True).start()
-        collect("okx", tmp_path, fetcher=listings[0], urls={"okx": venue.url}, patience=QUICK)
+        threading.Thread(target=lambda: [wait_until_received(venue, tmp_path), interrupt()], daemon=True).start()
+        collect("okx", tmp_path, fetcher=listings[0], urls={"okx": venue.url}, timeouts=QUICK)
 
     with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
         loop = asyncio.new_event_loop()
@@ -238,7 +241,12 @@ def test_what_was_not_heard_is_absent(truth, listings, tmp_path):
     warehouse = Warehouse(tmp_path)
     before = datetime.now(UTC)
     with LoopbackStream("bybit", truth["liquidations"], truth["instruments"], faults=["close"]) as venue:
-        listen(venue, warehouse, listings[0], Patience(flush_s=0.2, heartbeat_s=0.4, retry_first_s=1, retry_most_s=1))
+        listen(
+            venue,
+            warehouse,
+            listings[0],
+            ListenerTimeouts(flush_s=0.2, heartbeat_s=0.4, retry_first_s=1, retry_most_s=1),
+        )
     after = datetime.now(UTC)
     spans = coverage(warehouse, "bybit", before, after)
     assert spans["coverage"].to_list() == ["absent", "full", "absent", "full", "absent"]

@@ -25,7 +25,7 @@ from cexkit.testing import LoopbackBybit, LoopbackCoinbase, LoopbackOkx, stalled
 from cexkit.testing import every as each
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.bronze import ingest_bronze
-from cexkit.warehouse.ingest.listings import LIFE_MARGIN
+from cexkit.warehouse.ingest.listings import LISTING_MARGIN
 from cexkit.warehouse.ingest.plan import plan
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.inventory import Inventory
@@ -109,7 +109,8 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(truth, tmp_path):
                  "--type", "spot", "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
         environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
         script = (
-            "import cexkit.warehouse.ingest.bronze as i; i.FLUSH_S = 0.0; from cexkit.cli.commands import main; main()"
+            "import cexkit.warehouse.ingest.bronze as i; i.FLUSH_SECONDS = 0.0; "
+            "from cexkit.cli.commands import main; main()"
         )
         for at in (22, 34):
             process = subprocess.Popen([sys.executable, "-c", script, *words[1:]], env=environment)
@@ -141,7 +142,7 @@ def test_nothing_is_asked_for_before_a_listing_or_after_the_end(truth, tmp_path)
     with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
         ingest_bronze(warehouse, fetcher, "okx", MINUTES, Window.of(START, END), [BTC])
         requests = asked(venue, CANDLES)
-    days = (gone - listed + 2 * LIFE_MARGIN) / timedelta(days=1)
+    days = (gone - listed + 2 * LISTING_MARGIN) / timedelta(days=1)
     assert requests <= -(-days * 1440 // 300) + 1
 
 

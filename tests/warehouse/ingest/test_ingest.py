@@ -191,7 +191,7 @@ def test_every_layer_done_twice_changes_no_byte(venue, warehouse):
         }
 
     first = everything()
-    assert {path.partition("/")[0] for path in first} >= {"bronze", "counts", "manifest.json", "rejects", "tables"}
+    assert {path.partition("/")[0] for path in first} >= {"bronze", "row_counts", "manifest.json", "rejects", "tables"}
     assert any("inventory.funding_rates" in path for path in first)
     assert everything() == first
 

@@ -17,7 +17,7 @@ from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.publish.card import card
 from cexkit.warehouse.publish.content import assemble
 from cexkit.warehouse.publish.spec import NAMES_LISTED, describe
-from cexkit.warehouse.quality import inspect
+from cexkit.warehouse.quality import run_checks
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from .conftest import TO
@@ -25,7 +25,7 @@ from .conftest import TO
 
 @pytest.fixture
 def spec(warehouse):
-    return describe(warehouse, inspect(warehouse, now=warehouse.manifest.updated_at))
+    return describe(warehouse, run_checks(warehouse, now=warehouse.manifest.updated_at))
 
 
 def made(warehouse, **options) -> dict[str, str]:
@@ -53,7 +53,7 @@ def test_the_numbers_of_spec_are_those_of_the_data(warehouse, spec):
 
 def test_a_warehouse_in_a_folder_whose_name_is_a_pattern_is_read_as_any_other(warehouse, spec):
     moved = Warehouse(warehouse.root.rename(warehouse.root.parent / "exchange=x [1]"))
-    quality = inspect(moved, now=moved.manifest.updated_at)
+    quality = run_checks(moved, now=moved.manifest.updated_at)
     assert describe(moved, quality) == spec
     assert build_gold(moved, "liquidations_1d") == tuple(moved.manifest.select("liquidations_1d"))
 
@@ -61,7 +61,7 @@ def test_a_warehouse_in_a_folder_whose_name_is_a_pattern_is_read_as_any_other(wa
 def test_many_names_are_counted_and_not_listed(warehouse, monkeypatch):
     monkeypatch.setattr("cexkit.warehouse.publish.spec.NAMES_LISTED", 1)
     assert NAMES_LISTED > 1
-    facts = describe(warehouse, inspect(warehouse, ["ohlcv_1h"], now=warehouse.manifest.updated_at))
+    facts = describe(warehouse, run_checks(warehouse, ["ohlcv_1h"], now=warehouse.manifest.updated_at))
     assert facts["tables"]["ohlcv_1h"]["bases"] == {"count": 2}
 
 

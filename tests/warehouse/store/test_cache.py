@@ -18,7 +18,7 @@ import pytest
 import cexkit
 from cexkit.config import settings
 from cexkit.errors import DatasetError, DatasetUnreachableError
-from cexkit.warehouse.store.cache import FileCache, Known
+from cexkit.warehouse.store.cache import FileCache, PinnedRevision
 from cexkit.warehouse.store.manifest import DataFile
 
 
@@ -155,7 +155,7 @@ def test_what_a_killed_process_used_is_free_again(tmp_path):
 def test_the_folder_can_be_moved(tmp_path):
     content, files = b"z" * 100, FileCache(tmp_path / "a", 10_000)
     files.fetch(entry(content), Source(content))
-    files.remember("place", Known("place", "r1", "{}"))
+    files.remember("place", PinnedRevision("place", "r1", "{}"))
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     shutil.move(tmp_path / "a", tmp_path / "c")
     for folder in ("b", "c"):
@@ -165,7 +165,7 @@ def test_the_folder_can_be_moved(tmp_path):
 
 
 def test_a_damaged_note_of_a_place_is_none(files):
-    files.remember("place", Known("place", "r1", '{"a": 1}'))
+    files.remember("place", PinnedRevision("place", "r1", '{"a": 1}'))
     (note,) = (files.root / "places").iterdir()
     whole = note.read_text()
     for damaged in (whole[:20], "", whole.replace("r1", "r1").replace('\\"a\\"', '\\"b\\"'), "[]", json.dumps({})):
