@@ -6,8 +6,8 @@ import inspect
 from pathlib import Path
 
 # importing cexkit, which comes first, has registered every metric
-from cexkit.analytics._core.dispatch import ENGINES
-from cexkit.analytics._core.registry import METRICS, Metric
+from cexkit.analytics._core.metric import ENGINES, Metric
+from cexkit.analytics._core.registry import METRICS
 
 _HEAD = """\
 # Generated from the metric registry by `python -m cexkit.analytics`; do not edit.

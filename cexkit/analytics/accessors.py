@@ -24,8 +24,9 @@ from cexkit.analytics import (  # noqa: F401
     resample,
     volatility,
 )
-from cexkit.analytics._core.dispatch import EAGER, engine_of
-from cexkit.analytics._core.registry import METRICS, Metric
+from cexkit.analytics._core.dispatch import engine_of
+from cexkit.analytics._core.metric import EAGER, Metric
+from cexkit.analytics._core.registry import METRICS
 from cexkit.analytics.basis import basis, carry, constant_maturity  # noqa: F401
 from cexkit.analytics.funding import cashflows, rates, spread, statistics, weighted  # noqa: F401
 from cexkit.analytics.liquidations import cascades, heatmap, intensity, summary  # noqa: F401

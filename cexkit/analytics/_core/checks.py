@@ -1,13 +1,14 @@
-"""What is checked before a metric runs, and how it is said."""
+"""Input checks that run before a metric, and their error messages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._core.metric import Metric
 from cexkit.errors import (
     ColumnTypeError,
     DuplicateKeyError,
@@ -17,9 +18,6 @@ from cexkit.errors import (
     warn,
 )
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, TIMESTAMP
-
-if TYPE_CHECKING:
-    from cexkit.analytics._core.registry import Metric
 
 #: How to get a column that is not there.
 _HINTS = {

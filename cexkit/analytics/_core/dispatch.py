@@ -8,7 +8,7 @@ polars and Ibis frames stay expressions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
@@ -16,17 +16,11 @@ import polars as pl
 from cexkit.analytics._core import checks
 from cexkit.analytics._core.columns import Results, cleaned, complete, key, native, take
 from cexkit.analytics._core.compat import INSTRUMENT
+from cexkit.analytics._core.metric import EAGER, Metric
 from cexkit.analytics._core.order import Order, arrange
-from cexkit.analytics._core.plan import Steps, blocks, each, steps_of
+from cexkit.analytics._core.plan import MetricPlan, blocks, each, metric_plan
 from cexkit.errors import UnsupportedBackendError
 from cexkit.schema.fields import INSTRUMENT_KEYS
-
-if TYPE_CHECKING:
-    from cexkit.analytics._core.registry import Metric
-
-#: ``lazy`` is polars' LazyFrame; the last two are Ibis tables on these backends.
-ENGINES: tuple[str, ...] = ("pandas", "polars", "lazy", "pyarrow", "duckdb", "pyspark")
-EAGER: tuple[str, ...] = ("pandas", "polars", "pyarrow")
 
 
 def engine_of(frame: Any) -> str | None:
@@ -116,23 +110,23 @@ def _appended(metric: Metric, engine: str, frame: Any, names: list[str], argumen
     alone = ordered and not grouped  # rows of other instruments play a part
     ranges = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
     numbers = _numbers(metric, arguments)
-    steps = _steps(metric, work, numbers, order, arguments)
-    results = Results(engine, frame, steps.outputs, order)
+    plan = _plan(metric, work, numbers, order, arguments)
+    results = Results(engine, frame, plan.outputs, order)
 
     def block(start: int, stop: int) -> None:
         part = order.take(work, start, stop) if order else work.slice(start, stop - start)
-        results.put(start, stop, steps(cleaned(part, numbers)))
+        results.put(start, stop, plan(cleaned(part, numbers)))
 
     each(block, ranges)
     return results.attached()
 
 
-def _steps(
+def _plan(
     metric: Metric, work: pl.DataFrame, numbers: set[str], order: Order | None, arguments: Mapping[str, Any]
-) -> Steps:
+) -> MetricPlan:
     schema = {name: pl.Float64() if name in numbers else dtype for name, dtype in work.schema.items()}
     schema |= {INSTRUMENT: pl.UInt32()} if order else {}
-    return steps_of(metric.definition, metric.outputs, schema, arguments)
+    return metric_plan(metric.definition, metric.outputs, schema, arguments)
 
 
 def _only_groups(metric: Metric, keys: Sequence[str], arguments: Mapping[str, Any]) -> bool:

@@ -1,9 +1,9 @@
-"""The steps of a definition, noted once and then carried out on eager frames, block by block.
+"""Record a metric's expressions once, then replay them on eager frames block by block.
 
-Narwhals takes milliseconds to build the expressions of a metric, polars a fraction of one to evaluate them on a
-small frame. So a definition that appends columns runs once for each kind of input, on a frame without rows that notes
-what is appended to it; what it noted is carried out ever after. On large frames it is carried out on blocks
-of whole instruments: that keeps all cores busy, and the columns in between small.
+Narwhals takes milliseconds to build a metric's expressions; Polars evaluates them on a small frame in a fraction of
+one. So a definition that appends columns runs once per input schema, on an empty frame that records its expressions;
+later calls replay them. Large frames are processed in blocks of whole instruments, which keeps all cores busy and the
+intermediate columns small.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Step = tuple[pl.Expr, ...]
 T = TypeVar("T")
 
 
-class Steps(NamedTuple):
-    """What to append, step by step, and the types of what is wanted of it in the end."""
+class MetricPlan(NamedTuple):
+    """The expressions of a metric, step by step, and the types of its outputs."""
 
     steps: tuple[Step, ...]
     outputs: Mapping[str, pl.DataType]
@@ -36,16 +36,16 @@ class Steps(NamedTuple):
         return [work.get_column(name) for name in self.outputs]
 
 
-class _Page(pl.DataFrame):
-    """A frame without rows on which the columns appended to it are noted."""
+class _RecordingFrame(pl.DataFrame):
+    """An empty frame that records the columns appended to it."""
 
-    noted: tuple[Step, ...]
+    recorded: tuple[Step, ...]
 
-    def with_columns(self, *exprs: Any, **named: Any) -> _Page:
+    def with_columns(self, *exprs: Any, **named: Any) -> _RecordingFrame:
         listed = [one for some in exprs for one in ([some] if isinstance(some, pl.Expr) else some)]
         step = (*listed, *(one.alias(name) for name, one in named.items()))
-        page = _Page(super().with_columns(step))
-        page.noted = (*self.noted, step)
+        page = _RecordingFrame(super().with_columns(step))
+        page.recorded = (*self.recorded, step)
         return page
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
@@ -54,12 +54,12 @@ class _Page(pl.DataFrame):
     __getitem__ = get_column = get_columns = to_series = item = row = rows = iter_rows = to_dict = filter = _refuse
 
 
-def steps_of(
+def metric_plan(
     definition: Callable[..., Any],
     outputs: tuple[str, ...],
     schema: Mapping[str, pl.DataType],
     arguments: Mapping[str, Any],
-) -> Steps:
+) -> MetricPlan:
     """The steps of a definition on frames of this schema, given these arguments.
 
     Raises
@@ -84,14 +84,14 @@ def _noted(
     outputs: tuple[str, ...],
     columns: tuple[tuple[str, pl.DataType], ...],
     arguments: tuple[tuple[str, type, Any], ...],
-) -> Steps:
-    page = _Page(schema=dict(columns))
-    page.noted = ()
+) -> MetricPlan:
+    page = _RecordingFrame(schema=dict(columns))
+    page.recorded = ()
     result = definition(nw.from_native(page), **{name: value for name, _, value in arguments}).to_native()
-    noted = getattr(result, "noted", None)
-    if noted is None:
+    recorded = getattr(result, "noted", None)
+    if recorded is None:
         raise TypeError(f"{definition.__name__} appends columns, so it may use with_columns and nothing else")
-    return Steps(noted, {name: result.schema[name] for name in outputs})
+    return MetricPlan(recorded, {name: result.schema[name] for name in outputs})
 
 
 def blocks(rows: int, instruments: pl.Series | None) -> list[tuple[int, int]]:

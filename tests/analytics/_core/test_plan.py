@@ -17,7 +17,7 @@ import pytest
 import cexkit
 from cexkit.analytics._core import plan
 from cexkit.analytics._core.compat import number
-from cexkit.analytics._core.plan import blocks, steps_of
+from cexkit.analytics._core.plan import blocks, metric_plan
 from cexkit.errors import CexkitWarning, InvalidInputError
 
 
@@ -87,14 +87,14 @@ def test_a_definition_runs_once_for_each_kind_of_input(monkeypatch):
 
     schema = {"price": pl.Float64()}
     for _ in range(3):
-        steps = steps_of(definition, ("output",), schema, {"by": 2})
+        steps = metric_plan(definition, ("output",), schema, {"by": 2})
         assert steps(pl.DataFrame({"price": [1.0, 2.0]}))[0].to_list() == [2.0, 4.0]
     assert calls == [2]
-    assert steps_of(definition, ("output",), schema, {"by": 3})(pl.DataFrame({"price": [1.0]}))[0].to_list() == [3.0]
-    steps_of(definition, ("output",), schema | {"other": pl.String()}, {"by": 2})
-    steps_of(definition, ("output",), schema, {"by": 2.0})
+    assert metric_plan(definition, ("output",), schema, {"by": 3})(pl.DataFrame({"price": [1.0]}))[0].to_list() == [3.0]
+    metric_plan(definition, ("output",), schema | {"other": pl.String()}, {"by": 2})
+    metric_plan(definition, ("output",), schema, {"by": 2.0})
     assert calls == [2, 3, 2, 2.0]
-    assert steps_of(definition, ("output",), schema, {"by": 2.0}).outputs == {"output": pl.Float64()}
+    assert metric_plan(definition, ("output",), schema, {"by": 2.0}).outputs == {"output": pl.Float64()}
 
 
 def test_what_was_noted_for_whole_numbers_does_not_let_others_through():
@@ -117,7 +117,7 @@ def test_what_was_noted_for_whole_numbers_does_not_let_others_through():
 )
 def test_a_definition_that_does_more_than_append_is_refused(definition, why):
     with pytest.raises(TypeError, match=why):
-        steps_of(definition, ("output",), {"price": pl.Float64()}, {})
+        metric_plan(definition, ("output",), {"price": pl.Float64()}, {})
 
 
 def test_calls_beside_each_other_keep_their_own_rows(small_blocks):
