@@ -112,7 +112,7 @@ def query(
     if name is None:
         print(market.queries)
     else:
-        _give(market.query(name, **market.queries[name].from_words(values or ())), as_json, output)
+        _give(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
 
 
 def _give(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:

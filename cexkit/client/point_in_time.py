@@ -15,7 +15,8 @@ import polars as pl
 from cexkit.client.asof import asof, closes, duration, later
 from cexkit.client.bars import table_of
 from cexkit.client.instruments import Names, Symbols, as_tuple, listed_at, spot_pairs
-from cexkit.client.queries import Queries, run
+from cexkit.client.queries import Queries
+from cexkit.client.query_run import run_query
 from cexkit.client.return_types import give, known
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
@@ -113,7 +114,7 @@ class Questions:
         1  long      13
         """
         known(as_)
-        return give(run(self, self.queries[name], parameters), as_)
+        return give(run_query(self, self.queries[name], parameters), as_)
 
     def universe(
         self, at: TimeLike | None = None, *, exchange: Names = None, instrument_type: Names = None
