@@ -100,10 +100,12 @@ ALLOWED: dict[str, set[str]] = {
     "client.__main__": {"client.queries", "client.query"},
     "client.asof": {"errors", "schema.intervals"},
     "client.bars": {"errors", "schema", "schema.intervals"},
+    "client.dataset": set(),
     "client.instruments": {"errors", "schema"},
     "client.market": {
         "client.instruments",
         "client.point_in_time",
+        "client.table_list",
         "config",
         "errors",
         "schema",
@@ -138,6 +140,7 @@ ALLOWED: dict[str, set[str]] = {
         "schema",
         "schema.intervals",
     },
+    "client.table_list": {"schema", "warehouse.store"},
     "client.tearsheet": {
         "__init__",
         "analytics.basis",

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from cexkit.client.market import Market
+    from cexkit.client.dataset import Dataset
 
 #: Rows before a window that a question may look at: an hourly close, a settlement up to 8 h old.
 LOOKBACK = timedelta(days=1)
 
 
-def run_query(market: Market, query: Query, arguments: Mapping[str, Any]) -> pl.DataFrame:
+def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl.DataFrame:
     """Answer a query over the tables of a market.
 
     Parameters
     ----------
-    market : Market
+    market : Dataset
         The dataset.
     query : Query
         What is asked.
@@ -64,7 +64,7 @@ def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
             raise UnknownNameError.of(column.replace("_", " "), value, instruments[column].unique())
 
 
-def _select_tables(market: Market, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
+def _select_tables(market: Dataset, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
     """The tables, without files that lie before the window that is asked for."""
     ends = {name: market.tables[name].end for name in names if TABLES[name].time and name in market.tables}
     starts: dict[str, datetime | None] = {}
