@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cexkit.client.instruments import Names, as_tuple
-from cexkit.client.point_in_time import Questions
+from cexkit.client.panel import PanelMixin
+from cexkit.client.point_in_time import PointInTimeMixin
+from cexkit.client.query_run import QueryMixin
 from cexkit.client.table_list import TableList, describe_table
+from cexkit.client.universe import UniverseMixin
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
@@ -84,7 +87,7 @@ def connect(
     return Market(lambda: open_snapshot(location, files, **options), extension)
 
 
-class Market(Questions):
+class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
     """A dataset: every table an attribute (found by Tab) that is an Ibis table.
 
     ``market.funding_rates`` is the whole table; :meth:`table` is the same cut to a window, venues and

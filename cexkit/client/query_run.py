@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from cexkit.client.queries import Queries
 from cexkit.client.query import Query
+from cexkit.client.return_types import give, known
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import YEARS
@@ -22,6 +24,65 @@ if TYPE_CHECKING:
 
 #: Rows before a window that a question may look at: an hourly close, a settlement up to 8 h old.
 LOOKBACK = timedelta(days=1)
+
+
+class QueryMixin:
+    """Methods of :class:`~cexkit.client.market.Market` that list and run SQL queries."""
+
+    @property
+    def queries(self) -> Queries:
+        """The questions in SQL that :meth:`query` answers, with what each asks and takes.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> cexkit.connect("sample").queries["universe"]
+        universe: Which instruments were listed at a time, those delisted since included?
+        Parameters:
+          as_of: time [UTC], may be left out. The time; none: the newest at which venues were looked at.
+          exchange: text, may be left out. One venue; none: all.
+          instrument_type: text, may be left out. spot, perp or future; none: all.
+        """
+        return Queries.read()
+
+    def query(self, name: str, /, *, as_: str = "pandas", **parameters: Any) -> Any:
+        """Answer a question in SQL, by name; the same file of ``sql/queries`` runs in a plain DuckDB shell.
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`queries`.
+        as_ : str
+            ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``: a query is computed at once, so that this is a table
+            in memory, to be joined with others.
+        **parameters
+            What the query takes, by name. Values are bound, never made part of the text.
+
+        Returns
+        -------
+        frame
+            The columns that the header of the query names.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such query or parameter; the message lists them.
+        InvalidInputError
+            If a parameter is missing or of another type.
+        UnknownTableError
+            If the dataset lacks a table of the query.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> market = cexkit.connect("sample")
+        >>> market.query("liquidation_summary", symbol="BTCUSDT", exchange="okx", days=14)[["side", "events"]].head(2)
+           side  events
+        0  long       7
+        1  long      13
+        """
+        known(as_)
+        return give(run_query(self, self.queries[name], parameters), as_)
 
 
 def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl.DataFrame:
