@@ -112,7 +112,7 @@ def query(
     if name is None:
         print(market.queries)
     else:
-        _emit_rows(market.query(name, **market.queries[name].from_words(values or ())), as_json, output)
+        _emit_rows(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
 
 
 def _emit_rows(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:

@@ -16,7 +16,7 @@ from cexkit.schema.intervals import EPOCH, seconds, utc
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from cexkit.client.market import Market
+    from cexkit.client.dataset import Dataset
 
 #: Interval → table of trade bars of that length.
 TRADES = {table.interval: name for name, table in TABLES.items() if name == f"ohlcv_{table.interval}"}
@@ -51,12 +51,12 @@ class Bars:
         return floor if floor == moment else floor + self.length
 
 
-def bars_of(market: Market, interval: str) -> Bars:
+def bars_of(market: Dataset, interval: str) -> Bars:
     """Where bars of an interval come from: the table that stores them, else the longest that divides them.
 
     Parameters
     ----------
-    market : Market
+    market : Dataset
         The dataset.
     interval : str
         Length of a bar, such as ``"5m"``, ``"4h"``, ``"1d"`` or ``"1w"``.
@@ -84,14 +84,14 @@ def bars_of(market: Market, interval: str) -> Bars:
     return Bars(interval, length, there[max(fits)])
 
 
-def finished(market: Market, bars: Bars, source: ir.Table, exchanges: Iterable[str]) -> ir.Table:
+def finished(market: Dataset, bars: Bars, source: ir.Table, exchanges: Iterable[str]) -> ir.Table:
     """The rows of a stored table without those of bars whose end the dataset has not reached, venue by venue."""
     ends = _reached(market, bars.table, list(exchanges))
     kept = [(source.exchange == name) & (source.timestamp < bars.floor(end)) for name, end in ends.items()]
     return source.filter(reduce(or_, kept)) if kept else source
 
 
-def _reached(market: Market, table: str, exchanges: list[str]) -> dict[str, datetime]:
+def _reached(market: Dataset, table: str, exchanges: list[str]) -> dict[str, datetime]:
     """The end of the newest stored bar of each venue; the newest files tell, and others only where these do not."""
     bar, newest = TABLES[table].bar, market.tables[table].end
     found = _ends(market.table(table, start=newest - RECENT, exchange=exchanges), bar)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cexkit.client.instruments import Names, as_tuple
-from cexkit.client.point_in_time import Questions
+from cexkit.client.panel import PanelMixin
+from cexkit.client.point_in_time import PointInTimeMixin
+from cexkit.client.query_run import QueryMixin
+from cexkit.client.table_list import TableList, describe_table
+from cexkit.client.universe import UniverseMixin
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
 from cexkit.warehouse.store.cache import FileCache
 from cexkit.warehouse.store.locations import folder_of, locate
-from cexkit.warehouse.store.manifest import Extent, Manifest
+from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.reader import Reader, bounds
 from cexkit.warehouse.store.snapshot import Mode, Snapshot, open_snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-    import pandas as pd
 
     from cexkit.warehouse.store.engine import Engine
 
@@ -85,7 +87,7 @@ def connect(
     return Market(lambda: open_snapshot(location, files, **options), extension)
 
 
-class Market(Questions):
+class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
     """A dataset: every table an attribute (found by Tab) that is an Ibis table.
 
     ``market.funding_rates`` is the whole table; :meth:`table` is the same cut to a window, venues and
@@ -200,7 +202,7 @@ class Market(Questions):
         >>> "liquidations" in connect("sample").tables
         True
         """
-        return TableList({name: _info(TABLES[name], held) for name, held in self._reader.held.items()})
+        return TableList({name: describe_table(TABLES[name], extent) for name, extent in self._reader.held.items()})
 
     def table(
         self,
@@ -318,71 +320,3 @@ def _declared(reader: Reader, name: str) -> Table:
     if name not in reader.names:
         raise UnknownTableError.of("table", name, reader.names)
     return TABLES[name]
-
-
-@dataclass(frozen=True, slots=True)
-class TableInfo:
-    """What a dataset holds of one table; ``end`` is the time of the last row."""
-
-    name: str
-    meaning: str
-    rows: int
-    bytes: int
-    start: datetime | None
-    end: datetime | None
-    exchanges: tuple[str, ...]
-
-
-class TableList(Mapping[str, TableInfo]):
-    """Tables of a dataset by name."""
-
-    def __init__(self, infos: Mapping[str, TableInfo]):
-        self._infos = dict(infos)
-
-    def __getitem__(self, name: str) -> TableInfo:
-        return self._infos[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._infos)
-
-    def __len__(self) -> int:
-        return len(self._infos)
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The list as a frame, one row a table."""
-        import pandas as pd
-
-        rows: list[dict[str, Any]] = [
-            {
-                "table": info.name,
-                "rows": info.rows,
-                "first": _day(info.start),
-                "last": _day(info.end),
-                "exchanges": ", ".join(info.exchanges),
-                "MB": round(info.bytes / 1e6, 2),
-            }
-            for info in self.values()
-        ]
-        return pd.DataFrame(rows, columns=["table", "rows", "first", "last", "exchanges", "MB"]).set_index("table")
-
-    def __repr__(self) -> str:
-        return self.to_pandas().to_string()
-
-    def _repr_html_(self) -> str:
-        return self.to_pandas().to_html()
-
-
-def _day(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d}" if moment else ""
-
-
-def _info(table: Table, held: Extent) -> TableInfo:
-    return TableInfo(
-        name=table.name,
-        meaning=table.meaning,
-        rows=held.rows,
-        bytes=held.bytes,
-        start=held.start,
-        end=held.end,
-        exchanges=held.exchanges,
-    )

@@ -47,10 +47,10 @@ def naive_asof(left, right, keys, tolerance):
             other
             for other in right
             if all(one[key] == other[key] for key in keys)
-            and one["timestamp"] - tolerance <= other["_known"] <= one["timestamp"]
+            and one["timestamp"] - tolerance <= other["_available_at"] <= one["timestamp"]
         ]
-        newest = max(fit, key=lambda other: other["_known"], default={"_known": None, "price": None})
-        yield *(one[key] for key in keys), one["timestamp"], newest["price"], newest["_known"]
+        newest = max(fit, key=lambda other: other["_available_at"], default={"_available_at": None, "price": None})
+        yield *(one[key] for key in keys), one["timestamp"], newest["price"], newest["_available_at"]
 
 
 @pytest.mark.parametrize("tolerance", ["0s", "1m", "7m", "1d"])
@@ -63,7 +63,7 @@ def test_an_as_of_join_is_what_a_loop_finds(tolerance):
     # known once for each series and time, at whole and at half minutes, and one series without any
     moments = sorted({("ab"[v], "xy"[c], int(m)) for v, c, m in draw.integers(0, (2, 2, 400), (90, 3))})
     right = [
-        {"venue": v, "coin": c, "_known": at(0) + m * minute / 2, "price": float(n)}
+        {"venue": v, "coin": c, "_available_at": at(0) + m * minute / 2, "price": float(n)}
         for n, (v, c, m) in enumerate(moments)
         if (v, c) != ("b", "y")
     ]

@@ -15,7 +15,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import cexkit
-from cexkit.client.queries import NONE, REQUIRED, Queries, folder, parse, to_markdown
+from cexkit.client.__main__ import generated as generated_pages
+from cexkit.client.queries import Queries, find_sql_folder, parse_query
+from cexkit.client.query import NONE, REQUIRED
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
 from cexkit.schema import USD_LIKE
 from cexkit.schema.intervals import utc
@@ -61,7 +63,7 @@ def ask(market, name, **more):
 
 
 def test_every_query_is_asked_here():
-    assert list(ASKED) == list(QUERIES) == sorted(path.stem for path in (folder() / "queries").glob("*.sql"))
+    assert list(ASKED) == list(QUERIES) == sorted(path.stem for path in (find_sql_folder() / "queries").glob("*.sql"))
 
 
 # --- headers
@@ -99,17 +101,19 @@ def test_dollars_are_by_the_one_list():
 
 def test_the_page_is_current(project_root):
     written = (project_root / "docs/reference/queries.md").read_text(encoding="utf-8")
-    assert written == to_markdown(), "run `python -m cexkit.client.queries`"
+    assert written == generated_pages()["docs/reference/queries.md"], "run `python -m cexkit.client`"
 
 
 def test_a_header_that_says_too_little_is_refused():
     for text in ("SELECT 1", "-- What?\n--\n-- Parameters\n--\n-- Columns\nSELECT 1"):
         with pytest.raises(InvalidInputError, match="no header"):
-            parse("q", text)
+            parse_query("q", text)
     with pytest.raises(InvalidInputError, match="5 cells a line"):
-        parse("q", "-- What?\n--\n-- Parameters\n--   x | text\n--\n-- Columns\n--   n | | N.\nSELECT 1")
+        parse_query("q", "-- What?\n--\n-- Parameters\n--   x | text\n--\n-- Columns\n--   n | | N.\nSELECT 1")
     with pytest.raises(InvalidInputError, match="no type or name"):
-        parse("q", "-- What?\n--\n-- Parameters\n--   x | word | | none | X.\n--\n-- Columns\n--   n | | N.\nSELECT 1")
+        parse_query(
+            "q", "-- What?\n--\n-- Parameters\n--   x | word | | none | X.\n--\n-- Columns\n--   n | | N.\nSELECT 1"
+        )
 
 
 # --- the plain shell
@@ -128,7 +132,7 @@ def test_the_same_file_runs_in_a_plain_shell(market, shell, name):
             text = f"TIMESTAMPTZ '{utc(words[parameter])}'"
         shell.execute(f"SET VARIABLE {parameter} = {text}")
     try:
-        got = shell.execute((folder() / "queries" / f"{name}.sql").read_text()).pl()
+        got = shell.execute((find_sql_folder() / "queries" / f"{name}.sql").read_text()).pl()
     finally:
         for parameter in words:
             shell.execute(f"RESET VARIABLE {parameter}")
@@ -144,9 +148,9 @@ def test_the_files_are_in_the_wheel_and_found_in_both_places(tmp_path, project_r
     installed, checkout = tmp_path / "a" / "cexkit", tmp_path / "b" / "cexkit"
     (installed / "_sql" / "queries").mkdir(parents=True)
     checkout.mkdir(parents=True)
-    assert folder(installed) == installed / "_sql"
-    assert folder(checkout) == tmp_path / "b" / "sql"
-    assert folder() == project_root / "sql"
+    assert find_sql_folder(installed) == installed / "_sql"
+    assert find_sql_folder(checkout) == tmp_path / "b" / "sql"
+    assert find_sql_folder() == project_root / "sql"
 
 
 # --- the numbers of the metrics
@@ -402,7 +406,7 @@ def test_queries_are_listed_with_what_they_ask(market):
         assert "Which instruments were listed at a time" in shown
     assert market.queries._ipython_key_completions_() == list(QUERIES)
     assert "by default 7" in repr(market.queries["liquidation_summary"])
-    assert Path(folder()).name in {"sql", "_sql"}
+    assert Path(find_sql_folder()).name in {"sql", "_sql"}
 
 
 # --- the command line

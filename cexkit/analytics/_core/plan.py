@@ -88,7 +88,7 @@ def _noted(
     page = _RecordingFrame(schema=dict(columns))
     page.recorded = ()
     result = definition(nw.from_native(page), **{name: value for name, _, value in arguments}).to_native()
-    recorded = getattr(result, "noted", None)
+    recorded = getattr(result, "recorded", None)
     if recorded is None:
         raise TypeError(f"{definition.__name__} appends columns, so it may use with_columns and nothing else")
     return MetricPlan(recorded, {name: result.schema[name] for name in outputs})

@@ -1,0 +1,114 @@
+"""Panels: one column of a table with one row per timestamp and one column per instrument."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from cexkit.client.instruments import Names
+from cexkit.client.return_types import give, known
+from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema import INSTRUMENT_KEYS, TABLES
+from cexkit.schema.intervals import TimeLike
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from cexkit.schema import Table
+
+
+class PanelMixin:
+    """Method of :class:`~cexkit.client.market.Market` that pivots a table."""
+
+    def panel(
+        self,
+        column: str,
+        table: str = "ohlcv_1d",
+        *,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        exchange: Names = None,
+        symbol: Names = None,
+        instrument_type: Names = None,
+        as_: str = "pandas",
+    ) -> Any:
+        """One column of a table, wide: one row a timestamp, one column an instrument.
+
+        Parameters
+        ----------
+        column : str
+            Column of the table, such as ``"close"`` or ``"funding_rate"``.
+        table : str
+            A table that has one row for each instrument (or coin) and time.
+        start, end, exchange, symbol, instrument_type
+            As for :meth:`~cexkit.client.market.Market.table`.
+        as_ : str
+            ``"pandas"`` (``timestamp`` is the index), ``"polars"``, ``"arrow"`` or ``"ibis"``. For ``"ibis"`` the
+            instruments are looked up now, the values are not yet computed.
+
+        Returns
+        -------
+        frame
+            ``timestamp`` as in the table, in order, and a column for each instrument that has rows, named by all that
+            identifies it (``"binance perp BTCUSDT"``), in order of the names; of tables by coin, the coin. Null where
+            an instrument has no row; nothing is filled in.
+
+        Raises
+        ------
+        InvalidInputError
+            If the table can have several rows for one instrument and time.
+        UnknownNameError
+            If the table has no such column.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> market = cexkit.connect("sample")
+        >>> closes = market.panel("close", symbol="BTCUSDT", instrument_type="perp", start="2026-06-01")
+        >>> closes.columns.tolist(), len(closes)
+        (['binance perp BTCUSDT', 'bybit perp BTCUSDT', 'okx perp BTCUSDT'], 30)
+        """
+        known(as_)
+        series_keys = _select_series_keys(table, column)
+        filters = {"exchange": exchange, "symbol": symbol, "instrument_type": instrument_type}
+        rows = self.table(table, start=start, end=end, **filters)
+        long = rows.select("timestamp", _name=_concatenate_columns(rows, series_keys), _value=rows[column])
+        if as_ == "ibis":
+            names = sorted(long.select("_name").distinct().to_polars()["_name"])
+            return _pivot_wide(long, names)
+        wide = long.to_polars().pivot("_name", index="timestamp", values="_value", sort_columns=True).sort("timestamp")
+        return give(wide, as_).set_index("timestamp") if as_ == "pandas" else give(wide, as_)
+
+
+def _select_series_keys(table: str, column: str) -> tuple[str, ...]:
+    """Columns that tell apart the series of a table which has one row for each of them and time."""
+    declaration = TABLES.get(table)
+    if declaration is None:
+        raise UnknownNameError.of("table", table, TABLES)
+    series_keys = tuple(name for name in declaration.key if name != declaration.time)
+    if not _is_panel(declaration):
+        panels = ", ".join(name for name, candidate in TABLES.items() if _is_panel(candidate))
+        raise InvalidInputError(
+            f"{table} can have several rows for one instrument and time; panels are of {panels}. Aggregate it first, "
+            "and pivot the outcome"
+        )
+    if column not in declaration.columns or column in declaration.key:
+        raise UnknownNameError.of(f"column of {table}", column, set(declaration.columns) - set(declaration.key))
+    return series_keys
+
+
+def _is_panel(table: Table) -> bool:
+    return table.time is not None and table.key in ((*INSTRUMENT_KEYS, table.time), ("base", table.time))
+
+
+def _concatenate_columns(rows: ir.Table, names: tuple[str, ...]) -> ir.StringValue:
+    return reduce(lambda text, name: text + " " + rows[name], names[1:], rows[names[0]])
+
+
+def _pivot_wide(long: ir.Table, names: list[str]) -> ir.Table:
+    if not names:
+        return long.select("timestamp").limit(0)
+    wide = long.pivot_wider(
+        id_cols="timestamp", names_from="_name", names=names, values_from="_value", values_agg="max"
+    )
+    return wide.order_by("timestamp")

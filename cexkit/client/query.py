@@ -1,0 +1,165 @@
+"""A SQL query: its parameters, its columns, and the validation of its arguments.
+
+A value never becomes text of a query. It is bound to a DuckDB variable, which the file reads by ``getvariable``. The
+same file therefore runs in a plain DuckDB shell, after ``SET VARIABLE``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema.intervals import utc
+
+REQUIRED = "required"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One thing a query takes."""
+
+    name: str
+    type: str
+    unit: str
+    default: str
+    meaning: str
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default == REQUIRED
+
+    def value(self, argument: Any) -> Any:
+        """A value as DuckDB takes it.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is of another type.
+        """
+        validate = VALIDATORS[self.type]
+        try:
+            return validate(argument)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(f"{self.name} is {_TYPE_PHRASES[self.type]}, not {argument!r}") from error
+
+    def __str__(self) -> str:
+        unit = f" [{self.unit}]" if self.unit else ""
+        default = {REQUIRED: "required", NONE: "may be left out"}.get(self.default, f"by default {self.default}")
+        return f"{self.name}: {self.type}{unit}, {default}. {self.meaning}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question: its file, what it takes and what it gives."""
+
+    name: str
+    question: str
+    parameters: Mapping[str, Parameter]
+    columns: Mapping[str, tuple[str, str]]
+    sql: str
+
+    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of all parameters, defaults included; None for those left out.
+
+        Raises
+        ------
+        InvalidInputError
+            If one is missing or of another type; the message lists the parameters.
+        UnknownNameError
+            If there is none of this name.
+        """
+        for name in arguments:
+            if name not in self.parameters:
+                raise UnknownNameError(
+                    f"{UnknownNameError.of(f'parameter of {self.name}', name, self.parameters)}\n{self}"
+                )
+        missing = [
+            name for name, parameter in self.parameters.items() if parameter.required and arguments.get(name) is None
+        ]
+        if missing:
+            raise InvalidInputError(f"{self.name} needs {', '.join(missing)}\n{self}")
+        try:
+            return {name: _bind_value(parameter, arguments.get(name)) for name, parameter in self.parameters.items()}
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{self.name}: {error}\n{self}") from error
+
+    def parse_arguments(self, words: Iterable[str]) -> dict[str, Any]:
+        """Values from words such as ``days=7``, as a command line has them.
+
+        Raises
+        ------
+        InvalidInputError
+            If a word is no ``name=value``, or a value no number or time where one is needed.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> cexkit.connect("sample").queries["returns"].parse_arguments(["symbol=BTCUSDT", "days=7"])
+        {'symbol': 'BTCUSDT', 'days': 7.0}
+        """
+        arguments: dict[str, Any] = {}
+        for word in words:
+            name, equals, text = word.partition("=")
+            if not equals or name in arguments:
+                raise InvalidInputError(f"{self.name} takes name=value, each once, not {word!r}\n{self}")
+            parameter = self.parameters.get(name)
+            try:
+                arguments[name] = _TEXT_PARSERS[parameter.type](text) if parameter else text
+            except ValueError as error:
+                raise InvalidInputError(
+                    f"{self.name}: {name} is {_TYPE_PHRASES[parameter.type]}, not {text!r}\n{self}"
+                ) from error
+        return arguments
+
+    def __str__(self) -> str:
+        parameters = "\n".join(f"  {parameter}" for parameter in self.parameters.values())
+        return f"{self.name}: {self.question}\nParameters:\n{parameters or '  none'}"
+
+    __repr__ = __str__
+
+
+def _bind_value(parameter: Parameter, argument: Any) -> Any:
+    if argument is not None:
+        return parameter.value(argument)
+    if parameter.default in (NONE, REQUIRED):
+        return None
+    return parameter.value(_TEXT_PARSERS[parameter.type](parameter.default))
+
+
+def _validate_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _validate_integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise TypeError("not a whole number")
+    return value
+
+
+def _validate_number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("not a number")
+    return float(value)
+
+
+#: Type of a parameter → validation of a value, which raises if the value is of another type.
+VALIDATORS: dict[str, Callable[[Any], Any]] = {
+    "text": _validate_text,
+    "integer": _validate_integer,
+    "number": _validate_number,
+    "time": utc,
+}
+_TEXT_PARSERS: dict[str, Callable[[str], Any]] = {"text": str, "integer": int, "number": float, "time": utc}
+_TYPE_PHRASES = {
+    "text": "a text",
+    "integer": "a whole number",
+    "number": "a finite number",
+    "time": "a time, as ISO text, date or datetime",
+}

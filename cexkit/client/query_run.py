@@ -1,0 +1,155 @@
+"""Execution of SQL queries over the tables of a market.
+
+DuckDB variables live on a cursor. Each execution has a separate cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from cexkit.client.queries import Queries
+from cexkit.client.query import Query
+from cexkit.client.return_types import give, known
+from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema import TABLES
+from cexkit.schema.intervals import YEARS
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+    from cexkit.client.dataset import Dataset
+
+#: Rows before a window that a question may look at: an hourly close, a settlement up to 8 h old.
+LOOKBACK = timedelta(days=1)
+
+
+class QueryMixin:
+    """Methods of :class:`~cexkit.client.market.Market` that list and run SQL queries."""
+
+    @property
+    def queries(self) -> Queries:
+        """The questions in SQL that :meth:`query` answers, with what each asks and takes.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> cexkit.connect("sample").queries["universe"]
+        universe: Which instruments were listed at a time, those delisted since included?
+        Parameters:
+          as_of: time [UTC], may be left out. The time; none: the newest at which venues were looked at.
+          exchange: text, may be left out. One venue; none: all.
+          instrument_type: text, may be left out. spot, perp or future; none: all.
+        """
+        return Queries.read()
+
+    def query(self, name: str, /, *, as_: str = "pandas", **parameters: Any) -> Any:
+        """Answer a question in SQL, by name; the same file of ``sql/queries`` runs in a plain DuckDB shell.
+
+        Parameters
+        ----------
+        name : str
+            One of :attr:`queries`.
+        as_ : str
+            ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``: a query is computed at once, so that this is a table
+            in memory, to be joined with others.
+        **parameters
+            What the query takes, by name. Values are bound, never made part of the text.
+
+        Returns
+        -------
+        frame
+            The columns that the header of the query names.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such query or parameter; the message lists them.
+        InvalidInputError
+            If a parameter is missing or of another type.
+        UnknownTableError
+            If the dataset lacks a table of the query.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> market = cexkit.connect("sample")
+        >>> market.query("liquidation_summary", symbol="BTCUSDT", exchange="okx", days=14)[["side", "events"]].head(2)
+           side  events
+        0  long       7
+        1  long      13
+        """
+        known(as_)
+        return give(run_query(self, self.queries[name], parameters), as_)
+
+
+def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl.DataFrame:
+    """Answer a query over the tables of a market.
+
+    Parameters
+    ----------
+    market : Dataset
+        The dataset.
+    query : Query
+        What is asked.
+    arguments : mapping
+        Parameters by name.
+
+    Returns
+    -------
+    polars.DataFrame
+        The rows.
+    """
+    from cexkit.warehouse.store.engine import tables_of
+
+    values = query.bind(arguments)
+    _check_names(market.listed, values)
+    connection = market._backend.con
+    names = sorted(tables_of(connection, query.sql) & set(TABLES))
+    with connection.cursor() as cursor:
+        for name, rows in _select_tables(market, names, values).items():
+            # a name of a declared table, and the SQL of an expression
+            cursor.execute(f"CREATE TEMP VIEW {name} AS {market._backend.compile(rows)}")
+        for name, value in values.items():
+            if value is not None:
+                cursor.execute(f"SET VARIABLE {name} = $value", {"value": value})
+        return _fetch_rows(cursor, query)
+
+
+def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
+    """Refuse names that the dataset does not know: a query would give no rows, and say nothing."""
+    for column in ("exchange", "instrument_type", "base", "symbol"):
+        if (value := values.get(column)) is not None and value not in instruments[column]:
+            raise UnknownNameError.of(column.replace("_", " "), value, instruments[column].unique())
+
+
+def _select_tables(market: Dataset, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables, without files that lie before the window that is asked for."""
+    ends = {name: market.tables[name].end for name in names if TABLES[name].time and name in market.tables}
+    starts: dict[str, datetime | None] = {}
+    if values.get("days") is not None and ends:
+        # without `until` the window ends with the newest row of one of the tables
+        start = _compute_read_start(values.get("until") or min(ends.values()), values["days"])
+        # of a table that ends before the window its last file is read, so that there is something to look at
+        starts = {name: start and min(start, end) for name, end in ends.items()}
+    return {name: market.table(name, start=starts.get(name)) for name in names}
+
+
+def _compute_read_start(end: datetime, days: float) -> datetime | None:
+    """Where reading begins; None for all there is."""
+    try:
+        start = end - timedelta(days=days) - LOOKBACK
+    except OverflowError:
+        return None
+    return start if start.year in YEARS else None
+
+
+def _fetch_rows(cursor: duckdb.DuckDBPyConnection, query: Query) -> pl.DataFrame:
+    import duckdb
+
+    try:
+        return cursor.execute(query.sql).pl()
+    except duckdb.Error as error:
+        raise InvalidInputError(f"{query.name} could not be answered with these values: {error}\n{query}") from error

@@ -1,0 +1,87 @@
+"""Instruments of a market, now and at a past time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cexkit.client.instruments import Names, Symbols, listed_at
+from cexkit.schema.intervals import TimeLike, utc
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import polars as pl
+
+
+class UniverseMixin:
+    """Methods of :class:`~cexkit.client.market.Market` that return instruments."""
+
+    @property
+    def listed(self) -> pl.DataFrame:
+        """Table ``instruments`` as a polars frame, read once for each revision of the dataset.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> cexkit.connect("sample").listed.filter(base="PEPE", exchange="okx")["symbol"].to_list()
+        ['PEPEUSDT', 'PEPEUSDT']
+        """
+        cached: tuple[str, pl.DataFrame] | None = self.__dict__.get("_listing")
+        if cached is None or cached[0] != self.revision:
+            cached = self.revision, self.table("instruments").to_polars()
+            self.__dict__["_listing"] = cached
+        return cached[1]
+
+    @property
+    def symbols(self) -> Symbols:
+        """Instruments by symbol and by coin: ``market.symbols["BTC"]``, names found by Tab.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> cexkit.connect("sample").symbols["1000PEPEUSDT"].exchange.tolist()
+        ['binance', 'bybit']
+        """
+        return Symbols(self.listed)
+
+    def universe(
+        self, at: TimeLike | None = None, *, exchange: Names = None, instrument_type: Names = None
+    ) -> ir.Table:
+        """Instruments that were listed at a time, those delisted since included.
+
+        Parameters
+        ----------
+        at : str, date or datetime, optional
+            The time (UTC); by default the newest at which venues were looked at.
+        exchange, instrument_type : str or iterable of str, optional
+            Only these.
+
+        Returns
+        -------
+        ibis.Table
+            Rows of table ``instruments`` with ``listing_time <= at`` and ``at`` before ``delisting_time`` and
+            ``expiry``, and ``certain``. Where the venue does not say:
+
+            * no ``listing_time``: taken as listed all along, not certain; not listed while ``pending``.
+            * ``delisted`` without ``delisting_time``: listed until ``observed_at``, when the venue last showed it, not
+              certain.
+            * later than ``observed_at``: taken as still listed, not certain.
+
+            ``status`` is that of the last look at the venue, not of ``at``.
+
+        Raises
+        ------
+        UnknownNameError
+            If the dataset has no such venue or type.
+        InvalidInputError
+            If ``at`` is no time.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> then = cexkit.connect("sample").universe("2025-11-01", exchange="binance", instrument_type="perp")
+        >>> "FTTUSDT" in set(then.symbol.to_pandas())  # delisted four weeks later
+        True
+        """
+        rows = self.table("instruments", exchange=exchange, instrument_type=instrument_type)
+        moment = utc(self.listed["observed_at"].max() if at is None else at)
+        return listed_at(rows, moment)
