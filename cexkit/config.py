@@ -28,9 +28,9 @@ class Settings(BaseSettings):
     publish_to: str | None = Field(
         None, description="Where the dataset is published: hf://datasets/owner/name[@branch] or a folder."
     )
-    publish_licence: str | None = Field(
+    publish_license: str | None = Field(
         None,
-        description="Licence of the published data by its name on HuggingFace; unset: mit if simulated, else other.",
+        description="License of the published data by its name on HuggingFace; unset: mit if simulated, else other.",
     )
     base_urls: dict[str, str] = Field(
         default_factory=dict,

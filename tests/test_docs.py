@@ -105,7 +105,7 @@ def test_the_made_up_venue_passes_the_contract_that_all_inherit(project_root, tm
     words = [sys.executable, str(written)]
     done = subprocess.run(words, cwd=project_root, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    for part in ("neighbouring", "any_bytes", "half_open", "truth_comes_back"):
+    for part in ("neighboring", "any_bytes", "half_open", "truth_comes_back"):
         assert part in done.stdout
 
 

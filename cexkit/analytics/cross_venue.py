@@ -1,4 +1,4 @@
-"""Venues and coins beside each other: prices that diverge, shares of volume and of market capitalisation."""
+"""Venues and coins beside each other: prices that diverge, shares of volume and of market capitalization."""
 
 from __future__ import annotations
 
@@ -236,15 +236,15 @@ def _in_order(frame: Frame, part: str) -> Frame:
     ties=True,
 )
 def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd") -> Frame:
-    """Share of each coin in the market capitalisation of all coins of the frame, ``cap / sum(cap)``.
+    """Share of each coin in the market capitalization of all coins of the frame, ``cap / sum(cap)``.
 
     Parameters
     ----------
     frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
-        ``timestamp``, ``base`` and the market capitalisation, which is yours to join on. Several rows of a
+        ``timestamp``, ``base`` and the market capitalization, which is yours to join on. Several rows of a
         coin at one time (as of several exchanges) count once.
     market_cap : str
-        Column of the market capitalisation, in dollars.
+        Column of the market capitalization, in dollars.
 
     Returns
     -------

@@ -198,22 +198,22 @@ def oi_to_volume(frame: Frame) -> Frame:
     inspects=warns_of_quotes("oi_to_market_cap", "open_interest_usd"),
 )
 def oi_to_market_cap(frame: Frame, *, market_cap: Column = "market_cap_usd") -> Frame:
-    """Open interest as a fraction of the coin's market capitalisation, both in dollars.
+    """Open interest as a fraction of the coin's market capitalization, both in dollars.
 
     Parameters
     ----------
     frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
         ``open_interest_usd`` (or ``open_interest_quote`` with ``quote``; dollar stablecoins are then taken 1:1,
-        ``cexkit.schema.USD_LIKE``) and the market capitalisation of the same time, which is yours to join on.
+        ``cexkit.schema.USD_LIKE``) and the market capitalization of the same time, which is yours to join on.
     market_cap : str
-        Column of the market capitalisation, in dollars.
+        Column of the market capitalization, in dollars.
 
     Returns
     -------
     Same type as ``frame``
         With ``oi_to_market_cap`` added, a fraction (0.02 is 2 %) of the row's own open interest: sum
         open interest over instruments first for that of a coin. Null where a value is null, NaN or infinite,
-        open interest is below zero, the capitalisation is not above zero, or the quote is not taken as
+        open interest is below zero, the capitalization is not above zero, or the quote is not taken as
         dollars. Each row stands alone, so gaps do not matter.
 
     Raises
@@ -232,9 +232,9 @@ def oi_to_market_cap(frame: Frame, *, market_cap: Column = "market_cap_usd") -> 
     >>> frame.crypto.oi_to_market_cap().to_list()
     [0.02]
     """
-    open_interest, capitalisation = usd(frame, "open_interest_usd"), number(frame, market_cap)
+    open_interest, capitalization = usd(frame, "open_interest_usd"), number(frame, market_cap)
     return frame.with_columns(
-        nw.when((open_interest >= 0) & (capitalisation > 0))
-        .then(open_interest / capitalisation)
+        nw.when((open_interest >= 0) & (capitalization > 0))
+        .then(open_interest / capitalization)
         .alias("oi_to_market_cap")
     )

@@ -27,7 +27,7 @@ class LoopbackStream:
     faults : collection of str
         What goes wrong, each once, spread over the messages: ``drop`` (the line is cut), ``close`` (the venue says
         goodbye), ``stall`` (silence, pings unanswered), ``garbage`` (a malformed message), ``refuse`` (a
-        subscription is turned down); ``double`` sends every third message twice, ``disorder`` swaps neighbours.
+        subscription is turned down); ``double`` sends every third message twice, ``disorder`` swaps neighbors.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 ``python -m cexkit.warehouse.sql_views`` writes ``sql/views``.
 
 Row metrics and summaries become one view for each declared table that has their inputs. Rolling and
-cross-venue metrics look at neighbouring rows and other venues; they stay in Python, where their windows
+cross-venue metrics look at neighboring rows and other venues; they stay in Python, where their windows
 and tolerances are arguments.
 """
 

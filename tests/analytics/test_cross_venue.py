@@ -1,4 +1,4 @@
-"""Prices, volumes and capitalisations beside each other: by hand, against plain Python."""
+"""Prices, volumes and capitalizations beside each other: by hand, against plain Python."""
 
 from __future__ import annotations
 

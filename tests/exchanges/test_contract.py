@@ -202,7 +202,7 @@ class TestFacts:
         assert sorted(set(fetched["timestamp"].to_pylist())) == times[3:6]
         assert times[6] - times[3] == 3 * (times[4] - times[3])
 
-    def test_neighbouring_windows_share_nothing_and_lose_nothing(self, start, name, table, kind):
+    def test_neighboring_windows_share_nothing_and_lose_nothing(self, start, name, table, kind):
         times = truth(name, table, kind)["timestamp"].to_list()
         cut = times[-5] + timedelta(milliseconds=1)
         parts = [self.fetch(start, name, table, kind, *ends) for ends in ((times[4], cut), (cut, NOW))]

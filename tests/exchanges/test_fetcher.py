@@ -337,7 +337,7 @@ class TestWindows:
         assert tables[0].num_rows == 22
         assert all(table.equals(tables[0]) for table in tables)
 
-    def test_neighbouring_windows_share_nothing_and_lose_nothing(self, fetcher):
+    def test_neighboring_windows_share_nothing_and_lose_nothing(self, fetcher):
         whole = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2023-03-01")
         cuts = ["2023-01-01", "2023-01-07T08:00", "2023-01-07T08:00:00.020", "2023-02-01T15:59:59.9", "2023-03-01"]
         parts = [fetcher.fetch("binance", "funding_rates", "BTCUSDT", a, b) for a, b in pairwise(cuts)]

@@ -85,7 +85,7 @@ def shifted(frame: Frame, apart: Sequence[str] = ()) -> Callable[[nw.Expr, int],
     """
     keys = [*group_keys(frame), *apart]
     if keys == [INSTRUMENT]:
-        # rows in order: the neighbour is the one before, if it is of the same instrument
+        # rows in order: the neighbor is the one before, if it is of the same instrument
         number = nw.col(INSTRUMENT)
         return lambda value, n: nw.when(number == number.shift(n)).then(value.shift(n))
     return lambda value, n: value.shift(n).over(*keys, order_by="timestamp")

@@ -1,7 +1,7 @@
 """Rows of eager frames, grouped by instrument and in time order, before a metric looks at them.
 
 Sorting once here and giving the definitions one whole-number column instead of three text ones is most of what makes
-rolling metrics fast. Most frames come in order; that is seen by comparing neighbours, and costs next to nothing.
+rolling metrics fast. Most frames come in order; that is seen by comparing neighbors, and costs next to nothing.
 """
 
 from __future__ import annotations

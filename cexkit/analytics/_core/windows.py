@@ -64,7 +64,7 @@ def with_windows(
 
 
 class _Spans(NamedTuple):
-    """Of every ``rows`` neighbouring rows: sums, and sums of products of deviations from the means."""
+    """Of every ``rows`` neighboring rows: sums, and sums of products of deviations from the means."""
 
     rows: int
     sums: Columns

@@ -72,7 +72,7 @@ def liquidation_cascades(
         rows without a side are no events (put one below the other:
         ``polars.concat([events, snapshots], how="diagonal")``).
     gap : str
-        Longest time between neighbours of a cascade; exactly this long still joins them.
+        Longest time between neighbors of a cascade; exactly this long still joins them.
     min_events : int
         Fewest events of a cascade.
     min_value_usd : float

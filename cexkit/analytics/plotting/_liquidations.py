@@ -125,7 +125,7 @@ def liquidation_heatmap(
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
     colorbar : bool or matplotlib.axes.Axes, default True
-        The scale of colours: beside ``ax``, which gives up room for it; in an Axes of yours; or none.
+        The scale of colors: beside ``ax``, which gives up room for it; in an Axes of yours; or none.
 
     Returns
     -------

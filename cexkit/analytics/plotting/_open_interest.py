@@ -99,7 +99,7 @@ def oi_quadrants(
 ) -> Axes:
     """Change of price against change of open interest in coins, one point a row, in percent of the row before.
 
-    Colour is the side that moved; a filled point opened positions, a hollow one closed them. Each corner says
+    Color is the side that moved; a filled point opened positions, a hollow one closed them. Each corner says
     what it means and how many rows are in it.
 
     Parameters

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from cexkit.analytics.plotting._series import numbers_of, one_base, times_of, with_gaps
-from cexkit.analytics.plotting._style import colour
+from cexkit.analytics.plotting._style import color
 from cexkit.schema import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def stack(ax: Axes, table: pl.DataFrame, scale: float) -> None:
         above = below + numbers_of(table, venue, scale)
         broken, top = with_gaps(times, above)
         _, bottom = with_gaps(times, below)
-        ax.fill_between(broken, bottom, top, facecolor=colour(venue), linewidth=0, label=venue)
+        ax.fill_between(broken, bottom, top, facecolor=color(venue), linewidth=0, label=venue)
         edges.append((venue, below, above))
         below = above
     ax.set_ylim(bottom=0)
@@ -60,7 +60,7 @@ def stack(ax: Axes, table: pl.DataFrame, scale: float) -> None:
 
 
 def _name(ax: Axes, times: np.ndarray, edges: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
-    """Names in the bands that have room, so that colour is not all that tells them."""
+    """Names in the bands that have room, so that color is not all that tells them."""
     known = np.flatnonzero(~np.isnan(edges[-1][2]))
     if not len(known):
         return

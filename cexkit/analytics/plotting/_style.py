@@ -1,4 +1,4 @@
-"""Colours and axes. Text and background stay those of the caller's matplotlib style, white or dark."""
+"""Colors and axes. Text and background stay those of the caller's matplotlib style, white or dark."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-#: Of Okabe and Ito, told apart by colour-blind readers, the orange and the sky blue darkened so that all stand
-#: out from white and from black alike (3 : 1 at least). A venue has its colour in every picture.
+#: Of Okabe and Ito, told apart by color-blind readers, the orange and the sky blue darkened so that all stand
+#: out from white and from black alike (3 : 1 at least). A venue has its color in every picture.
 VENUES = {"binance": "#0072B2", "bybit": "#C98200", "coinbase": "#009E73", "okx": "#CC79A7"}
 OTHERS = ("#2E9BD6", "#D55E00", "#8C8C8C")
 
-#: Colour of a side of the position, in every picture; no venue shares a picture with them.
+#: Color of a side of the position, in every picture; no venue shares a picture with them.
 SIDES = {"long": "#2E9BD6", "short": "#D55E00"}
 
 #: A line by its place among the lines of a picture: where lines cover each other, the gaps show what is below.
@@ -26,8 +26,8 @@ LINESTYLES = ("-", (0, (5, 1.5)), (0, (2, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 
 MARKERS = ("o", "s", "^", "D")
 
 
-def colour(exchange: str | None) -> str:
-    """The colour of a venue, the same in every process."""
+def color(exchange: str | None) -> str:
+    """The color of a venue, the same in every process."""
     if exchange is None:
         return VENUES["binance"]
     return VENUES.get(exchange) or OTHERS[crc32(exchange.encode()) % len(OTHERS)]
@@ -47,7 +47,7 @@ def axes_or_new(ax: Axes | None, *, figsize: tuple[float, float] = (9, 4)) -> Ax
 
 
 def ink(ax: Axes) -> Any:
-    """The colour of text, as the style in force when the axes were made has it."""
+    """The color of text, as the style in force when the axes were made has it."""
     return ax.xaxis.label.get_color()
 
 

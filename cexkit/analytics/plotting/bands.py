@@ -9,7 +9,7 @@ import polars as pl
 
 from cexkit.analytics.funding.rates import funding_apr
 from cexkit.analytics.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
-from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, colour, finish, ink
+from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, color, finish, ink
 from cexkit.analytics.volatility import Estimator, realized_volatility
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS
@@ -76,9 +76,7 @@ def volatility_cone(
     _band(ax, x, cone, ("lowest", "highest"), 0.3, "lowest to highest")
     _band(ax, x, cone, ("lower", "upper"), 0.5, "middle half")
     ax.plot(x, numbers_of(cone, "median"), color=ink(ax), linewidth=1.0, label="median")
-    ax.plot(
-        x, numbers_of(cone, "latest"), color=colour(None), linewidth=1.6, linestyle="--", marker="o", label="latest"
-    )
+    ax.plot(x, numbers_of(cone, "latest"), color=color(None), linewidth=1.6, linestyle="--", marker="o", label="latest")
     ax.set_xticks(x)
     ax.set_ylim(bottom=0)
     finish(ax, "volatility per year, %", title=subject(one.rows), time=False)
@@ -168,7 +166,7 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     for place, (named, label, rows) in enumerate(own):
         values = numbers_of(rows, "funding_apr", 100)
         style = LINESTYLES[place % len(LINESTYLES)]
-        ax.plot(times_of(rows), values, color=colour(named.get("exchange")), linestyle=style, label=label or base)
+        ax.plot(times_of(rows), values, color=color(named.get("exchange")), linestyle=style, label=label or base)
     return finish(ax, "funding APR, daily mean, %", title=base, zero=True)
 
 

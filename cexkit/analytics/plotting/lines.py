@@ -19,7 +19,7 @@ from cexkit.analytics.plotting._series import (
     times_of,
     with_gaps,
 )
-from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, colour, finish, fresh
+from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, color, finish, fresh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,7 +166,7 @@ def basis(frame: Any, *, price: str = "price", reference: str = "reference", ax:
 
 
 def _draw(rows: pl.DataFrame, column: str, ax: Axes | None, ylabel: str, scale: float = 100.0) -> Axes:
-    """Each instrument as a line, by default in percent: colour by venue, line style by place."""
+    """Each instrument as a line, by default in percent: color by venue, line style by place."""
     series = list(instruments(rows, column))
     title = fresh(ax, subject(rows))
     ax = axes_or_new(ax)
@@ -175,7 +175,7 @@ def _draw(rows: pl.DataFrame, column: str, ax: Axes | None, ylabel: str, scale: 
         ax.plot(
             *thinned(*with_gaps(times_of(part), numbers_of(part, column, scale))),
             label=label or None,
-            color=colour(keys.get("exchange")),
+            color=color(keys.get("exchange")),
             linestyle=LINESTYLES[place % len(LINESTYLES)],
             linewidth=1.2,
         )

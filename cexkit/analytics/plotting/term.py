@@ -8,7 +8,7 @@ import polars as pl
 
 from cexkit.analytics.basis.basis import Method, annualized_basis
 from cexkit.analytics.plotting._series import MOST_INSTRUMENTS, as_polars, needs, numbers_of, rows_of, subject, times_of
-from cexkit.analytics.plotting._style import LINESTYLES, MARKERS, axes_or_new, colour, finish
+from cexkit.analytics.plotting._style import LINESTYLES, MARKERS, axes_or_new, color, finish
 from cexkit.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _draw(rows: pl.DataFrame, curves: dict[Any, pl.DataFrame], keys: list[str], 
             times_of(curves[values], expiry),
             numbers_of(curves[values], "annualized_basis", 100),
             label=" ".join(named[key] for key in telling) or None,
-            color=colour(named.get("exchange")),
+            color=color(named.get("exchange")),
             linestyle=LINESTYLES[place % len(LINESTYLES)],
             marker=MARKERS[place % len(MARKERS)],
             linewidth=1.2,

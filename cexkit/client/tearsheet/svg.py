@@ -1,4 +1,4 @@
-"""Plots as SVG inside the page: text stays text, ink takes the colour of the page, light or dark or paper."""
+"""Plots as SVG inside the page: text stays text, ink takes the color of the page, light or dark or paper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: can be read on all of them.
 SIZE = (4.9, 3.0)
 
-#: A colour that no plot uses, for what takes the colour of the page's text.
+#: A color that no plot uses, for what takes the color of the page's text.
 INK = "#010203"
 
 SHEET = {

@@ -64,7 +64,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 class RetryPolicy:
     """How a failed request is tried again.
 
-    Transport errors and 5xx answers are tried again after an exponentially growing, randomised
+    Transport errors and 5xx answers are tried again after an exponentially growing, randomized
     pause; refusals for speed (429) after the pause the server asks for, a ban (418) after it ends. An
     error of the venue, and an answer that asks for more patience than there is, are raised at once.
 

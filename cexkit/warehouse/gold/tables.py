@@ -171,7 +171,7 @@ def liquidations_1d(liquidations: Frame) -> pl.DataFrame:
 
 
 def _in_order(rows: Frame, by: Sequence[str] = (*INSTRUMENT_KEYS, "timestamp")) -> pl.DataFrame:
-    """Rows sorted at once, so that sums are added in the same order each time; a lazy sort is optimised away."""
+    """Rows sorted at once, so that sums are added in the same order each time; a lazy sort is optimized away."""
     return rows.lazy().collect().sort(by)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Rates closer than this are the same, written with fewer digits.
 SAME_RATE = 1e-8
 #: How far around a file period settlements are looked at to tell intervals from gaps.
-NEIGHBOURS = timedelta(days=2)
+NEIGHBORS = timedelta(days=2)
 
 
 def build_silver(
@@ -99,7 +99,7 @@ def _facts(
     import pyarrow as pa
 
     problems: list[Problem] = []
-    around = Window(span.start - NEIGHBOURS, span.end + NEIGHBOURS) if table.name == "funding_rates" else span
+    around = Window(span.start - NEIGHBORS, span.end + NEIGHBORS) if table.name == "funding_rates" else span
     parsed = [
         rows
         for row, context, rows in answers(warehouse, exchange_name, table, around, problems)

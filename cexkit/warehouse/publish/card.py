@@ -62,7 +62,7 @@ named by their content and never change; give a tag or a commit as revision to r
 """
 
 
-def card(spec: dict[str, Any], *, name: str | None = None, licence: str | None = None) -> str:
+def card(spec: dict[str, Any], *, name: str | None = None, license: str | None = None) -> str:
     """The card of a dataset.
 
     Parameters
@@ -71,8 +71,8 @@ def card(spec: dict[str, Any], *, name: str | None = None, licence: str | None =
         What :func:`cexkit.warehouse.publish.spec.describe` says.
     name : str, optional
         What readers call it, ``hf://datasets/owner/name``; None for a folder.
-    licence : str, optional
-        Licence of the data by its name on HuggingFace; by default ``mit`` where all is simulated, else ``other``.
+    license : str, optional
+        License of the data by its name on HuggingFace; by default ``mit`` where all is simulated, else ``other``.
 
     Returns
     -------
@@ -86,19 +86,19 @@ def card(spec: dict[str, Any], *, name: str | None = None, licence: str | None =
     license: other
     """
     parts = [
-        f"---\n{_head(spec, licence)}\n---",
+        f"---\n{_head(spec, license)}\n---",
         "# Derivatives of centralized crypto exchanges",
         _about(spec),
         _overview(spec),
         *([_load(spec, name)] if spec["tables"] else []),
         _limits(spec),
-        _licence(spec),
+        _license(spec),
         _dictionary(spec),
     ]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _head(spec: dict[str, Any], licence: str | None) -> str:
+def _head(spec: dict[str, Any], license: str | None) -> str:
     from huggingface_hub import DatasetCardData
 
     default = _default(spec)
@@ -112,7 +112,7 @@ def _head(spec: dict[str, Any], licence: str | None) -> str:
         for name in spec["tables"]
     ]
     return DatasetCardData(
-        license=licence or ("mit" if spec["simulated"] else "other"),
+        license=license or ("mit" if spec["simulated"] else "other"),
         pretty_name="Derivatives of centralized crypto exchanges" + (" (simulated)" if spec["simulated"] else ""),
         tags=[*_TAGS, *(["simulated"] if spec["simulated"] else [])],
         size_categories=[_size_category(spec["rows"])],
@@ -230,11 +230,11 @@ def _joined(tables: dict[str, list[str]]) -> list[tuple[str, str]]:
     return [(table, ", ".join(kinds)) for table, kinds in tables.items()]
 
 
-def _licence(spec: dict[str, Any]) -> str:
+def _license(spec: dict[str, Any]) -> str:
     if spec["simulated"]:
-        return "## Licence\n\nSimulated data, free for any use."
+        return "## License\n\nSimulated data, free for any use."
     return (
-        "## Licence\n\nThe layout and the derived tables are free for any use. The market data in them come from the "
+        "## License\n\nThe layout and the derived tables are free for any use. The market data in them come from the "
         "public interfaces of the venues named above; their terms of use apply to what is done with them."
     )
 

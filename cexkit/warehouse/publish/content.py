@@ -53,7 +53,7 @@ class Content:
         return f"{self.manifest.updated_at:%Y-%m-%d %H:%M} UTC: {rows:,} rows in {tables} tables"
 
 
-def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | None = None) -> Content:
+def assemble(warehouse: Warehouse, *, name: str | None = None, license: str | None = None) -> Content:
     """Verify a warehouse and make what is published of it.
 
     Parameters
@@ -62,8 +62,8 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | No
         The dataset; nothing in it is changed.
     name : str, optional
         What readers call it (``hf://datasets/owner/name``), for the card.
-    licence : str, optional
-        Licence of the data by its name on HuggingFace, for the card.
+    license : str, optional
+        License of the data by its name on HuggingFace, for the card.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, licence: str | No
     quality = run_checks(held, now=held.manifest.updated_at)
     raise_on_failures(quality)
     spec = describe(held, quality)
-    made = {SPEC: to_json(spec), CARD: card(spec, name=name, licence=licence), MANIFEST: held.manifest.to_json()}
+    made = {SPEC: to_json(spec), CARD: card(spec, name=name, license=license), MANIFEST: held.manifest.to_json()}
     data = [Piece(file.path, file.bytes, file.sha256, held.root / file.path) for file in held.manifest.files]
     return Content(held.manifest, [*data, *(Piece.of(path, text) for path, text in made.items())])
 

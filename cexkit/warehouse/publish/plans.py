@@ -144,7 +144,7 @@ def _count(things: tuple, what: str) -> str:
 def compare(to: str, pieces: list[Piece], there: There) -> Plan:
     """The plan that makes a place hold these pieces, and no other data files.
 
-    Files beside the data that are not ours (a licence, a picture) are left alone.
+    Files beside the data that are not ours (a license, a picture) are left alone.
     """
     same = {p.path for p in pieces if p.path in there.files and there.files[p.path].is_same(p)}
     wanted = {piece.path for piece in pieces}

@@ -54,7 +54,7 @@ class Publication:
 
 
 def plan(
-    warehouse: Warehouse | str | Path, to: str | Path, *, replace: bool = False, licence: str | None = None
+    warehouse: Warehouse | str | Path, to: str | Path, *, replace: bool = False, license: str | None = None
 ) -> Plan:
     """What publishing would change. Reads the warehouse and the place, and changes nothing.
 
@@ -68,7 +68,7 @@ def plan(
     0
     """
     place = target(to, replace=replace)
-    return place.plan(_content(warehouse, place.name, licence))
+    return place.plan(_content(warehouse, place.name, license))
 
 
 def publish(
@@ -80,7 +80,7 @@ def publish(
     step: Step | None = None,
     replace: bool = False,
     private: bool = False,
-    licence: str | None = None,
+    license: str | None = None,
 ) -> Publication:
     """Publish the state of a warehouse: only what changed is sent, and readers see all of it or none.
 
@@ -104,9 +104,9 @@ def publish(
         Let it take the place of a dataset that is newer, or has venues, tables or times that this one lacks.
     private : bool
         Whether a repository that is made is private.
-    licence : str, optional
-        Licence of the data by its name on HuggingFace, for the card; by default the setting
-        ``CEXKIT_PUBLISH_LICENCE``, else ``mit`` for simulated data and ``other`` for the rest.
+    license : str, optional
+        License of the data by its name on HuggingFace, for the card; by default the setting
+        ``CEXKIT_PUBLISH_LICENSE``, else ``mit`` for simulated data and ``other`` for the rest.
 
     Returns
     -------
@@ -134,13 +134,13 @@ def publish(
     (True, False)
     """
     place = target(to, replace=replace, private=private)
-    content = _content(warehouse, place.name, licence)
+    content = _content(warehouse, place.name, license)
     if dry_run:
         return Publication(place.plan(content, tag), dry_run=True)
     done, revision, url = place.put(content, tag=tag, step=step or (lambda _: None))
     return Publication(done, revision, url, tag)
 
 
-def _content(warehouse: Warehouse | str | Path, name: str | None, licence: str | None) -> Content:
+def _content(warehouse: Warehouse | str | Path, name: str | None, license: str | None) -> Content:
     opened = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    return assemble(opened, name=name, licence=licence or settings().publish_licence)
+    return assemble(opened, name=name, license=license or settings().publish_license)

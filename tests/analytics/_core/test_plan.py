@@ -53,7 +53,7 @@ def bars(symbol: str, scale: float, rows: int, seed: int) -> pl.DataFrame:
 
 
 def test_an_instrument_of_another_scale_leaves_nothing_behind(helpers):
-    """Windows of neighbours follow each other in memory: what the large one leaves must not show in the small one."""
+    """Windows of neighbors follow each other in memory: what the large one leaves must not show in the small one."""
     small = bars("B", 1e-6, 60, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CexkitWarning)

@@ -45,27 +45,27 @@ def _events(**columns) -> pl.DataFrame:
     return _bars(days=[START, START, DAYS[1]], **(given | columns))
 
 
-def _luminance(colour: str) -> float:
-    channels = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+def _luminance(color: str) -> float:
+    channels = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color))
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
 
 
-@pytest.mark.parametrize("colour", sorted({*VENUES.values(), *OTHERS, *SIDES.values()}))
-def test_colours_stand_out_from_white_and_from_black(colour):
-    light = _luminance(colour)
+@pytest.mark.parametrize("color", sorted({*VENUES.values(), *OTHERS, *SIDES.values()}))
+def test_colors_stand_out_from_white_and_from_black(color):
+    light = _luminance(color)
     assert 1.05 / (light + 0.05) >= 3
     assert (light + 0.05) / 0.05 >= 3
 
 
-@pytest.mark.parametrize("colours", [VENUES, SIDES])
-def test_colours_of_one_picture_differ_to_colour_blind_eyes(colours):
+@pytest.mark.parametrize("colors", [VENUES, SIDES])
+def test_colors_of_one_picture_differ_to_color_blind_eyes(colors):
     """As seen without red or green cones (Viénot, Brettel and Mollon 1999, on linear light)."""
     blind = {
         "protanopia": [[0.1124, 0.8876, 0.0], [0.1124, 0.8876, 0.0], [0.0040, -0.0040, 1.0]],
         "deuteranopia": [[0.2928, 0.7072, 0.0], [0.2928, 0.7072, 0.0], [-0.0223, 0.0223, 1.0]],
     }
     for kind, matrix in blind.items():
-        seen = [np.clip(np.array(matrix) @ np.array(to_rgb(c)) ** 2.2, 0, 1) ** (1 / 2.2) for c in colours.values()]
+        seen = [np.clip(np.array(matrix) @ np.array(to_rgb(c)) ** 2.2, 0, 1) ** (1 / 2.2) for c in colors.values()]
         apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
         # blue and purple of Okabe and Ito are closest; lines differ in their dashes too
         assert min(apart) > 0.14, kind
@@ -127,7 +127,7 @@ def test_heat_is_in_the_cell_of_its_day_and_price():
     assert mesh.colorbar.ax.get_ylabel() == "liquidated, USD"
 
 
-def test_the_scale_of_colours_goes_where_it_is_told_to():
+def test_the_scale_of_colors_goes_where_it_is_told_to():
     plots = Figure().subplots(1, 2)
     plotting.liquidation_heatmap(_events(), ax=plots[0], colorbar=plots[1])
     assert plots[0].collections[0].colorbar.ax is plots[1]

@@ -14,7 +14,7 @@ WIDER = """[...document.querySelectorAll('svg.plot, p, h1, h2, nav, .tiles')]
     .filter(element => element.getBoundingClientRect().right > innerWidth).length"""
 HEIGHTS = """[...document.querySelectorAll('svg.plot text')].map(text => text.getBoundingClientRect())
     .map(box => Math.min(box.width, box.height)).filter(height => height > 0)"""
-COLOURS = """[getComputedStyle(document.querySelector('svg.plot')).color,
+COLORS = """[getComputedStyle(document.querySelector('svg.plot')).color,
     getComputedStyle(document.querySelector('figure')).backgroundColor]"""
 
 
@@ -62,7 +62,7 @@ def test_dark_and_paper_have_ink_that_stands_out(browser, file):
         page = browser.new_page(color_scheme=scheme)
         page.emulate_media(media=media, color_scheme=scheme)
         page.goto(file.as_uri())
-        found = page.evaluate(COLOURS)
+        found = page.evaluate(COLORS)
         page.close()
         return tuple(found)
 

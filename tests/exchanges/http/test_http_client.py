@@ -113,7 +113,7 @@ def test_pauses_grow_and_are_random_and_bounded():
     assert len({slept[-1] for slept in many}) == 20
 
 
-def test_retry_after_is_honoured_and_pauses_the_budget():
+def test_retry_after_is_honored_and_pauses_the_budget():
     now = [0.0]
     limiter = RateLimiter([Budget("w", 100, 60)], clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
     script = Script(httpx.Response(429, headers={"retry-after": "9"}), ok(), ok())

@@ -115,13 +115,13 @@ def test_the_card_says_what_is_not_in_the_data(warehouse, spec):
     assert "Here: `throttled`." in text
 
 
-def test_real_data_does_not_claim_a_licence_that_is_not_ours_to_give(spec):
+def test_real_data_does_not_claim_a_license_that_is_not_ours_to_give(spec):
     real = card(spec | {"simulated": False})
     head = yaml.safe_load(real.split("---\n")[1])
     assert head["license"] == "other"
     assert "their terms of use apply" in real
     assert "simulated" not in real.split("## Data dictionary")[0].replace(spec["description"], "")
-    assert yaml.safe_load(card(spec, licence="cc-by-4.0").split("---\n")[1])["license"] == "cc-by-4.0"
+    assert yaml.safe_load(card(spec, license="cc-by-4.0").split("---\n")[1])["license"] == "cc-by-4.0"
 
 
 def test_the_python_of_the_card_compiles(spec):

@@ -117,7 +117,7 @@ def test_nothing_reaches_the_hub_where_a_check_or_a_file_fails(warehouse, hub, s
 def test_other_files_of_the_repository_stay(warehouse, hub):
     repo = hub.create(REPO)
     hub.blobs.add_bytes(git_sha1(b"mine"), b"mine")
-    repo.put("main", tree(hub) | {"LICENSE": Entry(git_sha1(b"mine"), 4)}, "a licence")
+    repo.put("main", tree(hub) | {"LICENSE": Entry(git_sha1(b"mine"), 4)}, "a license")
     with pytest.raises(PublicationError, match="no dataset of cexkit: it holds LICENSE"):
         publish(warehouse, TO)
     publish(warehouse, TO, replace=True)
