@@ -1,6 +1,6 @@
 """Prose of the project: phrases of the glossary in docstrings, comments, messages, and pages.
 
-``codespell`` checks spelling (see ``pyproject.toml``). Files listed in ``prose/unedited.txt`` are not edited yet. A file
+``codespell`` checks spelling (see ``pyproject.toml``). Files in ``prose/unedited.txt`` are not edited yet. A file
 leaves the list when its text is clean, and never enters it again.
 """
 

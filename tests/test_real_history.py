@@ -70,7 +70,7 @@ def market(history, tmp_path_factory):
     with LoopbackBinance(_feed(history), now="2024-01-02") as venue, Fetcher(venue.settings) as fetcher:
         report = pull("binance", "funding_rates", start="2020-01-01", end="2024-01-01", warehouse=root, fetcher=fetcher)
     assert report.problems == ()
-    assert report.rejected == 0
+    assert report.quarantined == 0
     assert report.rows == 2 * SETTLEMENTS + 2
     return cexkit.connect(root)
 

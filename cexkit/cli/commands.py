@@ -5,14 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from cexkit.cli.output import emit_rows
 from cexkit.errors import CexkitError, InvalidInputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Exit codes: all went well; an error; finished, but something is missing and was said.
 OK, FAILED, INCOMPLETE = 0, 1, 3
@@ -38,9 +36,6 @@ Output = Annotated[
     Path | None, typer.Option(help="Write the rows to this file, by its ending .parquet, .csv or .json.")
 ]
 
-#: Rows that a table on a screen has room for.
-SCREEN_ROWS = 40
-
 
 @app.command()
 def tables(data: Data = None, as_json: Json = False, output: Output = None) -> None:
@@ -50,7 +45,7 @@ def tables(data: Data = None, as_json: Json = False, output: Output = None) -> N
     market = connect(data)
     if not (as_json or output):
         print(repr(market).splitlines()[0])
-    _emit_rows(market.tables.to_pandas().reset_index(), as_json, output)
+    emit_rows(market.tables.to_pandas().reset_index(), as_json, output)
 
 
 @app.command()
@@ -79,7 +74,7 @@ def show(
     )
     if limit is None and not (as_json or output):
         limit = 20
-    _emit_rows((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
+    emit_rows((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
 
 
 @app.command()
@@ -92,7 +87,7 @@ def sql(
     """Run DuckDB SQL over a dataset."""
     from cexkit.client.market import connect
 
-    _emit_rows(connect(data).sql(query).to_pandas(), as_json, output)
+    emit_rows(connect(data).sql(query).to_pandas(), as_json, output)
 
 
 @app.command()
@@ -112,43 +107,7 @@ def query(
     if name is None:
         print(market.queries)
     else:
-        _emit_rows(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
-
-
-def _emit_rows(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
-    """Rows to a file, as lines of JSON, or as a table."""
-    if output is not None:
-        _write(rows, output)
-        print(f"{len(rows)} rows in {output}", file=sys.stderr)
-    elif as_json:
-        print(_to_json_lines(rows), end="")
-    else:
-        print(
-            rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
-        )
-
-
-def _to_json_lines(rows: pd.DataFrame) -> str:
-    """One JSON object a row: times as ISO text, bytes as hex digits."""
-    import polars as pl
-    from polars import selectors as cs
-
-    # pandas' own JSON ends at 15 decimal places, which leaves small numbers few digits
-    texts = cs.datetime().dt.to_string("iso:strict"), cs.binary().bin.encode("hex")
-    return pl.from_pandas(rows).with_columns(*texts).write_ndjson()
-
-
-def _write(rows: pd.DataFrame, path: Path) -> None:
-    from cexkit.warehouse.store.parquet import write_atomic
-
-    writers = {
-        ".parquet": lambda file: rows.to_parquet(file, index=False),
-        ".csv": lambda file: rows.to_csv(file, index=False),
-        ".json": lambda file: file.write_text(_to_json_lines(rows), encoding="utf-8"),
-    }
-    if path.suffix not in writers:
-        raise InvalidInputError(f"cannot write {path.name!r}: the name must end in {', '.join(writers)}")
-    write_atomic(path, writers[path.suffix])
+        emit_rows(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What is wrong with a warehouse: every check, counted per venue and UTC day of data.
 
-Silver holds no row that fails a declared check (those are kept apart, see ``rejects/``); these checks look at the
+Silver holds no row that fails a declared check (those are quarantined, see ``quarantine/``); these checks look at the
 files themselves again, at what was kept apart, and at what no single row can show: keys, gaps, age, other venues.
 The outcome is the table ``data_quality``. A failure of a ``blocking`` check stops a publication.
 """
@@ -228,7 +228,7 @@ def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.Dat
     A table without times has one count, on the day it was last observed.
     """
     day = pl.col(table.time or "observed_at").dt.truncate("1d").alias("timestamp")
-    there = pl.concat([rows.select("exchange", day), *_rejects(warehouse, table, ["exchange", day])])
+    there = pl.concat([rows.select("exchange", day), *_read_quarantine(warehouse, table, ["exchange", day])])
     if table.time is None:
         there = there.with_columns(pl.max("timestamp").over("exchange"))
     silver = there.group_by("exchange", "timestamp").agg(there=pl.len()).collect()
@@ -257,17 +257,17 @@ def _in_bronze(warehouse: Warehouse, table: Table, silver: pl.DataFrame) -> pl.D
 def _quarantined_rows(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, list[Check]]:
     """All rows that came in, with whether they were quarantined, and the check that says so."""
     columns = ["exchange", table.time or "observed_at"]
-    rejects = _rejects(warehouse, table, columns)
+    quarantined = _read_quarantine(warehouse, table, columns)
     parts = [
         rows.select(*columns, quarantined=pl.lit(False)),
-        *(part.with_columns(quarantined=pl.lit(True)) for part in rejects),
+        *(part.with_columns(quarantined=pl.lit(True)) for part in quarantined),
     ]
     check = Check("quarantined_rows", "NOT quarantined", CHECKS["quarantined_rows"][1], blocking=False)
     return pl.concat(parts, how="vertical_relaxed"), [check]
 
 
-def _rejects(warehouse: Warehouse, table: Table, columns: Iterable[str | pl.Expr]) -> list[pl.LazyFrame]:
-    folder = warehouse.root / layout.REJECTS / table.name
+def _read_quarantine(warehouse: Warehouse, table: Table, columns: Iterable[str | pl.Expr]) -> list[pl.LazyFrame]:
+    folder = warehouse.root / layout.QUARANTINE / table.name
     return [scan(path).select(columns) for path in sorted(folder.rglob("*.parquet"))]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 #: What assets report of themselves, in the order it is said; see ``assets.bronze.result``.
-COUNTS = ("answers", "rows", "rejected", "problems")
+COUNTS = ("answers", "rows", "quarantined", "problems")
 #: Events that are read at once.
 PAGE = 1_000
 
@@ -22,7 +22,7 @@ class Summary:
     title : str
         Which run.
     counts : dict
-        Asset → what it reported: ``answers``, ``rows``, ``rejected``, ``problems``; those it has.
+        Asset → what it reported: ``answers``, ``rows``, ``quarantined``, ``problems``; those it has.
     failed : tuple of str
         Checks that found something.
 
@@ -39,9 +39,9 @@ class Summary:
 
     @property
     def fine(self) -> bool:
-        """Whether nothing was rejected, missing or failed a check."""
+        """Whether nothing was quarantined, missing or failed a check."""
         return not self.failed and not any(
-            count.get(name) for count in self.counts.values() for name in ("rejected", "problems")
+            count.get(name) for count in self.counts.values() for name in ("quarantined", "problems")
         )
 
     def __str__(self) -> str:

@@ -91,7 +91,7 @@ def test_pull_then_connect(tmp_path):
         words = ["pull", "binance", "funding_rates", "--symbol", "BTCUSDT", "--start", "2026-06-20", "--warehouse", "w"]
         done = run(*words, cwd=tmp_path, CEXKIT_BASE_URLS=urls)
         assert done.returncode == 0, done.stderr
-        assert "0 rows rejected" in done.stdout
+        assert "0 rows quarantined" in done.stdout
         again = run(*words, "--end", "2026-06-10", cwd=tmp_path, CEXKIT_BASE_URLS=urls)
     rows = cexkit.connect(tmp_path / "w").funding_rates.count().execute()
     assert rows == truth["funding_rates"].height

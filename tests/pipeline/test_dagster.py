@@ -198,7 +198,7 @@ def test_checks_of_a_silver_table_run_as_dagster_checks(venue, truth, tmp_path):
     for name in ("instruments", "ohlcv_1h"):
         warehouse.write(TABLES[name], truth[name].to_arrow())
     apart = truth["ohlcv_1h"].head(2).with_columns(reason=pl.lit("ohlc_order"))
-    warehouse.write_rejects(TABLES["ohlcv_1h"], "binance", "2026", apart.to_arrow())
+    warehouse.write_quarantine(TABLES["ohlcv_1h"], "binance", "2026", apart.to_arrow())
     defs = build_defs({"store": Store(warehouse=str(tmp_path))})
     job = dg.define_asset_job(
         "checks", dg.AssetSelection.checks_for_assets(dg.AssetKey(["silver", "binance", "ohlcv_1h"]))

@@ -17,17 +17,19 @@ BY_SCHEDULE = {"dagster/schedule_name": "hourly_running_day", "dagster/partition
 BY_CONDITION = {"dagster/from_automation_condition": "true"}
 
 
-def _ran(instance, tags=None, *, rejected: int = 0, passed: bool = True):
+def _ran(instance, tags=None, *, quarantined: int = 0, passed: bool = True):
     """A run of two assets, one of them with a check."""
 
     @dg.asset(key=["bronze", "okx", "funding_rates"])
     def bronze():
-        return dg.MaterializeResult(metadata={"answers": 1200, "rows": 0, "rejected": 0, "problems": 0, "files": ["x"]})
+        return dg.MaterializeResult(
+            metadata={"answers": 1200, "rows": 0, "quarantined": 0, "problems": 0, "files": ["x"]}
+        )
 
     @dg.asset(key=["silver", "okx", "funding_rates"], check_specs=[dg.AssetCheckSpec("gaps", asset=["silver", "okx", "funding_rates"])])  # fmt: skip  # noqa: E501
     def silver():
         yield dg.MaterializeResult(
-            metadata={"answers": 0, "rows": 90, "rejected": rejected, "problems": 0},
+            metadata={"answers": 0, "rows": 90, "quarantined": quarantined, "problems": 0},
             check_results=[dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN)],
         )
 
@@ -52,12 +54,12 @@ def instance():
 
 
 def test_counts_are_per_venue_and_table(instance):
-    result = _ran(instance, BY_SCHEDULE, rejected=2, passed=False)
+    result = _ran(instance, BY_SCHEDULE, quarantined=2, passed=False)
     found = summary(instance, result.dagster_run)
     assert str(found).splitlines() == [
-        f"run {result.run_id[:8]} of day, 2026-06-20: 1,200 answers, 90 rows, 2 rejected",
+        f"run {result.run_id[:8]} of day, 2026-06-20: 1,200 answers, 90 rows, 2 quarantined",
         "bronze/okx/funding_rates: 1,200 answers",
-        "silver/okx/funding_rates: 90 rows, 2 rejected",
+        "silver/okx/funding_rates: 90 rows, 2 quarantined",
         "check failed: gaps of silver/okx/funding_rates",
     ]
     assert not found.fine
@@ -69,9 +71,9 @@ def test_a_scheduled_run_is_told_though_all_is_fine(instance, monkeypatch):
     assert "of day, 2026-06-20: 1,200 answers, 90 rows" in text
 
 
-@pytest.mark.parametrize(("rejected", "passed", "hooked"), [(0, True, False), (2, True, True), (0, False, True)])
-def test_a_run_that_follows_is_told_where_something_is_not_right(instance, monkeypatch, rejected, passed, hooked):
-    result = _ran(instance, BY_CONDITION, rejected=rejected, passed=passed)
+@pytest.mark.parametrize(("quarantined", "passed", "hooked"), [(0, True, False), (2, True, True), (0, False, True)])
+def test_a_run_that_follows_is_told_where_something_is_not_right(instance, monkeypatch, quarantined, passed, hooked):
+    result = _ran(instance, BY_CONDITION, quarantined=quarantined, passed=passed)
     ((told, level, _),) = _told(monkeypatch, result, instance)
     assert told is hooked
     assert level == (logging.WARNING if hooked else logging.INFO)

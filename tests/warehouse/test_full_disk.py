@@ -126,7 +126,7 @@ def test_a_read_only_folder_is_named_and_can_be_read(venue, tmp_path):
             lambda: refresh(venue, root),
             lambda: warehouse.write(TABLES["ohlcv_1h"], rows),
             lambda: warehouse.remove(TABLES["ohlcv_1h"], "binance", "2026"),
-            lambda: warehouse.write_rejects(
+            lambda: warehouse.write_quarantine(
                 TABLES["ohlcv_1h"], "binance", "2026", before["ohlcv_1h"].with_columns(reason=pl.lit("x")).to_arrow()
             ),
             lambda: build_gold(warehouse, "ohlcv_1d_composite"),

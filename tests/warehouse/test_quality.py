@@ -160,7 +160,7 @@ class TestAgainstBronze:
         assert row == ("instruments", "okx", warehouse.manifest.updated_at.day, 2)
 
     def test_rejects_that_got_lost_are_found(self, warehouse):
-        (path,) = (warehouse.root / "rejects/ohlcv_1h/exchange=binance").glob("*.parquet")
+        (path,) = (warehouse.root / "quarantine/ohlcv_1h/exchange=binance").glob("*.parquet")
         path.unlink()
         assert self.counted(warehouse) == [("ohlcv_1h", "binance", 2, 1)]
 
@@ -271,7 +271,7 @@ def test_a_close_far_from_other_venues_is_an_outlier(warehouse, truth):
 def test_rows_kept_apart_are_counted_and_do_not_block(warehouse, truth):
     filled(warehouse, truth)
     apart = truth["ohlcv_1h"].filter(exchange="okx").head(3).with_columns(reason=pl.lit("ohlc_order"))
-    warehouse.write_rejects(TABLES["ohlcv_1h"], "okx", "2026", apart.to_arrow())
+    warehouse.write_quarantine(TABLES["ohlcv_1h"], "okx", "2026", apart.to_arrow())
     assert failed(warehouse) == [("ohlcv_1h", "okx", "quarantined_rows", 1, 3)]
     assert blocking_failures(run_checks(warehouse, now=END)).is_empty()
 

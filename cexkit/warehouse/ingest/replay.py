@@ -47,8 +47,8 @@ def streamed(
     messages = [row["body"] for row in stored]
     if not messages:
         return []
-    rows, rejected = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))
-    problems += [Problem(exchange_name, table.name, None, window, text) for text in rejected]
+    rows, quarantined = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))
+    problems += [Problem(exchange_name, table.name, None, window, text) for text in quarantined]
     return [rows]
 
 

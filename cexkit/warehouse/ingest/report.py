@@ -38,7 +38,7 @@ class Report:
         Answers kept in Bronze.
     rows : int
         Rows written to Silver.
-    rejected : int
+    quarantined : int
         Rows that failed a check and are kept apart.
     files : tuple of str
         Files written, below the warehouse.
@@ -50,7 +50,7 @@ class Report:
 
     answers: int = 0
     rows: int = 0
-    rejected: int = 0
+    quarantined: int = 0
     files: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     spans: tuple[Window, ...] = ()
@@ -59,7 +59,7 @@ class Report:
         return Report(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)))
 
     def __str__(self) -> str:
-        lines = [f"{self.answers} answers kept, {self.rows} rows written, {self.rejected} rows rejected"]
+        lines = [f"{self.answers} answers kept, {self.rows} rows written, {self.quarantined} rows quarantined"]
         return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems)])
 
 

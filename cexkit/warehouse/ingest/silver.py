@@ -41,7 +41,7 @@ def build_silver(
     """Make Silver files of a table from Bronze: parsed, deduplicated, checked, sorted.
 
     A malformed answer fails for itself only and is reported; where an answer corrects an earlier one, the later
-    holds, but for what it does not say; rows that fail a check go to ``rejects/``.
+    holds, but for what it does not say; rows that fail a check go to ``quarantine/``.
 
     Parameters
     ----------
@@ -194,14 +194,14 @@ def _write(
 ) -> Report:
     if rows is None:
         return Report(problems=tuple(problems))
-    good, rejects = split(rows, table)
+    good, quarantined = split(rows, table)
     for period in periods:
-        failed = within(rejects.to_arrow(), table, layout.period_window(table, period))
-        warehouse.write_rejects(table, exchange_name, period, failed)
+        failed = within(quarantined.to_arrow(), table, layout.period_window(table, period))
+        warehouse.write_quarantine(table, exchange_name, period, failed)
     files = warehouse.replace(table, exchange_name, periods, good.to_arrow())
     return Report(
         rows=good.height,
-        rejected=rejects.height,
+        quarantined=quarantined.height,
         files=tuple(file.path for file in files),
         problems=tuple(problems),
     )

@@ -6,7 +6,7 @@
     <root>/tables/<table>/exchange=<x>/year=<yyyy>/<digest>.parquet      Silver and Gold
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
-    <root>/rejects/<table>/exchange=<x>/year=<yyyy>.parquet              rows that failed a check
+    <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
     <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
 
 A data file is named by its content and never changes once written; the manifest says which are current.
@@ -33,12 +33,12 @@ MANIFEST = "manifest.json"
 LOCK = ".manifest.lock"
 TABLES = "tables"
 BRONZE = "bronze"
-REJECTS = "rejects"
+QUARANTINE = "quarantine"
 ROW_COUNTS = "row_counts"
 LOCKS = ".locks"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
-WRITTEN = ("", TABLES, BRONZE, REJECTS, ROW_COUNTS)
+WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS)
 
 #: So long after its end a span may still be corrected by a venue; then it is closed, and its pieces are put together.
 SETTLED = timedelta(days=2)
@@ -229,10 +229,10 @@ def data_file(table: Table, exchange: str | None, period: str, digest: str) -> P
     return PurePosixPath(TABLES) / _folders(table, exchange, period) / f"{_part(digest)[:12]}.parquet"
 
 
-def rejects_file(table: Table, exchange: str | None, period: str) -> PurePosixPath:
+def quarantine_file(table: Table, exchange: str | None, period: str) -> PurePosixPath:
     """Place of the rows that failed a check; the pieces of a month share one."""
     folders = _folders(table, exchange, period)
-    return PurePosixPath(REJECTS) / folders.parent / f"{folders.name}.parquet"
+    return PurePosixPath(QUARANTINE) / folders.parent / f"{folders.name}.parquet"
 
 
 def bronze_file(exchange: str, endpoint: str, day: date, run: str, part: int) -> PurePosixPath:

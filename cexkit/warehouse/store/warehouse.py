@@ -1,4 +1,4 @@
-"""A local dataset that can be written: Silver and Gold tables, Bronze answers, rejected rows."""
+"""A local dataset that can be written: Silver and Gold tables, Bronze answers, quarantined rows."""
 
 from __future__ import annotations
 
@@ -168,10 +168,10 @@ class Warehouse:
         self._commit([file])
         return file
 
-    def write_rejects(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> Path | None:
-        """Keep rows of a file period that failed a check, with a ``reason``; they replace those kept of it before."""
-        path = self.root / layout.rejects_file(table, exchange, period)
-        before, rows = self.rejects(table, exchange, period), judged(rows, table)
+    def write_quarantine(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> Path | None:
+        """Replace the quarantined rows of a file period; each has a ``reason``."""
+        path = self.root / layout.quarantine_file(table, exchange, period)
+        before, rows = self.quarantine(table, exchange, period), judged(rows, table)
         others = within(before, table, layout.period_window(table, period), other=True)
         after = pa.concat_tables([others, rows]).sort_by([(name, "ascending") for name in (*table.key, "reason")])
         if after.num_rows == 0:
@@ -183,12 +183,12 @@ class Warehouse:
         return write_atomic(
             path,
             lambda temporary: pq.write_table(after, temporary, compression="zstd"),
-            via=self.root / layout.REJECTS,
+            via=self.root / layout.QUARANTINE,
         )
 
-    def rejects(self, table: Table, exchange: str | None, period: str) -> pa.Table:
-        """Rows kept apart in the file of a period; that of a month holds those of all its pieces."""
-        path = self.root / layout.rejects_file(table, exchange, period)
+    def quarantine(self, table: Table, exchange: str | None, period: str) -> pa.Table:
+        """Return the quarantined rows of a file period; a month includes the rows of all its pieces."""
+        path = self.root / layout.quarantine_file(table, exchange, period)
         return judged(pq.ParquetFile(path).read(), table) if path.exists() else judged(None, table)
 
     @contextmanager

@@ -69,7 +69,7 @@ def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeR
         metadata={
             "answers": report.answers,
             "rows": report.rows,
-            "rejected": report.rejected,
+            "quarantined": report.quarantined,
             "problems": len(report.problems),
             "files": list(report.files),
         }

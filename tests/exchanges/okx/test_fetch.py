@@ -135,7 +135,7 @@ class TestTheTruthComesBack:
         for _ in range(2):
             report = pull("okx", tables, start=SPAN.start, end=SPAN.end, warehouse=tmp_path, fetcher=fetcher)
             assert report.problems == ()
-            assert report.rejected == 0
+            assert report.quarantined == 0
         house = Warehouse(tmp_path)
         for table in ("ohlcv_1h", "liquidations"):
             rows = pl.from_arrow(house.read(TABLES[table], exchange="okx"))

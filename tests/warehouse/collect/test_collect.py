@@ -66,7 +66,7 @@ def listings(truth):
 def rows_of(warehouse: Warehouse, exchange: str) -> pl.DataFrame:
     report = build_silver(warehouse, exchange, LIQUIDATIONS)
     rows = pl.from_arrow(warehouse.read(LIQUIDATIONS, exchange=exchange))
-    assert not report.rejected
+    assert not report.quarantined
     return rows
 
 

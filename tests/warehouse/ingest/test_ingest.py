@@ -191,7 +191,13 @@ def test_every_layer_done_twice_changes_no_byte(venue, warehouse):
         }
 
     first = everything()
-    assert {path.partition("/")[0] for path in first} >= {"bronze", "row_counts", "manifest.json", "rejects", "tables"}
+    assert {path.partition("/")[0] for path in first} >= {
+        "bronze",
+        "row_counts",
+        "manifest.json",
+        "quarantine",
+        "tables",
+    }
     assert any("inventory.funding_rates" in path for path in first)
     assert everything() == first
 
@@ -238,9 +244,9 @@ def test_rows_that_fail_a_check_are_kept_apart_with_the_reason(venue, warehouse)
     off_grid[0] += 1789
     venue.pages[KLINES, "BTCUSDT"] = [good, bad, off_grid]
     report = january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
-    assert (report.rows - 2, report.rejected) == (1, 2)
+    assert (report.rows - 2, report.quarantined) == (1, 2)
     kept = pl.read_parquet(
-        warehouse.root / "rejects/ohlcv_1h/exchange=binance/year=2024.parquet", hive_partitioning=False
+        warehouse.root / "quarantine/ohlcv_1h/exchange=binance/year=2024.parquet", hive_partitioning=False
     )
     assert kept.sort("timestamp")["reason"].to_list() == ["ohlc_order", "on_grid"]
     venue.pages[KLINES, "BTCUSDT"] = [good, kline("2024-01-01T01:00")]
@@ -310,9 +316,9 @@ def test_an_unknown_symbol_names_near_ones(venue, warehouse):
 
 
 def test_reports_add_up_and_read_well():
-    both = Report(answers=1, rows=2, files=("a",)) + Report(rows=3, rejected=1, files=("b",))
-    assert both == Report(answers=1, rows=5, rejected=1, files=("a", "b"))
-    assert str(both) == "1 answers kept, 5 rows written, 1 rows rejected"
+    both = Report(answers=1, rows=2, files=("a",)) + Report(rows=3, quarantined=1, files=("b",))
+    assert both == Report(answers=1, rows=5, quarantined=1, files=("a", "b"))
+    assert str(both) == "1 answers kept, 5 rows written, 1 rows quarantined"
 
 
 def test_bronze_holds_the_answer_as_received(venue, warehouse):

@@ -218,10 +218,10 @@ def test_rejects_of_pieces_follow_their_days(warehouse, truth):
         return part.with_columns(reason=pl.lit("ohlc_order")).to_arrow()
 
     for day in ("2026-05-02", "2026-05-03"):
-        warehouse.write_rejects(MINUTES, "binance", day, failed(day))
-    assert warehouse.rejects(MINUTES, "binance", "2026-05").num_rows == 4
-    warehouse.write_rejects(MINUTES, "binance", "2026-05-02", failed("2026-05-02").slice(0, 0))
-    kept = warehouse.rejects(MINUTES, "binance", "2026-05")
+        warehouse.write_quarantine(MINUTES, "binance", day, failed(day))
+    assert warehouse.quarantine(MINUTES, "binance", "2026-05").num_rows == 4
+    warehouse.write_quarantine(MINUTES, "binance", "2026-05-02", failed("2026-05-02").slice(0, 0))
+    kept = warehouse.quarantine(MINUTES, "binance", "2026-05")
     assert {moment.day for moment in kept["timestamp"].to_pylist()} == {3}
 
 

@@ -153,7 +153,7 @@ write_atomic(folder / "deep" / "file", write, via=folder)
 
 
 def test_temporaries_go_from_every_folder_that_is_written(warehouse):
-    places = [layout.TABLES, layout.BRONZE, layout.REJECTS, layout.ROW_COUNTS]
+    places = [layout.TABLES, layout.BRONZE, layout.QUARANTINE, layout.ROW_COUNTS]
     for folder in [warehouse.root, *(warehouse.root / name for name in places)]:
         folder.mkdir()
         (folder / f"{layout.TEMPORARY}dead").touch()
