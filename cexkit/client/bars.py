@@ -100,7 +100,7 @@ def read_bars(
     rows = selection.rows(bars.table, _find_start(selection, bars, start, end, limit, bars_before, over_gaps), end)
     if bars.stored:
         return bars, rows, ()
-    venues = selection.having(bars.table)["exchange"].unique().sort().to_list()
+    venues = selection.require_covered_by(bars.table)["exchange"].unique().sort().to_list()
     return bars, _drop_unfinished(selection.market, bars, rows, venues), (partial(resample, every=interval),)
 
 

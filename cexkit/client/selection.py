@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 #: Units of all columns that may come, the reference of a basis included.
 UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
 #: Tables below this size are read as they are; of larger ones it is first asked where the newest rows begin.
-WORTH_ASKING_BYTES = 8_000_000
+PROBE_MIN_BYTES = 8_000_000
 
 Step = Callable[[Any], Any]
 TimeRange = tuple[TimeLike | None, TimeLike | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowPlan:
     """Rows on their way to a frame: read, brought through steps, cut to a window and to the newest, put in order."""
 
     table: ir.Table
@@ -99,22 +99,22 @@ class Selection:
             instruments = instruments.filter(pl.col(column).is_in(values))
         return cls(market, instruments.sort(INSTRUMENT_KEYS))
 
-    def held(self, table: str) -> pl.DataFrame:
+    def covered_by(self, table: str) -> pl.DataFrame:
         """The instruments that a table can hold rows of; none where the dataset has no such table."""
         return self.instruments.filter(
             pl.col("instrument_type").is_in(TABLES[table].instrument_types),
             pl.col("exchange").is_in(self._venues(table)),
         )
 
-    def having(self, table: str) -> pl.DataFrame:
-        """Return the instruments of :meth:`held`, at least one.
+    def require_covered_by(self, table: str) -> pl.DataFrame:
+        """Return the instruments of :meth:`covered_by`, at least one.
 
         Raises
         ------
         InvalidInputError
             If the table can hold none of them.
         """
-        instruments = self.held(table)
+        instruments = self.covered_by(table)
         if instruments.is_empty():
             keys = self.instruments.select(INSTRUMENT_KEYS).head(5).rows()
             raise InvalidInputError(
@@ -137,7 +137,7 @@ class Selection:
 
     def query_market(self, table: str, method: Callable[..., ir.Table], **options: Any) -> ir.Table:
         """Call a method of the market for the instruments that a table covers: prices per coin, amounts in coins."""
-        instruments = self.having(table)
+        instruments = self.require_covered_by(table)
         rows = method(**_build_filters(instruments), **options)
         rows = _make_nullable(rows.filter(rows.base.isin(instruments["base"].unique().to_list())))
         return _scale_per_coin(rows, instruments)
@@ -209,7 +209,7 @@ def probe_start(
 ) -> datetime | None:
     """Find a time since which every instrument has ``limit`` rows; None if all rows must be read to know."""
     info = selection.market.tables.get(table)
-    if check_limit(limit) is None or info is None or info.bytes < WORTH_ASKING_BYTES:
+    if check_limit(limit) is None or info is None or info.bytes < PROBE_MIN_BYTES:
         return None
     last = info.end + interval if end is None else min(end, info.end + interval)
     for factor in (2, 16):
@@ -218,7 +218,7 @@ def probe_start(
             return None
         rows = selection.rows(table, start, end)
         counts = rows.group_by(INSTRUMENT_KEYS).agg(rows=rows.count()).to_polars()
-        if len(counts) == len(selection.having(table)) and counts["rows"].min() >= limit:
+        if len(counts) == len(selection.require_covered_by(table)) and counts["rows"].min() >= limit:
             return start
     return None
 

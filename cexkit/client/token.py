@@ -25,7 +25,7 @@ import polars as pl
 
 from cexkit.client.instruments import Names
 from cexkit.client.return_types import As, give, known
-from cexkit.client.selection import Rows, Selection
+from cexkit.client.selection import RowPlan, Selection
 from cexkit.client.token_base import PlanBuilder
 from cexkit.client.token_derivatives import DerivativeMethods
 from cexkit.client.token_prices import PriceMethods
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 HTML_COLUMNS = ("exchange", "instrument_type", "symbol", "base", "quote", "multiplier", "status", "listing_time")
 
 
-class Verbs(PriceMethods, DerivativeMethods):
+class TokenMethods(PriceMethods, DerivativeMethods):
     """Methods of :class:`Token` and :class:`~cexkit.client.tokens.Tokens`.
 
     Every method takes ``as_`` for the kind of frame.
@@ -78,19 +78,19 @@ class Verbs(PriceMethods, DerivativeMethods):
         return f"<p>{escape(repr(self))}</p>{self.instruments.select(*HTML_COLUMNS).to_pandas().to_html(index=False)}"
 
 
-def _plan_info(selection: Selection) -> Rows:
+def _plan_info(selection: Selection) -> RowPlan:
     """Plan the listing of each instrument, in the venue's own units."""
-    return Rows(selection.listing(), TABLES["instruments"].columns, order=INSTRUMENT_KEYS)
+    return RowPlan(selection.listing(), TABLES["instruments"].columns, order=INSTRUMENT_KEYS)
 
 
-def _plan_exchanges(selection: Selection) -> Rows:
+def _plan_exchanges(selection: Selection) -> RowPlan:
     """Plan how many instruments of each type a venue has, and how many of them trade."""
     rows, keys = selection.listing(), ("base", "exchange", "instrument_type")
     counts = rows.group_by(keys).agg(instruments=rows.count(), trading=(rows.status == "trading").sum())
-    return Rows(counts, tuple(counts.columns), order=keys)
+    return RowPlan(counts, tuple(counts.columns), order=keys)
 
 
-class Token(Verbs):
+class Token(TokenMethods):
     """A coin, or one symbol, over all venues of a dataset.
 
     Parameters
@@ -138,7 +138,7 @@ class Token(Verbs):
         self._selection = Selection.of(self.market, name, exchange, instrument_type)
         names = {*self.instruments["base"], *self.instruments["symbol"]}
         self.name = name if name in names else name.upper()
-        tell_once(self.market)
+        announce_dataset(self.market)
 
     @property
     def instruments(self) -> pl.DataFrame:
@@ -207,21 +207,21 @@ def _open_market(source: str | None) -> Market:
     return connect(source)
 
 
-_told: set[str] = set()
+_announced: set[str] = set()
 
 
-def tell_once(market: Market) -> None:
+def announce_dataset(market: Market) -> None:
     """Say once, to a person and not to a script, which data are used, how old they are, and by which version."""
     from importlib.metadata import version
 
     from cexkit.config import settings
 
     title = repr(market).splitlines()[0].removeprefix("Market: ")
-    if title not in _told and not settings().quiet and _someone_there():
+    if title not in _announced and not settings().quiet and _is_interactive():
         sys.stderr.write(f"cexkit {version('cexkit')}: {title} (set CEXKIT_QUIET=1 to leave this out)\n")
-        _told.add(title)
+        _announced.add(title)
 
 
-def _someone_there() -> bool:
+def _is_interactive() -> bool:
     """Return True if a terminal or a notebook shows what is printed."""
     return sys.stderr.isatty() or hasattr(sys.modules.get("IPython") and sys.modules["IPython"].get_ipython(), "kernel")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cexkit.client.return_types import As
-from cexkit.client.selection import Rows, Selection
+from cexkit.client.selection import RowPlan, Selection
 
 if TYPE_CHECKING:
     import polars as pl
 
-PlanBuilder = Callable[[Selection], Rows]
+PlanBuilder = Callable[[Selection], RowPlan]
 
 
 class TokenBase:

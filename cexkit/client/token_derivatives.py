@@ -11,7 +11,7 @@ import polars as pl
 from cexkit.analytics.funding.rates import funding_apr, funding_apy
 from cexkit.client.bars import table_of
 from cexkit.client.return_types import As
-from cexkit.client.selection import Rows, Selection, TimeRange, check_limit, parse_window, probe_start
+from cexkit.client.selection import RowPlan, Selection, TimeRange, check_limit, parse_window, probe_start
 from cexkit.client.token_base import TokenBase
 from cexkit.errors import UnpricedQuoteWarning, warn
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
@@ -201,15 +201,15 @@ class DerivativeMethods(TokenBase):
         return self._ask(lambda selection: _plan_liquidations(selection, (start, end), limit), as_)
 
 
-def _plan_funding(selection: Selection, time_range: TimeRange, limit: int | None) -> Rows:
+def _plan_funding(selection: Selection, time_range: TimeRange, limit: int | None) -> RowPlan:
     """Plan funding as settled."""
     start, end = parse_window(time_range)
     start = start or probe_start(selection, "funding_rates", end, limit, MAX_FUNDING_INTERVAL)
     columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours")
-    return Rows(selection.rows("funding_rates", start, end), columns, limit=check_limit(limit))
+    return RowPlan(selection.rows("funding_rates", start, end), columns, limit=check_limit(limit))
 
 
-def _plan_annualized_funding(selection: Selection, time_range: TimeRange, limit: int | None, compound: bool) -> Rows:
+def _plan_annualized_funding(selection: Selection, time_range: TimeRange, limit: int | None, compound: bool) -> RowPlan:
     """Plan funding per year, each settlement by its own interval."""
     start, end = window = parse_window(time_range)
     metric, column = (funding_apy, "funding_apy") if compound else (funding_apr, "funding_apr")
@@ -217,23 +217,23 @@ def _plan_annualized_funding(selection: Selection, time_range: TimeRange, limit:
     start = None if start is None else start - FUNDING_MARGIN
     rows = selection.rows("funding_rates", start, None if end is None else end + FUNDING_MARGIN)
     columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours", column)
-    return Rows(rows, columns, (metric,), window, check_limit(limit))
+    return RowPlan(rows, columns, (metric,), window, check_limit(limit))
 
 
-def _plan_open_interest(selection: Selection, time_range: TimeRange, limit: int | None) -> Rows:
+def _plan_open_interest(selection: Selection, time_range: TimeRange, limit: int | None) -> RowPlan:
     """Plan open interest with its value in dollars."""
     start, end = parse_window(time_range)
     start = start or probe_start(selection, "open_interest", end, limit, TABLES["open_interest"].bar)
     rows = selection.query_market("open_interest", selection.market.open_interest_usd, start=start, end=end)
-    unpriced = sorted(set(selection.having("open_interest")["quote"]) - set(USD_LIKE))
+    unpriced = sorted(set(selection.require_covered_by("open_interest")["quote"]) - set(USD_LIKE))
     if unpriced:
         text = f"quotes {', '.join(unpriced)} are not taken as dollars: open_interest_usd is null there"
         warn(text, UnpricedQuoteWarning)
     columns = (*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote", "open_interest_usd", "usd_from")
-    return Rows(rows, columns, limit=check_limit(limit))
+    return RowPlan(rows, columns, limit=check_limit(limit))
 
 
-def _plan_basis(selection: Selection, time_range: TimeRange, limit: int | None, **options: Any) -> Rows:
+def _plan_basis(selection: Selection, time_range: TimeRange, limit: int | None, **options: Any) -> RowPlan:
     """Plan closes of derivatives against a reference known at the same time."""
     start, end = parse_window(time_range)
     table = table_of(options["price"], options["interval"])
@@ -242,12 +242,12 @@ def _plan_basis(selection: Selection, time_range: TimeRange, limit: int | None, 
     if start is None and (first_open := probe_start(selection, table, end, limit, TABLES[table].bar)):
         start = first_open + TABLES[table].bar  # known a bar after it opens
     rows = selection.query_market(table, selection.market.basis, start=start, end=end, **options)
-    return Rows(rows, tuple(rows.columns), limit=check_limit(limit))
+    return RowPlan(rows, tuple(rows.columns), limit=check_limit(limit))
 
 
-def _plan_liquidations(selection: Selection, time_range: TimeRange, limit: int | None) -> Rows:
+def _plan_liquidations(selection: Selection, time_range: TimeRange, limit: int | None) -> RowPlan:
     """Plan liquidations, event by event."""
     table = TABLES["liquidations"]
     rows = selection.rows(table.name, *parse_window(time_range))
     order = (*INSTRUMENT_KEYS, "timestamp", "side", "price", "quantity_base", "event")
-    return Rows(rows, table.columns, limit=check_limit(limit), order=order)
+    return RowPlan(rows, table.columns, limit=check_limit(limit), order=order)

@@ -13,7 +13,7 @@ from cexkit.analytics.volatility import Estimator, realized_volatility
 from cexkit.client.asof import later
 from cexkit.client.bars import TRADES, bars_of, read_bars
 from cexkit.client.return_types import As
-from cexkit.client.selection import Rows, Selection, Step, TimeRange, check_limit, parse_window
+from cexkit.client.selection import RowPlan, Selection, Step, TimeRange, check_limit, parse_window
 from cexkit.client.token_base import TokenBase
 from cexkit.errors import InvalidInputError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 #: How far back :meth:`PriceMethods.price` looks in bars shorter than a day.
-PRICE_SPAN = timedelta(days=3)
+PRICE_LOOKBACK = timedelta(days=3)
 #: Bars that are read before a window beside those that its first value needs, for bars may be missing.
-SLACK = 30
+PADDING_BARS = 30
 
 
 class PriceMethods(TokenBase):
@@ -213,12 +213,12 @@ class PriceMethods(TokenBase):
         return self._ask(lambda selection: _plan_volatility(selection, interval, (start, end), limit, **options), as_)
 
 
-def _plan_ohlcv(selection: Selection, interval: str, time_range: TimeRange, limit: int | None) -> Rows:
+def _plan_ohlcv(selection: Selection, interval: str, time_range: TimeRange, limit: int | None) -> RowPlan:
     """Plan bars at the times they open."""
     window = parse_window(time_range)
     bars, rows, steps = read_bars(selection, interval, window, limit)
     columns = TABLES[bars.table].columns + (() if bars.stored else ("rows",))
-    return Rows(rows, columns, steps, window, check_limit(limit))
+    return RowPlan(rows, columns, steps, window, check_limit(limit))
 
 
 def _plan_closes(
@@ -230,18 +230,18 @@ def _plan_closes(
     columns: tuple[str, ...] = (),
     bars_before: int = 0,
     over_gaps: bool = False,
-) -> Rows:
+) -> RowPlan:
     """Plan closes and a metric of them and of so many before them, at the times they are known."""
     start, end = parse_window(time_range)
     length = bars_of(selection.market, interval).length
     opens = tuple(None if moment is None else moment - length for moment in (start, end))
-    bars_before = bars_before + SLACK if bars_before else 0
+    bars_before = bars_before + PADDING_BARS if bars_before else 0
     _, rows, steps = read_bars(selection, interval, opens, limit, bars_before, over_gaps)
     steps = (*steps, *((metric,) if metric else ()), partial(_shift_to_close, length=length), _add_price)
-    return Rows(rows, (*IDENTITY, "timestamp", "price", *columns), steps, (start, end), check_limit(limit))
+    return RowPlan(rows, (*IDENTITY, "timestamp", "price", *columns), steps, (start, end), check_limit(limit))
 
 
-def _plan_returns(selection: Selection, interval: str, time_range: TimeRange, limit: int | None, log: bool) -> Rows:
+def _plan_returns(selection: Selection, interval: str, time_range: TimeRange, limit: int | None, log: bool) -> RowPlan:
     """Plan returns from close to close."""
     metric, column = (log_returns, "log_returns") if log else (returns, "returns")
     return _plan_closes(selection, interval, time_range, limit, metric, (column,), bars_before=1)
@@ -255,7 +255,7 @@ def _plan_volatility(
     window: int,
     estimator: Estimator,
     min_samples: int | None,
-) -> Rows:
+) -> RowPlan:
     """Plan the realized volatility of trailing bars."""
     metric = partial(
         realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
@@ -267,19 +267,19 @@ def _plan_volatility(
     return _plan_closes(selection, interval, time_range, limit, metric, columns, bars_before, over_gaps)
 
 
-def _plan_price(selection: Selection, at: TimeLike | None) -> Rows:
+def _plan_price(selection: Selection, at: TimeLike | None) -> RowPlan:
     """Plan the close that was known last, of the shortest bars where several were."""
     import ibis
 
     moment = None if at is None else utc(at)
-    tables = [table for table in TRADES.values() if not selection.held(table).is_empty()]
+    tables = [table for table in TRADES.values() if not selection.covered_by(table).is_empty()]
     if not tables:
         raise InvalidInputError("this dataset has no bars of these instruments, and so no prices")
     parts = [_read_last_closes(selection, table, moment) for table in tables]
     closes = ibis.union(*parts) if len(parts) > 1 else parts[0]
     newest = ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=[closes.timestamp.desc(), closes._length])
     rows = closes.mutate(_newest=newest).filter(ibis._._newest == 0)
-    return Rows(rows, (*IDENTITY, "timestamp", "price", "interval"))
+    return RowPlan(rows, (*IDENTITY, "timestamp", "price", "interval"))
 
 
 def _read_last_closes(selection: Selection, table: str, moment: datetime | None) -> ir.Table:
@@ -289,7 +289,7 @@ def _read_last_closes(selection: Selection, table: str, moment: datetime | None)
     bar = TABLES[table].bar
     newest = selection.market.tables[table].end + bar
     until = newest if moment is None else min(moment, newest)
-    start = until - PRICE_SPAN if bar < timedelta(days=1) else None
+    start = until - PRICE_LOOKBACK if bar < timedelta(days=1) else None
     # a bar that opens at `until - bar` is known at `until`
     rows = _shift_to_close(selection.rows(table, start, until - bar + timedelta(microseconds=1)), bar)
     return rows.select(

@@ -9,7 +9,7 @@ import polars as pl
 
 from cexkit.client.instruments import Names, as_tuple
 from cexkit.client.return_types import As, give, known
-from cexkit.client.token import Token, Verbs, default_market
+from cexkit.client.token import Token, TokenMethods, default_market
 from cexkit.client.token_base import PlanBuilder
 from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning, warn
 from cexkit.schema import INSTRUMENT_KEYS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cexkit.client.market import Market
 
 
-class Tokens(Verbs):
+class Tokens(TokenMethods):
     """Several coins or symbols at once: every method gives one long frame.
 
     What one of them cannot give is reported, by a warning and in :attr:`failed`, and does not keep the others back.
