@@ -1,14 +1,16 @@
-"""Bars of any length from those a dataset stores: which table they come from, and which of them are finished."""
+"""Bars of any length: the stored table that they come from, and the rows that make them up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+from cexkit.analytics.resample import resample
+from cexkit.client.selection import Selection, Step, check_limit, probe_start, step_back
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, seconds, utc
@@ -74,32 +76,73 @@ def bars_of(market: Dataset, interval: str) -> Bars:
     ('ohlcv_1h', True)
     """
     length = timedelta(seconds=seconds(interval))
-    there = {TABLES[name].bar: name for name in TRADES.values() if name in market.tables}
-    fits = [bar for bar in there if length % bar == timedelta(0)]
-    if not fits:
-        stored = ", ".join(TABLES[name].interval for name in there.values())
+    tables = {TABLES[name].bar: name for name in TRADES.values() if name in market.tables}
+    divisors = [bar for bar in tables if length % bar == timedelta(0)]
+    if not divisors:
+        stored = ", ".join(TABLES[name].interval for name in tables.values())
         raise InvalidInputError(
             f"no bars of {interval!r}: it is no multiple of the bars of this dataset, which are {stored or 'none'}"
         )
-    return Bars(interval, length, there[max(fits)])
+    return Bars(interval, length, tables[max(divisors)])
 
 
-def finished(market: Dataset, bars: Bars, source: ir.Table, exchanges: Iterable[str]) -> ir.Table:
-    """The rows of a stored table without those of bars whose end the dataset has not reached, venue by venue."""
-    ends = _reached(market, bars.table, list(exchanges))
-    kept = [(source.exchange == name) & (source.timestamp < bars.floor(end)) for name, end in ends.items()]
-    return source.filter(reduce(or_, kept)) if kept else source
+def read_bars(
+    selection: Selection,
+    interval: str,
+    window: tuple[datetime | None, datetime | None],
+    limit: int | None,
+    bars_before: int = 0,
+    over_gaps: bool = False,
+) -> tuple[Bars, ir.Table, tuple[Step, ...]]:
+    """Read the rows that make up the bars of a window and so many before it, with the step that makes the bars."""
+    bars = bars_of(selection.market, interval)
+    start, end = (None if moment is None else bars.ceil(moment) for moment in window)
+    rows = selection.rows(bars.table, _find_start(selection, bars, start, end, limit, bars_before, over_gaps), end)
+    if bars.stored:
+        return bars, rows, ()
+    venues = selection.require_covered_by(bars.table)["exchange"].unique().sort().to_list()
+    return bars, _drop_unfinished(selection.market, bars, rows, venues), (partial(resample, every=interval),)
 
 
-def _reached(market: Dataset, table: str, exchanges: list[str]) -> dict[str, datetime]:
-    """The end of the newest stored bar of each venue; the newest files tell, and others only where these do not."""
+def _find_start(
+    selection: Selection,
+    bars: Bars,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int | None,
+    bars_before: int,
+    over_gaps: bool,
+) -> datetime | None:
+    """Return the time from which to read; None for all that is stored."""
+    if start is not None and not over_gaps:
+        return step_back(start, bars_before, bars.length)
+    if start is not None:
+        until, count = start, bars_before
+    elif limit is not None:
+        until, count = end, check_limit(limit) + bars_before + 1
+    else:
+        return None
+    stored = TABLES[bars.table].bar
+    start = probe_start(selection, bars.table, until, count * (bars.length // stored), stored)
+    return None if start is None else bars.floor(start)
+
+
+def _drop_unfinished(market: Dataset, bars: Bars, source: ir.Table, exchanges: Iterable[str]) -> ir.Table:
+    """Drop the rows of bars whose end the dataset has not reached, venue by venue."""
+    ends = _find_newest_ends(market, bars.table, list(exchanges))
+    finished = [(source.exchange == name) & (source.timestamp < bars.floor(end)) for name, end in ends.items()]
+    return source.filter(reduce(or_, finished)) if finished else source
+
+
+def _find_newest_ends(market: Dataset, table: str, exchanges: list[str]) -> dict[str, datetime]:
+    """Return the end of the newest stored bar of each venue; read older files only for venues without recent bars."""
     bar, newest = TABLES[table].bar, market.tables[table].end
-    found = _ends(market.table(table, start=newest - RECENT, exchange=exchanges), bar)
-    late = [name for name in exchanges if name not in found]
-    return found | (_ends(market.table(table, exchange=late), bar) if late else {})
+    ends = _compute_ends(market.table(table, start=newest - RECENT, exchange=exchanges), bar)
+    missing = [name for name in exchanges if name not in ends]
+    return ends | (_compute_ends(market.table(table, exchange=missing), bar) if missing else {})
 
 
-def _ends(rows: ir.Table, bar: timedelta) -> dict[str, datetime]:
+def _compute_ends(rows: ir.Table, bar: timedelta) -> dict[str, datetime]:
     newest = rows.group_by("exchange").agg(end=rows.timestamp.max()).to_polars()
     return {name: utc(end) + bar for name, end in newest.rows()}
 

@@ -1,4 +1,4 @@
-"""``Tokens(["BTC", "ETH"])``: the verbs of :class:`~cexkit.client.token.Token` for several names at once."""
+"""``Tokens(["BTC", "ETH"])``: the methods of :class:`~cexkit.client.token.Token` for several names at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import polars as pl
 
 from cexkit.client.instruments import Names, as_tuple
 from cexkit.client.return_types import As, give, known
-from cexkit.client.token import Question, Token, Verbs, default_market
+from cexkit.client.token import Token, TokenMethods, default_market
+from cexkit.client.token_base import PlanBuilder
 from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning, warn
 from cexkit.schema import INSTRUMENT_KEYS
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from cexkit.client.market import Market
 
 
-class Tokens(Verbs):
-    """Several coins or symbols at once: every verb gives one long frame.
+class Tokens(TokenMethods):
+    """Several coins or symbols at once: every method gives one long frame.
 
     What one of them cannot give is reported, by a warning and in :attr:`failed`, and does not keep the others back.
 
@@ -34,14 +35,14 @@ class Tokens(Verbs):
     Attributes
     ----------
     failed : dict of str to CexkitError
-        What the last verb could not give: name → why.
+        What the last method could not give: name → why.
 
     Raises
     ------
     InvalidInputError
         If no name is given, or two stand for the same instrument.
     CexkitError
-        The first error, if all of them fail; in verbs too.
+        The first error, if all of them fail; in methods too.
 
     Warns
     -----
@@ -72,22 +73,22 @@ class Tokens(Verbs):
         self.market = default_market() if market is None else market
         self.members: dict[str, Token] = {}
         self._unknown: dict[str, CexkitError] = {}
-        only = {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}
+        filters = {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}
         for name in dict.fromkeys(names):
             try:
-                self.members[name] = Token(name, **only, market=self.market, as_=as_)
+                self.members[name] = Token(name, **filters, market=self.market, as_=as_)
             except CexkitError as error:
                 self._unknown[str(name)] = error
         self.failed = dict(self._unknown)
         self._report("found", len(self.members))
-        self._refuse_twice()
+        self._reject_duplicates()
 
     @property
     def instruments(self) -> pl.DataFrame:
         """The instruments they stand for."""
         return pl.concat([member.instruments for member in self])
 
-    def _ask(self, question: Question, as_: As | None) -> Any:
+    def _ask(self, build_plan: PlanBuilder, as_: As | None) -> Any:
         from tqdm.auto import tqdm
 
         kind = known(as_ or self.as_)
@@ -95,28 +96,30 @@ class Tokens(Verbs):
         self.failed = dict(self._unknown)
         for name, member in tqdm(self.members.items(), unit=" tokens", disable=None, leave=False, delay=2):
             try:
-                rows = question(member._chosen)
-                parts.append(rows.expression() if kind == "ibis" else rows.computed())
+                plan = build_plan(member._selection)
+                parts.append(plan.to_ibis() if kind == "ibis" else plan.to_polars())
             except CexkitError as error:
                 self.failed[name] = error
         self._report("answered", len(parts))
-        return _one_below_the_other(parts) if kind == "ibis" else give(pl.concat(parts), kind)
+        return _union_tables(parts) if kind == "ibis" else give(pl.concat(parts), kind)
 
-    def _report(self, done: str, good: int) -> None:
+    def _report(self, outcome: str, count: int) -> None:
         """Raise if nothing is there, warn if something is missing."""
-        if not good:
+        if not count:
             raise next(iter(self.failed.values()), InvalidInputError("Tokens takes at least one name"))
         if self.failed:
             reasons = "\n".join(f"  {name}: {error}" for name, error in self.failed.items())
-            warn(f"{good} of {good + len(self.failed)} {done}, without:\n{reasons}", PartialResultWarning)
+            warn(f"{count} of {count + len(self.failed)} {outcome}, without:\n{reasons}", PartialResultWarning)
 
-    def _refuse_twice(self) -> None:
-        """Rows of an instrument that two names stand for would come twice, and count twice in every sum."""
+    def _reject_duplicates(self) -> None:
+        """Raise if two names stand for one instrument: its rows would come twice, and count twice in every sum."""
         owner: dict[tuple[str, ...], str] = {}
         for name, member in self.members.items():
-            for one in member.instruments.select(INSTRUMENT_KEYS).rows():
-                if (other := owner.setdefault(one, name)) != name:
-                    raise InvalidInputError(f"{other} and {name} both stand for {' '.join(one)}; name one of the two")
+            for instrument in member.instruments.select(INSTRUMENT_KEYS).rows():
+                if (other := owner.setdefault(instrument, name)) != name:
+                    raise InvalidInputError(
+                        f"{other} and {name} both stand for {' '.join(instrument)}; name one of the two"
+                    )
 
     def __len__(self) -> int:
         return len(self.members)
@@ -134,7 +137,7 @@ class Tokens(Verbs):
         return f"Tokens({list(self.members)!r}): {self._summary()}"
 
 
-def _one_below_the_other(tables: list[ir.Table]) -> ir.Table:
+def _union_tables(tables: list[ir.Table]) -> ir.Table:
     import ibis
 
     return ibis.union(*tables) if len(tables) > 1 else tables[0]

@@ -207,7 +207,7 @@ def test_a_gap_is_told_by_the_number_of_rows(made_market):
 
 
 @pytest.mark.parametrize(
-    ("interval", "verb"),
+    ("interval", "method"),
     [
         ("4h", "ohlcv"),
         ("1w", "ohlcv"),
@@ -217,11 +217,11 @@ def test_a_gap_is_told_by_the_number_of_rows(made_market):
         ("1d", "volatility"),
     ],
 )
-def test_a_window_cuts_and_does_not_change_what_it_keeps(token, interval, verb):
+def test_a_window_cuts_and_does_not_change_what_it_keeps(token, interval, method):
     """Bars at its edges are whole, the first return and the first volatility are there."""
     one = token("BTC", exchange=["okx", "binance"])
     words = {"start": "2026-06-09T05:30", "end": "2026-06-29T13:00"}
-    whole, cut = getattr(one, verb)(interval), getattr(one, verb)(interval, **words)
+    whole, cut = getattr(one, method)(interval), getattr(one, method)(interval, **words)
     start, end = (datetime.fromisoformat(words[name]).replace(tzinfo=UTC) for name in ("start", "end"))
     want = whole.filter(pl.col("timestamp") >= start, pl.col("timestamp") < end)
     assert cut.height == want.height > 0
@@ -306,7 +306,7 @@ def test_intervals_that_are_not_stored_come_from_times_also_at_the_edges_of_a_wi
 # --- kinds of frame
 
 
-VERBS = {
+METHODS = {
     "ohlcv": {"interval": "4h", "start": "2026-06-20"},
     "price_history": {"limit": 3},
     "price": {},
@@ -322,13 +322,13 @@ VERBS = {
 }
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_kind_of_frame_holds_the_same(market, verb):
+@pytest.mark.parametrize("method", METHODS)
+def test_every_kind_of_frame_holds_the_same(market, method):
     token = Token("BTC", market=market, exchange=["okx", "binance"])
-    ask = getattr(token, verb)
-    polars = ask(**VERBS[verb], as_="polars")
+    ask, options = getattr(token, method), METHODS[method]
+    polars = ask(**options, as_="polars")
     assert polars.height > 0
-    pandas, arrow, lazy = ask(**VERBS[verb]), ask(**VERBS[verb], as_="arrow"), ask(**VERBS[verb], as_="ibis")
+    pandas, arrow, lazy = ask(**options), ask(**options, as_="arrow"), ask(**options, as_="ibis")
     assert isinstance(pandas, pd.DataFrame)
     assert isinstance(arrow, pa.Table)
     assert list(pandas.columns) == polars.columns == arrow.column_names == list(lazy.columns)
@@ -340,17 +340,19 @@ def test_every_kind_of_frame_holds_the_same(market, verb):
         assert polars["timestamp"].dtype == pl.Datetime("us", "UTC")
 
 
-@pytest.mark.parametrize("verb", [name for name in VERBS if name not in ("price", "info", "exchanges", "liquidations")])
+@pytest.mark.parametrize(
+    "method", [name for name in METHODS if name not in ("price", "info", "exchanges", "liquidations")]
+)
 @pytest.mark.parametrize("more", [{}, {"end": "2026-06-28T05:30"}])
-def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market, monkeypatch, verb, more):
+def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market, monkeypatch, method, more):
     from cexkit.client import selection
 
     asked = []
-    words = {"interval": "6h"} if verb in ("ohlcv", "price_history", "returns", "volatility") else {}
-    words |= {"window": 3} if verb == "volatility" else {}
-    ask = getattr(Token("WIF", market=market, as_="polars"), verb)
+    words = {"interval": "6h"} if method in ("ohlcv", "price_history", "returns", "volatility") else {}
+    words |= {"window": 3} if method == "volatility" else {}
+    ask = getattr(Token("WIF", market=market, as_="polars"), method)
     whole = ask(limit=4, **words, **more)
-    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", 0)
+    monkeypatch.setattr(selection, "PROBE_MIN_BYTES", 0)
     real = market.table
     monkeypatch.setattr(market, "table", lambda name, **rest: asked.append((name, rest)) or real(name, **rest))
     part = ask(limit=4, **words, **more)
@@ -364,7 +366,7 @@ def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market
 def test_the_newest_rows_of_who_left_long_ago_are_found_all_the_same(market, monkeypatch):
     from cexkit.client import selection
 
-    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", 0)
+    monkeypatch.setattr(selection, "PROBE_MIN_BYTES", 0)
     gone = Token("FTT", market=market, as_="polars").ohlcv(limit=2)
     assert set(gone["timestamp"].dt.month()) == {11}
     assert gone.height == 2 * gone["exchange"].n_unique() + 2  # binance has a perpetual and a spot pair
@@ -382,13 +384,13 @@ def test_a_return_after_a_gap_is_the_same_in_every_window(made_market):
     assert_frame_equal(cut, whole.filter(pl.col("timestamp") >= at(24 * 23)), rel_tol=1e-9)
 
 
-@pytest.mark.parametrize("worth_asking", [0, 10**9])
+@pytest.mark.parametrize("probe_min_bytes", [0, 10**9])
 def test_a_window_of_volatility_reaches_over_any_gap_where_not_all_of_it_must_be_there(
-    made_market, monkeypatch, worth_asking
+    made_market, monkeypatch, probe_min_bytes
 ):
     from cexkit.client import selection
 
-    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", worth_asking)
+    monkeypatch.setattr(selection, "PROBE_MIN_BYTES", probe_min_bytes)
     one = listed()
     days = [day for day in range(200) if not 100 <= day < 160]
     market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * d), 100.0 + d + d * d % 7) for d in days])
@@ -430,7 +432,7 @@ def test_what_no_calendar_holds_is_refused(token, ask, says):
 def test_more_rows_than_a_calendar_holds_are_all_there_are(market, monkeypatch):
     from cexkit.client import selection
 
-    monkeypatch.setattr(selection, "WORTH_ASKING_BYTES", 0)
+    monkeypatch.setattr(selection, "PROBE_MIN_BYTES", 0)
     token = Token("BTC", market=market, exchange="okx", as_="polars")
     assert token.ohlcv(limit=10**12).equals(token.ohlcv())
     for window in (200_000, 10**9):
@@ -558,7 +560,7 @@ class Terminal:
 def test_it_is_said_once_what_is_used(monkeypatch, market, interactive, quiet, lines):
     from cexkit.client import token as module
 
-    monkeypatch.setattr(module, "_told", set())
+    monkeypatch.setattr(module, "_announced", set())
     monkeypatch.setattr(sys, "stderr", terminal := Terminal(interactive))
     monkeypatch.setenv("CEXKIT_QUIET", str(quiet))
     settings.cache_clear()

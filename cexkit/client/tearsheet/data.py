@@ -72,7 +72,7 @@ class TearsheetData:
     def read(self, table: str, start: datetime | None = None, chosen: Selection | None = None) -> pl.DataFrame:
         """Rows of a table that were known by the end of the window; none where the dataset has none."""
         chosen, start, bar = chosen or self.perps, start or self.start, _length(table)
-        if chosen.held(table).is_empty():
+        if chosen.covered_by(table).is_empty():
             return pl.DataFrame(schema=to_polars(TABLES[table]))
         # a bar that opens at `end - bar` is known at the end
         end = self.end - bar + timedelta(microseconds=1) if bar else self.end
@@ -231,7 +231,7 @@ def _newest(perps: Selection) -> datetime:
 
 
 def _last(perps: Selection, table: str) -> Sequence[datetime]:
-    if perps.held(table).is_empty():
+    if perps.covered_by(table).is_empty():
         return []
     last = perps.rows(table).timestamp.max().as_table().to_polars().item()
     return [] if last is None else [last + _length(table)]
