@@ -6,7 +6,7 @@ Bars and queries need the tables of a dataset, not all of ``Market``. With this 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -44,3 +44,9 @@ class Dataset(Protocol):
         instrument_type: Names = None,
     ) -> ir.Table:
         """Return the rows of a table in a window and of these venues, symbols, and types."""
+
+    def open_interest_usd(self, **filters: Any) -> ir.Table:
+        """Return open interest with its value in US dollars."""
+
+    def basis(self, **filters: Any) -> ir.Table:
+        """Return the basis of derivatives over a reference price."""

@@ -18,7 +18,7 @@ from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-    from cexkit.client.market import Market
+    from cexkit.client.dataset import Dataset
 
 #: Units of all columns that may come, the reference of a basis included.
 UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
@@ -74,11 +74,11 @@ class RowPlan:
 class Selection:
     """Instruments of a dataset that a method is asked about."""
 
-    market: Market
+    market: Dataset
     instruments: pl.DataFrame
 
     @classmethod
-    def of(cls, market: Market, name: str, exchange: Names = None, instrument_type: Names = None) -> Selection:
+    def of(cls, market: Dataset, name: str, exchange: Names = None, instrument_type: Names = None) -> Selection:
         """All instruments of a base coin, or of a canonical symbol, at these venues and of these types.
 
         Raises
