@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cexkit.client.market import connect
     from cexkit.client.token import Token
     from cexkit.client.tokens import Tokens
-    from cexkit.exchanges.fetcher import fetch
+    from cexkit.exchanges.fetch import fetch
     from cexkit.warehouse.collect.collector import collect
     from cexkit.warehouse.ingest.pull import pull
     from cexkit.warehouse.publish import publish
@@ -102,7 +102,7 @@ _LAZY = {
     "Tokens": "cexkit.client.tokens:Tokens",
     "collect": "cexkit.warehouse.collect.collector:collect",
     "connect": "cexkit.client.market:connect",
-    "fetch": "cexkit.exchanges.fetcher:fetch",
+    "fetch": "cexkit.exchanges.fetch:fetch",
     "plotting": "cexkit.analytics.plotting",
     "publish": "cexkit.warehouse.publish:publish",
     "pull": "cexkit.warehouse.ingest.pull:pull",

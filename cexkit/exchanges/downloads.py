@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import TransportError
 from cexkit.exchanges.archives import Archive, Piece, days_of, plan
-from cexkit.exchanges.fetcher import Fetcher, Page
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.page import Page
 from cexkit.exchanges.parsing import Context
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument

@@ -14,7 +14,8 @@ from functools import partial
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
 from cexkit.exchanges.archives import Archive
 from cexkit.exchanges.downloads import archive_pages
-from cexkit.exchanges.fetcher import Fetcher, Page
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window, merged

@@ -1,0 +1,134 @@
+"""Instrument listings of venues, and the instrument that a symbol means in them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cexkit.errors import InvalidInputError, PayloadError, UnknownNameError
+from cexkit.exchanges.assembly import require_well_formed
+from cexkit.exchanges.base import Exchange, Source
+from cexkit.exchanges.instruments import latest, of_type, stacked, the_one
+from cexkit.exchanges.page import Page
+from cexkit.exchanges.page_walk import walk_pages
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.venue_client import VenueClient
+from cexkit.schema import TABLES
+from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Listings:
+    """Instrument listings of venues: read page by page, and kept in memory to resolve symbols. Thread-safe.
+
+    Parameters
+    ----------
+    client : VenueClient
+        Sends the requests.
+    """
+
+    def __init__(self, client: VenueClient):
+        self._client = client
+        #: Parsed listings, by venue and endpoint.
+        self._tables: dict[tuple[str, str], pa.Table] = {}
+        self._read_lock = threading.Lock()
+
+    def read_pages(
+        self, venue: Exchange, instrument_type: InstrumentType | None, *, companions: bool
+    ) -> Iterator[Page]:
+        """Yield the pages of a venue's listings; companions follow the pages that they complete."""
+        instrument_types = _select_instrument_types(venue, "instruments", instrument_type)
+        sources = _listing_sources(venue, instrument_types)
+        for source in sources.values():
+            yield from self._walk_listing(venue, source)
+            for companion in source.companions if companions else ():
+                yield from (replace(page, companion=True) for page in self._walk_listing(venue, companion))
+        for endpoint, source in _supplementary_sources(sources).items():
+            if endpoint not in sources:
+                yield from self._walk_listing(venue, source)
+
+    def resolve(
+        self, venue: Exchange, table: str, symbol: str, instrument_type: InstrumentType | None = None
+    ) -> Instrument:
+        """Return the instrument that a symbol means in a table; errors are those of ``Fetcher.resolve``."""
+        instrument_types = _select_instrument_types(venue, table, instrument_type)
+        require_symbol(symbol)
+        try:
+            return the_one(self._load_instruments(venue, instrument_types, fresh=False), symbol, venue.name, table)
+        except UnknownNameError:
+            # it may have been listed since
+            return the_one(self._load_instruments(venue, instrument_types, fresh=True), symbol, venue.name, table)
+
+    def _load_instruments(
+        self, venue: Exchange, instrument_types: tuple[InstrumentType, ...], *, fresh: bool
+    ) -> pa.Table:
+        """Instruments of these kinds, from memory unless ``fresh``. Companions are not needed here.
+
+        Lists of what is no longer traded are read where ``fresh`` only: few ask for such instruments.
+        """
+        sources = _listing_sources(venue, instrument_types)
+        tables = []
+        # one thread asks, the others wait for what it gets
+        with self._read_lock:
+            for endpoint, source in (_supplementary_sources(sources) | sources).items():
+                key = (venue.name, endpoint)
+                if fresh or (key not in self._tables and endpoint in sources):
+                    self._tables[key] = self._read_listing(venue, source)
+                if key in self._tables:
+                    tables.append(self._tables[key])
+        instruments = latest(stacked(tables))
+        return stacked([of_type(instruments, instrument_type) for instrument_type in instrument_types])
+
+    def _read_listing(self, venue: Exchange, source: Source) -> pa.Table:
+        # Raise an error only after the last page, so that budgets announced by later pages take effect.
+        pages = list(self._walk_listing(venue, source))
+        return stacked([page.table for page in require_well_formed(pages)])
+
+    def _walk_listing(self, venue: Exchange, source: Source) -> Iterator[Page]:
+        """One list of instruments to its last page; a limit that it announces holds from then on."""
+        context = Context(exchange=venue.name, table="instruments", now=datetime.now(UTC))
+        for page in walk_pages(self._client, venue, source, context):
+            try:
+                budgets = source.limits(page.answer.body) if page.table is not None else ()
+            except PayloadError as error:
+                yield replace(page, table=None, error=error)
+                continue
+            self._client.declare_budgets(venue, source, budgets)
+            yield page
+
+
+def require_symbol(symbol: object) -> None:
+    """Raise InvalidInputError unless a symbol is a text with at least one character."""
+    if not isinstance(symbol, str) or not symbol:
+        raise InvalidInputError(f"a symbol is needed, such as 'BTCUSDT'; got {symbol!r}")
+
+
+def _select_instrument_types(
+    venue: Exchange, table: str, instrument_type: InstrumentType | None
+) -> tuple[InstrumentType, ...]:
+    """The kinds of instruments to look at, or the error that says why there are none."""
+    if instrument_type is not None and instrument_type not in INSTRUMENT_TYPES:
+        raise UnknownNameError.of("instrument_type", instrument_type, INSTRUMENT_TYPES)
+    if instrument_type is not None:
+        venue.source(table, instrument_type)
+        return (instrument_type,)
+    instrument_types = venue.instrument_types(table)
+    if not instrument_types:
+        venue.explain(table, TABLES[table].instrument_types)
+    return instrument_types
+
+
+def _listing_sources(venue: Exchange, instrument_types: tuple[InstrumentType, ...]) -> dict[str, Source]:
+    """Return the sources that list these types, by endpoint; one source may list several types."""
+    sources = (venue.source("instruments", instrument_type) for instrument_type in instrument_types)
+    return {source.endpoint: source for source in sources}
+
+
+def _supplementary_sources(sources: dict[str, Source]) -> dict[str, Source]:
+    """Return the sources of instruments that these sources leave out, by endpoint."""
+    return {part.endpoint: part for source in sources.values() for part in source.more}

@@ -1,0 +1,95 @@
+"""HTTP client that knows venues: their base URLs, headers, budgets, and clocks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import NoReturn
+
+from cexkit.errors import VenueError
+from cexkit.exchanges.base import Exchange, Source
+from cexkit.exchanges.http.client import Answer, HttpClient
+from cexkit.exchanges.http.ratelimit import Budget
+from cexkit.exchanges.parsing import Context
+
+
+class VenueClient:
+    """A client that sends single requests to venues. Thread-safe.
+
+    Parameters
+    ----------
+    http : HttpClient
+        Sends the requests; its rate limiter holds the budgets of all venues.
+    base_urls : mapping of str to str
+        Base URLs that replace those of the descriptors, by venue and API, such as ``binance.um``.
+    """
+
+    def __init__(self, http: HttpClient, base_urls: Mapping[str, str]):
+        self._http = http
+        self._base_urls = base_urls
+        self._declared_apis: set[str] = set()
+        self._declare_lock = threading.Lock()
+        #: Time of each venue's latest response, by the venue's clock.
+        self._server_times: dict[str, datetime] = {}
+
+    def get(self, venue: Exchange, source: Source, params: Mapping[str, str]) -> Answer:
+        """Send one request and return its response; errors are those of ``HttpClient.get``."""
+        api = venue.apis[source.api]
+        self._declare_api(venue, source)
+        name_budget = partial(_budget_name, venue, source)
+        base_url = self._base_urls.get(f"{venue.name}.{source.api}", api.base_url)
+        path, query = source.target(params)
+        answer = self._http.get(
+            base_url.rstrip("/") + path,
+            query,
+            headers=api.headers,
+            cost={name_budget(name): weight for name, weight in source.cost(params).items()},
+            inspect=api.error,
+            usage=lambda answer: tuple(replace(usage, budget=name_budget(usage.budget)) for usage in api.usage(answer)),
+        )
+        self._server_times[venue.name] = answer.server_time
+        return answer
+
+    def get_file(self, venue: Exchange, path: str) -> Answer | None:
+        """Send one request for a file of a venue's archive; return None if the archive has no such file."""
+        try:
+            return self.get(venue, Source(endpoint="archive.file", path=path, parse=_refuse_file, cost=_file_cost), {})
+        except VenueError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def declare_budgets(self, venue: Exchange, source: Source, budgets: Iterable[Budget]) -> None:
+        """Declare budgets of a source's API; they replace earlier budgets of the same names."""
+        for budget in budgets:
+            self._http.limiter.declare(replace(budget, name=_budget_name(venue, source, budget.name)))
+
+    def recall_server_time(self, exchange: str) -> datetime:
+        """Return the time of a venue's latest response, by the venue's clock.
+
+        Before the first response, return the local time of the first call.
+        """
+        return self._server_times.setdefault(exchange, datetime.now(UTC))
+
+    def _declare_api(self, venue: Exchange, source: Source) -> None:
+        """Declare an API's budgets on its first use, so that limits the venue announces later stay in force."""
+        with self._declare_lock:
+            if (key := f"{venue.name}.{source.api}") in self._declared_apis:
+                return
+            self.declare_budgets(venue, source, venue.apis[source.api].budgets)
+            self._declared_apis.add(key)
+
+
+def _budget_name(venue: Exchange, source: Source, name: str) -> str:
+    return f"{venue.name}.{source.api}.{name}"
+
+
+def _refuse_file(body: bytes, context: Context) -> NoReturn:
+    raise NotImplementedError("files of an archive are parsed by their descriptor")
+
+
+def _file_cost(params: Mapping[str, str]) -> dict[str, float]:
+    return {"requests": 1}
