@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CEXKIT_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"),
         description="Token that goes with a temporary key of s3://; a secret.",
     )
-    http_timeout_s: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
+    http_timeout_seconds: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")
 
 

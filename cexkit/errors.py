@@ -16,11 +16,11 @@ which input, and ends with what to do about it::
     ├── NotOfferedError (NotImplementedError)    the venue does not publish this table
     ├── NotReadYetError (NotImplementedError)    the venue publishes it, cexkit does not read it yet
     ├── FetchError (OSError)                     an exchange could not be read
-    │   ├── TransportError (ConnectionError)       no usable answer: network, timeout, truncated body
+    │   ├── TransportError (ConnectionError)       no usable response: network, timeout, truncated body
     │   ├── RateLimitedError                       refused for asking too fast, retries used up
     │   ├── BlockedError (PermissionError)         refused for where or who we are
     │   └── VenueError                             the venue answered with an error of its own
-    ├── PayloadError (ValueError)                an answer whose body is not what the endpoint promises
+    ├── PayloadError (ValueError)                a response whose body is not what the endpoint promises
     ├── SchemaError (ValueError)                 a table that does not conform to its declaration
     ├── QualityError (ValueError)                data that fails a check which stops a publication
     └── DatasetError (OSError)                   a dataset that cannot be read or written
@@ -128,7 +128,7 @@ class FetchError(CexkitError, OSError):
     Attributes
     ----------
     status : int | None
-        HTTP status of the answer, where there was one.
+        HTTP status of the response, where there was one.
     retry_after : float | None
         Seconds the venue told us to wait, where it did.
     """
@@ -139,7 +139,7 @@ class FetchError(CexkitError, OSError):
 
 
 class TransportError(FetchError, ConnectionError):
-    """No usable answer: no connection, a timeout, a truncated body."""
+    """No usable response: no connection, a timeout, a truncated body."""
 
 
 class RateLimitedError(FetchError):
@@ -155,12 +155,12 @@ class VenueError(FetchError):
 
 
 class PayloadError(CexkitError, ValueError):
-    """An answer whose body is not what the endpoint promises.
+    """A response whose body is not what the endpoint promises.
 
     Attributes
     ----------
     endpoint : str
-        The endpoint whose answer it was.
+        The endpoint whose response it was.
     problem : str
         What is wrong there.
     row : int | None
@@ -200,7 +200,7 @@ class DatasetAccessError(DatasetError, PermissionError):
 
 
 class DatasetUnreachableError(DatasetError, ConnectionError):
-    """A remote dataset did not answer, or it is to be read offline and is not in the cache."""
+    """A remote dataset did not response, or it is to be read offline and is not in the cache."""
 
 
 class NewerSchemaError(DatasetError):

@@ -13,7 +13,7 @@ from cexkit.errors import ConfigError
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("CEXKIT_HTTP_TIMEOUT_S", "0", "^CEXKIT_HTTP_TIMEOUT_S: Input should be greater than 0"),
+        ("CEXKIT_HTTP_TIMEOUT_SECONDS", "0", "^CEXKIT_HTTP_TIMEOUT_SECONDS: Input should be greater than 0"),
         ("CEXKIT_BASE_URLS", "binance.um=http://127.0.0.1", "^CEXKIT_BASE_URLS: not JSON: Expecting value"),
         ("CEXKIT_BASE_URLS", '{"binance.um": 1}', "^CEXKIT_BASE_URLS: "),
         ("CEXKIT_PIPELINE_SYMBOLS", "BTCUSDT", "^CEXKIT_PIPELINE_SYMBOLS: not JSON: Expecting value"),

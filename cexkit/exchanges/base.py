@@ -1,8 +1,8 @@
-"""What a venue is: frozen descriptors whose defaults suit most.
+"""Venue descriptors: frozen values whose defaults suit most venues.
 
-Nothing here reads or waits. A descriptor says where a table is and how it is asked for; its ``parse`` functions (see
-:mod:`cexkit.exchanges.parsing`) turn the bytes of an answer into a conforming Arrow table, the same whether the answer
-came a moment ago or years ago out of Bronze.
+Nothing here reads or waits. A descriptor says where a table is and how it is requested. Its ``parse`` functions (see
+:mod:`cexkit.exchanges.parsing`) turn the bytes of a response into a conforming Arrow table, the same for a fresh
+response and for one stored in Bronze years ago.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from cexkit.errors import NotOfferedError, NotReadYetError, UnknownNameError
 from cexkit.exchanges.archives import Archive
-from cexkit.exchanges.http.client import Answer
-from cexkit.exchanges.http.paginate import Ask, OnePage, Paging
+from cexkit.exchanges.http.client import Response
+from cexkit.exchanges.http.paginate import OnePage, PageRequest, Paginator
 from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import Parse
 from cexkit.schema import TABLES
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def _no_params(instrument: Instrument | None, ask: Ask) -> dict[str, str]:
+def _no_params(instrument: Instrument | None, request: PageRequest) -> dict[str, str]:
     return {}
 
 
@@ -39,11 +39,11 @@ def _no_limits(body: bytes) -> tuple[Budget, ...]:
     return ()
 
 
-def _no_usage(answer: Answer) -> tuple[Usage, ...]:
+def _no_usage(response: Response) -> tuple[Usage, ...]:
     return ()
 
 
-def _no_error(answer: Answer) -> Exception | None:
+def _no_error(response: Response) -> Exception | None:
     return None
 
 
@@ -68,10 +68,10 @@ class Api:
     budgets: tuple[Budget, ...]
     #: Sent with every request.
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: What an answer's headers say of the budgets.
-    usage: Callable[[Answer], tuple[Usage, ...]] = _no_usage
-    #: The venue's own error in an answer of any status, as the exception to raise; None: it is none.
-    error: Callable[[Answer], Exception | None] = _no_error
+    #: What a response's headers say of the budgets.
+    usage: Callable[[Response], tuple[Usage, ...]] = _no_usage
+    #: The venue's own error in a response of any status, as the exception to raise; None: it is none.
+    error: Callable[[Response], Exception | None] = _no_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ class Source:
     path: str
     parse: Parse
     #: The query of one page.
-    params: Callable[[Instrument | None, Ask], dict[str, str]] = _no_params
-    paging: Paging = field(default_factory=OnePage)
+    params: Callable[[Instrument | None, PageRequest], dict[str, str]] = _no_params
+    paginator: Paginator = field(default_factory=OnePage)
     #: How far back the venue keeps it; None: all of history.
     reach: timedelta | None = None
     #: What a query costs, by budget.
@@ -97,7 +97,7 @@ class Source:
     cursor: Callable[[bytes], str | None] = _no_cursor
     #: Limits that a body announces; they replace the descriptor's.
     limits: Callable[[bytes], tuple[Budget, ...]] = _no_limits
-    #: Other answers that complete this one, read beside it; each is one page.
+    #: Other responses that complete this one, read beside it; each is one page.
     companions: tuple[Source, ...] = ()
     #: Lists of instruments that this one leaves out, such as closed ones, with rows of their own.
     more: tuple[Source, ...] = ()
@@ -202,7 +202,7 @@ class Exchange:
 
     @property
     def companions(self) -> frozenset[str]:
-        """Endpoints whose answers complete others and hold no rows of their own."""
+        """Endpoints whose responses complete others and hold no rows of their own."""
         return frozenset(part.endpoint for source in self.sources.values() for part in source.companions)
 
     def endpoints(self, table: str) -> tuple[str, ...]:
@@ -210,7 +210,7 @@ class Exchange:
         return tuple(self._parsers(table))
 
     def parser(self, table: str, endpoint: str) -> Parse:
-        """How an answer of an endpoint is parsed.
+        """How a response of an endpoint is parsed.
 
         Raises
         ------
@@ -229,7 +229,7 @@ class Exchange:
         return {part.endpoint: part.parse for part in (*parts, *archives)}
 
     def endpoint(self, table: str, endpoint: str) -> Source:
-        """The source, or the part of one that is read beside it, that an answer came from."""
+        """The source, or the part of one that is read beside it, that a response came from."""
         for (name, _), source in self.sources.items():
             for candidate in source.parts:
                 if name == table and candidate.endpoint == endpoint:

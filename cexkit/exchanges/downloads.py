@@ -16,7 +16,7 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
-    from cexkit.exchanges.http.client import Answer
+    from cexkit.exchanges.http.client import Response
 
 #: How often a file whose bytes do not match its checksum is downloaded in all.
 ATTEMPTS = 3
@@ -76,22 +76,22 @@ def archive_pages(
 
 def _verified(fetcher: Fetcher, table: str, piece: Piece, instrument: Instrument, digest: str) -> Page:
     for _ in range(ATTEMPTS):
-        answer = fetcher.file(instrument.exchange, piece.path)
-        if answer is not None and hashlib.sha256(answer.body).hexdigest() == digest:
-            return _page(answer, table, piece, instrument)
+        response = fetcher.file(instrument.exchange, piece.path)
+        if response is not None and hashlib.sha256(response.body).hexdigest() == digest:
+            return _page(response, table, piece, instrument)
     raise TransportError(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")
 
 
-def _page(answer: Answer, table: str, piece: Piece, instrument: Instrument) -> Page:
+def _page(response: Response, table: str, piece: Piece, instrument: Instrument) -> Page:
     margin, window = piece.archive.margin, piece.window
     context = Context(
         exchange=instrument.exchange,
         table=table,
-        now=answer.server_time,
+        now=response.server_time,
         instrument=instrument,
         window=Window(window.start - margin, window.end + margin),
     )
-    return Page(answer, piece.archive.endpoint, context, None)
+    return Page(response, piece.archive.endpoint, context, None)
 
 
 def _common(one: Window, other: Window) -> Window:

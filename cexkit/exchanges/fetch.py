@@ -67,7 +67,7 @@ def fetch(
     FetchError
         The venue could not be read.
     PayloadError
-        An answer is not what the endpoint promises; nothing is returned then.
+        A response is not what the endpoint promises; nothing is returned then.
 
     Examples
     --------

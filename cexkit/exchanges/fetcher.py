@@ -14,7 +14,7 @@ from cexkit.config import Settings
 from cexkit.config import settings as environment
 from cexkit.errors import InvalidInputError, NotOfferedError, UnknownTableError
 from cexkit.exchanges.assembly import assemble_instruments, assemble_table
-from cexkit.exchanges.http.client import Answer, HttpClient
+from cexkit.exchanges.http.client import HttpClient, Response
 from cexkit.exchanges.http.ratelimit import RateLimiter
 from cexkit.exchanges.http.retry import RetryPolicy
 from cexkit.exchanges.instruments import matching
@@ -70,7 +70,7 @@ class Fetcher:
         settings = settings or environment()
         self._http = HttpClient(
             transport=transport,
-            timeout_s=settings.http_timeout_s,
+            timeout_seconds=settings.http_timeout_seconds,
             retry=RetryPolicy(attempts=settings.http_attempts),
             limiter=RateLimiter(clock=clock, sleep=sleep),
             sleep=sleep,
@@ -101,7 +101,7 @@ class Fetcher:
         Raises
         ------
         PayloadError
-            If an answer is not what the endpoint promises.
+            If a response is not what the endpoint promises.
         """
         pages = list(self.instrument_pages(exchange, instrument_type))
         return assemble_instruments(exchange, pages, instrument_type)
@@ -109,9 +109,9 @@ class Fetcher:
     def instrument_pages(
         self, exchange: str, instrument_type: InstrumentType | None = None, *, companions: bool = True
     ) -> Iterator[Page]:
-        """The answers behind :meth:`instruments`; malformed ones too, with their error.
+        """The responses behind :meth:`instruments`; malformed ones too, with their error.
 
-        One answer may list several kinds of instruments. Companions follow the pages they complete.
+        One response may list several kinds of instruments. Companions follow the pages they complete.
         """
         yield from self._listings.read_pages(find_venue(exchange), instrument_type, companions=companions)
 
@@ -189,7 +189,7 @@ class Fetcher:
         instrument = self.resolve(exchange, table, symbol, instrument_type)
         return assemble_table(self.pages(exchange, table, instrument, window), table)
 
-    def file(self, exchange: str, path: str) -> Answer | None:
+    def file(self, exchange: str, path: str) -> Response | None:
         """A file of a venue's archive; None where there is none."""
         return self._client.get_file(find_venue(exchange), path)
 

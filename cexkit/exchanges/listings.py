@@ -94,7 +94,7 @@ class Listings:
         context = Context(exchange=venue.name, table="instruments", now=datetime.now(UTC))
         for page in walk_pages(self._client, venue, source, context):
             try:
-                budgets = source.limits(page.answer.body) if page.table is not None else ()
+                budgets = source.limits(page.response.body) if page.table is not None else ()
             except PayloadError as error:
                 yield replace(page, table=None, error=error)
                 continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.http.client import Answer
+from cexkit.exchanges.http.client import Response
 from cexkit.exchanges.parsing import Context
 from cexkit.schema.intervals import Window
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer and what was made of it.
+    """One response and what was made of it.
 
     Parameters
     ----------
-    answer : Answer
+    response : Response
         As received; goes to Bronze whatever it holds.
     endpoint : str
         Where it came from, such as ``um.fundingRate``.
@@ -36,7 +36,7 @@ class Page:
         Whether it completes another page (by ``join_companions``) and holds no rows of its own.
     """
 
-    answer: Answer
+    response: Response
     endpoint: str
     context: Context
     table: pa.Table | None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.base import Exchange, Source
-from cexkit.exchanges.http.paginate import Ask
+from cexkit.exchanges.http.paginate import PageRequest
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.parsing import Context, extent
 from cexkit.exchanges.venue_client import VenueClient
@@ -24,35 +24,35 @@ def walk_pages(client: VenueClient, venue: Exchange, source: Source, context: Co
 
     A malformed page is yielded with its error and with the span that the walk skips because of it.
     """
-    ask = source.paging.first(context.window)
-    while ask is not None:
-        page = _read_page(client, venue, source, context, ask)
+    request = source.paginator.first(context.window)
+    while request is not None:
+        page = _read_page(client, venue, source, context, request)
         if page.table is None:
-            skipped, ask = source.paging.skip(ask)
+            skipped, request = source.paginator.skip(request)
             yield replace(page, skipped=skipped)
         else:
-            ask = source.paging.after(ask, extent(page.table, source.cursor(page.answer.body)))
+            request = source.paginator.next(request, extent(page.table, source.cursor(page.response.body)))
             yield page
 
 
-def _read_page(client: VenueClient, venue: Exchange, source: Source, context: Context, ask: Ask) -> Page:
+def _read_page(client: VenueClient, venue: Exchange, source: Source, context: Context, request: PageRequest) -> Page:
     """One page, asked for again where its body is malformed, or without rows.
 
     Venues now and then answer with half a body or an empty list, and do better a moment later.
     """
     malformed_count = empty_count = 0
     while True:
-        answer = client.get(venue, source, source.params(context.instrument, ask))
-        page_context = replace(context, window=ask.window, now=answer.server_time)
+        response = client.get(venue, source, source.params(context.instrument, request))
+        page_context = replace(context, window=request.window, now=response.server_time)
         try:
-            table = source.parse(answer.body, page_context)
+            table = source.parse(response.body, page_context)
         except PayloadError as error:
             malformed_count += 1
             if malformed_count == MALFORMED_ASKS:
-                return Page(answer, source.endpoint, page_context, None, error)
+                return Page(response, source.endpoint, page_context, None, error)
             continue
-        got = extent(table, source.cursor(answer.body))
+        result = extent(table, source.cursor(response.body))
         empty_count += 1
-        empty_limit = EMPTY_ASKS if source.paging.after(ask, got) else EMPTY_ASKS_AT_END
-        if ask.window is None or got.last is not None or empty_count >= empty_limit:
-            return Page(answer, source.endpoint, page_context, table)
+        empty_limit = EMPTY_ASKS if source.paginator.next(request, result) else EMPTY_ASKS_AT_END
+        if request.window is None or result.last is not None or empty_count >= empty_limit:
+            return Page(response, source.endpoint, page_context, table)

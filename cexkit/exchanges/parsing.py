@@ -14,7 +14,7 @@ import msgspec
 from pydantic import Field, FiniteFloat, TypeAdapter
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.http.paginate import Got
+from cexkit.exchanges.http.paginate import PageResult
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
 from cexkit.schema.intervals import from_ms as moment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Metadata of a page from which unfinished rows were dropped: first and last time with them.
 REACHED = b"reached"
-#: An answer may be stamped this much later than it was made: a bar must be over for as long to be finished.
+#: A response may be stamped this much later than it was made: a bar must be over for as long to be finished.
 STAMPED_LATE = timedelta(seconds=1)
 #: Settlements are keyed on the nearest minute; none are closer than an hour.
 MINUTE_MS = timedelta(minutes=1) // MILLISECOND
@@ -33,7 +33,7 @@ MINUTE_MS = timedelta(minutes=1) // MILLISECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All that a parser needs beside the bytes, kept with every answer in Bronze.
+    """All that a parser needs beside the bytes, kept with every response in Bronze.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ def _kept(table: pa.Table, keep: pa.Array) -> pa.Table:
     return table.filter(keep).replace_schema_metadata({REACHED: json.dumps(reached).encode()})
 
 
-def extent(table: pa.Table, cursor: str | None) -> Got:
+def extent(table: pa.Table, cursor: str | None) -> PageResult:
     """What paging needs to know of a parsed page.
 
     Rows that were dropped for being unfinished count: a page of nothing else is not an empty page.
@@ -332,8 +332,8 @@ def extent(table: pa.Table, cursor: str | None) -> Got:
     import pyarrow.compute as pc
 
     if REACHED in (table.schema.metadata or {}):
-        return Got(*map(utc, json.loads(table.schema.metadata[REACHED])), cursor)
+        return PageResult(*map(utc, json.loads(table.schema.metadata[REACHED])), cursor)
     if not table.num_rows or "timestamp" not in table.column_names:
-        return Got(None, None, cursor)
+        return PageResult(None, None, cursor)
     ends = pc.min_max(table["timestamp"])
-    return Got(utc(ends["min"].as_py()), utc(ends["max"].as_py()), cursor)
+    return PageResult(utc(ends["min"].as_py()), utc(ends["max"].as_py()), cursor)

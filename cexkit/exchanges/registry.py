@@ -46,22 +46,22 @@ def exchange(name: str) -> Exchange:
         raise UnknownNameError.of("exchange", name, EXCHANGES) from None
 
 
-def parse_answer(exchange_name: str, endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Parse one answer, fresh or out of Bronze. Pure: same bytes and context, same table.
+def parse_response(exchange_name: str, endpoint: str, body: bytes, context: Context) -> pa.Table:
+    """Parse one response, fresh or out of Bronze. Pure: same bytes and context, same table.
 
     Parameters
     ----------
     exchange_name, endpoint : str
-        Where the answer came from (``Page.endpoint``).
+        Where the response came from (``Page.endpoint``).
     body : bytes
-        The answer's body.
+        The response's body.
     context : Context
-        As it was kept with the answer.
+        As it was kept with the response.
 
     Returns
     -------
     pyarrow.Table
-        Conforming to ``context.table``; for the answer of a companion its own columns, meant for
+        Conforming to ``context.table``; for the response of a companion its own columns, meant for
         :func:`join_companions`.
 
     Raises
@@ -78,7 +78,7 @@ def parse_answer(exchange_name: str, endpoint: str, body: bytes, context: Contex
     >>> context = Context(exchange="binance", table="funding_rates", now=utc("2024-01-02"), instrument=btc,
     ...                   window=Window.of("2024-01-01", "2024-01-02"))
     >>> body = b'[{"symbol":"BTCUSDT","fundingTime":1704067200004,"fundingRate":"0.0001","markPrice":""}]'
-    >>> parse_answer("binance", "um.fundingRate", body, context).select(["timestamp", "funding_rate"]).to_pylist()
+    >>> parse_response("binance", "um.fundingRate", body, context).select(["timestamp", "funding_rate"]).to_pylist()
     [{'timestamp': datetime.datetime(2024, 1, 1, 0, 0, tzinfo=...), 'funding_rate': 0.0001}]
     """
     return exchange(exchange_name).parser(context.table, endpoint)(body, context)
@@ -94,9 +94,9 @@ def join_companions(
     exchange_name, endpoint : str
         Where ``instruments`` came from.
     instruments : pyarrow.Table
-        What :func:`parse_answer` made of it.
+        What :func:`parse_response` made of it.
     companions : mapping of endpoint to pyarrow.Table
-        What it made of the companions' answers. One that is missing leaves its columns null.
+        What it made of the companions' responses. One that is missing leaves its columns null.
     """
     source = exchange(exchange_name).endpoint("instruments", endpoint)
     return source.join(instruments, companions) if source.join else instruments

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from cexkit.errors import VenueError
 from cexkit.exchanges.base import Exchange, Source
-from cexkit.exchanges.http.client import Answer, HttpClient
+from cexkit.exchanges.http.client import HttpClient, Response
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.parsing import Context
 
@@ -35,25 +35,27 @@ class VenueClient:
         #: Time of each venue's latest response, by the venue's clock.
         self._server_times: dict[str, datetime] = {}
 
-    def get(self, venue: Exchange, source: Source, params: Mapping[str, str]) -> Answer:
+    def get(self, venue: Exchange, source: Source, params: Mapping[str, str]) -> Response:
         """Send one request and return its response; errors are those of ``HttpClient.get``."""
         api = venue.apis[source.api]
         self._declare_api(venue, source)
         name_budget = partial(_budget_name, venue, source)
         base_url = self._base_urls.get(f"{venue.name}.{source.api}", api.base_url)
         path, query = source.target(params)
-        answer = self._http.get(
+        response = self._http.get(
             base_url.rstrip("/") + path,
             query,
             headers=api.headers,
             cost={name_budget(name): weight for name, weight in source.cost(params).items()},
             inspect=api.error,
-            usage=lambda answer: tuple(replace(usage, budget=name_budget(usage.budget)) for usage in api.usage(answer)),
+            usage=lambda response: tuple(
+                replace(usage, budget=name_budget(usage.budget)) for usage in api.usage(response)
+            ),
         )
-        self._server_times[venue.name] = answer.server_time
-        return answer
+        self._server_times[venue.name] = response.server_time
+        return response
 
-    def get_file(self, venue: Exchange, path: str) -> Answer | None:
+    def get_file(self, venue: Exchange, path: str) -> Response | None:
         """Send one request for a file of a venue's archive; return None if the archive has no such file."""
         try:
             return self.get(venue, Source(endpoint="archive.file", path=path, parse=_refuse_file, cost=_file_cost), {})

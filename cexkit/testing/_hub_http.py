@@ -72,7 +72,7 @@ class HubHandler(BaseHTTPRequestHandler):
         self._after = getattr(fault, "after", None)
         body = _Body(self, self._after if writes else None)
         try:
-            hub.stopping.wait(hub.latency_s + (fault.stall_s if fault else 0.0))
+            hub.stopping.wait(hub.latency_seconds + (fault.stall_seconds if fault else 0.0))
             reply = self._reply(fault, body)
             while body.read(_CHUNK):
                 pass
@@ -90,7 +90,7 @@ class HubHandler(BaseHTTPRequestHandler):
         if fault is not None and (instead := fault.change(Reply())).status != HTTPStatus.OK:
             return instead
         try:
-            return self.server.hub.answer(self._logged.request, body)
+            return self.server.hub.respond(self._logged.request, body)
         except Refused as refused:
             told = {"X-Error-Code": refused.code} if refused.code else {}
             content = json.dumps({"error": refused.message}).encode()

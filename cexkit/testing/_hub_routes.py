@@ -73,7 +73,7 @@ class HubRoutes:
         wanted = "GET" if method == "HEAD" else method
         return next((name for name, by, at in _PATTERNS if by == wanted and at.fullmatch(path)), "unknown")
 
-    def answer(self, request: HubRequest, body: BinaryIO) -> Reply | Path:
+    def respond(self, request: HubRequest, body: BinaryIO) -> Reply | Path:
         """What is answered; a path is a file whose content is sent, by ranges where asked."""
         if request.route == "unknown":
             raise Refused(404, "NotFound", f"no such route: {request.method} {request.path}")

@@ -24,7 +24,7 @@ LIMITS = {"spot": 6000, "um": 2400, "funding": 500, "data": 500}
 FUNDING_ROWS = 500
 #: How far back ``openInterestHist`` goes.
 OPEN_INTEREST_REACH = timedelta(days=30)
-SPANS_S = {"spot": 60, "um": 60, "funding": 300, "data": 300}
+SPAN_SECONDS = {"spot": 60, "um": 60, "funding": 300, "data": 300}
 
 _SPOT_STATUS = {"trading": "TRADING", "pending": "PRE_TRADING", "halted": "BREAK"}
 _UM_STATUS = {"trading": "TRADING", "pending": "PENDING_TRADING", "halted": "SETTLING"}
@@ -80,21 +80,21 @@ class LoopbackBinance(LoopbackVenue):
     @property
     def settings(self) -> Settings:
         """Settings under which cexkit reads this venue in place of the real one."""
-        return Settings(base_urls={f"binance.{api}": self.url for api in EXCHANGE.apis}, http_timeout_s=5)
+        return Settings(base_urls={f"binance.{api}": self.url for api in EXCHANGE.apis}, http_timeout_seconds=5)
 
-    def answer(self, request: Request) -> Reply:
-        """The answer of the endpoint, after its weight is charged."""
+    def respond(self, request: Request) -> Reply:
+        """The response of the endpoint, after its weight is charged."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return Reply(404, b"<html>Not Found</html>")
         serve, api = endpoint
         cost = _cost(api, request)
         weight = cost.get(api, 0)
-        used, over_s = self._charge(cost, request.at)
+        used, over_seconds = self._charge(cost, request.at)
         headers = {"X-MBX-USED-WEIGHT-1M": str(int(used))}
-        if over_s:
+        if over_seconds:
             body = {"code": -1003, "msg": "Too many requests; current limit is exceeded."}
-            return Reply(429, as_json(body), headers | {"Retry-After": str(over_s)}, weight)
+            return Reply(429, as_json(body), headers | {"Retry-After": str(over_seconds)}, weight)
         try:
             return Reply(200, as_json(serve(api, request.params)), headers, weight)
         except _Refused as error:
@@ -118,10 +118,10 @@ class LoopbackBinance(LoopbackVenue):
         """Weight used in the running minute, and seconds to wait where a limit is exceeded."""
         used, wait = 0.0, 0
         for name, weight in cost.items():
-            window = int(at // SPANS_S[name])
+            window = int(at // SPAN_SECONDS[name])
             total = self._used[name, window] = self._used.get((name, window), 0) + weight
             if total > self.limits[name]:
-                wait = max(wait, int((window + 1) * SPANS_S[name] - at) + 1)
+                wait = max(wait, int((window + 1) * SPAN_SECONDS[name] - at) + 1)
             used = total if name in EXCHANGE.apis else used
         return used, wait
 

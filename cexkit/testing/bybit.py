@@ -19,7 +19,7 @@ from cexkit.testing.loopback import Fault, Reply, Request, When
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
 #: Requests in 5 seconds.
-LIMIT, SPAN_S = 600, 5
+LIMIT, SPAN_SECONDS = 600, 5
 
 _STATUS = {"trading": "Trading", "pending": "PreLaunch", "halted": "Delivering", "delisted": "Closed"}
 _KINDS = {"spot": ("spot",), "linear": ("perp", "future")}
@@ -94,10 +94,10 @@ class LoopbackBybit(LoopbackVenue):
     @property
     def settings(self) -> Settings:
         """Settings under which cexkit reads this venue in place of the real one."""
-        return Settings(base_urls={"bybit.v5": self.url}, http_timeout_s=5)
+        return Settings(base_urls={"bybit.v5": self.url}, http_timeout_seconds=5)
 
-    def answer(self, request: Request) -> Reply:
-        """The answer of the endpoint, after the request is counted."""
+    def respond(self, request: Request) -> Reply:
+        """The response of the endpoint, after the request is counted."""
         serve, now_ms = self._endpoints.get(request.path.removeprefix("/v5/market/")), int(self.now.timestamp() * 1000)
         if serve is None:
             return Reply(404, b"404 page not found")
@@ -122,9 +122,9 @@ class LoopbackBybit(LoopbackVenue):
         }
 
     def _charge(self, at: float, now_ms: int) -> tuple[int, dict[str, str]]:
-        window = int(at // SPAN_S)
+        window = int(at // SPAN_SECONDS)
         used = self._used[window] = self._used.get(window, 0) + 1
-        left, reset = self.limit - used, now_ms + int(((window + 1) * SPAN_S - at) * 1000) + 1
+        left, reset = self.limit - used, now_ms + int(((window + 1) * SPAN_SECONDS - at) * 1000) + 1
         headers = {
             "X-Bapi-Limit": str(self.limit),
             "X-Bapi-Limit-Status": str(max(0, left)),

@@ -36,7 +36,7 @@ _CANDLES = re.compile(r"/products/([^/]+)/candles")
 
 
 class _Refused(Exception):
-    """An answer of Coinbase Exchange that is none."""
+    """A response of Coinbase Exchange that is none."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -97,10 +97,10 @@ class LoopbackCoinbase(LoopbackVenue):
     def settings(self) -> Settings:
         """Settings under which cexkit reads this venue in place of the real one."""
         urls = {"coinbase.spot": self.url, "coinbase.drb": self.url + GATEWAY}
-        return Settings(base_urls=urls, http_timeout_s=5)
+        return Settings(base_urls=urls, http_timeout_seconds=5)
 
-    def answer(self, request: Request) -> Reply:
-        """The answer of the endpoint, after it is charged."""
+    def respond(self, request: Request) -> Reply:
+        """The response of the endpoint, after it is charged."""
         if request.path.startswith(GATEWAY + "/"):
             return self._gateway(request)
         try:

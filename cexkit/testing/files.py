@@ -41,7 +41,7 @@ class LoopbackFiles(LoopbackHub):
         """All paths are files."""
         return "file" if method in ("GET", "HEAD") else "unknown"
 
-    def answer(self, request: HubRequest, body: BinaryIO) -> Reply | Path:
+    def respond(self, request: HubRequest, body: BinaryIO) -> Reply | Path:
         """The file of that path."""
         path = (self.root / unquote(request.path).lstrip("/")).resolve()
         if request.route != "file" or not path.is_relative_to(self.root.resolve()) or not path.is_file():

@@ -40,7 +40,7 @@ class HubLogged:
 
 @dataclass(frozen=True, slots=True)
 class Cut(Fault):
-    """The connection ends when so many bytes of the request's body came in, or of the answer's went out."""
+    """The connection ends when so many bytes of the request's body came in, or of the response's went out."""
 
     after: int = 0
     abrupt: bool = True
@@ -72,8 +72,8 @@ class LoopbackHub(HubRoutes):
     faults : iterable of Fault
         What goes wrong, and when. A refusal (429, 5xx) happens in place of what was asked; a ``reset`` after it was
         done; see also :func:`cut`. The attribute can be set anew at any time.
-    latency_s : float
-        Seconds before each answer.
+    latency_seconds : float
+        Seconds before each response.
     part_bytes : int
         Large files above this are uploaded in parts of this size.
     page_files : int
@@ -101,13 +101,13 @@ class LoopbackHub(HubRoutes):
         *,
         tokens: Mapping[str, str] | None = None,
         faults: Iterable[Fault] = (),
-        latency_s: float = 0.0,
+        latency_seconds: float = 0.0,
         part_bytes: int = 8 << 20,
         page_files: int = 1000,
     ):
         self.tokens = dict(tokens or {TOKEN: "write"})
         self.faults = tuple(faults)
-        self.latency_s, self.part_bytes, self.page_files = latency_s, part_bytes, page_files
+        self.latency_seconds, self.part_bytes, self.page_files = latency_seconds, part_bytes, page_files
         self.log: list[HubLogged] = []
         self.repos: dict[str, Repo] = {}
         self.stopping = threading.Event()

@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that answers like a venue, and fails on command.
+"""A real HTTP server on this machine that responses like a venue, and fails on command.
 
 Sockets, threads, timeouts and cut-off bodies are real; only the venue is not.
 """
@@ -94,7 +94,7 @@ class Fault:
     """A failure and when it strikes. The first fault of a server that strikes is the one that happens.
 
     Made by :func:`too_many_requests`, :func:`banned`, :func:`server_error`, :func:`garbled`,
-    :func:`truncated`, :func:`stalled`, :func:`reset`, :func:`web_page`, :func:`said_inside`,
+    :func:`truncated`, :func:`stalled`, :func:`reset`, :func:`web_page`, :func:`error_in_body`,
     :func:`emptied`, :func:`doubled` and :func:`disordered`.
     """
 
@@ -103,7 +103,7 @@ class Fault:
     #: The reply in place of the right one.
     change: Callable[[Reply], Reply] = lambda reply: reply
     #: Seconds to wait before anything is sent.
-    stall_s: float = 0.0
+    stall_seconds: float = 0.0
     #: Part of the body that is sent, though all of it is announced; None: the connection is reset instead.
     sent: float | None = 1.0
 
@@ -140,11 +140,11 @@ def truncated(when: When, sent: float = 0.5) -> Fault:
 
 def stalled(when: When, seconds: float) -> Fault:
     """Nothing comes for a while (longer than the client's patience, for a timeout)."""
-    return Fault("stalled", when, stall_s=seconds)
+    return Fault("stalled", when, stall_seconds=seconds)
 
 
 def reset(when: When) -> Fault:
-    """The connection is reset in place of an answer."""
+    """The connection is reset in place of a response."""
     return Fault("reset", when, sent=None)
 
 
@@ -153,7 +153,7 @@ def web_page(when: When) -> Fault:
     return Fault("html", when, _instead(200, b"<html><body>We will be right back.</body></html>"))
 
 
-def said_inside(when: When, body: bytes) -> Fault:
+def error_in_body(when: When, body: bytes) -> Fault:
     """Status 200 with an error of the venue in the body."""
     return Fault("error in 200", when, _instead(200, body))
 
@@ -187,7 +187,7 @@ def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
 
 
 class Loopback:
-    """A venue on 127.0.0.1. Subclasses say what is answered; see :meth:`answer`.
+    """A venue on 127.0.0.1. Subclasses say what is answered; see :meth:`response`.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ class Loopback:
     Examples
     --------
     >>> class Hello(Loopback):
-    ...     def answer(self, request):
+    ...     def respond(self, request):
     ...         return Reply(body=b'"hello"')
     >>> import httpx
     >>> with Hello(now="2024-01-01", faults=[server_error(nth(1))]) as venue:
@@ -247,7 +247,7 @@ class Loopback:
             raise RuntimeError("the loopback venue is not started")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def answer(self, request: Request) -> Reply:
+    def respond(self, request: Request) -> Reply:
         """What is answered when nothing goes wrong. Called by one thread at a time."""
         raise NotImplementedError
 
@@ -258,7 +258,7 @@ class Loopback:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening; stalled answers are given up."""
+        """Stop listening; stalled responses are given up."""
         if self._server is not None:
             self._stopping.set()
             self._server.shutdown()
@@ -276,15 +276,15 @@ class Loopback:
         with self._lock:
             self._counts[path] += 1
             request = Request(len(self.log) + 1, self._counts[path], self._clock(), path, params, headers)
-            reply = self.answer(request)
+            reply = self.respond(request)
             fault = next((fault for fault in self.faults if fault.when(request)), None)
             if fault is not None:
                 reply = fault.change(reply)
             date = {"Date": format_datetime(self.now, usegmt=True), "Content-Type": "application/json"}
             reply = replace(reply, headers=date | reply.headers)
             self.log.append(Logged(request, reply.status, reply.weight, fault.name if fault else None))
-        if fault is not None and fault.stall_s:
-            self._stopping.wait(fault.stall_s)
+        if fault is not None and fault.stall_seconds:
+            self._stopping.wait(fault.stall_seconds)
         return reply, fault
 
 

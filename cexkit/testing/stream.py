@@ -116,7 +116,7 @@ class LoopbackStream:
             socket.close()
             return False
         if fault == "stall":
-            # neither messages nor answers to pings, as a line that is dead without anybody having said so
+            # neither messages nor responses to pings, as a line that is dead without anybody having said so
             socket.protocol.receive_data = lambda data: None
             self._stopped.wait(30)
             return False
@@ -139,8 +139,8 @@ class LoopbackStream:
         while text is not None:
             asked = json.loads(text)["args"]
             self.subscribed += [topic if isinstance(topic, str) else topic["instType"] for topic in asked]
-            for answer in _GRANTS[self.exchange](asked, not refuse):
-                socket.send(json.dumps(answer))
+            for response in _GRANTS[self.exchange](asked, not refuse):
+                socket.send(json.dumps(response))
             try:
                 text = socket.recv(timeout=0.1)
             except TimeoutError:

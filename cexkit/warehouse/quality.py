@@ -33,7 +33,7 @@ CHECKS = {
     "unique_key": (True, "no key stands twice"),
     "bronze_rows": (
         True,
-        "every row that the venue's answers in Bronze hold is in the table or kept apart, no other is",
+        "every row that the venue's responses in Bronze hold is in the table or kept apart, no other is",
     ),
     "quarantined_rows": (False, "rows that failed a check on the way in, and are not in the table"),
     "gaps": (False, "every bar, snapshot and settlement of the instrument's own calendar is there"),
@@ -242,7 +242,7 @@ def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.Dat
 
 
 def _in_bronze(warehouse: Warehouse, table: Table, silver: pl.DataFrame) -> pl.DataFrame:
-    """Keys by venue and day, as counted in the answers; those without a time on the newest day of the table."""
+    """Keys by venue and day, as counted in the responses; those without a time on the newest day of the table."""
     newest = dict(silver.group_by("exchange").agg(pl.max("timestamp")).iter_rows())
     today = warehouse.manifest.updated_at.replace(hour=0, minute=0, second=0, microsecond=0)
     counted = [

@@ -16,7 +16,7 @@ from cexkit.warehouse.quality import stale
 from cexkit_pipeline.resources import Store
 from cexkit_pipeline.summary import summary
 
-TIMEOUT_S = 10.0
+TIMEOUT_SECONDS = 10.0
 #: Tags by which Dagster marks runs that nobody started by hand.
 SCHEDULED, FOLLOWED = "dagster/schedule_name", "dagster/from_automation_condition"
 
@@ -54,7 +54,7 @@ def alert(text: str, webhook: SecretStr | None = None, level: int = logging.ERRO
         # not httpx, which logs the address of every request
         body = json.dumps({"text": text}).encode()
         request = Request(webhook.get_secret_value(), body, {"Content-Type": "application/json"})
-        with urlopen(request, timeout=TIMEOUT_S):
+        with urlopen(request, timeout=TIMEOUT_SECONDS):
             return True
     except (OSError, HTTPException, ValueError) as error:
         # the text of such errors holds the address

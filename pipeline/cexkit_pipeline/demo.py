@@ -29,7 +29,7 @@ from cexkit_pipeline.summary import counts_of, said, total
 START, END = "2026-05-19", "2026-05-22"
 COINS = ("BTC", "ETH")
 #: Longest that the streams may take to tell all they have.
-HEARING_S = 60.0
+STREAM_SECONDS = 60.0
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -94,7 +94,7 @@ def _stages(window: Window, to: str) -> list[Stage]:
     config = {"ops": {"publication": {"config": {"to": to}}}}
     return [
         Stage("Listings, Bronze and Silver", listings),
-        Stage("Bronze: answers as received", bronze - listings, days),
+        Stage("Bronze: responses as received", bronze - listings, days),
         Stage("Silver: files of years, checks", silver - listings - minutes, years),
         Stage("Silver: files of days, checks", silver & minutes, days),
         Stage("Gold: tables over venues", dg.AssetSelection.key_prefixes("gold")),
@@ -146,7 +146,7 @@ def _hear(market: LoopbackMarket, warehouse: Path) -> CollectReport:
 
     def end() -> None:
         for stream in market.streams.values():
-            stream.sent_all.wait(HEARING_S)
+            stream.sent_all.wait(STREAM_SECONDS)
         # the last messages are still under way
         stop.wait(1.0)
         stop.set()
@@ -163,7 +163,7 @@ def _line(title: str, text: str) -> str:
 
 def _ending(warehouse: Path, published: Path, seconds: float) -> str:
     places = {
-        warehouse / "bronze": "answers exactly as received",
+        warehouse / "bronze": "responses exactly as received",
         warehouse / "tables": "Silver and Gold",
         published: "what readers get: the same tables, spec.json, a card",
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 #: What assets report of themselves, in the order it is said; see ``assets.bronze.result``.
-COUNTS = ("answers", "rows", "quarantined", "problems")
+COUNTS = ("responses", "rows", "quarantined", "problems")
 #: Events that are read at once.
 PAGE = 1_000
 
@@ -22,15 +22,15 @@ class Summary:
     title : str
         Which run.
     counts : dict
-        Asset → what it reported: ``answers``, ``rows``, ``quarantined``, ``problems``; those it has.
+        Asset → what it reported: ``responses``, ``rows``, ``quarantined``, ``problems``; those it has.
     failed : tuple of str
         Checks that found something.
 
     Examples
     --------
-    >>> print(Summary("run 1a2b of day", {"bronze/okx/funding_rates": {"answers": 3, "problems": 1}}, ()))
-    run 1a2b of day: 3 answers, 1 problems
-    bronze/okx/funding_rates: 3 answers, 1 problems
+    >>> print(Summary("run 1a2b of day", {"bronze/okx/funding_rates": {"responses": 3, "problems": 1}}, ()))
+    run 1a2b of day: 3 responses, 1 problems
+    bronze/okx/funding_rates: 3 responses, 1 problems
     """
 
     title: str
@@ -91,7 +91,7 @@ def said(counts: dict[str, int]) -> str:
 
     Examples
     --------
-    >>> said({"answers": 0, "rows": 1200, "problems": 1})
+    >>> said({"responses": 0, "rows": 1200, "problems": 1})
     '1,200 rows, 1 problems'
     """
     return ", ".join(f"{counts[name]:,} {name}" for name in COUNTS if counts.get(name))

@@ -41,9 +41,9 @@ class Counting(httpx.HTTPTransport):
     statuses: ClassVar[Counter[int]] = Counter()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        answer = super().handle_request(request)
-        Counting.statuses[answer.status_code] += 1
-        return answer
+        response = super().handle_request(request)
+        Counting.statuses[response.status_code] += 1
+        return response
 
 
 def main(urls: dict[str, str], root: str, start: str, end: str) -> dict:
@@ -58,8 +58,8 @@ def main(urls: dict[str, str], root: str, start: str, end: str) -> dict:
     for name in GOLD:
         build_gold(warehouse, name)
     return {
-        "wall_s": read,
-        "gold_s": time.monotonic() - began - read,
+        "wall_seconds": read,
+        "gold_seconds": time.monotonic() - began - read,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "statuses": dict(Counting.statuses),
         "rows": sum(file.rows for file in warehouse.manifest.files if file.table in NAMES),
@@ -102,8 +102,8 @@ def one(warehouse: Warehouse, fetcher: Fetcher, name: str, window: Window, spent
                 "requests": len(spent[threading.get_ident()]),
                 "problems": len(report.problems) + len(made.problems),
                 "rows": made.rows,
-                "bronze_s": asked - began,
-                "silver_s": time.monotonic() - asked,
+                "bronze_seconds": asked - began,
+                "silver_seconds": time.monotonic() - asked,
                 **used(fetcher, spent[threading.get_ident()]),
             }
         )
@@ -120,11 +120,11 @@ def used(fetcher: Fetcher, spent: list) -> dict:
     for name in {name for _, _, cost in spent for name in cost}:
         bucket = fetcher._http.limiter._buckets[name]
         weight = sum(cost.get(name, 0) for _, _, cost in spent)
-        shares[name] = weight / (bucket.limit * span / bucket.per_s)
+        shares[name] = weight / (bucket.limit * span / bucket.per_seconds)
     most = max(shares, key=shares.get)
     waited = sum(seconds for _, seconds, _ in spent) / span
     bucket = fetcher._http.limiter._buckets[most]
-    return {"budget": f"{most}: {bucket.limit:g} in {bucket.per_s:g} s", "share": shares[most], "waited": waited}
+    return {"budget": f"{most}: {bucket.limit:g} in {bucket.per_seconds:g} s", "share": shares[most], "waited": waited}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "benchmarks-client.md"
-LATENCY_S = 0.04
+LATENCY_SECONDS = 0.04
 REPO = "me/bars"
 WINDOWS = {
     "30 days in a closed month": ("2026-04-01", "2026-05-01"),
@@ -77,7 +77,7 @@ def serve(kind: str, folder: str, pipe) -> None:
     with server:
         if kind == "hub":
             put(server, Path(folder) / "dataset")
-        server.latency_s = LATENCY_S
+        server.latency_seconds = LATENCY_SECONDS
         pipe.send(server.url)
         while pipe.recv():
             pipe.send((len(server.log), sum(logged.sent for logged in server.log)))

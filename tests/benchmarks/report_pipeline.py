@@ -22,10 +22,10 @@ python tests/benchmarks/report_pipeline.py pipeline.json
 
 which takes an hour, for most of it is spent waiting for limits. What it is not: `ohlcv_1m` is not in it (a month of it
 is 44 pages a symbol at Binance, 144 at OKX), the archives of Binance and OKX are not (loopback venues have none, so all
-comes through the APIs), and loopback answers come without the latency of a network.
+comes through the APIs), and loopback responses come without the latency of a network.
 
 **A refresh** is the day after the month, into the warehouse that holds the month. Memory is the peak of the one
-process. "Refused" are answers other than 200.
+process. "Refused" are responses other than 200.
 
 The cases ran side by side on 2 cores that did much else (20 to 40 processes wanted them): seconds are an upper bound,
 requests and memory hardly depend on it. "Wall" is reading and Silver, venues at the same time; "Silver" is the sum over
@@ -39,7 +39,7 @@ venues. What the numbers say:
 - **Memory grows slowly**: 300 MB for 50 symbols and a day, 660 MB for 200 and a month.
 - **Where a limit binds, 0.9 of it and more is used**: at Binance here (0.94 and more; 0.89 in the refresh, at the
   highest load), and in the short form, with less beside it, at OKX (0.95, 0.95, 1.00) and Coinbase (0.96) too. A venue
-  gets one request at a time; so where an answer takes longer than the limit asks to wait (0.22 s at OKX, 0.11 s at
+  gets one request at a time; so where a response takes longer than the limit asks to wait (0.22 s at OKX, 0.11 s at
   Coinbase, 9 ms at Bybit), the way to the venue binds, as it did here much of the time.
 - **Venues forget meanwhile**: of 30 days of `open_interest` Binance no longer has the first hour when it is asked, and
   the run says so for each symbol.
@@ -61,11 +61,11 @@ def _totals(runs: list[tuple[dict, dict]]) -> Iterator[str]:
     for about, run in runs:
         days = about["days"] if run["what"] == "days" else f"refresh after {about['days']}"
         requests = sum(run["statuses"].values())
-        silver = sum(part["silver_s"] for part in run["tables"])
+        silver = sum(part["silver_seconds"] for part in run["tables"])
         refused = requests - run["statuses"].get("200", 0)
         yield (
-            f"| {about['symbols']} | {days} | {requests:,} | {refused} | {run['wall_s']:,.0f} | {run['rows']:,} "
-            f"| {silver:.1f} | {run['gold_s']:.1f} | {run['peak_mb']:,.0f} |\n"
+            f"| {about['symbols']} | {days} | {requests:,} | {refused} | {run['wall_seconds']:,.0f} | {run['rows']:,} "
+            f"| {silver:.1f} | {run['gold_seconds']:.1f} | {run['peak_mb']:,.0f} |\n"
         )
 
 
@@ -93,7 +93,7 @@ def _limit(days: int | str, part: dict) -> str:
     said = "–" if waited is None else f"{waited:.2f}"
     share, bound = f"{part['share']:.2f}", waited is not None and waited > BINDING
     return (
-        f"| {days} | {part['exchange']} | {part['table']} | {part['requests']:,} | {part['bronze_s']:.0f} "
+        f"| {days} | {part['exchange']} | {part['table']} | {part['requests']:,} | {part['bronze_seconds']:.0f} "
         f"| {part['budget'].split('.', 1)[1]} | {f'**{share}**' if bound else share} | {said} |\n"
     )
 

@@ -16,7 +16,7 @@ import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import exchange, parse_answer
+from cexkit.exchanges.registry import exchange, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import conform
@@ -44,7 +44,7 @@ def pages(name: str) -> list[tuple[str, bytes, Context]]:
     with LOOPBACKS[name](frames, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
         instrument = fetcher.resolve(name, "ohlcv_1h", "BTCUSD" if name == "coinbase" else "BTCUSDT", "spot")
         found = fetcher.pages(name, "ohlcv_1h", instrument, Window.of("2026-04-01", END))
-        return [(page.endpoint, page.answer.body, page.context) for page in found]
+        return [(page.endpoint, page.response.body, page.context) for page in found]
 
 
 @pytest.mark.parametrize("version", ["cexkit", "ccxt"])
@@ -57,7 +57,7 @@ def test_candle_pages(benchmark, name, version):
     client = getattr(ccxt, theirs)()
 
     def cexkit() -> int:
-        return sum(parse_answer(name, endpoint, body, context).num_rows for endpoint, body, context in pages(name))
+        return sum(parse_response(name, endpoint, body, context).num_rows for endpoint, body, context in pages(name))
 
     def by_ccxt() -> int:
         return sum(len(client.parse_ohlcvs(candles(json.loads(body)), None, "1h")) for _, body, _ in pages(name))
@@ -102,7 +102,7 @@ def test_archive_files(benchmark, tmp_path, days, version):
     endpoint = exchange("binance").archives[table.name, "perp"].endpoint
 
     def cexkit() -> int:
-        rows = pl.from_arrow(parse_answer("binance", endpoint, packed, context))
+        rows = pl.from_arrow(parse_response("binance", endpoint, packed, context))
         good, bad = split(rows, table)
         assert bad.is_empty()
         write_table(conform(good.sort(table.key).to_arrow(), table), table, tmp_path / "ours.parquet")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, PayloadError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.exchanges.http import Answer, OnePage
+from cexkit.exchanges.http import OnePage, Response
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import EXCHANGES, parse_answer
+from cexkit.exchanges.registry import EXCHANGES, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
@@ -231,8 +231,8 @@ class TestFacts:
     @given(st.data())
     def test_any_bytes_are_a_table_or_an_error_of_ours(self, start, name, table, kind, data):
         page = first_page(start(name)[1], name, table, kind)
-        body = data.draw(mutations(page.answer.body))
-        survives(name, table, page.endpoint, page.answer, body, page.context)
+        body = data.draw(mutations(page.response.body))
+        survives(name, table, page.endpoint, page.response, body, page.context)
 
 
 @cache
@@ -246,17 +246,17 @@ def list_pages(fetcher, name):
     return {page.endpoint: page for page in fetcher.instrument_pages(name)}
 
 
-def survives(name, table, endpoint, answer, body, context):
-    """Everything that reads a body gives an answer or an error of our tree."""
+def survives(name, table, endpoint, response, body, context):
+    """Everything that reads a body gives a response or an error of our tree."""
     source = EXCHANGES[name].endpoint(table, endpoint)
-    answer = Answer(answer.url, answer.params, 200, answer.headers, answer.received_at, body)
-    assert isinstance(EXCHANGES[name].apis[source.api].error(answer), Exception | None)
-    EXCHANGES[name].apis[source.api].usage(answer)
+    response = Response(response.url, response.params, 200, response.headers, response.received_at, body)
+    assert isinstance(EXCHANGES[name].apis[source.api].error(response), Exception | None)
+    EXCHANGES[name].apis[source.api].usage(response)
     for read in (source.cursor, source.limits):
         with suppress(CexkitError):
             read(body)
     try:
-        rows = parse_answer(name, endpoint, body, context)
+        rows = parse_response(name, endpoint, body, context)
     except CexkitError:
         return
     # what parses also tells where the next page is: an error there would end more than this page
@@ -323,15 +323,15 @@ class TestLists:
     def test_a_malformed_list_is_a_payload_error(self, start, name, endpoint):
         page = list_pages(start(name)[1], name)[endpoint]
         with pytest.raises(PayloadError, match="JSON"):
-            parse_answer(name, endpoint, page.answer.body[: len(page.answer.body) // 2] + b"<<", page.context)
+            parse_response(name, endpoint, page.response.body[: len(page.response.body) // 2] + b"<<", page.context)
 
     @tries(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     @pytest.mark.parametrize(("name", "endpoint"), LISTS)
     def test_any_bytes_are_a_table_or_an_error_of_ours(self, start, name, endpoint, data):
         page = list_pages(start(name)[1], name)[endpoint]
-        body = data.draw(mutations(page.answer.body))
-        survives(name, "instruments", endpoint, page.answer, body, page.context)
+        body = data.draw(mutations(page.response.body))
+        survives(name, "instruments", endpoint, page.response, body, page.context)
 
 
 @pytest.mark.parametrize("name", list(EXCHANGES))
@@ -348,7 +348,7 @@ class TestVenues:
 
     def test_companions_are_one_page(self, name):
         companions = [part for source in EXCHANGES[name].sources.values() for part in source.companions]
-        assert all(isinstance(part.paging, OnePage) for part in companions)
+        assert all(isinstance(part.paginator, OnePage) for part in companions)
 
     def test_every_api_is_polite(self, name):
         found = EXCHANGES[name]
@@ -356,7 +356,7 @@ class TestVenues:
             window = None if table == "instruments" else Window.of("2024-03-01", NOW)
             instrument = None if window is None else some_instrument(name, kind)
             for part in source.parts:
-                cost = part.cost(part.params(instrument, part.paging.first(window)))
+                cost = part.cost(part.params(instrument, part.paginator.first(window)))
                 assert set(cost) <= {budget.name for budget in found.apis[part.api].budgets}
                 assert sum(cost.values()) > 0
 
@@ -365,14 +365,14 @@ class TestVenues:
         bodies = [path.read_bytes() for path in sorted(folder.glob("*.json"))]
         assert bodies, f"no recordings in {folder}"
         now = datetime(2026, 10, 1, tzinfo=UTC)
-        answer = Answer("http://x", {}, 200, {}, now, b"")
+        response = Response("http://x", {}, 200, {}, now, b"")
         for (table, kind), source in EXCHANGES[name].sources.items():
             window = None if table == "instruments" else Window.of("2020-01-01", now)
             instrument = None if window is None else some_instrument(name, kind)
             context = Context(exchange=name, table=table, now=now, instrument=instrument, window=window)
             for part in source.parts:
                 for body in bodies:
-                    survives(name, table, part.endpoint, answer, body, context)
+                    survives(name, table, part.endpoint, response, body, context)
 
 
 def some_instrument(name, kind):

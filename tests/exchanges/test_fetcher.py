@@ -31,10 +31,10 @@ from cexkit.errors import (
     VenueError,
 )
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.exchanges.http import Ask
+from cexkit.exchanges.http import PageRequest
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import parse_answer
+from cexkit.exchanges.registry import parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import INTERVALS, Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
@@ -282,10 +282,12 @@ class TestUnfinishedBars:
     @pytest.mark.parametrize("kind", ["spot", "perp"])
     def test_the_running_bar_is_left_out_and_comes_when_it_is_over(self, venue, fetcher, kind):
         venue.now = START + 10 * HOUR + timedelta(minutes=59, seconds=59)
-        ask = ("binance", "ohlcv_1h", "BTCUSDT", START)
-        assert fetcher.fetch(*ask, instrument_type=kind)["timestamp"][-1].as_py() == START + 9 * HOUR
+        request = ("binance", "ohlcv_1h", "BTCUSDT", START)
+        assert fetcher.fetch(*request, instrument_type=kind)["timestamp"][-1].as_py() == START + 9 * HOUR
         venue.now = START + 11 * HOUR + timedelta(seconds=1)
-        same(fetcher.fetch(*ask, instrument_type=kind), truth("ohlcv_1h", kind, "BTCUSDT", START, START + 11 * HOUR))
+        same(
+            fetcher.fetch(*request, instrument_type=kind), truth("ohlcv_1h", kind, "BTCUSDT", START, START + 11 * HOUR)
+        )
 
     def test_the_venue_does_show_it(self, venue):
         venue.now = START + 10 * HOUR + timedelta(minutes=30)
@@ -436,15 +438,15 @@ class TestFaults:
             LoopbackBinance(TRUTH, now=LATER, faults=faults) as venue,
             patient(venue, clock) as fetcher,
         ):
-            ask = ("binance", "funding_rates", "BTCUSDT", START, "2024-01-02")
+            request = ("binance", "funding_rates", "BTCUSDT", START, "2024-01-02")
             with pytest.raises(RateLimitedError, match="418"):
-                fetcher.fetch(*ask)
+                fetcher.fetch(*request)
             with pytest.raises(RateLimitedError, match="banned by the server for 300 s more"):
-                fetcher.fetch(*ask)
+                fetcher.fetch(*request)
             assert len(venue.log) == 2
             assert clock.slept == []
             clock.sleep(300)
-            assert fetcher.fetch(*ask).num_rows == 3
+            assert fetcher.fetch(*request).num_rows == 3
 
     def test_a_retry_after_beyond_patience_is_raised_at_once(self):
         clock = Clock()
@@ -498,7 +500,7 @@ class TestMalformedPages:
         assert bad.skipped == Window(
             START + 999 * HOUR + timedelta(milliseconds=1), START + 1999 * HOUR + timedelta(milliseconds=1)
         )
-        assert bad.answer.body.endswith(b"<<")
+        assert bad.response.body.endswith(b"<<")
         rows = pl.from_arrow(pa.concat_tables([page.table for page in pages if page.table is not None]))
         expected = truth("ohlcv_1h", "perp", "BTCUSDT", *self.SPAN)
         lost = pl.col("timestamp").is_between(bad.skipped.start, bad.skipped.end, closed="left")
@@ -520,7 +522,7 @@ class TestMalformedPages:
         for page in pages:
             context = Context.from_json(page.context.to_json())
             assert context == page.context
-            assert parse_answer("binance", page.endpoint, page.answer.body, context).equals(page.table)
+            assert parse_response("binance", page.endpoint, page.response.body, context).equals(page.table)
 
     def test_different_rows_for_one_key_are_not_silently_one(self):
         row = {"symbol": "BTCUSDT", "fundingTime": 1704067200000, "fundingRate": "0.0001"}
@@ -528,11 +530,11 @@ class TestMalformedPages:
         with LoopbackBinance(TRUTH, now=LATER) as venue:
             listing = httpx.get(venue.url + "/fapi/v1/exchangeInfo", trust_env=False).content
 
-        def answer(request):
+        def response(request):
             return httpx.Response(200, content=listing if "exchangeInfo" in request.url.path else body)
 
         with (
-            Fetcher(Settings(), httpx.MockTransport(answer)) as fetcher,
+            Fetcher(Settings(), httpx.MockTransport(response)) as fetcher,
             pytest.raises(DuplicateKeyError, match="funding_rates"),
         ):
             fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2024-01-01", "2024-01-02")
@@ -546,13 +548,13 @@ class TestVenueErrors:
     def test_an_error_body_is_an_error_whatever_the_status(self, venue, status, code, error):
         listing = httpx.get(venue.url + "/fapi/v1/exchangeInfo", trust_env=False).content
 
-        def answer(request):
+        def response(request):
             if "exchangeInfo" in request.url.path:
                 return httpx.Response(200, content=listing)
             return httpx.Response(status, json={"code": code, "msg": "Text of the venue."})
 
         with (
-            Fetcher(Settings(), httpx.MockTransport(answer), sleep=lambda s: None) as fetcher,
+            Fetcher(Settings(), httpx.MockTransport(response), sleep=lambda s: None) as fetcher,
             pytest.raises(error, match=rf"code {code}: Text of the venue") as caught,
         ):
             fetcher.fetch("binance", "funding_rates", "BTCUSDT", START)
@@ -704,14 +706,14 @@ class TestRate:
         used = iter(["10", "95", "1", "1"])
         limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 100}
 
-        def answer(request):
+        def response(request):
             return httpx.Response(
                 200,
                 json={"symbols": [], "rateLimits": [limit]},
                 headers={"x-mbx-used-weight-1m": next(used), "date": "Mon, 01 Jan 2024 00:00:20 GMT"},
             )
 
-        with Fetcher(Settings(), httpx.MockTransport(answer), clock=clock, sleep=clock.sleep) as fetcher:
+        with Fetcher(Settings(), httpx.MockTransport(response), clock=clock, sleep=clock.sleep) as fetcher:
             pages = [next(fetcher.instrument_pages("binance", "perp", companions=False)) for _ in range(2)]
             assert clock.seconds == 0
             next(fetcher.instrument_pages("binance", "perp", companions=False))
@@ -803,4 +805,4 @@ class TestReach:
 
 
 def test_an_ask_carries_what_other_venues_page_by():
-    assert Ask(Window.of("2024-01-01", "2024-01-02"), 200, cursor="lastid%3D1").cursor == "lastid%3D1"
+    assert PageRequest(Window.of("2024-01-01", "2024-01-02"), 200, cursor="lastid%3D1").cursor == "lastid%3D1"

@@ -269,8 +269,8 @@ def _assets(url: str, seconds: float) -> set[str]:
     until = time.monotonic() + seconds
     while True:
         try:
-            answer = httpx.post(url, json={"query": "{assetNodes {assetKey {path}}}"}, timeout=10).json()
-            return {"/".join(node["assetKey"]["path"]) for node in answer["data"]["assetNodes"]}
+            response = httpx.post(url, json={"query": "{assetNodes {assetKey {path}}}"}, timeout=10).json()
+            return {"/".join(node["assetKey"]["path"]) for node in response["data"]["assetNodes"]}
         except httpx.TransportError:
             if time.monotonic() > until:
                 raise

@@ -93,4 +93,4 @@ def test_what_a_venue_no_longer_keeps_is_a_problem_and_the_rest_is_read(tmp_path
         done = dg.materialize([bronze], tags=dict(zip(RANGE, days, strict=True)))
     told = done.asset_materializations_for_node(bronze.op.name)[0].metadata
     assert told["problems"].value == 1
-    assert told["answers"].value > 0
+    assert told["responses"].value > 0

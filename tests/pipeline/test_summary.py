@@ -23,13 +23,13 @@ def _ran(instance, tags=None, *, quarantined: int = 0, passed: bool = True):
     @dg.asset(key=["bronze", "okx", "funding_rates"])
     def bronze():
         return dg.MaterializeResult(
-            metadata={"answers": 1200, "rows": 0, "quarantined": 0, "problems": 0, "files": ["x"]}
+            metadata={"responses": 1200, "rows": 0, "quarantined": 0, "problems": 0, "files": ["x"]}
         )
 
     @dg.asset(key=["silver", "okx", "funding_rates"], check_specs=[dg.AssetCheckSpec("gaps", asset=["silver", "okx", "funding_rates"])])  # fmt: skip  # noqa: E501
     def silver():
         yield dg.MaterializeResult(
-            metadata={"answers": 0, "rows": 90, "quarantined": quarantined, "problems": 0},
+            metadata={"responses": 0, "rows": 90, "quarantined": quarantined, "problems": 0},
             check_results=[dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN)],
         )
 
@@ -57,8 +57,8 @@ def test_counts_are_per_venue_and_table(instance):
     result = _ran(instance, BY_SCHEDULE, quarantined=2, passed=False)
     found = summary(instance, result.dagster_run)
     assert str(found).splitlines() == [
-        f"run {result.run_id[:8]} of day, 2026-06-20: 1,200 answers, 90 rows, 2 quarantined",
-        "bronze/okx/funding_rates: 1,200 answers",
+        f"run {result.run_id[:8]} of day, 2026-06-20: 1,200 responses, 90 rows, 2 quarantined",
+        "bronze/okx/funding_rates: 1,200 responses",
         "silver/okx/funding_rates: 90 rows, 2 quarantined",
         "check failed: gaps of silver/okx/funding_rates",
     ]
@@ -68,7 +68,7 @@ def test_counts_are_per_venue_and_table(instance):
 def test_a_scheduled_run_is_told_though_all_is_fine(instance, monkeypatch):
     ((hooked, level, text),) = _told(monkeypatch, _ran(instance, BY_SCHEDULE), instance)
     assert (hooked, level) == (True, logging.INFO)
-    assert "of day, 2026-06-20: 1,200 answers, 90 rows" in text
+    assert "of day, 2026-06-20: 1,200 responses, 90 rows" in text
 
 
 @pytest.mark.parametrize(("quarantined", "passed", "hooked"), [(0, True, False), (2, True, True), (0, False, True)])

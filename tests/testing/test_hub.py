@@ -158,16 +158,16 @@ def test_ranges(api, hub):
     url = f"{hub.url}/datasets/{REPO}/resolve/main/a.parquet"
     with httpx.Client(follow_redirects=True, trust_env=False) as client:
         for asked, expected in (("0-9", content[:10]), ("190-", content[190:]), ("-5", content[-5:])):
-            answer = client.get(url, headers={"Range": f"bytes={asked}"})
-            assert (answer.status_code, answer.content) == (206, expected)
+            response = client.get(url, headers={"Range": f"bytes={asked}"})
+            assert (response.status_code, response.content) == (206, expected)
         assert client.get(url, headers={"Range": "bytes=500-"}).status_code == 416
         head = client.head(url)
         assert head.headers["Content-Length"] == "200"
 
 
 def test_corrupt_content_is_refused(hub):
-    answer = httpx.put(f"{hub.content_url}/lfs/{'0' * 64}", content=b"not it", trust_env=False)
-    assert answer.status_code == 400
+    response = httpx.put(f"{hub.content_url}/lfs/{'0' * 64}", content=b"not it", trust_env=False)
+    assert response.status_code == 400
     assert "0" * 64 not in hub.blobs
 
 
@@ -208,7 +208,7 @@ def test_a_download_that_is_reset_is_an_error(api, hub, tmp_path):
 
 
 def test_latency_and_stalls_are_waited_for(hub):
-    hub.latency_s = 0.05
+    hub.latency_seconds = 0.05
     assert httpx.get(f"{hub.url}/api/datasets/{REPO}", trust_env=False).elapsed.total_seconds() > 0.04
     hub.faults = (stalled(on("info"), 5),)
     with pytest.raises(httpx.ReadTimeout):

@@ -89,7 +89,7 @@ def get(venue, path, **params):
 
 
 class Echo(Loopback):
-    def answer(self, request):
+    def respond(self, request):
         return Reply(body=json.dumps({"number": request.number, "x": "y" * 5000}).encode(), weight=3)
 
 
@@ -126,11 +126,11 @@ class TestFaults:
 
     def test_garbled_has_the_right_length_and_is_no_json(self):
         with Echo(now="2024-01-01", faults=[garbled(nth(1))]) as venue:
-            answer = get(venue, "/x")
-        assert answer.status_code == 200
-        assert int(answer.headers["content-length"]) == len(answer.content)
+            response = get(venue, "/x")
+        assert response.status_code == 200
+        assert int(response.headers["content-length"]) == len(response.content)
         with pytest.raises(ValueError):
-            answer.json()
+            response.json()
 
     def test_a_stall_is_given_up_when_the_venue_stops(self):
         start = time.monotonic()
@@ -174,20 +174,20 @@ class TestFaults:
 
 class TestBinance:
     def test_500_funding_rows_whatever_is_asked(self, venue):
-        ask = {"symbol": "BTCUSDT", "startTime": 1704067200000}
-        assert len(get(venue, "/fapi/v1/fundingRate", **ask, limit=1000).json()) == 500
-        assert len(get(venue, "/fapi/v1/fundingRate", **ask).json()) == 100
+        request = {"symbol": "BTCUSDT", "startTime": 1704067200000}
+        assert len(get(venue, "/fapi/v1/fundingRate", **request, limit=1000).json()) == 500
+        assert len(get(venue, "/fapi/v1/fundingRate", **request).json()) == 100
         latest = get(venue, "/fapi/v1/fundingRate", symbol="BTCUSDT").json()
         assert float(latest[-1]["fundingRate"]) == FUNDING["funding_rate"][-1]
 
     def test_settlements_are_late_by_up_to_47_ms_and_the_same_each_time(self, venue):
-        ask = {"symbol": "BTCUSDT", "startTime": 1704067200000, "limit": 1000}
-        rows = get(venue, "/fapi/v1/fundingRate", **ask).json()
+        request = {"symbol": "BTCUSDT", "startTime": 1704067200000, "limit": 1000}
+        rows = get(venue, "/fapi/v1/fundingRate", **request).json()
         late = [row["fundingTime"] % 60_000 for row in rows]
         assert min(late) + 1 > 0
         assert 40 <= max(late) <= 47
         assert 0.3 < sum(ms > 0 for ms in late) / len(late) < 0.7
-        assert rows == get(venue, "/fapi/v1/fundingRate", **ask).json()
+        assert rows == get(venue, "/fapi/v1/fundingRate", **request).json()
         assert {row["markPrice"] for row in rows} == {""}
         assert {row["rateType"] for row in rows} == {"Regular"}
 
@@ -198,16 +198,16 @@ class TestBinance:
         assert len(row) == 12
 
     def test_limits_of_candles(self, venue):
-        ask = {"symbol": "BTCUSDT", "interval": "1h", "startTime": 1704067200000}
-        assert len(get(venue, "/fapi/v1/klines", **ask).json()) == 500
-        assert len(get(venue, "/fapi/v1/klines", **ask, limit=1500).json()) == 700
-        assert len(get(venue, "/fapi/v1/klines", **ask, endTime=1704067200000 + 3_600_000).json()) == 2
+        request = {"symbol": "BTCUSDT", "interval": "1h", "startTime": 1704067200000}
+        assert len(get(venue, "/fapi/v1/klines", **request).json()) == 500
+        assert len(get(venue, "/fapi/v1/klines", **request, limit=1500).json()) == 700
+        assert len(get(venue, "/fapi/v1/klines", **request, endTime=1704067200000 + 3_600_000).json()) == 2
 
     def test_nothing_from_the_future(self, venue):
         venue.now = "2024-01-01T02:30"
-        ask = {"symbol": "BTCUSDT", "startTime": 1704067200000}
-        assert len(get(venue, "/fapi/v1/klines", **ask, interval="1h").json()) == 3
-        assert len(get(venue, "/fapi/v1/fundingRate", **ask).json()) == 3
+        request = {"symbol": "BTCUSDT", "startTime": 1704067200000}
+        assert len(get(venue, "/fapi/v1/klines", **request, interval="1h").json()) == 3
+        assert len(get(venue, "/fapi/v1/fundingRate", **request).json()) == 3
 
     @pytest.mark.parametrize(
         ("path", "params", "code"),
@@ -222,8 +222,8 @@ class TestBinance:
         ],
     )
     def test_errors(self, venue, path, params, code):
-        answer = get(venue, path, **params)
-        assert (answer.status_code, answer.json()["code"]) == (400, code)
+        response = get(venue, path, **params)
+        assert (response.status_code, response.json()["code"]) == (400, code)
 
     def test_unknown_paths(self, venue):
         assert get(venue, "/fapi/v1/nope").status_code == 404
@@ -231,17 +231,17 @@ class TestBinance:
     def test_weights_are_counted_and_the_limit_is_real(self):
         now = [0.0]
         with LoopbackBinance(FRAMES, now="2025-01-01", limits={"um": 11}, clock=lambda: now[0]) as venue:
-            ask = {"symbol": "BTCUSDT", "interval": "1h"}
+            request = {"symbol": "BTCUSDT", "interval": "1h"}
             used = [
-                get(venue, "/fapi/v1/klines", **ask, limit=limit).headers["x-mbx-used-weight-1m"]
+                get(venue, "/fapi/v1/klines", **request, limit=limit).headers["x-mbx-used-weight-1m"]
                 for limit in (99, 499, 1000)
             ]
             assert used == ["1", "3", "8"]
             now[0] = 20.5
-            answer = get(venue, "/fapi/v1/klines", **ask)
-            assert (answer.status_code, answer.json()["code"]) == (429, -1003)
-            now[0] += float(answer.headers["retry-after"])
-            assert get(venue, "/fapi/v1/klines", **ask).status_code == 200
+            response = get(venue, "/fapi/v1/klines", **request)
+            assert (response.status_code, response.json()["code"]) == (429, -1003)
+            now[0] += float(response.headers["retry-after"])
+            assert get(venue, "/fapi/v1/klines", **request).status_code == 200
 
     def test_funding_has_a_limit_of_its_own(self):
         with LoopbackBinance(FRAMES, now="2025-01-01", limits={"funding": 2}, clock=lambda: 0.0) as venue:

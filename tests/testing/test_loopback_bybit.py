@@ -1,4 +1,4 @@
-"""Bybit's manners on this machine, each quirk by the raw answer that has it."""
+"""Bybit's manners on this machine, each quirk by the raw response that has it."""
 
 from datetime import timedelta
 from urllib.parse import unquote
@@ -145,18 +145,18 @@ def test_spot_instruments_are_not_paged(venue):
 
 
 def test_errors_have_status_200(venue):
-    answer = get(venue, "kline", symbol="NOUSDT", interval="60")
-    assert (answer.status_code, answer.json()["retCode"]) == (200, 10001)
+    response = get(venue, "kline", symbol="NOUSDT", interval="60")
+    assert (response.status_code, response.json()["retCode"]) == (200, 10001)
     assert get(venue, "kline", category="option", symbol="BTCUSDT").json()["retCode"] == 10001
     assert get(venue, "kline", symbol="BTCUSDT", interval="7").json()["retCode"] == 10001
 
 
 def test_the_limit_and_its_headers():
     with LoopbackBybit(FRAMES, now=NOW, limit=2, clock=lambda: 11.0) as venue:
-        answers = [get(venue, "instruments-info") for _ in range(3)]
-    assert [answer.json()["retCode"] for answer in answers] == [0, 0, 10006]
-    assert [answer.headers["x-bapi-limit-status"] for answer in answers] == ["1", "0", "0"]
-    reset = int(answers[-1].headers["x-bapi-limit-reset-timestamp"])
+        responses = [get(venue, "instruments-info") for _ in range(3)]
+    assert [response.json()["retCode"] for response in responses] == [0, 0, 10006]
+    assert [response.headers["x-bapi-limit-status"] for response in responses] == ["1", "0", "0"]
+    reset = int(responses[-1].headers["x-bapi-limit-reset-timestamp"])
     assert reset - int(NOW.timestamp() * 1000) == 4001
 
 

@@ -87,9 +87,9 @@ def candles(venue, **params):
 
 
 def rpc(venue, method, **params):
-    answer = get(venue, f"/api/v2/public/{method}", **params)
-    assert answer.status_code == 200
-    return answer.json()
+    response = get(venue, f"/api/v2/public/{method}", **params)
+    assert response.status_code == 200
+    return response.json()
 
 
 def chart(venue, start, end, resolution="60"):
@@ -115,8 +115,8 @@ class TestSpot:
 
     def test_300_are_given_and_301_are_refused(self, venue):
         assert len(candles(venue, start=S, end=S + 299 * 3600).json()) == 297
-        answer = candles(venue, start=S, end=S + 300 * 3600)
-        assert (answer.status_code, "exceeds 300" in answer.json()["message"]) == (400, True)
+        response = candles(venue, start=S, end=S + 300 * 3600)
+        assert (response.status_code, "exceeds 300" in response.json()["message"]) == (400, True)
 
     @pytest.mark.parametrize("only", [{"start": S}, {"end": S + 3600}, {}])
     def test_half_a_span_is_no_span(self, venue, only):
@@ -140,8 +140,8 @@ class TestSpot:
     def test_who_does_not_say_who_asks_is_refused(self, venue):
         connection = http.client.HTTPConnection("127.0.0.1", int(venue.url.rpartition(":")[2]), timeout=5)
         connection.request("GET", "/products")
-        answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())) == (400, {"message": "User-Agent header is required."})
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())) == (400, {"message": "User-Agent header is required."})
 
     @pytest.mark.parametrize(
         ("path", "params", "status", "said"),
@@ -154,18 +154,18 @@ class TestSpot:
         ],
     )
     def test_errors(self, venue, path, params, status, said):
-        answer = get(venue, path, **params)
-        assert answer.status_code == status
-        assert said in answer.json()["message"]
+        response = get(venue, path, **params)
+        assert response.status_code == status
+        assert said in response.json()["message"]
 
     def test_15_at_once_and_10_a_second(self):
         now = [0.0]
         with LoopbackCoinbase(FRAMES, now="2025-01-01", clock=lambda: now[0]) as venue:
             assert [candles(venue).status_code for _ in range(16)] == [200] * 15 + [429]
             now[0] = 0.5
-            answers = [candles(venue) for _ in range(6)]
-        assert [answer.status_code for answer in answers] == [200] * 5 + [429]
-        assert answers[-1].json() == {"message": "Public rate limit exceeded"}
+            responses = [candles(venue) for _ in range(6)]
+        assert [response.status_code for response in responses] == [200] * 5 + [429]
+        assert responses[-1].json() == {"message": "Public rate limit exceeded"}
 
 
 class TestGateway:
@@ -247,5 +247,5 @@ class TestGateway:
     def test_lists_of_instruments_have_a_limit_of_their_own(self):
         with LoopbackCoinbase(FRAMES, now="2025-01-01", clock=lambda: 0.0) as venue:
             asked = [rpc(venue, "get_instruments", currency="any", kind="future") for _ in range(2)]
-            assert ["error" in answer for answer in asked] == [False, True]
+            assert ["error" in response for response in asked] == [False, True]
             assert "result" in chart(venue, 0, 1)

@@ -62,24 +62,24 @@ def venue():
         yield loopback
 
 
-def ask(venue, path, **params):
+def request(venue, path, **params):
     return httpx.get(venue.url + path, params=params, trust_env=False, timeout=5)
 
 
 def rows(venue, path, **params):
-    body = ask(venue, path, **params).json()
+    body = request(venue, path, **params).json()
     assert (body["code"], body["msg"]) == ("0", "")
     return body["data"]
 
 
 class TestEnvelopes:
     def test_an_error_has_status_200_and_a_code_that_is_text(self, venue):
-        reply = ask(venue, CANDLES, instId="BTC-USDT-SWAP", bar="1h")
+        reply = request(venue, CANDLES, instId="BTC-USDT-SWAP", bar="1h")
         assert (reply.status_code, reply.json()) == (200, {"code": "51000", "data": [], "msg": "Parameter bar error"})
 
     def test_too_many_requests_have_429_and_no_data(self, venue):
         venue.limits["history-candles"] = 1
-        replies = [ask(venue, CANDLES, instId="BTC-USDT-SWAP") for _ in range(20)]
+        replies = [request(venue, CANDLES, instId="BTC-USDT-SWAP") for _ in range(20)]
         refused = next(reply for reply in replies if reply.status_code == 429)
         assert refused.json() == {"msg": "Too Many Requests", "code": "50011"}
         assert "retry-after" not in refused.headers
@@ -96,10 +96,10 @@ class TestEnvelopes:
         ],
     )
     def test_refusals(self, venue, path, params, code):
-        assert ask(venue, path, **params).json()["code"] == code
+        assert request(venue, path, **params).json()["code"] == code
 
     def test_other_paths_are_not_there(self, venue):
-        assert ask(venue, API + "public/nothing").status_code == 404
+        assert request(venue, API + "public/nothing").status_code == 404
 
 
 class TestPages:

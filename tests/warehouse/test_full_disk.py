@@ -61,7 +61,7 @@ def venue(truth) -> Iterator[LoopbackBinance]:
 
 
 def refresh(venue: LoopbackBinance, root: Path, end: str = END) -> None:
-    """A day's work: answers, rows, weeks put together, Gold, a copy for readers beside it."""
+    """A day's work: responses, rows, weeks put together, Gold, a copy for readers beside it."""
     with Fetcher(venue.settings) as fetcher:
         report = pull("binance", NAMES, None, START, end, warehouse=root, fetcher=fetcher, now=utc(end))
     assert not report.problems

@@ -103,7 +103,7 @@ def test_each_declared_check_finds_the_row_that_breaks_it_and_blocks(warehouse, 
 
 
 class TestAgainstBronze:
-    """Rows held against those that the answers hold, counted anew."""
+    """Rows held against those that the responses hold, counted anew."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -189,7 +189,7 @@ class TestAgainstBronze:
         def parsed(*_):
             raise AssertionError("nothing new is there")
 
-        monkeypatch.setattr(row_counts, "answers", parsed)
+        monkeypatch.setattr(row_counts, "responses", parsed)
         assert run_checks(warehouse, now=END).equals(before)
         shutil.rmtree(warehouse.root / "row_counts")
         with pytest.raises(AssertionError, match="nothing new"):

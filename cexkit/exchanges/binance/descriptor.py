@@ -32,8 +32,8 @@ from cexkit.exchanges.binance.payloads import (
     read_limits,
 )
 from cexkit.exchanges.binance.stream import STREAM
-from cexkit.exchanges.http.client import Answer
-from cexkit.exchanges.http.paginate import Ask, Forward
+from cexkit.exchanges.http.client import Response
+from cexkit.exchanges.http.paginate import Forward, PageRequest
 from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.schema import TABLES
@@ -41,31 +41,31 @@ from cexkit.schema.intervals import Window, to_ms, to_timedelta
 from cexkit.schema.symbols import Instrument
 
 
-def read_error(answer: Answer) -> Exception | None:
+def read_error(response: Response) -> Exception | None:
     """Binance's ``{"code": -1121, "msg": …}``, whatever the HTTP status."""
-    said = complaint(answer.body)
+    said = complaint(response.body)
     if said is None or not isinstance(said.get("code"), int) or "msg" not in said:
         return None
-    text = f"{answer.url}: code {said['code']}: {said['msg']}"
+    text = f"{response.url}: code {said['code']}: {said['msg']}"
     if said["code"] == -1121:
-        return UnknownNameError(f"binance knows no symbol {answer.params.get('symbol')!r} here ({text})")
+        return UnknownNameError(f"binance knows no symbol {response.params.get('symbol')!r} here ({text})")
     if said["code"] == -1003:
-        return RateLimitedError(text, status=answer.status)
-    return VenueError(text, status=answer.status)
+        return RateLimitedError(text, status=response.status)
+    return VenueError(text, status=response.status)
 
 
-def read_usage(answer: Answer) -> tuple[Usage, ...]:
+def read_usage(response: Response) -> tuple[Usage, ...]:
     """The weight used in the running minute."""
-    used = answer.headers.get("x-mbx-used-weight-1m", "")
-    return (Usage("weight", float(used), 60 - answer.server_time.second),) if used.isdecimal() else ()
+    used = response.headers.get("x-mbx-used-weight-1m", "")
+    return (Usage("weight", float(used), 60 - response.server_time.second),) if used.isdecimal() else ()
 
 
-def _kline_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {"symbol": instrument.venue_symbol, "interval": interval} | _span(ask.window, ask.limit)
+def _kline_params(interval: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    return {"symbol": instrument.venue_symbol, "interval": interval} | _span(request.window, request.limit)
 
 
-def _funding_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {"symbol": instrument.venue_symbol} | _span(settlement_window(ask.window), ask.limit)
+def _funding_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    return {"symbol": instrument.venue_symbol} | _span(settlement_window(request.window), request.limit)
 
 
 def _span(window: Window, limit: int) -> dict[str, str]:
@@ -74,13 +74,15 @@ def _span(window: Window, limit: int) -> dict[str, str]:
     return {"startTime": str(start), "endTime": str(max(0, end - 1)), "limit": str(limit)}
 
 
-def _open_interest_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {"symbol": instrument.venue_symbol, "period": "1h"} | _span(ask.window, ask.limit)
+def _open_interest_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    return {"symbol": instrument.venue_symbol, "period": "1h"} | _span(request.window, request.limit)
 
 
-def _index_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _index_params(interval: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
     # an index belongs to a pair; a dated contract's name is its pair and its date
-    return {"pair": instrument.venue_symbol.partition("_")[0], "interval": interval} | _span(ask.window, ask.limit)
+    return {"pair": instrument.venue_symbol.partition("_")[0], "interval": interval} | _span(
+        request.window, request.limit
+    )
 
 
 def _um_kline_cost(params: Mapping[str, str]) -> dict[str, float]:
@@ -100,7 +102,7 @@ def _bars(table: str, api: str, path: str, cost: Any) -> Source:
         parse=partial(parse_klines, endpoint),
         params=partial(_kline_params, interval),
         # 1,000 although futures allow 1,500: that would cost twice the weight
-        paging=Forward(limit=1000, step=to_timedelta(interval), fixed=True),
+        paginator=Forward(limit=1000, step=to_timedelta(interval), fixed=True),
         cost=cost,
     )
 
@@ -112,7 +114,7 @@ def _price_bars(name: str, params: Any) -> Source:
         path=f"/fapi/v1/{name}",
         parse=partial(parse_price_klines, endpoint),
         params=partial(params, "1h"),
-        paging=Forward(limit=1000, step=_HOUR, fixed=True),
+        paginator=Forward(limit=1000, step=_HOUR, fixed=True),
         cost=_um_kline_cost,
     )
 
@@ -124,7 +126,7 @@ _FUNDING = Source(
     path="/fapi/v1/fundingRate",
     parse=partial(parse_funding, "um.fundingRate"),
     params=_funding_params,
-    paging=Forward(limit=1000, step=_HOUR, resolution=timedelta(minutes=1)),
+    paginator=Forward(limit=1000, step=_HOUR, resolution=timedelta(minutes=1)),
     cost=partial(_flat, {"funding": 1, "weight": 1}),
 )
 _FUNDING_INFO = Source(
@@ -138,7 +140,7 @@ _OPEN_INTEREST = Source(
     path="/futures/data/openInterestHist",
     parse=partial(parse_open_interest, "um.openInterestHist"),
     params=_open_interest_params,
-    paging=Forward(limit=500, step=_HOUR, fixed=True),
+    paginator=Forward(limit=500, step=_HOUR, fixed=True),
     reach=timedelta(days=30),
     cost=partial(_flat, {"data": 1}),
 )
@@ -184,16 +186,16 @@ EXCHANGE = Exchange(
     apis={
         "spot": Api(
             base_url="https://api.binance.com",
-            budgets=(Budget("weight", limit=6000, per_s=60),),
+            budgets=(Budget("weight", limit=6000, per_seconds=60),),
             usage=read_usage,
             error=read_error,
         ),
         "um": Api(
             base_url="https://fapi.binance.com",
             budgets=(
-                Budget("weight", limit=2400, per_s=60),
-                Budget("funding", limit=500, per_s=300),
-                Budget("data", limit=500, per_s=300),
+                Budget("weight", limit=2400, per_seconds=60),
+                Budget("funding", limit=500, per_seconds=300),
+                Budget("data", limit=500, per_seconds=300),
             ),
             usage=read_usage,
             error=read_error,
@@ -201,7 +203,7 @@ EXCHANGE = Exchange(
         "archive": Api(
             base_url="https://data.binance.vision",
             # no limit is documented; this is what a browser would do
-            budgets=(Budget("requests", limit=600, per_s=60),),
+            budgets=(Budget("requests", limit=600, per_seconds=60),),
         ),
     },
     sources=_sources(),

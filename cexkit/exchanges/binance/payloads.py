@@ -331,7 +331,7 @@ def read_limits(body: bytes) -> tuple[Budget, ...]:
     """The weight limit that ``exchangeInfo`` announces."""
     found = validated(adapter(Limits), body, "exchangeInfo")["rateLimits"]
     return tuple(
-        Budget("weight", limit=rule["limit"], per_s=60 * rule["intervalNum"])
+        Budget("weight", limit=rule["limit"], per_seconds=60 * rule["intervalNum"])
         for rule in found
         if rule.get("rateLimitType") == "REQUEST_WEIGHT"
         and rule.get("interval") == "MINUTE"

@@ -36,8 +36,8 @@ from cexkit.exchanges.bybit.payloads import (
     read_cursor,
 )
 from cexkit.exchanges.bybit.stream import STREAM
-from cexkit.exchanges.http.client import Answer
-from cexkit.exchanges.http.paginate import Ask, Backward, Cursor
+from cexkit.exchanges.http.client import Response
+from cexkit.exchanges.http.paginate import Backward, Cursor, PageRequest
 from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import settlement_window
 from cexkit.schema import TABLES
@@ -53,82 +53,82 @@ INTERVALS = {"1m": "1", "1h": "60", "1d": "D"}
 TOO_FAST, BUSY, BAD_PARAMETER = (10006, 10018), 10016, 10001
 
 
-def read_error(answer: Answer) -> Exception | None:
-    """Bybit's ``{"retCode": 10001, "retMsg": …}`` in an answer of any status, and the text of its bans."""
-    if answer.status == 403 and b"too frequent" in answer.body:
-        return RateLimitedError(f"{answer.url}: access too frequent", status=403, retry_after=BAN_SECONDS)
-    found = re.search(rb'"retCode"\s*:\s*(-?\d{1,9})', answer.body)
+def read_error(response: Response) -> Exception | None:
+    """Bybit's ``{"retCode": 10001, "retMsg": …}`` in a response of any status, and the text of its bans."""
+    if response.status == 403 and b"too frequent" in response.body:
+        return RateLimitedError(f"{response.url}: access too frequent", status=403, retry_after=BAN_SECONDS)
+    found = re.search(rb'"retCode"\s*:\s*(-?\d{1,9})', response.body)
     if found is None or int(found[1]) == 0:
         return None
-    said = re.search(rb'"retMsg"\s*:\s*"([^"]*)"', answer.body)
-    code, message = int(found[1]), (said[1] if said else answer.body[:300]).decode(errors="replace")
-    text = f"{answer.url}: retCode {code}: {message}"
+    said = re.search(rb'"retMsg"\s*:\s*"([^"]*)"', response.body)
+    code, message = int(found[1]), (said[1] if said else response.body[:300]).decode(errors="replace")
+    text = f"{response.url}: retCode {code}: {message}"
     if code in TOO_FAST:
-        return RateLimitedError(text, status=answer.status, retry_after=_until_reset(answer))
+        return RateLimitedError(text, status=response.status, retry_after=_until_reset(response))
     if code == BUSY:
-        return TransportError(text, status=answer.status)
+        return TransportError(text, status=response.status)
     if code == BAD_PARAMETER and "symbol" in message.lower():
-        return UnknownNameError(f"bybit knows no symbol {answer.params.get('symbol')!r} here ({text})")
-    return VenueError(text, status=answer.status)
+        return UnknownNameError(f"bybit knows no symbol {response.params.get('symbol')!r} here ({text})")
+    return VenueError(text, status=response.status)
 
 
-def _until_reset(answer: Answer) -> float | None:
+def _until_reset(response: Response) -> float | None:
     """Seconds until the limit is lifted, where the headers say."""
-    reset = answer.headers.get("x-bapi-limit-reset-timestamp", "")
+    reset = response.headers.get("x-bapi-limit-reset-timestamp", "")
     if not re.fullmatch(r"\d{13}", reset):
         return None
-    return max(0.0, (moment(int(reset)) - answer.server_time).total_seconds())
+    return max(0.0, (moment(int(reset)) - response.server_time).total_seconds())
 
 
-def read_usage(answer: Answer) -> tuple[Usage, ...]:
+def read_usage(response: Response) -> tuple[Usage, ...]:
     """The part of a limit that is used up, as that part of ours: the headers may speak of a narrower one."""
-    limit, left = (answer.headers.get(name, "") for name in ("x-bapi-limit", "x-bapi-limit-status"))
+    limit, left = (response.headers.get(name, "") for name in ("x-bapi-limit", "x-bapi-limit-status"))
     if not (limit.isdecimal() and left.isdecimal()) or int(limit) == 0:
         return ()
     used = LIMIT * max(0.0, 1 - int(left) / int(limit))
-    return (Usage("requests", used, _until_reset(answer) or 0.0),)
+    return (Usage("requests", used, _until_reset(response) or 0.0),)
 
 
 def _of_instrument(instrument: Instrument) -> dict[str, str]:
     return {"category": category(instrument), "symbol": instrument.venue_symbol}
 
 
-def _bar_params(table: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _bar_params(table: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
     # A start inside a bar would give that bar, in place of one that is wanted: begin with the first whole one.
-    step, window = TABLES[table].bar, ask.window
+    step, window = TABLES[table].bar, request.window
     start = to_ms(window.start + (EPOCH - window.start) % step)
     end = to_ms(window.end) - 1
-    span = {"start": str(max(0, min(start, end))), "end": str(max(0, end)), "limit": str(ask.limit)}
+    span = {"start": str(max(0, min(start, end))), "end": str(max(0, end)), "limit": str(request.limit)}
     return _of_instrument(instrument) | {"interval": INTERVALS[TABLES[table].interval]} | span
 
 
-def _funding_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _funding_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
     # only the end: what is before the window is dropped, and a page can only be the newest part
-    end = to_ms(settlement_window(ask.window).end) - 1
-    return _of_instrument(instrument) | {"endTime": str(max(0, end)), "limit": str(ask.limit)}
+    end = to_ms(settlement_window(request.window).end) - 1
+    return _of_instrument(instrument) | {"endTime": str(max(0, end)), "limit": str(request.limit)}
 
 
-def _open_interest_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
-    start, end = _inclusive(ask.window)
-    span = {"intervalTime": "1h", "startTime": str(start), "endTime": str(end), "limit": str(ask.limit)}
-    return _of_instrument(instrument) | span | _cursor_param(ask)
+def _open_interest_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    start, end = _inclusive(request.window)
+    span = {"intervalTime": "1h", "startTime": str(start), "endTime": str(end), "limit": str(request.limit)}
+    return _of_instrument(instrument) | span | _cursor_param(request)
 
 
 def _inclusive(window: Window) -> tuple[int, int]:
     return max(0, to_ms(window.start)), max(0, to_ms(window.end) - 1)
 
 
-def _cursor_param(ask: Ask) -> dict[str, str]:
-    return {} if ask.cursor is None else {"cursor": ask.cursor}
+def _cursor_param(request: PageRequest) -> dict[str, str]:
+    return {} if request.cursor is None else {"cursor": request.cursor}
 
 
-def _listing_params(status: str | None, instrument: None, ask: Ask) -> dict[str, str]:
+def _listing_params(status: str | None, instrument: None, request: PageRequest) -> dict[str, str]:
     only = {} if status is None else {"status": status}
-    return {"category": "linear", "limit": str(ask.limit)} | only | _cursor_param(ask)
+    return {"category": "linear", "limit": str(request.limit)} | only | _cursor_param(request)
 
 
-def _spot_params(instrument: None, ask: Ask) -> dict[str, str]:
-    return {"category": "spot"} | _cursor_param(ask)
+def _spot_params(instrument: None, request: PageRequest) -> dict[str, str]:
+    return {"category": "spot"} | _cursor_param(request)
 
 
 def _cost(params: Mapping[str, str]) -> dict[str, float]:
@@ -142,7 +142,7 @@ def _bars(table: str, name: str, row: Any) -> Source:
         path=f"/v5/market/{name}",
         parse=partial(parse_bars, row, endpoint),
         params=partial(_bar_params, table),
-        paging=Backward(limit=1000, step=TABLES[table].bar, fixed=True, span=1000),
+        paginator=Backward(limit=1000, step=TABLES[table].bar, fixed=True, span=1000),
         cost=_cost,
     )
 
@@ -153,7 +153,7 @@ def _linear_listing(endpoint: str, status: str | None, more: tuple[Source, ...] 
         path="/v5/market/instruments-info",
         parse=partial(parse_linear_listing, endpoint, status),
         params=partial(_listing_params, status),
-        paging=Cursor(limit=1000),
+        paginator=Cursor(limit=1000),
         cursor=partial(read_cursor, endpoint),
         cost=_cost,
         more=more,
@@ -166,7 +166,7 @@ _SPOT_LISTING = Source(
     parse=partial(parse_spot_listing, "v5.instruments-info.spot"),
     params=_spot_params,
     # one page today; should there be more, they are not lost
-    paging=Cursor(limit=0),
+    paginator=Cursor(limit=0),
     cursor=partial(read_cursor, "v5.instruments-info.spot"),
     cost=_cost,
 )
@@ -178,7 +178,7 @@ _FUNDING = Source(
     path="/v5/market/funding/history",
     parse=partial(parse_funding, "v5.funding-history"),
     params=_funding_params,
-    paging=Backward(limit=200, step=timedelta(hours=1)),
+    paginator=Backward(limit=200, step=timedelta(hours=1)),
     cost=_cost,
 )
 _OPEN_INTEREST = Source(
@@ -186,7 +186,7 @@ _OPEN_INTEREST = Source(
     path="/v5/market/open-interest",
     parse=partial(parse_open_interest, "v5.open-interest"),
     params=_open_interest_params,
-    paging=Cursor(limit=200, step=timedelta(hours=1)),
+    paginator=Cursor(limit=200, step=timedelta(hours=1)),
     cursor=partial(read_cursor, "v5.open-interest"),
     cost=_cost,
 )
@@ -216,7 +216,7 @@ EXCHANGE = Exchange(
     apis={
         "v5": Api(
             base_url="https://api.bybit.com",
-            budgets=(Budget("requests", limit=LIMIT, per_s=5),),
+            budgets=(Budget("requests", limit=LIMIT, per_seconds=5),),
             usage=read_usage,
             error=read_error,
         ),

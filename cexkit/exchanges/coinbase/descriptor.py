@@ -8,7 +8,7 @@ Facts that shape the parsers, each of which has made somebody's numbers wrong:
 - spot candles are ``[time, low, high, open, close, volume]``, newest first, in seconds;
 - a request for more than 300 of them is refused, one that lacks ``start`` or ``end`` ignores both, and rows before
   ``start`` may come with the others;
-- there is no spot candle of an interval without trades: a gap is no error and an empty answer is not the end;
+- there is no spot candle of an interval without trades: a gap is no error and an empty response is not the end;
 - delisted products stay in the list; the gateway lists contracts that expired of late apart from the others;
 - the gateway's candles are columns, oldest first, silently cut at 5,001 rows. It fills minutes without trades with
   flat bars of no volume: they are kept, for that is what it publishes, and ``volume_base`` tells them apart;
@@ -39,8 +39,8 @@ from cexkit.exchanges.coinbase.payloads import (
     parse_funding,
     parse_products,
 )
-from cexkit.exchanges.http.client import USER_AGENT, Answer
-from cexkit.exchanges.http.paginate import Ask, Backward
+from cexkit.exchanges.http.client import USER_AGENT, Response
+from cexkit.exchanges.http.paginate import Backward, PageRequest
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.parsing import complaint, settlement_window
 from cexkit.schema import TABLES
@@ -59,30 +59,32 @@ LATER = frozenset({10040, 10041, 11051, 11094, 13028, 13888})
 NO_INSTRUMENT = frozenset({10020, 13020})
 
 
-def read_spot_error(answer: Answer) -> Exception | None:
+def read_spot_error(response: Response) -> Exception | None:
     """Coinbase Exchange's ``{"message": …}``, whatever the HTTP status."""
-    message = (complaint(answer.body) or {}).get("message")
+    message = (complaint(response.body) or {}).get("message")
     if not isinstance(message, str):
         return None
-    text = f"{answer.url}: {message}"
-    if answer.status == 404 or message == "NotFound":
+    text = f"{response.url}: {message}"
+    if response.status == 404 or message == "NotFound":
         return UnknownNameError(f"coinbase knows no such product ({text}); see the table instruments")
     if "rate limit" in message.lower():
-        return RateLimitedError(text, status=answer.status)
-    return VenueError(text, status=answer.status)
+        return RateLimitedError(text, status=response.status)
+    return VenueError(text, status=response.status)
 
 
-def read_gateway_error(answer: Answer) -> Exception | None:
+def read_gateway_error(response: Response) -> Exception | None:
     """The gateway's ``{"error": {"code": 10028, …}}``, whatever the HTTP status."""
-    said = (complaint(answer.body) or {}).get("error")
+    said = (complaint(response.body) or {}).get("error")
     if not isinstance(said, dict) or not isinstance(said.get("code"), int):
         return None
     code, about = said["code"], said.get("data")
-    text = f"{answer.url}: code {code}: {said.get('message')}"
+    text = f"{response.url}: code {code}: {said.get('message')}"
     if code in NO_INSTRUMENT or (isinstance(about, dict) and about.get("param") == "instrument_name"):
-        return UnknownNameError(f"coinbase knows no instrument {answer.params.get('instrument_name')!r} here ({text})")
+        return UnknownNameError(
+            f"coinbase knows no instrument {response.params.get('instrument_name')!r} here ({text})"
+        )
     kind = RateLimitedError if code in TOO_FAST else TransportError if code in LATER else VenueError
-    return kind(text, status=answer.status)
+    return kind(text, status=response.status)
 
 
 def _grid(window: Window, step: timedelta) -> tuple[datetime, datetime]:
@@ -93,26 +95,26 @@ def _grid(window: Window, step: timedelta) -> tuple[datetime, datetime]:
     return max(EPOCH, min(first, last)), max(EPOCH, last)
 
 
-def _candle_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _candle_params(interval: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
     step = to_timedelta(interval)
-    first, last = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in _grid(ask.window, step))
+    first, last = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in _grid(request.window, step))
     granularity = str(int(step.total_seconds()))
     return {"product_id": instrument.venue_symbol, "granularity": granularity, "start": first, "end": last}
 
 
-def _contracts_params(expired: bool, instrument: Instrument | None, ask: Ask) -> dict[str, str]:
+def _contracts_params(expired: bool, instrument: Instrument | None, request: PageRequest) -> dict[str, str]:
     return {"currency": "any", "kind": "future"} | ({"expired": "true"} if expired else {})
 
 
-def _chart_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _chart_params(interval: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
     step = to_timedelta(interval)
-    first, last = _grid(ask.window, step)
+    first, last = _grid(request.window, step)
     # to the end of the last bar: right whether the venue takes the end as inclusive or not
     return _named(instrument, first, last + step) | {"resolution": RESOLUTION[interval]}
 
 
-def _funding_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
-    around = settlement_window(ask.window)
+def _funding_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    around = settlement_window(request.window)
     return _named(instrument, around.start, around.end)
 
 
@@ -130,7 +132,7 @@ def _cost(params: Mapping[str, str]) -> dict[str, float]:
 
 
 def _paging(table: str, rows: int) -> Backward:
-    # newest first: where an answer is cut, the older rows are missing
+    # newest first: where a response is cut, the older rows are missing
     return Backward(limit=rows, step=TABLES[table].bar or HOUR, span=rows)
 
 
@@ -140,7 +142,7 @@ def _candles(table: str) -> Source:
         path="/products/{product_id}/candles",
         parse=partial(parse_candles, "spot.candles"),
         params=partial(_candle_params, TABLES[table].interval),
-        paging=_paging(table, SPOT_CANDLES),
+        paginator=_paging(table, SPOT_CANDLES),
         cost=_cost,
     )
 
@@ -151,7 +153,7 @@ def _chart(table: str) -> Source:
         path="/public/get_tradingview_chart_data",
         parse=partial(parse_chart, "drb.get_tradingview_chart_data"),
         params=partial(_chart_params, TABLES[table].interval),
-        paging=_paging(table, CHART_BARS),
+        paginator=_paging(table, CHART_BARS),
         cost=_cost,
     )
 
@@ -179,7 +181,7 @@ _FUNDING = Source(
     path="/public/get_funding_rate_history",
     parse=partial(parse_funding, "drb.get_funding_rate_history"),
     params=_funding_params,
-    paging=_paging("funding_rates", FUNDING_ROWS),
+    paginator=_paging("funding_rates", FUNDING_ROWS),
     cost=_cost,
 )
 
@@ -210,7 +212,7 @@ EXCHANGE = Exchange(
         "spot": Api(
             base_url="https://api.exchange.coinbase.com",
             # 10 a second and 15 at once are allowed: this is 9 a second and 10 at once
-            budgets=(Budget("requests", limit=100, per_s=10),),
+            budgets=(Budget("requests", limit=100, per_seconds=10),),
             # without one, every request is refused
             headers={"user-agent": USER_AGENT},
             error=read_spot_error,
@@ -218,7 +220,7 @@ EXCHANGE = Exchange(
         "drb": Api(
             base_url="https://drb.coinbase.com/api/v2",
             # lists of instruments have a limit of their own, one a second
-            budgets=(Budget("requests", limit=100, per_s=10), Budget("listing", limit=10, per_s=10)),
+            budgets=(Budget("requests", limit=100, per_seconds=10), Budget("listing", limit=10, per_seconds=10)),
             error=read_gateway_error,
         ),
     },

@@ -26,7 +26,7 @@ _TOO_FAST = frozenset({418, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back for one request, exactly as received.
 
     ``headers`` have lower-case names. ``body`` is what the headers describe, after HTTP's own
@@ -34,8 +34,9 @@ class Answer:
 
     Examples
     --------
-    >>> answer = Answer("http://x/time", {}, 200, {"date": "Wed, 01 Jan 2020 00:00:00 GMT"}, datetime.now(UTC), b"{}")
-    >>> answer.server_time.year, answer.sha256[:8]
+    >>> headers = {"date": "Wed, 01 Jan 2020 00:00:00 GMT"}
+    >>> response = Response("http://x/time", {}, 200, headers, datetime.now(UTC), b"{}")
+    >>> response.server_time.year, response.sha256[:8]
     (2020, '44136fa3')
     """
 
@@ -57,20 +58,20 @@ class Answer:
         return http_date(self.headers.get("date")) or self.received_at
 
 
-#: Reads a venue's own error out of an answer; None where there is none.
-Inspect = Callable[[Answer], Exception | None]
-#: Reads what the server says of our budgets out of an answer.
-ReadUsage = Callable[[Answer], tuple[Usage, ...]]
+#: Reads a venue's own error out of a response; None where there is none.
+Inspect = Callable[[Response], Exception | None]
+#: Reads what the server says of our budgets out of a response.
+ReadUsage = Callable[[Response], tuple[Usage, ...]]
 
 
 class HttpClient:
-    """Sends GET requests, within budgets, until there is an answer or a reason to stop. Thread-safe.
+    """Sends GET requests, within budgets, until there is a response or a reason to stop. Thread-safe.
 
     Parameters
     ----------
     transport : httpx.BaseTransport, optional
         Replaces the network.
-    timeout_s : float
+    timeout_seconds : float
         Seconds without a byte until a request counts as failed.
     retry : RetryPolicy
         What is tried again.
@@ -92,7 +93,7 @@ class HttpClient:
         self,
         *,
         transport: httpx.BaseTransport | None = None,
-        timeout_s: float = 30.0,
+        timeout_seconds: float = 30.0,
         retry: RetryPolicy | None = None,
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -102,7 +103,7 @@ class HttpClient:
         # a proxy of the environment must not stand before this machine's own servers
         mounts = None if transport else {"all://127.0.0.1": None, "all://localhost": None}
         self._client = httpx.Client(
-            transport=transport, mounts=mounts, timeout=timeout_s, headers={"user-agent": USER_AGENT}
+            transport=transport, mounts=mounts, timeout=timeout_seconds, headers={"user-agent": USER_AGENT}
         )
         self._retry = retry or RetryPolicy()
         self.limiter = limiter or RateLimiter()
@@ -125,9 +126,9 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         cost: Mapping[str, float] | None = None,
-        inspect: Inspect = lambda answer: None,
-        usage: ReadUsage = lambda answer: (),
-    ) -> Answer:
+        inspect: Inspect = lambda response: None,
+        usage: ReadUsage = lambda response: (),
+    ) -> Response:
         """One answer with status 200.
 
         Parameters
@@ -137,15 +138,15 @@ class HttpClient:
         cost : mapping of budget name to weight
             Spent before every try.
         inspect : callable
-            Reads the venue's own error out of an answer of any status; what it returns is raised
+            Reads the venue's own error out of a response of any status; what it returns is raised
             (or tried again, where it is a transport or rate-limit error).
         usage : callable
-            Reads the server's count of our budgets out of an answer.
+            Reads the server's count of our budgets out of a response.
 
         Raises
         ------
         TransportError
-            No usable answer in all tries: network, timeout, truncated body, 5xx.
+            No usable response in all tries: network, timeout, truncated body, 5xx.
         RateLimitedError
             429 in all tries, or a ban (418, or a 403 that ``inspect`` takes for one) beyond the patience of ``retry``.
         BlockedError
@@ -154,17 +155,17 @@ class HttpClient:
             Whatever ``inspect`` found; VenueError for another status that it did not explain.
         """
 
-        def once() -> Answer:
+        def once() -> Response:
             self.limiter.acquire(cost or {})
-            answer = self._send(url, dict(params or {}), dict(headers or {}))
-            for seen in usage(answer):
+            response = self._send(url, dict(params or {}), dict(headers or {}))
+            for seen in usage(response):
                 self.limiter.learn(seen)
-            self._check(answer, cost or {}, inspect)
-            return answer
+            self._check(response, cost or {}, inspect)
+            return response
 
         return self._retry.retrying(self._sleep)(once)
 
-    def _send(self, url: str, params: dict[str, str], headers: dict[str, str]) -> Answer:
+    def _send(self, url: str, params: dict[str, str], headers: dict[str, str]) -> Response:
         import httpx
 
         try:
@@ -175,16 +176,16 @@ class HttpClient:
             raise TransportError(f"{url}: {type(error).__name__}: {error}; check the network connection") from error
         _refuse_truncated(url, response)
         lower = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(url, params, response.status_code, lower, datetime.now(UTC), response.content)
+        return Response(url, params, response.status_code, lower, datetime.now(UTC), response.content)
 
-    def _check(self, answer: Answer, cost: Mapping[str, float], inspect: Inspect) -> None:
-        error = _by_status(answer)
+    def _check(self, response: Response, cost: Mapping[str, float], inspect: Inspect) -> None:
+        error = _by_status(response)
         if error is None or isinstance(error, BlockedError):
             # some venues ban for a while with the status of a refusal, and only their words tell
-            said = inspect(answer)
+            said = inspect(response)
             error = said if error is None or isinstance(said, RateLimitedError) else error
-        if error is None and answer.status != 200:
-            error = VenueError(_said(answer), status=answer.status)
+        if error is None and response.status != 200:
+            error = VenueError(_error_text(response), status=response.status)
         if error is None:
             return
         if isinstance(error, RateLimitedError):
@@ -196,21 +197,23 @@ class HttpClient:
         raise error
 
 
-def _by_status(answer: Answer) -> FetchError | None:
+def _by_status(response: Response) -> FetchError | None:
     """The error that a status means at any service."""
-    status = answer.status
-    wait = retry_after(answer.headers.get("retry-after"), answer.server_time)
+    status = response.status
+    wait = retry_after(response.headers.get("retry-after"), response.server_time)
     if status in _TOO_FAST:
-        return RateLimitedError(_said(answer), status=status, retry_after=wait)
+        return RateLimitedError(_error_text(response), status=status, retry_after=wait)
     if status in _REFUSED_HERE:
-        return BlockedError(_said(answer), status=status)
+        return BlockedError(_error_text(response), status=status)
     if status >= 500:
-        return TransportError(_said(answer), status=status, retry_after=wait)
+        return TransportError(_error_text(response), status=status, retry_after=wait)
     return None
 
 
-def _said(answer: Answer) -> str:
-    return f"{answer.url}: HTTP {answer.status}: {answer.body[:300].decode(errors='replace').strip() or 'no text'}"
+def _error_text(response: Response) -> str:
+    return (
+        f"{response.url}: HTTP {response.status}: {response.body[:300].decode(errors='replace').strip() or 'no text'}"
+    )
 
 
 def _refuse_truncated(url: str, response: httpx.Response) -> None:
@@ -218,6 +221,6 @@ def _refuse_truncated(url: str, response: httpx.Response) -> None:
     if promised is None or not promised.isdecimal():
         return
     encoded = "content-encoding" in response.headers
-    got = response.num_bytes_downloaded if encoded else len(response.content)
-    if got != int(promised):
-        raise TransportError(f"{url}: the body is cut off: {got} bytes of {promised}", status=response.status_code)
+    result = response.num_bytes_downloaded if encoded else len(response.content)
+    if result != int(promised):
+        raise TransportError(f"{url}: the body is cut off: {result} bytes of {promised}", status=response.status_code)

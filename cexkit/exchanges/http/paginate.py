@@ -4,7 +4,7 @@ A strategy says which page to ask for first, and which next given what the last 
 page is never the end**: venues cut pages below the limit they document. The end is an empty page,
 the end of the window, or the lack of a cursor.
 
-A strategy keeps no state: where a walk stands is all in the :class:`Ask`, so that every step of it can
+A strategy keeps no state: where a walk stands is all in the :class:`PageRequest`, so that every step of it can
 be replayed.
 """
 
@@ -19,7 +19,7 @@ from cexkit.schema.intervals import MILLISECOND, Window
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PageRequest:
     """One page to ask for: at most ``limit`` rows of ``window``, from ``cursor`` on where there is one.
 
     ``rest`` is what is still to be read behind ``window``, where a walk goes in spans.
@@ -32,7 +32,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
+class PageResult:
     """What a page held: its first and last ``timestamp`` (None: no rows), and the next page's cursor.
 
     Rows count that lie in the window, those of unfinished bars included.
@@ -43,33 +43,33 @@ class Got:
     cursor: str | None = None
 
 
-class Paging(Protocol):
+class Paginator(Protocol):
     """A strategy. All of it is pure, so that the walk can be replayed and tested without a network."""
 
-    def first(self, window: Window | None) -> Ask | None:
+    def first(self, window: Window | None) -> PageRequest | None:
         """The page to begin with; None where the window needs none."""
 
-    def after(self, ask: Ask, got: Got) -> Ask | None:
+    def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
         """The page after one that was read; None at the end."""
 
-    def skip(self, ask: Ask) -> tuple[Window | None, Ask | None]:
+    def skip(self, request: PageRequest) -> tuple[Window | None, PageRequest | None]:
         """What is given up with a page that cannot be read, and the page behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnePage:
-    """All there is, in one answer."""
+    """All there is, in one response."""
 
-    def first(self, window: Window | None) -> Ask:
+    def first(self, window: Window | None) -> PageRequest:
         """The only page."""
-        return Ask(window, limit=0)
+        return PageRequest(window, limit=0)
 
-    def after(self, ask: Ask, got: Got) -> None:
+    def next(self, request: PageRequest, result: PageResult) -> None:
         """Nothing follows."""
 
-    def skip(self, ask: Ask) -> tuple[Window | None, None]:
+    def skip(self, request: PageRequest) -> tuple[Window | None, None]:
         """All is given up."""
-        return ask.window, None
+        return request.window, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ class Forward:
     Examples
     --------
     >>> hourly = Forward(limit=2, step=timedelta(hours=1))
-    >>> ask = hourly.first(Window.of("2024-01-01", "2024-01-02"))
-    >>> page = Got(first=ask.window.start, last=ask.window.start)     # one row, though two were asked for
-    >>> hourly.after(ask, page).window.start.isoformat()
+    >>> request = hourly.first(Window.of("2024-01-01", "2024-01-02"))
+    >>> page = PageResult(first=request.window.start, last=request.window.start)  # one row, though two were requested
+    >>> hourly.next(request, page).window.start.isoformat()
     '2024-01-01T00:00:00.001000+00:00'
-    >>> hourly.after(ask, Got(None, None)) is None
+    >>> hourly.next(request, PageResult(None, None)) is None
     True
     """
 
@@ -110,28 +110,28 @@ class Forward:
     fixed: bool = False
     span: int | None = None
 
-    def first(self, window: Window | None) -> Ask | None:
+    def first(self, window: Window | None) -> PageRequest | None:
         """The page at the window's start."""
         if window is None or window.empty:
             return None
         middle = window.end if self.span is None else window.start + _at_most(self.span * self.step, window)
         return self._ask(Window(window.start, middle), Window(middle, window.end))
 
-    def after(self, ask: Ask, got: Got) -> Ask | None:
+    def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
         """The page behind the last row; behind an empty page or a span's end the next span; None at the end."""
-        if got.last is None or got.last + self.step >= ask.window.end:
-            return self.first(ask.rest)
-        return self._ask(Window(got.last + self.resolution, ask.window.end), ask.rest)
+        if result.last is None or result.last + self.step >= request.window.end:
+            return self.first(request.rest)
+        return self._ask(Window(result.last + self.resolution, request.window.end), request.rest)
 
-    def skip(self, ask: Ask) -> tuple[Window, Ask | None]:
+    def skip(self, request: PageRequest) -> tuple[Window, PageRequest | None]:
         """Give up as far as the page reached if its rows were as dense as can be."""
-        resume = ask.window.start + _at_most(ask.limit * self.step, ask.window)
-        behind = Window(resume, ask.window.end)
-        follows = self.first(ask.rest) if behind.empty else self._ask(behind, ask.rest)
-        return Window(ask.window.start, resume), follows
+        resume = request.window.start + _at_most(request.limit * self.step, request.window)
+        behind = Window(resume, request.window.end)
+        follows = self.first(request.rest) if behind.empty else self._ask(behind, request.rest)
+        return Window(request.window.start, resume), follows
 
-    def _ask(self, window: Window, rest: Window | None) -> Ask:
-        return Ask(window, _limit(self, window), rest=rest)
+    def _ask(self, window: Window, rest: Window | None) -> PageRequest:
+        return PageRequest(window, _limit(self, window), rest=rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +146,11 @@ class Backward:
     Examples
     --------
     >>> hourly = Backward(limit=2, step=timedelta(hours=1))
-    >>> ask = hourly.first(Window.of("2024-01-01", "2024-01-02"))
-    >>> noon = ask.window.start + timedelta(hours=12)
-    >>> print(hourly.after(ask, Got(first=noon, last=noon)).window)
+    >>> request = hourly.first(Window.of("2024-01-01", "2024-01-02"))
+    >>> noon = request.window.start + timedelta(hours=12)
+    >>> print(hourly.next(request, PageResult(first=noon, last=noon)).window)
     2024-01-01T00:00:00+00:00 … 2024-01-01T12:00:00+00:00
-    >>> hourly.after(ask, Got(first=ask.window.start, last=noon)) is None
+    >>> hourly.next(request, PageResult(first=request.window.start, last=noon)) is None
     True
     """
 
@@ -159,28 +159,28 @@ class Backward:
     fixed: bool = False
     span: int | None = None
 
-    def first(self, window: Window | None) -> Ask | None:
+    def first(self, window: Window | None) -> PageRequest | None:
         """The page at the window's end."""
         if window is None or window.empty:
             return None
         middle = window.start if self.span is None else window.end - _at_most(self.span * self.step, window)
         return self._ask(Window(middle, window.end), Window(window.start, middle))
 
-    def after(self, ask: Ask, got: Got) -> Ask | None:
+    def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
         """The page before the oldest row; before an empty page or a span's start the next span; None at the end."""
-        if got.first is None or got.first - self.step < ask.window.start:
-            return self.first(ask.rest)
-        return self._ask(Window(ask.window.start, got.first), ask.rest)
+        if result.first is None or result.first - self.step < request.window.start:
+            return self.first(request.rest)
+        return self._ask(Window(request.window.start, result.first), request.rest)
 
-    def skip(self, ask: Ask) -> tuple[Window, Ask | None]:
+    def skip(self, request: PageRequest) -> tuple[Window, PageRequest | None]:
         """Give up as far back as the page reached if its rows were as dense as can be."""
-        resume = ask.window.end - _at_most(ask.limit * self.step, ask.window)
-        before = Window(ask.window.start, resume)
-        follows = self.first(ask.rest) if before.empty else self._ask(before, ask.rest)
-        return Window(resume, ask.window.end), follows
+        resume = request.window.end - _at_most(request.limit * self.step, request.window)
+        before = Window(request.window.start, resume)
+        follows = self.first(request.rest) if before.empty else self._ask(before, request.rest)
+        return Window(resume, request.window.end), follows
 
-    def _ask(self, window: Window, rest: Window | None) -> Ask:
-        return Ask(window, _limit(self, window), rest=rest)
+    def _ask(self, window: Window, rest: Window | None) -> PageRequest:
+        return PageRequest(window, _limit(self, window), rest=rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,22 +197,22 @@ class Cursor:
 
     Examples
     --------
-    >>> paging = Cursor(limit=2)
-    >>> ask = paging.first(None)
-    >>> paging.after(ask, Got(None, None, cursor="page=2"))
-    Ask(window=None, limit=2, cursor='page=2', rest=None)
-    >>> paging.after(ask, Got(None, None)) is None
+    >>> paginator = Cursor(limit=2)
+    >>> request = paginator.first(None)
+    >>> paginator.next(request, PageResult(None, None, cursor="page=2"))
+    PageRequest(window=None, limit=2, cursor='page=2', rest=None)
+    >>> paginator.next(request, PageResult(None, None)) is None
     True
     """
 
     limit: int
     step: timedelta | None = None
 
-    def first(self, window: Window | None) -> Ask | None:
+    def first(self, window: Window | None) -> PageRequest | None:
         """The page without a cursor."""
-        return None if window is not None and window.empty else Ask(window, self.limit)
+        return None if window is not None and window.empty else PageRequest(window, self.limit)
 
-    def after(self, ask: Ask, got: Got) -> Ask | None:
+    def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
         """The page that the cursor leads to; None without one.
 
         Raises
@@ -220,25 +220,25 @@ class Cursor:
         VenueError
             If the cursor leads to the page it came with: what follows can never be read.
         """
-        if not got.cursor or self._covers(ask, got):
+        if not result.cursor or self._covers(request, result):
             return None
-        if got.cursor == ask.cursor:
-            raise VenueError(f"the page of cursor {ask.cursor!r} names itself as the next one")
-        return Ask(ask.window, self.limit, got.cursor)
+        if result.cursor == request.cursor:
+            raise VenueError(f"the page of cursor {request.cursor!r} names itself as the next one")
+        return PageRequest(request.window, self.limit, result.cursor)
 
-    def skip(self, ask: Ask) -> tuple[Window | None, None]:
+    def skip(self, request: PageRequest) -> tuple[Window | None, None]:
         """All is given up: a page that cannot be read does not say where the next one is."""
-        return ask.window, None
+        return request.window, None
 
-    def _covers(self, ask: Ask, got: Got) -> bool:
-        return self.step is not None and got.first is not None and got.first - self.step < ask.window.start
+    def _covers(self, request: PageRequest, result: PageResult) -> bool:
+        return self.step is not None and result.first is not None and result.first - self.step < request.window.start
 
 
 def _at_most(length: timedelta, window: Window) -> timedelta:
     return min(length, window.end - window.start)
 
 
-def _limit(paging: Forward | Backward, window: Window) -> int:
+def _limit(paginator: Forward | Backward, window: Window) -> int:
     """The rows to ask for: no more than a window holds, where these can be counted."""
-    rows = -((window.start - window.end) // paging.step)
-    return min(paging.limit, rows) if paging.fixed else paging.limit
+    rows = -((window.start - window.end) // paginator.step)
+    return min(paginator.limit, rows) if paginator.fixed else paginator.limit

@@ -19,17 +19,17 @@ FULL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most ``limit`` weight in any ``per_s`` seconds.
+    """At most ``limit`` weight in any ``per_seconds`` seconds.
 
     Examples
     --------
-    >>> Budget("weight", limit=2400, per_s=60)
-    Budget(name='weight', limit=2400, per_s=60)
+    >>> Budget("weight", limit=2400, per_seconds=60)
+    Budget(name='weight', limit=2400, per_seconds=60)
     """
 
     name: str
     limit: float
-    per_s: float
+    per_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Usage:
 
     budget: str
     used: float
-    resets_in_s: float
+    resets_in_seconds: float
 
 
 class _Bucket:
     """State of one budget; every access holds the limiter's lock."""
 
     def __init__(self, budget: Budget, now: float):
-        self.limit, self.per_s = budget.limit, budget.per_s
+        self.limit, self.per_seconds = budget.limit, budget.per_seconds
         self.tokens, self.filled_at = self.burst, now
         self.paused_until = self.banned_until = now
         #: When a waiting request may go out; None while none waits.
@@ -57,7 +57,7 @@ class _Bucket:
 
     @property
     def rate(self) -> float:
-        return self.limit * (1 - BURST) / self.per_s
+        return self.limit * (1 - BURST) / self.per_seconds
 
     def refill(self, now: float) -> None:
         # never back: a request that is counted at the time it was due may be before another one
@@ -102,7 +102,7 @@ class RateLimiter:
     Examples
     --------
     >>> waits = []
-    >>> limiter = RateLimiter([Budget("weight", limit=10, per_s=9)], clock=lambda: sum(waits), sleep=waits.append)
+    >>> limiter = RateLimiter([Budget("weight", limit=10, per_seconds=9)], clock=lambda: sum(waits), sleep=waits.append)
     >>> for _ in range(3):
     ...     limiter.acquire({"weight": 1})
     >>> [round(wait, 6) for wait in waits]
@@ -124,7 +124,7 @@ class RateLimiter:
 
     def declare(self, budget: Budget) -> None:
         """Make a budget known, or change the limit of a known one; what was spent stays spent."""
-        if budget.limit <= 0 or budget.per_s <= 0:
+        if budget.limit <= 0 or budget.per_seconds <= 0:
             raise InvalidInputError(f"a budget needs a limit and a span above zero: {budget}")
         with self._lock:
             bucket = self._buckets.get(budget.name)
@@ -132,7 +132,7 @@ class RateLimiter:
                 self._buckets[budget.name] = _Bucket(budget, self._clock())
                 return
             bucket.refill(self._clock())
-            bucket.limit, bucket.per_s = budget.limit, budget.per_s
+            bucket.limit, bucket.per_seconds = budget.limit, budget.per_seconds
             bucket.tokens = min(bucket.tokens, bucket.burst)
 
     def acquire(self, cost: Mapping[str, float]) -> None:
@@ -163,7 +163,7 @@ class RateLimiter:
             bucket.refill(now)
             bucket.tokens = min(bucket.tokens, max(0.0, bucket.limit - usage.used))
             if usage.used >= FULL * bucket.limit:
-                bucket.paused_until = max(bucket.paused_until, now + usage.resets_in_s)
+                bucket.paused_until = max(bucket.paused_until, now + usage.resets_in_seconds)
 
     def pause(self, names: Iterable[str], seconds: float) -> None:
         """Send nothing on these budgets for a while (the server said so)."""

@@ -64,19 +64,19 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 class RetryPolicy:
     """How a failed request is tried again.
 
-    Transport errors and 5xx answers are tried again after an exponentially growing, randomized
+    Transport errors and 5xx responses are tried again after an exponentially growing, randomized
     pause; refusals for speed (429) after the pause the server asks for, a ban (418) after it ends. An
-    error of the venue, and an answer that asks for more patience than there is, are raised at once.
+    error of the venue, and a response that asks for more patience than there is, are raised at once.
 
     Parameters
     ----------
     attempts : int
         Tries in all, the first one included.
-    first_s, longest_s : float
+    first_seconds, longest_seconds : float
         Upper end of the first pause, and of any pause, in seconds.
-    patience_s : float
+    max_wait_seconds : float
         Longest ``Retry-After`` that is waited for, in seconds.
-    ban_patience_s : float
+    max_ban_wait_seconds : float
         The same for a ban. Nothing is sent while one lasts.
 
     Examples
@@ -87,24 +87,24 @@ class RetryPolicy:
     """
 
     attempts: int = 6
-    first_s: float = 0.5
-    longest_s: float = 30.0
-    patience_s: float = 300.0
-    ban_patience_s: float = 60.0
+    first_seconds: float = 0.5
+    longest_seconds: float = 30.0
+    max_wait_seconds: float = 300.0
+    max_ban_wait_seconds: float = 60.0
 
     def is_retryable(self, error: BaseException) -> bool:
         """Whether the same request may well succeed in a moment."""
         if not isinstance(error, TransportError | RateLimitedError):
             return False
         if error.status in BANNED:
-            return error.retry_after is not None and error.retry_after <= self.ban_patience_s
-        return error.retry_after is None or error.retry_after <= self.patience_s
+            return error.retry_after is not None and error.retry_after <= self.max_ban_wait_seconds
+        return error.retry_after is None or error.retry_after <= self.max_wait_seconds
 
     def retrying(self, sleep: Callable[[float], None]) -> tenacity.Retrying:
         """A fresh tenacity loop for one request; the last error is raised as it is."""
         import tenacity
 
-        backoff = tenacity.wait_random_exponential(multiplier=self.first_s, max=self.longest_s)
+        backoff = tenacity.wait_random_exponential(multiplier=self.first_seconds, max=self.longest_seconds)
 
         def wait(state: tenacity.RetryCallState) -> float:
             told = getattr(state.outcome.exception(), "retry_after", None)

@@ -33,8 +33,8 @@ from typing import Any
 
 from cexkit.errors import RateLimitedError, TransportError, UnknownNameError, VenueError
 from cexkit.exchanges.base import Api, Exchange, Source
-from cexkit.exchanges.http.client import Answer
-from cexkit.exchanges.http.paginate import Ask, Backward, Got
+from cexkit.exchanges.http.client import Response
+from cexkit.exchanges.http.paginate import Backward, PageRequest, PageResult
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.okx.archive import ARCHIVES
 from cexkit.exchanges.okx.listings import (
@@ -63,7 +63,7 @@ from cexkit.schema.symbols import Instrument
 
 #: Bars by our name; from 6 hours up they open in UTC+8 without the suffix.
 BARS = {"1m": "1m", "1h": "1H", "1d": "1Dutc"}
-#: Requests in 2 s for each endpoint. The venue does not say in its answers how many are left.
+#: Requests in 2 s for each endpoint. The venue does not say in its responses how many are left.
 LIMITS = {
     "instruments": 20,
     "funding-rate": 20,
@@ -89,76 +89,76 @@ class Overlapping:
 
     Examples
     --------
-    >>> paging = Overlapping(limit=100)
-    >>> ask = paging.first(Window.of("2024-01-01", "2024-01-02"))
-    >>> noon = ask.window.start + timedelta(hours=12)
-    >>> again = paging.after(ask, Got(first=noon, last=noon))
+    >>> paginator = Overlapping(limit=100)
+    >>> request = paginator.first(Window.of("2024-01-01", "2024-01-02"))
+    >>> noon = request.window.start + timedelta(hours=12)
+    >>> again = paginator.next(request, PageResult(first=noon, last=noon))
     >>> print(again.window)
     2024-01-01T00:00:00+00:00 … 2024-01-01T12:00:00.001000+00:00
-    >>> print(paging.after(again, Got(first=noon, last=noon)).window)
+    >>> print(paginator.next(again, PageResult(first=noon, last=noon)).window)
     2024-01-01T00:00:00+00:00 … 2024-01-01T12:00:00+00:00
     """
 
     limit: int
 
-    def first(self, window: Window | None) -> Ask | None:
+    def first(self, window: Window | None) -> PageRequest | None:
         """The page at the window's end."""
-        return None if window is None or window.empty else Ask(window, self.limit)
+        return None if window is None or window.empty else PageRequest(window, self.limit)
 
-    def after(self, ask: Ask, got: Got) -> Ask | None:
+    def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
         """The page from the oldest moment on; None after an empty page or at the window's start."""
-        oldest = got.first or (moment(int(got.cursor)) if got.cursor else None)
-        if oldest is None or oldest < ask.window.start:
+        oldest = result.first or (moment(int(result.cursor)) if result.cursor else None)
+        if oldest is None or oldest < request.window.start:
             return None
         again = oldest + MILLISECOND
-        return self.first(Window(ask.window.start, again if again < ask.window.end else oldest))
+        return self.first(Window(request.window.start, again if again < request.window.end else oldest))
 
-    def skip(self, ask: Ask) -> tuple[Window, None]:
+    def skip(self, request: PageRequest) -> tuple[Window, None]:
         """All is given up: how far the page reached is not known."""
-        return ask.window, None
+        return request.window, None
 
 
-def read_error(answer: Answer) -> Exception | None:
+def read_error(response: Response) -> Exception | None:
     """OKX's ``{"code": "51001", "msg": …}``, whatever the HTTP status."""
-    said = complaint(answer.body) or {}
+    said = complaint(response.body) or {}
     code = said.get("code")
     if not isinstance(code, str) or code == "0":
         return None
-    text = f"{answer.url}: code {code}: {said.get('msg')}"
+    text = f"{response.url}: code {code}: {said.get('msg')}"
     if code == "51001":
-        return UnknownNameError(f"okx knows no instrument {answer.params.get('instId')!r} here ({text})")
+        return UnknownNameError(f"okx knows no instrument {response.params.get('instId')!r} here ({text})")
     if code in ("50011", "50061"):
-        return RateLimitedError(text, status=answer.status)
+        return RateLimitedError(text, status=response.status)
     if code in ("50001", "50004", "50013", "50026"):
-        return TransportError(text, status=answer.status)  # busy or in maintenance
-    return VenueError(text, status=answer.status)
+        return TransportError(text, status=response.status)  # busy or in maintenance
+    return VenueError(text, status=response.status)
 
 
-def _older(ask: Ask, window: Window | None = None) -> dict[str, str]:
+def _older(request: PageRequest, window: Window | None = None) -> dict[str, str]:
     """A page before the window's end; rows before its start are dropped by the parser."""
-    return {"after": str(to_ms((window or ask.window).end)), "limit": str(ask.limit)}
+    return {"after": str(to_ms((window or request.window).end)), "limit": str(request.limit)}
 
 
-def _candle_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {"instId": instrument.venue_symbol, "bar": BARS[interval]} | _older(ask)
+def _candle_params(interval: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    return {"instId": instrument.venue_symbol, "bar": BARS[interval]} | _older(request)
 
 
-def _index_params(interval: str, instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {"instId": _underlying(instrument), "bar": BARS[interval]} | _older(ask)
+def _index_params(interval: str, instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    return {"instId": _underlying(instrument), "bar": BARS[interval]} | _older(request)
 
 
-def _funding_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
-    return {"instId": instrument.venue_symbol} | _older(ask, settlement_window(ask.window))
+def _funding_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
+    return {"instId": instrument.venue_symbol} | _older(request, settlement_window(request.window))
 
 
-def _open_interest_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _open_interest_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
     asked = {"instId": instrument.venue_symbol, "period": "1H"}
-    return asked | {"end": str(to_ms(ask.window.end)), "limit": str(ask.limit)}
+    return asked | {"end": str(to_ms(request.window.end)), "limit": str(request.limit)}
 
 
-def _liquidation_params(instrument: Instrument, ask: Ask) -> dict[str, str]:
+def _liquidation_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
     kind = INST_TYPE[instrument.instrument_type]
-    return {"instType": kind, "uly": _underlying(instrument), "state": "filled"} | _older(ask)
+    return {"instType": kind, "uly": _underlying(instrument), "state": "filled"} | _older(request)
 
 
 def _underlying(instrument: Instrument) -> str:
@@ -167,7 +167,7 @@ def _underlying(instrument: Instrument) -> str:
     return f"{base}-{quote.partition('_')[0]}"
 
 
-def _said(params: Mapping[str, str], instrument: Instrument | None, ask: Ask) -> dict[str, str]:
+def _error_text(params: Mapping[str, str], instrument: Instrument | None, request: PageRequest) -> dict[str, str]:
     return dict(params)
 
 
@@ -180,30 +180,32 @@ def _source(path: str, parse: Any, *, name: str | None = None, **more: Any) -> S
 
 
 def _listing_source(kind: str, parse: Any, **more: Any) -> Source:
-    params = partial(_said, {"instType": INST_TYPE[kind]})
+    params = partial(_error_text, {"instType": INST_TYPE[kind]})
     return _source("/api/v5/public/instruments", parse, name=f"instruments-{kind}", params=params, **more)
 
 
 def _bars_source(table: str, path: str, parse: Any, params: Any, limit: int) -> Source:
     interval = TABLES[table].interval
-    paging = Backward(limit=limit, step=to_timedelta(interval), fixed=True)
-    return _source(path, parse, params=partial(params, interval), paging=paging)
+    paginator = Backward(limit=limit, step=to_timedelta(interval), fixed=True)
+    return _source(path, parse, params=partial(params, interval), paginator=paginator)
 
 
-_NEXT_FUNDING = _source("/api/v5/public/funding-rate", parse_next_funding, params=partial(_said, {"instId": "ANY"}))
+_NEXT_FUNDING = _source(
+    "/api/v5/public/funding-rate", parse_next_funding, params=partial(_error_text, {"instId": "ANY"})
+)
 _FUNDING = _source(
     "/api/v5/public/funding-rate-history",
     parse_funding,
     params=_funding_params,
-    paging=Backward(limit=FUNDING_ROWS, step=HOUR),
-    # beyond it answers are empty, not refused; 281 settlements of 8 h were seen
+    paginator=Backward(limit=FUNDING_ROWS, step=HOUR),
+    # beyond it responses are empty, not refused; 281 settlements of 8 h were seen
     reach=timedelta(days=93),
 )
 _OPEN_INTEREST = _source(
     "/api/v5/rubik/stat/contracts/open-interest-history",
     parse_open_interest,
     params=_open_interest_params,
-    paging=Backward(limit=OPEN_INTEREST_ROWS, step=HOUR, fixed=True),
+    paginator=Backward(limit=OPEN_INTEREST_ROWS, step=HOUR, fixed=True),
     # the latest 1,440 of any period
     reach=timedelta(days=60),
 )
@@ -211,7 +213,7 @@ _LIQUIDATIONS = _source(
     "/api/v5/public/liquidation-orders",
     parse_liquidations,
     params=_liquidation_params,
-    paging=Overlapping(limit=LIQUIDATION_ROWS),
+    paginator=Overlapping(limit=LIQUIDATION_ROWS),
     cursor=oldest_event,
     reach=timedelta(days=1),
 )
@@ -244,13 +246,13 @@ EXCHANGE = Exchange(
     apis={
         "v5": Api(
             base_url="https://www.okx.com",
-            budgets=tuple(Budget(name, limit=limit, per_s=2) for name, limit in LIMITS.items()),
+            budgets=tuple(Budget(name, limit=limit, per_seconds=2) for name, limit in LIMITS.items()),
             error=read_error,
         ),
         "archive": Api(
             base_url="https://static.okx.com",
             # no limit is documented; the list of its files allows about one request in two seconds
-            budgets=(Budget("requests", limit=5, per_s=2),),
+            budgets=(Budget("requests", limit=5, per_seconds=2),),
         ),
     },
     sources=_sources(),

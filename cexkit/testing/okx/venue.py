@@ -108,10 +108,10 @@ class LoopbackOkx(LoopbackVenue):
     @property
     def settings(self) -> Settings:
         """Settings under which cexkit reads this venue in place of the real one."""
-        return Settings(base_urls={"okx.v5": self.url, "okx.archive": self.url}, http_timeout_s=5)
+        return Settings(base_urls={"okx.v5": self.url, "okx.archive": self.url}, http_timeout_seconds=5)
 
-    def answer(self, request: Request) -> Reply:
-        """The answer of the endpoint, after the request is counted."""
+    def respond(self, request: Request) -> Reply:
+        """The response of the endpoint, after the request is counted."""
         serve = self._endpoints.get(request.path)
         if request.path.startswith(ARCHIVE):
             return self._serve_archive(request.path)

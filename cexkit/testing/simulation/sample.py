@@ -77,6 +77,6 @@ def write(root: Path) -> dict[str, int]:
         files = warehouse.write(TABLES[name], rows.to_arrow())
         sizes[name] = sum(file.bytes for file in files)
     warehouse.describe(simulated=True, description=description())
-    warehouse.sweep(older_than_s=0)
+    warehouse.sweep(older_than_seconds=0)
     (root / LOCK).unlink(missing_ok=True)
     return sizes

@@ -39,14 +39,14 @@ class ListenerTimeouts:
     """How long is waited for what, in seconds."""
 
     #: A file holds messages of at most so long.
-    flush_s: float = 60.0
-    #: A ping is sent so often, and its answer must come within the same time.
-    heartbeat_s: float = 20.0
+    flush_seconds: float = 60.0
+    #: A ping is sent so often, and its response must come within the same time.
+    heartbeat_seconds: float = 20.0
     #: All subscriptions must be granted within.
-    subscribe_s: float = 30.0
+    subscribe_seconds: float = 30.0
     #: Pauses between attempts to connect double from the first to the second.
-    retry_first_s: float = 1.0
-    retry_most_s: float = 60.0
+    first_retry_seconds: float = 1.0
+    max_retry_seconds: float = 60.0
     #: A venue that is subscribed by instrument is asked so often whether it lists others by now.
     relist_seconds: float = 3600.0
 
@@ -126,7 +126,7 @@ class Listener:
             if outdated:
                 await asyncio.to_thread(self._relist)
             # full jitter: many collectors do not come back at the same moment
-            most = min(self._timeouts.retry_most_s, self._timeouts.retry_first_s * 2 ** min(failures, 16))
+            most = min(self._timeouts.max_retry_seconds, self._timeouts.first_retry_seconds * 2 ** min(failures, 16))
             failures += 1
             await asyncio.sleep(random.uniform(most / 2, most))
 
@@ -134,11 +134,15 @@ class Listener:
         """One connection, until the venue ends it (False) or lists what is not subscribed (True)."""
         from websockets.asyncio.client import connect
 
-        beat = self._timeouts.heartbeat_s
+        beat = self._timeouts.heartbeat_seconds
         async with connect(
-            self._url, ping_interval=beat, ping_timeout=beat, open_timeout=self._timeouts.subscribe_s, close_timeout=2
+            self._url,
+            ping_interval=beat,
+            ping_timeout=beat,
+            open_timeout=self._timeouts.subscribe_seconds,
+            close_timeout=2,
         ) as socket:
-            async with asyncio.timeout(self._timeouts.subscribe_s):
+            async with asyncio.timeout(self._timeouts.subscribe_seconds):
                 early = await self._subscribe(socket)
             self._begin()
             for body in early:
@@ -191,7 +195,7 @@ class Listener:
         from websockets.exceptions import ConnectionClosedOK
 
         spoken = time.monotonic()
-        pause = min(self._timeouts.flush_s, self._timeouts.heartbeat_s) / 4
+        pause = min(self._timeouts.flush_seconds, self._timeouts.heartbeat_seconds) / 4
         while True:
             try:
                 async with asyncio.timeout(pause):
@@ -201,12 +205,12 @@ class Listener:
                 pass
             except ConnectionClosedOK:
                 return False
-            if self._stream.ping and time.monotonic() - spoken >= self._timeouts.heartbeat_s:
+            if self._stream.ping and time.monotonic() - spoken >= self._timeouts.heartbeat_seconds:
                 await socket.send(self._stream.ping)
                 spoken = time.monotonic()
             # a silent line is only known to have been alive one heartbeat ago
-            self._session.extend(datetime.now(UTC) - timedelta(seconds=2 * self._timeouts.heartbeat_s))
-            if time.monotonic() - self._flushed >= self._timeouts.flush_s:
+            self._session.extend(datetime.now(UTC) - timedelta(seconds=2 * self._timeouts.heartbeat_seconds))
+            if time.monotonic() - self._flushed >= self._timeouts.flush_seconds:
                 await asyncio.to_thread(self._flush)
 
     def _keep(self, body: bytes) -> None:
@@ -253,7 +257,7 @@ class Listener:
 
 
 def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> list[Instrument]:
-    """What can be liquidated at a venue now; as last seen where the venue does not answer."""
+    """What can be liquidated at a venue now; as last seen where the venue does not response."""
     listing, report = TABLES["instruments"], Report()
     with _reader(fetcher) as reader:
         try:

@@ -1,4 +1,4 @@
-"""Exchanges → Bronze: every answer as received, and nothing asked for twice."""
+"""Exchanges → Bronze: every response as received, and nothing asked for twice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ingest_bronze(
     step: Step | None = None,
     refresh: bool = False,
 ) -> Report:
-    """Ask an exchange and keep every answer, malformed ones too.
+    """Ask an exchange and keep every response, malformed ones too.
 
     One instrument that cannot be read is reported and does not keep the others from being read. Spans that were
     answered whole before are not asked for again, so that a run that was cut goes on where it was; but what is
@@ -229,13 +229,13 @@ def _bronze_row(page: Page) -> dict:
         "data_start": start,
         "data_end": end,
         "context": page.context.to_json(),
-        "url": page.answer.url,
-        "params": json.dumps(dict(page.answer.params)),
-        "status": page.answer.status,
-        "headers": json.dumps(dict(page.answer.headers)),
-        "received_at": page.answer.received_at,
-        "sha256": page.answer.sha256,
-        "body": page.answer.body,
+        "url": page.response.url,
+        "params": json.dumps(dict(page.response.params)),
+        "status": page.response.status,
+        "headers": json.dumps(dict(page.response.headers)),
+        "received_at": page.response.received_at,
+        "sha256": page.response.sha256,
+        "body": page.response.body,
     }
 
 

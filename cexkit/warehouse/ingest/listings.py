@@ -15,7 +15,7 @@ from cexkit.exchanges.registry import exchange, join_companions
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.warehouse.ingest.replay import answers
+from cexkit.warehouse.ingest.replay import responses
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -151,7 +151,7 @@ def _lists(
 ) -> list[_List]:
     """All lists with a page that can be read; what completes them goes to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
-    for row, context, rows in answers(warehouse, exchange_name, table, None, problems):
+    for row, context, rows in responses(warehouse, exchange_name, table, None, problems):
         endpoint, run = row["endpoint"], row["run"]
         if endpoint not in venue.companions:
             found = lists.setdefault((run, endpoint), _List(endpoint, run))

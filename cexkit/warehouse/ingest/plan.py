@@ -171,7 +171,7 @@ def _step(
 
 def _pages(source: Source, table: Table, span: Window) -> int:
     """The fewest pages that hold a span's rows; one where rows cannot be counted beforehand."""
-    limit = getattr(source.paging, "limit", 0)
+    limit = getattr(source.paginator, "limit", 0)
     if not limit or table.bar is None:
         return 1
     rows = -(-(span.end - span.start) // table.bar)

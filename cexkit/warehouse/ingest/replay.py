@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import exchange, parse_answer
+from cexkit.exchanges.registry import exchange, parse_response
 from cexkit.exchanges.streams import STREAMS, Stream, liquidations_of
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def answers(
+def responses(
     warehouse: Warehouse, exchange_name: str, table: Table, window: Window | None, problems: list[Problem]
 ) -> Iterator[tuple[dict, Context, pa.Table | None]]:
-    """Bronze answers of a table, parsed; malformed ones are None and become problems."""
+    """Bronze responses of a table, parsed; malformed ones are None and become problems."""
     for endpoint in exchange(exchange_name).endpoints(table.name):
         for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window):
             context = Context.from_json(row["context"])
             try:
-                rows = parse_answer(exchange_name, endpoint, row["body"], context)
+                rows = parse_response(exchange_name, endpoint, row["body"], context)
             except PayloadError as error:
                 symbol = context.instrument.symbol if context.instrument else None
                 problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
@@ -61,7 +61,7 @@ def stream_instruments(warehouse: Warehouse, exchange_name: str, table: Table) -
 
 
 def endpoints(exchange_name: str, table: Table) -> tuple[str, ...]:
-    """Endpoints whose answers rows of a table are made of, the live stream among them."""
+    """Endpoints whose responses rows of a table are made of, the live stream among them."""
     stream = _stream(exchange_name, table)
     return (*exchange(exchange_name).endpoints(table.name), *([stream.endpoint] if stream else []))
 

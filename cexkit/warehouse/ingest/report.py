@@ -34,7 +34,7 @@ class Report:
 
     Attributes
     ----------
-    answers : int
+    responses : int
         Answers kept in Bronze.
     rows : int
         Rows written to Silver.
@@ -45,10 +45,10 @@ class Report:
     problems : tuple of Problem
         What is missing because of an error; empty where all went well.
     spans : tuple of Window
-        What the answers can hold rows of, one for each table: a file of an archive holds more than was asked for.
+        What the responses can hold rows of, one for each table: a file of an archive holds more than was asked for.
     """
 
-    answers: int = 0
+    responses: int = 0
     rows: int = 0
     quarantined: int = 0
     files: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Report:
         return Report(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)))
 
     def __str__(self) -> str:
-        lines = [f"{self.answers} answers kept, {self.rows} rows written, {self.quarantined} rows quarantined"]
+        lines = [f"{self.responses} responses kept, {self.rows} rows written, {self.quarantined} rows quarantined"]
         return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems)])
 
 
@@ -67,14 +67,14 @@ class Report:
 class Tally:
     """A report in the making."""
 
-    answers: int = 0
+    responses: int = 0
     files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     span: Window | None = None
 
     def add(self, start: datetime | None, end: datetime | None) -> None:
-        """One more answer was kept, with rows of this span."""
-        self.answers += 1
+        """One more response was kept, with rows of this span."""
+        self.responses += 1
         if start is not None and end is not None:
             self.span = (
                 Window(min(start, self.span.start), max(end, self.span.end)) if self.span else Window(start, end)
@@ -82,4 +82,4 @@ class Tally:
 
     def report(self) -> Report:
         spans = (self.span,) if self.span else ()
-        return Report(answers=self.answers, files=tuple(self.files), problems=tuple(self.problems), spans=spans)
+        return Report(responses=self.responses, files=tuple(self.files), problems=tuple(self.problems), spans=spans)

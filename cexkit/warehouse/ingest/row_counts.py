@@ -13,7 +13,7 @@ from cexkit.errors import DatasetError
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import SCHEMA_VERSION, Table
 from cexkit.schema.intervals import Window
-from cexkit.warehouse.ingest.replay import answers, endpoints, stream_instruments, streamed
+from cexkit.warehouse.ingest.replay import endpoints, responses, stream_instruments, streamed
 from cexkit.warehouse.ingest.silver import conflicting_archives
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import bronze_spans
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-#: Changed when the same answers would be counted differently.
+#: Changed when the same responses would be counted differently.
 _VERSION = f"{SCHEMA_VERSION}.1"
 
 
 def count_bronze_rows(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, int]:
-    """How many different keys the answers of a venue about a table hold, by UTC day.
+    """How many different keys the responses of a venue about a table hold, by UTC day.
 
-    Everything is parsed again; a file period whose answers are the very files that were counted before, with names
+    Everything is parsed again; a file period whose responses are the very files that were counted before, with names
     that mean the same as then, is not.
 
     Parameters
@@ -86,7 +86,7 @@ def _digest(parts: object) -> str:
 
 
 def _inputs(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str, list[tuple[str, int]]]:
-    """File periods that answers can have rows of, and the files with these answers."""
+    """File periods that responses can have rows of, and the files with these responses."""
     present = {file.period for file in warehouse.manifest.select(table.name, exchanges=[exchange_name])}
     now, found = datetime.now(UTC), {}
     for endpoint in endpoints(exchange_name, table):
@@ -100,14 +100,14 @@ def _inputs(warehouse: Warehouse, exchange_name: str, table: Table) -> dict[str,
 def _days(
     warehouse: Warehouse, exchange_name: str, table: Table, span: Window, unused: set[tuple[str, Any]]
 ) -> dict[str, int]:
-    """Different keys a day in the answers that can have rows of a span."""
+    """Different keys a day in the responses that can have rows of a span."""
     import polars as pl
 
     completing = exchange(exchange_name).companions
     window = None if table.time is None else span
     parsed = [
         rows
-        for row, context, rows in answers(warehouse, exchange_name, table, window, [])
+        for row, context, rows in responses(warehouse, exchange_name, table, window, [])
         if rows is not None
         and (row["endpoint"], context.instrument) not in unused
         and not (table.time is None and row["endpoint"] in completing)

@@ -14,7 +14,7 @@ from cexkit.schema.render import empty
 from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.listings import listings
-from cexkit.warehouse.ingest.replay import answers, endpoints, streamed
+from cexkit.warehouse.ingest.replay import endpoints, responses, streamed
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import bronze_spans
@@ -40,7 +40,7 @@ def build_silver(
 ) -> Report:
     """Make Silver files of a table from Bronze: parsed, deduplicated, checked, sorted.
 
-    A malformed answer fails for itself only and is reported; where an answer corrects an earlier one, the later
+    A malformed response fails for itself only and is reported; where a response corrects an earlier one, the later
     holds, but for what it does not say; rows that fail a check go to ``quarantine/``.
 
     Parameters
@@ -94,7 +94,7 @@ def _pieces(
 def _facts(
     warehouse: Warehouse, exchange_name: str, table: Table, span: Window, unused: set[tuple[str, Instrument]]
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Rows of a span but ``unused`` ones, the last answer's where several gave the same key; None without answers."""
+    """Return the rows of a span without ``unused`` ones; the last response wins per key; None without responses."""
     import polars as pl
     import pyarrow as pa
 
@@ -102,7 +102,7 @@ def _facts(
     around = Window(span.start - NEIGHBORS, span.end + NEIGHBORS) if table.name == "funding_rates" else span
     parsed = [
         rows
-        for row, context, rows in answers(warehouse, exchange_name, table, around, problems)
+        for row, context, rows in responses(warehouse, exchange_name, table, around, problems)
         if rows is not None and (row["endpoint"], context.instrument) not in unused
     ]
     parsed += streamed(warehouse, exchange_name, table, span, problems)
@@ -164,7 +164,7 @@ def _both(
     if not archives:
         return
     parts: dict[tuple[bool, Instrument], list[pl.DataFrame]] = defaultdict(list)
-    for row, context, rows in answers(warehouse, exchange_name, table, None, []):
+    for row, context, rows in responses(warehouse, exchange_name, table, None, []):
         if rows is not None:
             parts[row["endpoint"] in archives, context.instrument].append(pl.from_arrow(rows))
     for of_archive, instrument in parts:

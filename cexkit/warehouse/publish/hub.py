@@ -1,7 +1,7 @@
 """Publishing to HuggingFace: large files first, then one commit on the head that was looked at.
 
 ``huggingface_hub`` itself tries uploads again (five times, on 408, 429, 5xx and broken connections), but neither the
-commit nor what is asked before and after it; that is done here. A commit whose answer was lost, and one that somebody
+commit nor what is asked before and after it; that is done here. A commit whose response was lost, and one that somebody
 else came before, end the same way: the plan is made anew against the head that is there now.
 """
 
@@ -129,7 +129,7 @@ class Hub:
         return made.oid
 
     def _fate(self, revision: str | None) -> str:
-        """What became of a commit whose answers were lost."""
+        """What became of a commit whose responses were lost."""
         try:
             head = self._api.dataset_info(self.repo, revision=self.branch).sha
         except FAILURES:

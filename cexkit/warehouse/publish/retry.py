@@ -18,7 +18,7 @@ except ImportError:
     from httpx import HTTPError, TransportError
 
 #: Longest pause that a hub's ``Retry-After`` is followed for.
-LONGEST_WAIT_S = 300.0
+LONGEST_WAIT_SECONDS = 300.0
 _AGAIN = {408, 429, 500, 502, 503, 504}
 #: What the client raises. Of an upload that failed it says so in a RuntimeError with the reason as cause; what the hub
 #: says against one file of a batch (no room, say) is a ValueError.
@@ -47,7 +47,7 @@ def retrying(worth: Callable[[BaseException], bool]) -> tenacity.Retrying:
         error = state.outcome.exception()
         response = getattr(error.__cause__ if isinstance(error, Again) else error, "response", None)
         told = None if response is None else retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        return backoff(state) if told is None else min(told, LONGEST_WAIT_S)
+        return backoff(state) if told is None else min(told, LONGEST_WAIT_SECONDS)
 
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings().http_attempts),

@@ -1,4 +1,4 @@
-"""Bronze: every answer exactly as received, so that Silver can be made again from it alone."""
+"""Bronze: every response exactly as received, so that Silver can be made again from it alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cexkit.warehouse.store.parquet import write_atomic
 _TIME = pa.timestamp("us", tz="UTC")
 
 #: ``context`` is what a parser needs beside the body, as JSON. ``table``, ``data_start`` and ``data_end``
-#: say what an answer can hold rows of, so that only answers in question are read. The body of an archive
+#: say what a response can hold rows of, so that only responses in question are read. The body of an archive
 #: file is not in ``body`` but in the ``file`` of that path, named by its hash.
 SCHEMA = pa.schema(
     [
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
 
 
 class BronzeWriter:
-    """Collects answers of one run and endpoint and writes them in files of bounded size.
+    """Collects responses of one run and endpoint and writes them in files of bounded size.
 
     Use it as a context manager; what was added before an error is written all the same.
     """
@@ -55,7 +55,7 @@ class BronzeWriter:
         self.files: list[Path] = []
 
     def add(self, row: dict) -> None:
-        """Add one answer: the columns of :data:`SCHEMA` but run, exchange and endpoint."""
+        """Add one response: the columns of :data:`SCHEMA` but run, exchange and endpoint."""
         whose = {"run": self._run, "exchange": self._exchange, "endpoint": self._endpoint}
         self._rows.append({"file": None} | row | whose)
         self._bytes += len(row["body"])
@@ -63,7 +63,7 @@ class BronzeWriter:
             self.flush()
 
     def add_file(self, row: dict) -> None:
-        """Add one answer whose body is a file of an archive: kept as it is, once, under its hash."""
+        """Add one response whose body is a file of an archive: kept as it is, once, under its hash."""
         place = archive_file(self._exchange, row["sha256"])
         if not (self._root / place).exists():
             write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]), via=self._via)
@@ -113,12 +113,12 @@ def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
 
 
 def has_bronze(root: Path, exchange: str) -> bool:
-    """Whether any answer of a venue is kept here; a dataset that was downloaded or simulated has none."""
+    """Whether any response of a venue is kept here; a dataset that was downloaded or simulated has none."""
     return (root / bronze_venue(exchange)).is_dir()
 
 
 def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[Path, Window]:
-    """Files with answers about a table, and the span that these can hold rows of; all time for lists of instruments."""
+    """Return the files of a table's responses and the span of their rows; all time for lists of instruments."""
     found = {}
     for path in _files(root, exchange, endpoint):
         rows = pq.read_table(

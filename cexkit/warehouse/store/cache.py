@@ -33,7 +33,7 @@ from cexkit.warehouse.store.parquet import sha256, write_atomic
 
 _FILES, _PLACES, _LEASES, _LOCKS = "files", "places", "leases", "locks"
 #: Seconds after which what a killed download left behind is swept.
-_STALE_S = 86_400.0
+_STALE_SECONDS = 86_400.0
 
 #: Puts a file into a folder and says where it is.
 Download = Callable[[Path], Path]
@@ -215,7 +215,7 @@ class FileCache:
         return names
 
     def _sweep(self) -> None:
-        before = time.time() - _STALE_S
+        before = time.time() - _STALE_SECONDS
         for folder in self.files.glob(f"*/{TEMPORARY}*"):
             with suppress(FileNotFoundError):  # its download has ended meanwhile
                 if folder.stat().st_mtime < before:

@@ -25,7 +25,7 @@ class Identified(Protocol):
 class Inventory:
     """Spans of one table of a venue that were answered whole, per instrument.
 
-    Kept in Bronze beside the answers, and written after them: what it claims is there.
+    Kept in Bronze beside the responses, and written after them: what it claims is there.
 
     Parameters
     ----------
@@ -95,5 +95,5 @@ class Inventory:
         )
 
     def flush(self) -> None:
-        """Write what was noted; call it only when the answers themselves are on the disk."""
+        """Write what was noted; call it only when the responses themselves are on the disk."""
         self._writer.flush()

@@ -236,22 +236,22 @@ def quarantine_file(table: Table, exchange: str | None, period: str) -> PurePosi
 
 
 def bronze_file(exchange: str, endpoint: str, day: date, run: str, part: int) -> PurePosixPath:
-    """Place of one file of answers as received."""
+    """Place of one file of responses as received."""
     return bronze_folder(exchange, endpoint) / f"date={day.isoformat()}" / f"{_part(run)}-{part:04d}.parquet"
 
 
 def bronze_folder(exchange: str, endpoint: str) -> PurePosixPath:
-    """Folder of all answers of one endpoint."""
+    """Folder of all responses of one endpoint."""
     return bronze_venue(exchange) / f"endpoint={_part(endpoint)}"
 
 
 def bronze_venue(exchange: str) -> PurePosixPath:
-    """Folder of all answers of a venue."""
+    """Folder of all responses of a venue."""
     return PurePosixPath(BRONZE, f"exchange={_part(exchange)}")
 
 
 def count_file(table: Table, exchange: str) -> PurePosixPath:
-    """Place of what was counted in the answers about a table; it saves counting again, and may be deleted."""
+    """Place of what was counted in the responses about a table; it saves counting again, and may be deleted."""
     return PurePosixPath(ROW_COUNTS, table.name, f"exchange={_part(exchange)}.json")
 
 

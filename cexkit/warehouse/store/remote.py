@@ -42,15 +42,17 @@ class Web(Location):
         return self._tried(path, lambda: self._stream(path, folder / Path(path).name, on_progress))
 
     def _get(self, method: str, path: str) -> httpx.Response:
-        answer = httpx.request(method, self.url(path), timeout=settings().http_timeout_s, follow_redirects=True)
-        return answer.raise_for_status()
+        response = httpx.request(method, self.url(path), timeout=settings().http_timeout_seconds, follow_redirects=True)
+        return response.raise_for_status()
 
     def _stream(self, path: str, to: Path, on_progress: OnProgress) -> Path:
         with (
-            httpx.stream("GET", self.url(path), timeout=settings().http_timeout_s, follow_redirects=True) as answer,
+            httpx.stream(
+                "GET", self.url(path), timeout=settings().http_timeout_seconds, follow_redirects=True
+            ) as response,
             to.open("wb") as file,
         ):
-            for chunk in answer.raise_for_status().iter_bytes(_CHUNK):
+            for chunk in response.raise_for_status().iter_bytes(_CHUNK):
                 file.write(chunk)
                 on_progress(len(chunk))
         return to
@@ -138,8 +140,8 @@ class Bucket(Location):
             "region": found.s3_region,
             "endpoint_override": endpoint.netloc or None,
             "scheme": endpoint.scheme or None,
-            "connect_timeout": found.http_timeout_s,
-            "request_timeout": found.http_timeout_s,
+            "connect_timeout": found.http_timeout_seconds,
+            "request_timeout": found.http_timeout_seconds,
         }
         return fs.S3FileSystem(**{name: value for name, value in options.items() if value is not None})
 

@@ -1,4 +1,4 @@
-"""A local dataset that can be written: Silver and Gold tables, Bronze answers, quarantined rows."""
+"""A local dataset that can be written: Silver and Gold tables, Bronze responses, quarantined rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from cexkit.warehouse.store.rows import by_file, judged, require_unique, within
 
 
 class Warehouse:
-    """A folder that holds a dataset and the answers it was made from.
+    """A folder that holds a dataset and the responses it was made from.
 
     Parameters
     ----------
@@ -217,11 +217,11 @@ class Warehouse:
         with writing(self.root):
             return sum(sweep_temporaries(self.root / name) for name in layout.WRITTEN)
 
-    def sweep(self, *, older_than_s: float = 86_400.0) -> int:
+    def sweep(self, *, older_than_seconds: float = 86_400.0) -> int:
         """Delete data files that are no longer current, and temporaries of killed writers.
 
-        Files that left the dataset less than ``older_than_s`` seconds ago stay: a reader may still hold the manifest
-        that names them.
+        Files that left the dataset less than ``older_than_seconds`` ago stay, because a reader may still hold the
+        manifest that names them.
 
         Returns
         -------
@@ -230,7 +230,7 @@ class Warehouse:
         """
         with locked(self.root / layout.LOCK), writing(self.root):
             current = {file.path for file in self.manifest.files}
-            before = time.time() - older_than_s
+            before = time.time() - older_than_seconds
             stale = [
                 path
                 for path in (self.root / layout.TABLES).rglob("*.parquet")

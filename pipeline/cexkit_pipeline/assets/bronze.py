@@ -16,7 +16,7 @@ LISTING = TABLES["instruments"]
 
 
 def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
-    """Every answer of a venue about a table, as received."""
+    """Every response of a venue about a table, as received."""
     if table is LISTING:
         return _listing(exchange)
 
@@ -67,7 +67,7 @@ def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeR
         context.log.warning(str(problem))
     return dg.MaterializeResult(
         metadata={
-            "answers": report.answers,
+            "responses": report.responses,
             "rows": report.rows,
             "quarantined": report.quarantined,
             "problems": len(report.problems),

@@ -17,7 +17,7 @@ from cexkit.errors import CexkitError, PayloadError
 from cexkit.exchanges.archives import days_of, plan
 from cexkit.exchanges.binance.descriptor import EXCHANGE
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import parse_answer
+from cexkit.exchanges.registry import parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, merged, to_ms, utc
 from cexkit.schema.render import to_pyarrow
@@ -53,7 +53,7 @@ def read(table: str, endpoint: str, text: str | bytes, *, kind: str = "perp", wi
     context = Context(
         exchange="binance", table=table, now=utc("2027-01-01"), instrument=instrument(kind), window=Window.of(*window)
     )
-    return parse_answer("binance", endpoint, zipped(text) if isinstance(text, str) else text, context)
+    return parse_response("binance", endpoint, zipped(text) if isinstance(text, str) else text, context)
 
 
 class TestBars:

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from cexkit.errors import NotOfferedError, NotReadYetError, PayloadError, UnknownNameError
-from cexkit.exchanges.http import Answer, Ask
+from cexkit.exchanges.http import PageRequest, Response
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import EXCHANGES, exchange, join_companions, parse_answer
+from cexkit.exchanges.registry import EXCHANGES, exchange, join_companions, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
@@ -64,11 +64,11 @@ def settlement(ms, rate="0.0001", **more):
 
 
 def klines(rows, table="ohlcv_1h", **options):
-    return parse_answer("binance", "um.klines", json.dumps(rows).encode(), context(table, **options))
+    return parse_response("binance", "um.klines", json.dumps(rows).encode(), context(table, **options))
 
 
 def funding(rows, **options):
-    return parse_answer("binance", "um.fundingRate", json.dumps(rows).encode(), context("funding_rates", **options))
+    return parse_response("binance", "um.fundingRate", json.dumps(rows).encode(), context("funding_rates", **options))
 
 
 class TestKlines:
@@ -133,7 +133,7 @@ class TestKlines:
     @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": 1}', b"null", b"[[1,", b"[1]"])
     def test_bodies_that_are_none(self, body):
         with pytest.raises(PayloadError, match=r"um\.klines"):
-            parse_answer("binance", "um.klines", body, context("ohlcv_1h"))
+            parse_response("binance", "um.klines", body, context("ohlcv_1h"))
 
     def test_padded_numbers_of_the_vendors_examples(self):
         assert klines([kline(0, volume="0  ")])["volume_base"].to_pylist() == [0.0]
@@ -149,7 +149,7 @@ class TestKlines:
             return pa.Table.from_pylist(rows, schema=schema)
 
         def ours():
-            return parse_answer("binance", "um.klines", body, asked)
+            return parse_response("binance", "um.klines", body, asked)
 
         assert ours().equals(loop())
         # measured 2.5 to 2.7; the margin is for a busy machine
@@ -227,18 +227,18 @@ class TestFunding:
 
     def test_asked_for_with_room_for_jitter(self):
         source = exchange("binance").source("funding_rates", "perp")
-        params = source.params(instrument(), Ask(Window.of("2024-01-01", "2024-01-02"), 1000))
+        params = source.params(instrument(), PageRequest(Window.of("2024-01-01", "2024-01-02"), 1000))
         # the last minute that settlements of the window are keyed on begins 90 s before its end
         assert (int(params["startTime"]), int(params["endTime"])) == (MS - 30_000, MS + 24 * HOUR_MS - 30_001)
 
     def test_a_body_nested_too_deep_is_no_error_of_the_venue_and_none_of_ours(self):
         body = b'{"code":' + b"[" * 4000
-        answer = Answer("http://x", {}, 200, {}, utc("2024-01-01"), body)
-        assert exchange("binance").apis["um"].error(answer) is None
+        response = Response("http://x", {}, 200, {}, utc("2024-01-01"), body)
+        assert exchange("binance").apis["um"].error(response) is None
 
     def test_times_before_1970_are_not_asked_for(self):
         source = exchange("binance").source("funding_rates", "perp")
-        assert source.params(instrument(), Ask(Window.of("1970-01-01", "2024-01-02"), 1000))["startTime"] == "0"
+        assert source.params(instrument(), PageRequest(Window.of("1970-01-01", "2024-01-02"), 1000))["startTime"] == "0"
 
 
 def contract(
@@ -256,7 +256,7 @@ def contract(
 
 
 def listing(*symbols, endpoint="um.exchangeInfo"):
-    return parse_answer("binance", endpoint, json.dumps({"symbols": symbols}).encode(), context("instruments"))
+    return parse_response("binance", endpoint, json.dumps({"symbols": symbols}).encode(), context("instruments"))
 
 
 class TestListings:
@@ -322,7 +322,7 @@ class TestListings:
             contract("BTCUSDT"), contract("XUSDT", base="X"), contract("BTCUSDT_X", "NEXT_QUARTER", delivery=MS)
         )
         body = b'[{"symbol":"XUSDT","adjustedFundingRateCap":"0.02","fundingIntervalHours":1,"disclaimer":false}]'
-        info = parse_answer("binance", "um.fundingInfo", body, context("instruments"))
+        info = parse_response("binance", "um.fundingInfo", body, context("instruments"))
         joined = join_companions("binance", "um.exchangeInfo", rows, {"um.fundingInfo": info})
         assert joined.select(["venue_symbol", "funding_interval_hours"]).to_pylist() == [
             {"venue_symbol": "BTCUSDT", "funding_interval_hours": 8.0},
@@ -336,7 +336,7 @@ class TestListings:
         assert join_companions("binance", "um.exchangeInfo", rows, {})["funding_interval_hours"].to_pylist() == [None]
 
     def test_an_empty_companion_means_all_8(self):
-        info = parse_answer("binance", "um.fundingInfo", b"[]", context("instruments"))
+        info = parse_response("binance", "um.fundingInfo", b"[]", context("instruments"))
         joined = join_companions("binance", "um.exchangeInfo", listing(contract("BTCUSDT")), {"um.fundingInfo": info})
         assert joined["funding_interval_hours"].to_pylist() == [8.0]
 
@@ -357,15 +357,15 @@ class TestDescriptor:
         venue = EXCHANGES["binance"]
         for source in venue.sources.values():
             for one in (source, *source.companions):
-                ask = one.paging.first(Window.of("2024-01-01", "2024-01-02"))
-                cost = one.cost(one.params(instrument(), ask))
+                request = one.paginator.first(Window.of("2024-01-01", "2024-01-02"))
+                cost = one.cost(one.params(instrument(), request))
                 assert set(cost) <= {budget.name for budget in venue.apis[one.api].budgets}
 
     def test_unknown_names(self):
         with pytest.raises(UnknownNameError, match="binance"):
             exchange("kraken")
         with pytest.raises(UnknownNameError, match=r"um\.fundingRate"):
-            parse_answer("binance", "um.nope", b"[]", context("funding_rates"))
+            parse_response("binance", "um.nope", b"[]", context("funding_rates"))
 
     def test_contexts_survive_json_to_the_microsecond(self):
         one = context("ohlcv_1h", now="2024-01-01T00:00:00.000001", window=("2024-01-01T00:00:00.001", "2024-01-02"))
@@ -410,7 +410,7 @@ class TestRecordings:
             window=("2026-10-01", "2026-10-02"),
             of=instrument(symbol="ETHUSDT", venue_symbol="ETHUSDT"),
         )
-        rows = parse_answer("binance", "um.fundingRate", body, asked)
+        rows = parse_response("binance", "um.fundingRate", body, asked)
         sent = json.loads(body)[0]
         row = rows.to_pylist()[0]
         assert rows.num_rows == 1
@@ -420,7 +420,7 @@ class TestRecordings:
 
     def test_the_vendors_example_shapes(self, shape):
         info = shape("UsdFutures_ExchangeData_GetFundingInfo")
-        parsed = parse_answer("binance", "um.fundingInfo", json.dumps(info).encode(), context("instruments"))
+        parsed = parse_response("binance", "um.fundingInfo", json.dumps(info).encode(), context("instruments"))
         assert parsed.num_rows == len(info)
         assert listing(*shape("UsdFutures_ExchangeData_GetExchangeInfo")["symbols"]).num_rows == 1
         assert (
@@ -434,4 +434,4 @@ class TestRecordings:
         for name, endpoint in (("Spot", "spot.klines"), ("UsdFutures", "um.klines")):
             body = json.dumps(shape(f"{name}_ExchangeData_GetKlines")).encode()
             with pytest.raises(PayloadError, match="604800000 ms where 86400000 ms"):
-                parse_answer("binance", endpoint, body, context("ohlcv_1d", window=("2017-01-01", "2018-01-01")))
+                parse_response("binance", endpoint, body, context("ohlcv_1d", window=("2017-01-01", "2018-01-01")))

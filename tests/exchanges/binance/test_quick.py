@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cexkit.errors import PayloadError
 from cexkit.exchanges.binance import payloads as binance
 from cexkit.exchanges.parsing import Context, adapter, quick, validated
-from cexkit.exchanges.registry import parse_answer
+from cexkit.exchanges.registry import parse_response
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.symbols import Instrument
 
@@ -51,4 +51,4 @@ def test_what_is_wrong_is_named_all_the_same(place, value, field):
     row = [OPENED, "10", "12", "9", "11", "5", OPENED + 3_599_999, "55", 3, "2", "22", "0"]
     row[place] = value
     with pytest.raises(PayloadError, match=field):
-        parse_answer("binance", "spot.klines", json.dumps([row]).encode(), CONTEXT)
+        parse_response("binance", "spot.klines", json.dumps([row]).encode(), CONTEXT)

@@ -15,10 +15,10 @@ from cexkit.errors import (
     UnknownNameError,
     VenueError,
 )
-from cexkit.exchanges.http import Answer, Ask, Usage
+from cexkit.exchanges.http import PageRequest, Response, Usage
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import EXCHANGES, exchange, parse_answer
+from cexkit.exchanges.registry import EXCHANGES, exchange, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
@@ -54,15 +54,15 @@ def bar(hour, *rest):
 
 
 def bars(rows, table="ohlcv_1h", category="linear", **options):
-    return parse_answer("bybit", "v5.kline", body(rows, category), context(table, **options))
+    return parse_response("bybit", "v5.kline", body(rows, category), context(table, **options))
 
 
 def funding(rows, **options):
-    return parse_answer("bybit", "v5.funding-history", body(rows), context("funding_rates", **options))
+    return parse_response("bybit", "v5.funding-history", body(rows), context("funding_rates", **options))
 
 
 def open_interest(rows, **options):
-    return parse_answer("bybit", "v5.open-interest", body(rows), context("open_interest", **options))
+    return parse_response("bybit", "v5.open-interest", body(rows), context("open_interest", **options))
 
 
 def settlement(ms, rate="0.0001", symbol="BTCUSDT"):
@@ -84,12 +84,12 @@ class TestBars:
 
     @pytest.mark.parametrize("name", ["mark", "index"])
     def test_mark_and_index_have_no_volume(self, name):
-        rows = parse_answer("bybit", f"v5.{name}-price-kline", body([bar(1)[:5]]), context(f"{name}_1h"))
+        rows = parse_response("bybit", f"v5.{name}-price-kline", body([bar(1)[:5]]), context(f"{name}_1h"))
         assert rows.select(["timestamp", "open", "high", "low", "close"]).to_pylist() == [
             {"timestamp": START + timedelta(hours=1), "open": 3.0, "high": 4.0, "low": 1.0, "close": 2.0}
         ]
         with pytest.raises(PayloadError):
-            parse_answer("bybit", f"v5.{name}-price-kline", body([bar(1)]), context(f"{name}_1h"))
+            parse_response("bybit", f"v5.{name}-price-kline", body([bar(1)]), context(f"{name}_1h"))
 
     @pytest.mark.parametrize(
         ("now", "kept"),
@@ -132,7 +132,7 @@ class TestBars:
     def test_an_error_kept_in_bronze_is_not_an_empty_table(self):
         said = json.dumps({"retCode": 10001, "retMsg": "no", "result": {}}).encode()
         with pytest.raises(PayloadError, match="field 'retCode'"):
-            parse_answer("bybit", "v5.kline", said, context("ohlcv_1h"))
+            parse_response("bybit", "v5.kline", said, context("ohlcv_1h"))
 
 
 class TestFunding:
@@ -154,7 +154,7 @@ class TestFunding:
 
     def test_rows_are_asked_for_by_their_end_alone(self):
         source = EXCHANGES["bybit"].source("funding_rates", "perp")
-        params = source.params(instrument(), source.paging.first(Window.of("2024-01-01", "2024-01-02")))
+        params = source.params(instrument(), source.paginator.first(Window.of("2024-01-01", "2024-01-02")))
         assert params == {
             "category": "linear",
             "symbol": "BTCUSDT",
@@ -198,8 +198,8 @@ class TestOpenInterest:
         source = EXCHANGES["bybit"].source("open_interest", "perp")
         found = source.cursor(body([], nextPageCursor="lastid%3D28782110%26lasttime%3D1789458000"))
         assert found == "lastid=28782110&lasttime=1789458000"
-        ask = Ask(Window.of("2024-01-01", "2024-01-02"), 200, found)
-        assert source.params(instrument(), ask)["cursor"] == found
+        request = PageRequest(Window.of("2024-01-01", "2024-01-02"), 200, found)
+        assert source.params(instrument(), request)["cursor"] == found
         assert source.cursor(body([], nextPageCursor="")) is None
         assert source.cursor(body([])) is None
 
@@ -235,7 +235,7 @@ def contract(**changes):
 
 def linear(*rows, endpoint=LINEAR):
     said = json.dumps({"retCode": 0, "result": {"category": "linear", "list": rows, "nextPageCursor": ""}}).encode()
-    return parse_answer("bybit", endpoint, said, context("instruments"))
+    return parse_response("bybit", endpoint, said, context("instruments"))
 
 
 class TestInstruments:
@@ -312,7 +312,7 @@ class TestInstruments:
 
     def test_spot(self):
         said = json.dumps({"retCode": 0, "result": {"category": "spot", "list": [pair()]}}).encode()
-        (row,) = parse_answer("bybit", SPOT, said, context("instruments")).to_pylist()
+        (row,) = parse_response("bybit", SPOT, said, context("instruments")).to_pylist()
         assert (row["instrument_type"], row["symbol"], row["settle"]) == ("spot", "BTCUSDT", "USDT")
         assert (row["tick_size"], row["lot_size"], row["listing_time"]) == (0.01, 1e-6, None)
 
@@ -322,7 +322,7 @@ class TestBarParams:
 
     def params(self, table, start, end):
         source = EXCHANGES["bybit"].source(table, "perp")
-        return source.params(instrument(), source.paging.first(Window.of(start, end)))
+        return source.params(instrument(), source.paginator.first(Window.of(start, end)))
 
     def test_inclusive_milliseconds(self):
         assert self.params("ohlcv_1h", "2024-01-01", "2024-01-02") == {
@@ -345,11 +345,11 @@ class TestBarParams:
         assert int(params["end"]) == MS - 1
 
 
-def answer(said, status=200, **headers):
+def response(said, status=200, **headers):
     when = utc("2024-01-01")
     text = said if isinstance(said, bytes) else json.dumps(said).encode()
     stamped = {"date": "Mon, 01 Jan 2024 00:00:00 GMT"} | {name.replace("_", "-"): v for name, v in headers.items()}
-    return Answer("http://x", {"symbol": "XUSDT"}, status, stamped, when, text)
+    return Response("http://x", {"symbol": "XUSDT"}, status, stamped, when, text)
 
 
 API = EXCHANGES["bybit"].apis["v5"]
@@ -369,31 +369,31 @@ class TestErrors:
     )
     @pytest.mark.parametrize("status", [200, 400])
     def test_inside_any_status(self, code, message, error, status):
-        found = API.error(answer({"retCode": code, "retMsg": message, "result": {}}, status))
+        found = API.error(response({"retCode": code, "retMsg": message, "result": {}}, status))
         assert type(found) is error
         assert f"retCode {code}: {message}" in str(found)
 
     def test_none_where_there_is_none(self):
-        assert API.error(answer({"retCode": 0, "retMsg": "OK"})) is None
-        assert API.error(answer(b"<html>")) is None
+        assert API.error(response({"retCode": 0, "retMsg": "OK"})) is None
+        assert API.error(response(b"<html>")) is None
 
     def test_the_reset_of_the_headers_is_the_wait(self):
         limited = {"retCode": 10006, "retMsg": "Too many visits."}
-        found = API.error(answer(limited, x_bapi_limit_reset_timestamp=str(MS + 2500)))
+        found = API.error(response(limited, x_bapi_limit_reset_timestamp=str(MS + 2500)))
         assert found.retry_after == 2.5
-        assert API.error(answer(limited, x_bapi_limit_reset_timestamp=str(MS - 9))).retry_after == 0
-        assert API.error(answer(limited)).retry_after is None
+        assert API.error(response(limited, x_bapi_limit_reset_timestamp=str(MS - 9))).retry_after == 0
+        assert API.error(response(limited)).retry_after is None
 
     def test_a_ban_is_told_from_a_refusal_of_the_place(self):
-        ban = API.error(answer(b"access too frequent. Please try again in 10 minutes", 403))
+        ban = API.error(response(b"access too frequent. Please try again in 10 minutes", 403))
         assert (type(ban), ban.retry_after, ban.status) == (RateLimitedError, 600, 403)
-        assert API.error(answer(b"The Amazon CloudFront distribution is configured to block access", 403)) is None
+        assert API.error(response(b"The Amazon CloudFront distribution is configured to block access", 403)) is None
 
     def test_usage_is_a_share(self):
         headers = {"x_bapi_limit": "10", "x_bapi_limit_status": "4", "x_bapi_limit_reset_timestamp": str(MS + 1000)}
-        assert API.usage(answer({}, **headers)) == (Usage("requests", pytest.approx(360), 1.0),)
-        assert API.usage(answer({})) == ()
-        assert API.usage(answer({}, x_bapi_limit="0", x_bapi_limit_status="0")) == ()
+        assert API.usage(response({}, **headers)) == (Usage("requests", pytest.approx(360), 1.0),)
+        assert API.usage(response({})) == ()
+        assert API.usage(response({}, x_bapi_limit="0", x_bapi_limit_status="0")) == ()
 
 
 class TestDescriptor:
@@ -428,7 +428,7 @@ class TestRecordings:
             exchange="bybit", instrument_type="perp", symbol="ETHUSDT", venue_symbol="ETHUSDT", base="ETH", quote="USDT"
         )
         seen = context("open_interest", of=eth, now="2026-01-01", window=("2025-09-13", "2025-09-14"))
-        rows = parse_answer("bybit", "v5.open-interest", said, seen)
+        rows = parse_response("bybit", "v5.open-interest", said, seen)
         plain = json.loads(said)["result"]["list"]
         assert rows["open_interest_base"].to_pylist() == [float(row["singleOpenInterest"]) for row in plain]
         hours = [t.timestamp() for t in rows["timestamp"].to_pylist()]
@@ -438,7 +438,7 @@ class TestRecordings:
     def test_snapshots_of_five_minutes_are_refused(self, shared):
         said = recording(shared, "open-interest__BTCUSDT_5min_limit3_2026-09-15.json")
         with pytest.raises(PayloadError, match="not on the UTC grid"):
-            parse_answer("bybit", "v5.open-interest", said, context("open_interest"))
+            parse_response("bybit", "v5.open-interest", said, context("open_interest"))
 
     def test_cursors(self, shared):
         source = EXCHANGES["bybit"].source("open_interest", "perp")
@@ -452,18 +452,20 @@ class TestRecordings:
     def test_shapes_parse(self, shared):
         window = ("2022-01-01", "2023-01-01")
         mark = context("mark_1h", window=window)
-        assert parse_answer("bybit", "v5.mark-price-kline", shape(shared, "GetMarkPriceKlines")[1], mark).num_rows == 1
+        assert (
+            parse_response("bybit", "v5.mark-price-kline", shape(shared, "GetMarkPriceKlines")[1], mark).num_rows == 1
+        )
         eth = context("funding_rates", window=window, of=instrument(venue_symbol="ETHPERP"))
         said = shape(shared, "GetFundingRateHistory")[1]
-        assert parse_answer("bybit", "v5.funding-history", said, eth).num_rows == 1
+        assert parse_response("bybit", "v5.funding-history", said, eth).num_rows == 1
         listing = context("instruments")
         for endpoint, name in ((LINEAR, "GetLinearInverseSymbols"), (SPOT, "GetSpotSymbols")):
-            rows = parse_answer("bybit", endpoint, shape(shared, name)[1], listing)
+            rows = parse_response("bybit", endpoint, shape(shared, name)[1], listing)
             assert rows["symbol"].to_pylist() == ["BTCUSDT"]
 
     def test_inverse_bodies_are_not_taken_for_linear(self, shared):
         with pytest.raises(PayloadError, match="got 'inverse' where 'linear' is read"):
-            parse_answer("bybit", "v5.kline", shape(shared, "GetKlines")[1], context("ohlcv_1h"))
+            parse_response("bybit", "v5.kline", shape(shared, "GetKlines")[1], context("ohlcv_1h"))
 
 
 def test_parsing_is_pure():

@@ -25,7 +25,7 @@ from cexkit.errors import (
 )
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import parse_answer
+from cexkit.exchanges.registry import parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.schema.render import to_polars, to_pyarrow
@@ -235,11 +235,11 @@ class TestQuirks:
     @pytest.mark.parametrize(("kind", "symbol"), [("spot", SPOT), ("perp", PERP)])
     def test_the_running_bar_is_left_out_and_comes_when_it_is_over(self, venue, fetcher, kind, symbol):
         venue.now = START + 10 * HOUR + timedelta(minutes=59, seconds=59)
-        ask = ("coinbase", "ohlcv_1h", symbol, START)
+        request = ("coinbase", "ohlcv_1h", symbol, START)
         end = START + 20 * HOUR
-        assert fetcher.fetch(*ask, end)["timestamp"][-1].as_py() == START + 9 * HOUR
+        assert fetcher.fetch(*request, end)["timestamp"][-1].as_py() == START + 9 * HOUR
         venue.now = START + 11 * HOUR + timedelta(seconds=1)
-        same(fetcher.fetch(*ask, end), truth("ohlcv_1h", kind, symbol, START, START + 11 * HOUR))
+        same(fetcher.fetch(*request, end), truth("ohlcv_1h", kind, symbol, START, START + 11 * HOUR))
 
     def test_a_page_of_nothing_but_the_running_bar_is_not_the_end(self, clock):
         with (
@@ -403,16 +403,16 @@ class TestFaults:
         assert len({page.endpoint for page in pages}) == 6
         for page in pages:
             context = Context.from_json(page.context.to_json())
-            assert parse_answer("coinbase", page.endpoint, page.answer.body, context).equals(page.table)
+            assert parse_response("coinbase", page.endpoint, page.response.body, context).equals(page.table)
 
     def test_who_asks_is_said(self):
         seen = []
 
-        def answer(request):
+        def response(request):
             seen.append(request.headers["user-agent"])
             return httpx.Response(200, content=json.dumps([]))
 
-        with Fetcher(Settings(), httpx.MockTransport(answer)) as fetcher:
+        with Fetcher(Settings(), httpx.MockTransport(response)) as fetcher:
             fetcher.instruments("coinbase", "spot")
         assert seen == ["cexkit"]
 

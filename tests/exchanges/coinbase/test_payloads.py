@@ -19,10 +19,10 @@ from cexkit.errors import (
     UnknownNameError,
     VenueError,
 )
-from cexkit.exchanges.http import Answer, Ask
+from cexkit.exchanges.http import PageRequest, Response
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import exchange, parse_answer
+from cexkit.exchanges.registry import exchange, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
@@ -66,7 +66,7 @@ def context(table, of, *, now="2025-01-01", window=("2024-01-01", "2024-02-01"))
 def parsed(endpoint, body, *, table=None, **options):
     default, of = ENDPOINTS[endpoint]
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse_answer("coinbase", endpoint, body, context(table or default, of, **options))
+    return parse_response("coinbase", endpoint, body, context(table or default, of, **options))
 
 
 def result(rows, **more):
@@ -124,8 +124,8 @@ class TestCandles:
 
     def test_asked_for_by_both_ends_and_never_more_than_300(self):
         source = exchange("coinbase").source("ohlcv_1m", "spot")
-        ask = source.paging.first(Window(START + timedelta(seconds=30), START + timedelta(days=3)))
-        path, query = source.target(source.params(SPOT, ask))
+        request = source.paginator.first(Window(START + timedelta(seconds=30), START + timedelta(days=3)))
+        path, query = source.target(source.params(SPOT, request))
         assert path == "/products/BTC-USD/candles"
         assert query == {"granularity": "60", "start": "2024-01-03T19:00:00Z", "end": "2024-01-03T23:59:00Z"}
 
@@ -133,15 +133,15 @@ class TestCandles:
     def test_any_window_is_asked_for_in_buckets_that_cover_it(self, begin, length, table):
         source, bar = exchange("coinbase").source(table, "spot"), TABLES[table].bar
         window = Window(START + timedelta(seconds=begin), START + timedelta(seconds=begin + length))
-        ask, covered = source.paging.first(window), set()
-        while ask is not None:
-            query = source.params(SPOT, ask)
+        request, covered = source.paginator.first(window), set()
+        while request is not None:
+            query = source.params(SPOT, request)
             first, last = (datetime.fromisoformat(query[name]) for name in ("start", "end"))
             assert first <= last
             assert (last - first) // bar < 300
             assert (first - START) % bar == (last - START) % bar == timedelta(0)
             covered |= {first + n * bar for n in range((last - first) // bar + 1)}
-            ask = source.paging.first(ask.rest)
+            request = source.paginator.first(request.rest)
         opened = window.start + (START - window.start) % bar
         while opened < window.end:
             assert opened in covered
@@ -196,7 +196,7 @@ class TestChart:
 
     def test_asked_for_to_the_end_of_the_last_bar(self):
         source = exchange("coinbase").source("ohlcv_1h", "perp")
-        query = source.params(PERP, Ask(Window.of("2024-01-01T00:30", "2024-01-01T05:00"), 5000))
+        query = source.params(PERP, PageRequest(Window.of("2024-01-01T00:30", "2024-01-01T05:00"), 5000))
         assert query == {
             "instrument_name": "BTC_USDC-PERPETUAL",
             "start_timestamp": str(MS + HOUR_MS),
@@ -212,7 +212,7 @@ class TestChart:
         ):
             source = exchange("coinbase").source(table, kind)
             for end in ("1950-01-01", "1970-01-01"):
-                query = source.params(of, Ask(Window.of("1900-01-01", end), 300))
+                query = source.params(of, PageRequest(Window.of("1900-01-01", end), 300))
                 assert query.get("start_timestamp", "0") == "0"
                 assert query.get("start", "1970-01-01T00:00:00Z") == "1970-01-01T00:00:00Z"
 
@@ -253,7 +253,7 @@ class TestFunding:
 
     def test_asked_for_with_room_for_rows_off_the_minute_and_a_start_that_is_not_included(self):
         source = exchange("coinbase").source("funding_rates", "perp")
-        query = source.params(PERP, Ask(Window.of("2024-01-01", "2024-01-02"), 720))
+        query = source.params(PERP, PageRequest(Window.of("2024-01-01", "2024-01-02"), 720))
         assert query["start_timestamp"] == str(MS - 30_000)
         assert query["end_timestamp"] == str(MS + 24 * HOUR_MS - 30_001)
 
@@ -338,7 +338,7 @@ class TestContracts:
         assert row["funding_interval_hours"] is None
 
     def test_what_expired_is_delisted_though_it_is_listed_apart(self):
-        rows = parse_answer(
+        rows = parse_response(
             "coinbase",
             "drb.get_instruments.expired",
             json.dumps(result([contract()])).encode(),
@@ -379,9 +379,9 @@ class TestContracts:
         assert (caught.value.row, caught.value.field) == (1, field)
 
 
-def answer(body, status=200, api="drb", **params):
+def response(body, status=200, api="drb", **params):
     moment = datetime(2024, 1, 1, tzinfo=UTC)
-    said = Answer(
+    said = Response(
         "http://venue/x", params, status, {}, moment, body if isinstance(body, bytes) else json.dumps(body).encode()
     )
     return exchange("coinbase").apis[api].error(said)
@@ -403,7 +403,7 @@ class TestErrors:
         ],
     )
     def test_the_gateways_codes_whatever_the_status(self, status, code, error):
-        found = answer({"jsonrpc": "2.0", "error": {"code": code, "message": "said"}}, status, instrument_name="X-Y")
+        found = response({"jsonrpc": "2.0", "error": {"code": code, "message": "said"}}, status, instrument_name="X-Y")
         assert type(found) is error
         assert f"code {code}: said" in str(found)
         if error is UnknownNameError:
@@ -411,7 +411,7 @@ class TestErrors:
 
     def test_invalid_params_that_are_the_instrument(self):
         about = {"reason": "wrong format", "param": "instrument_name"}
-        found = answer({"error": {"code": -32602, "message": "Invalid params", "data": about}}, instrument_name="?")
+        found = response({"error": {"code": -32602, "message": "Invalid params", "data": about}}, instrument_name="?")
         assert isinstance(found, UnknownNameError)
 
     @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ class TestErrors:
         ],
     )
     def test_the_spot_venues_messages(self, message, status, error):
-        found = answer({"message": message}, status, api="spot")
+        found = response({"message": message}, status, api="spot")
         assert type(found) is error
         assert message in str(found)
 
@@ -432,8 +432,8 @@ class TestErrors:
         "body", [result([]), [], [[1]], b"{", b"", b"<html>", b'{"a":' + b"[" * 4000, {"error": 3}]
     )
     def test_what_is_no_error(self, body):
-        assert answer(body) is None
-        assert answer(body, api="spot") is None
+        assert response(body) is None
+        assert response(body, api="spot") is None
 
 
 class TestDescriptor:
@@ -495,7 +495,7 @@ class TestAnyBytes:
         if rows is not None:
             assert rows.schema.equals(to_pyarrow(TABLES[ENDPOINTS[endpoint][0]]))
         for api in ("spot", "drb"):
-            found = answer(body, api=api)
+            found = response(body, api=api)
             assert found is None or isinstance(found, CexkitError)
 
 

@@ -42,18 +42,23 @@ def ok():
 def test_an_answer_is_kept_as_received():
     headers = {"X-MBX-Used-Weight-1M": "7", "Date": "Mon, 01 Jan 2024 00:00:05 GMT"}
     http, _ = client(Script(httpx.Response(200, content=b'{"a": 1}\n', headers=headers)))
-    answer = http.get(URL, {"symbol": "BTCUSDT"})
-    assert (answer.url, answer.params, answer.status, answer.body) == (URL, {"symbol": "BTCUSDT"}, 200, b'{"a": 1}\n')
-    assert answer.headers["x-mbx-used-weight-1m"] == "7"
-    assert answer.sha256 == hashlib.sha256(b'{"a": 1}\n').hexdigest()
-    assert answer.server_time == datetime(2024, 1, 1, 0, 0, 5, tzinfo=UTC)
-    assert answer.received_at.tzinfo is UTC
+    response = http.get(URL, {"symbol": "BTCUSDT"})
+    assert (response.url, response.params, response.status, response.body) == (
+        URL,
+        {"symbol": "BTCUSDT"},
+        200,
+        b'{"a": 1}\n',
+    )
+    assert response.headers["x-mbx-used-weight-1m"] == "7"
+    assert response.sha256 == hashlib.sha256(b'{"a": 1}\n').hexdigest()
+    assert response.server_time == datetime(2024, 1, 1, 0, 0, 5, tzinfo=UTC)
+    assert response.received_at.tzinfo is UTC
 
 
 def test_without_a_date_header_our_clock_stands_in():
     http, _ = client(Script(ok()))
-    answer = http.get(URL)
-    assert answer.server_time == answer.received_at
+    response = http.get(URL)
+    assert response.server_time == response.received_at
 
 
 def test_it_says_who_asks():
@@ -101,7 +106,7 @@ def test_lasting_ones_are_not(status, error):
 
 def test_pauses_grow_and_are_random_and_bounded():
     def pauses():
-        http, slept = client(lambda request: httpx.Response(500), retry=RetryPolicy(attempts=9, longest_s=4))
+        http, slept = client(lambda request: httpx.Response(500), retry=RetryPolicy(attempts=9, longest_seconds=4))
         with pytest.raises(TransportError):
             http.get(URL)
         return slept
@@ -140,10 +145,10 @@ def test_every_try_is_paid_for():
 
 
 def test_a_venues_own_error_inside_200_is_found_and_a_busy_one_tried_again():
-    def inspect(answer):
-        if b"50011" in answer.body:
+    def inspect(response):
+        if b"50011" in response.body:
             return RateLimitedError("busy")
-        return VenueError("51001: no such instrument") if b"51001" in answer.body else None
+        return VenueError("51001: no such instrument") if b"51001" in response.body else None
 
     busy, bad = httpx.Response(200, content=b'{"code":"50011"}'), httpx.Response(200, content=b'{"code":"51001"}')
     script = Script(busy, bad)
@@ -159,7 +164,7 @@ def test_usage_is_learned_from_refusals_too():
     limiter.learn = learned.append
     http, _ = client(Script(httpx.Response(404, headers={"used": "55"})), limiter=limiter)
     with pytest.raises(VenueError):
-        http.get(URL, usage=lambda answer: (Usage("w", float(answer.headers["used"]), 10),))
+        http.get(URL, usage=lambda response: (Usage("w", float(response.headers["used"]), 10),))
     assert learned == [Usage("w", 55, 10)]
 
 
@@ -191,7 +196,7 @@ def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(monkeypat
         monkeypatch.setenv(name, "http://127.0.0.1:9")
 
     class Hello(Loopback):
-        def answer(self, request):
+        def respond(self, request):
             return Reply(body=b"[]")
 
     with Hello(now="2024-01-01") as venue, HttpClient(retry=RetryPolicy(attempts=1)) as http:

@@ -8,28 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cexkit.errors import VenueError
-from cexkit.exchanges.http import Ask, Backward, Cursor, Forward, Got, OnePage
+from cexkit.exchanges.http import Backward, Cursor, Forward, OnePage, PageRequest, PageResult
 from cexkit.schema.intervals import Window, utc
 
 HOUR = timedelta(hours=1)
 START = utc("2024-01-01")
 
 
-def walk(paging, window, serve):
+def walk(paginator, window, serve):
     """Rows of all pages, as a reader would collect them, and the number of pages."""
-    rows, pages, ask = [], 0, paging.first(window)
-    while ask is not None:
+    rows, pages, request = [], 0, paginator.first(window)
+    while request is not None:
         pages += 1
         assert pages < 1000, "paging does not end"
-        page, cursor = serve(ask)
+        page, cursor = serve(request)
         rows += page
-        ask = paging.after(ask, Got(min(page, default=None), max(page, default=None), cursor))
+        request = paginator.next(request, PageResult(min(page, default=None), max(page, default=None), cursor))
     return rows, pages
 
 
 def oldest_first(times, most):
-    def serve(ask):
-        return [t for t in times if t in ask.window][: min(ask.limit, most)], None
+    def serve(request):
+        return [t for t in times if t in request.window][: min(request.limit, most)], None
 
     return serve
 
@@ -70,13 +70,13 @@ def test_forward_asks_for_no_more_than_fits_where_rows_can_be_counted():
 
 
 def test_forward_skips_what_a_bad_page_may_have_held():
-    paging = Forward(limit=10, step=HOUR)
-    skipped, ask = paging.skip(paging.first(Window(START, START + 24 * HOUR)))
+    paginator = Forward(limit=10, step=HOUR)
+    skipped, request = paginator.skip(paginator.first(Window(START, START + 24 * HOUR)))
     assert skipped == Window(START, START + 10 * HOUR)
-    assert ask.window == Window(START + 10 * HOUR, START + 24 * HOUR)
-    skipped, ask = paging.skip(Ask(Window(START + 20 * HOUR, START + 24 * HOUR), 10))
+    assert request.window == Window(START + 10 * HOUR, START + 24 * HOUR)
+    skipped, request = paginator.skip(PageRequest(Window(START + 20 * HOUR, START + 24 * HOUR), 10))
     assert skipped == Window(START + 20 * HOUR, START + 24 * HOUR)
-    assert ask is None
+    assert request is None
 
 
 def test_empty_windows():
@@ -84,15 +84,15 @@ def test_empty_windows():
 
 
 def test_one_page():
-    paging = OnePage()
-    ask = paging.first(None)
-    assert paging.after(ask, Got(None, None)) is None
-    assert paging.skip(ask) == (None, None)
+    paginator = OnePage()
+    request = paginator.first(None)
+    assert paginator.next(request, PageResult(None, None)) is None
+    assert paginator.skip(request) == (None, None)
 
 
 def newest_first(times, most):
-    def serve(ask):
-        return sorted((t for t in times if t in ask.window), reverse=True)[: min(ask.limit, most)], None
+    def serve(request):
+        return sorted((t for t in times if t in request.window), reverse=True)[: min(request.limit, most)], None
 
     return serve
 
@@ -118,12 +118,12 @@ def test_an_empty_span_is_not_the_end_but_an_empty_page_of_all_is(strategy):
 
 @pytest.mark.parametrize("strategy", [Forward, Backward])
 def test_no_request_is_wider_than_a_span(strategy):
-    paging = strategy(limit=10, step=HOUR, span=7)
-    ask = paging.first(Window(START, START + timedelta(hours=30, minutes=20)))
+    paginator = strategy(limit=10, step=HOUR, span=7)
+    request = paginator.first(Window(START, START + timedelta(hours=30, minutes=20)))
     seen = []
-    while ask is not None:
-        seen.append(ask.window)
-        ask = paging.after(ask, Got(None, None))
+    while request is not None:
+        seen.append(request.window)
+        request = paginator.next(request, PageResult(None, None))
     assert all(window.end - window.start <= 7 * HOUR for window in seen)
     covered = sorted(seen)
     assert [one.end for one in covered[:-1]] == [two.start for two in covered[1:]]
@@ -131,31 +131,31 @@ def test_no_request_is_wider_than_a_span(strategy):
 
 
 def test_backward_skips_what_a_bad_page_may_have_held():
-    paging = Backward(limit=10, step=HOUR)
-    skipped, ask = paging.skip(paging.first(Window(START, START + 24 * HOUR)))
+    paginator = Backward(limit=10, step=HOUR)
+    skipped, request = paginator.skip(paginator.first(Window(START, START + 24 * HOUR)))
     assert skipped == Window(START + 14 * HOUR, START + 24 * HOUR)
-    assert ask.window == Window(START, START + 14 * HOUR)
-    skipped, ask = paging.skip(Ask(Window(START, START + 4 * HOUR), 10))
-    assert (skipped, ask) == (Window(START, START + 4 * HOUR), None)
+    assert request.window == Window(START, START + 14 * HOUR)
+    skipped, request = paginator.skip(PageRequest(Window(START, START + 4 * HOUR), 10))
+    assert (skipped, request) == (Window(START, START + 4 * HOUR), None)
 
 
 @pytest.mark.parametrize("strategy", [Forward, Backward])
 def test_a_bad_page_costs_its_span_and_no_more(strategy):
-    paging = strategy(limit=10, step=HOUR, span=10)
-    ask = paging.first(Window(START, START + 24 * HOUR))
-    skipped, following = paging.skip(ask)
-    assert skipped == ask.window
-    assert following.window == paging.after(ask, Got(None, None)).window
+    paginator = strategy(limit=10, step=HOUR, span=10)
+    request = paginator.first(Window(START, START + 24 * HOUR))
+    skipped, following = paginator.skip(request)
+    assert skipped == request.window
+    assert following.window == paginator.next(request, PageResult(None, None)).window
 
 
 def numbered(times, most):
     """Pages of an opaque cursor; one in three is empty."""
 
-    def serve(ask):
-        at, gap = map(int, (ask.cursor or "0:0").split(":"))
+    def serve(request):
+        at, gap = map(int, (request.cursor or "0:0").split(":"))
         if at % 3 == 1 and not gap:
             return [], f"{at}:1"
-        size = min(ask.limit, most)
+        size = min(request.limit, most)
         return times[at : at + size], f"{at + size}:0" if at + size < len(times) else None
 
     return serve
@@ -169,23 +169,23 @@ def test_cursors_are_followed_over_empty_pages(most):
 
 
 def test_a_cursor_from_new_to_old_ends_at_the_windows_start():
-    paging = Cursor(limit=2, step=HOUR)
-    ask = paging.first(Window(START, START + 9 * HOUR))
-    assert paging.after(ask, Got(START + HOUR, START + 2 * HOUR, "on")).cursor == "on"
-    assert paging.after(ask, Got(START, START + HOUR, "on")) is None
-    assert paging.after(ask, Got(None, None, "on")).cursor == "on"
+    paginator = Cursor(limit=2, step=HOUR)
+    request = paginator.first(Window(START, START + 9 * HOUR))
+    assert paginator.next(request, PageResult(START + HOUR, START + 2 * HOUR, "on")).cursor == "on"
+    assert paginator.next(request, PageResult(START, START + HOUR, "on")) is None
+    assert paginator.next(request, PageResult(None, None, "on")).cursor == "on"
 
 
 def test_a_cursor_that_goes_nowhere_is_an_error_and_not_the_end():
-    paging = Cursor(limit=2)
-    ask = paging.after(paging.first(None), Got(None, None, "same"))
+    paginator = Cursor(limit=2)
+    request = paginator.next(paginator.first(None), PageResult(None, None, "same"))
     with pytest.raises(VenueError, match="'same' names itself"):
-        paging.after(ask, Got(None, None, "same"))
+        paginator.next(request, PageResult(None, None, "same"))
 
 
 def test_nothing_follows_a_bad_page_of_a_cursor():
     window = Window(START, START + HOUR)
-    assert Cursor(limit=2).skip(Ask(window, 2, "somewhere")) == (window, None)
+    assert Cursor(limit=2).skip(PageRequest(window, 2, "somewhere")) == (window, None)
 
 
 STEPPED = st.sampled_from([Forward, Backward])
@@ -207,8 +207,8 @@ def shuffled_sizes(serve_all, seed, bad=0.0):
     """Pages of any size from one row up, some of which cannot be read."""
     chance = random.Random(seed)
 
-    def serve(ask):
-        page, cursor = serve_all(ask)
+    def serve(request):
+        page, cursor = serve_all(request)
         return page[: chance.randint(1, max(1, len(page)))], cursor, chance.random() < bad
 
     return serve
@@ -218,7 +218,7 @@ def shuffled_sizes(serve_all, seed, bad=0.0):
 def test_what_is_read_is_the_truth(history, strategy, limit, span, seed, fixed):
     times, window = history
     serve = shuffled_sizes((oldest_first if strategy is Forward else newest_first)(times, 99), seed)
-    rows, _ = walk(strategy(limit, HOUR, span=span, fixed=fixed), window, lambda ask: serve(ask)[:2])
+    rows, _ = walk(strategy(limit, HOUR, span=span, fixed=fixed), window, lambda request: serve(request)[:2])
     assert sorted(rows) == [t for t in times if t in window]
 
 
@@ -226,16 +226,16 @@ def test_what_is_read_is_the_truth(history, strategy, limit, span, seed, fixed):
 def test_bad_pages_lose_what_is_said_and_nothing_else(history, strategy, limit, span, seed):
     times, window = history
     serve = shuffled_sizes((oldest_first if strategy is Forward else newest_first)(times, 99), seed, bad=0.3)
-    paging, rows, lost = strategy(limit, HOUR, span=span), [], []
-    ask = paging.first(window)
-    while ask is not None:
-        page, _, bad = serve(ask)
+    paginator, rows, lost = strategy(limit, HOUR, span=span), [], []
+    request = paginator.first(window)
+    while request is not None:
+        page, _, bad = serve(request)
         if bad:
-            skipped, ask = paging.skip(ask)
+            skipped, request = paginator.skip(request)
             lost.append(skipped)
         else:
             rows += page
-            ask = paging.after(ask, Got(min(page, default=None), max(page, default=None)))
+            request = paginator.next(request, PageResult(min(page, default=None), max(page, default=None)))
     assert len(set(rows)) == len(rows)
     assert not [t for t in rows if any(t in gone for gone in lost)]
     assert set(rows) | {t for t in times if any(t in gone for gone in lost)} >= {t for t in times if t in window}
@@ -243,16 +243,16 @@ def test_bad_pages_lose_what_is_said_and_nothing_else(history, strategy, limit, 
 
 @given(STEPPED, st.integers(1, 3000), st.integers(100, 1000), st.booleans())
 def test_without_gaps_no_request_is_wasted(strategy, rows, limit, spans):
-    paging = strategy(limit, HOUR, fixed=True, span=limit if spans else None)
-    window, pages, ask = Window(START, START + rows * HOUR), 0, None
-    ask = paging.first(window)
-    while ask is not None:
+    paginator = strategy(limit, HOUR, fixed=True, span=limit if spans else None)
+    window, pages, request = Window(START, START + rows * HOUR), 0, None
+    request = paginator.first(window)
+    while request is not None:
         pages += 1
-        held = min(ask.limit, (ask.window.end - ask.window.start) // HOUR)
+        held = min(request.limit, (request.window.end - request.window.start) // HOUR)
         if strategy is Forward:
-            first = ask.window.start + (START - ask.window.start) % HOUR
-            got = Got(first, min(first + (ask.limit - 1) * HOUR, START + (rows - 1) * HOUR))
+            first = request.window.start + (START - request.window.start) % HOUR
+            result = PageResult(first, min(first + (request.limit - 1) * HOUR, START + (rows - 1) * HOUR))
         else:
-            got = Got(ask.window.end - held * HOUR, ask.window.end - HOUR)
-        ask = paging.after(ask, got)
+            result = PageResult(request.window.end - held * HOUR, request.window.end - HOUR)
+        request = paginator.next(request, result)
     assert pages == -(-rows // limit)

@@ -23,9 +23,9 @@ class Clock:
             self.seconds += seconds
 
 
-def limiter(limit, per_s, name="weight"):
+def limiter(limit, per_seconds, name="weight"):
     clock = Clock()
-    return RateLimiter([Budget(name, limit, per_s)], clock=clock, sleep=clock.sleep), clock
+    return RateLimiter([Budget(name, limit, per_seconds)], clock=clock, sleep=clock.sleep), clock
 
 
 @given(
@@ -33,16 +33,16 @@ def limiter(limit, per_s, name="weight"):
     st.sampled_from([1, 60, 300]),
     st.lists(st.tuples(st.floats(0.001, 1), st.sampled_from([0, 0, 0, 0.1, 2])), min_size=1, max_size=200),
 )
-def test_no_span_ever_holds_more_than_the_limit(limit, per_s, requests):
-    budgets, clock = limiter(limit, per_s)
+def test_no_span_ever_holds_more_than_the_limit(limit, per_seconds, requests):
+    budgets, clock = limiter(limit, per_seconds)
     sent = []
     for share, idle in requests:
-        clock.seconds += idle * per_s
+        clock.seconds += idle * per_seconds
         weight = share * limit / 10
         budgets.acquire({"weight": weight})
         sent.append((clock.seconds, weight))
     for since, _ in sent:
-        total = sum(weight for at, weight in sent if since <= at <= since + per_s)
+        total = sum(weight for at, weight in sent if since <= at <= since + per_seconds)
         assert total <= limit * (1 + 1e-6)
 
 
@@ -62,17 +62,17 @@ def test_it_is_not_slower_than_it_need_be():
     assert clock.seconds == pytest.approx(9_900 / 15)
 
 
-@pytest.mark.parametrize(("limit", "per_s"), [(10, 2), (20, 2), (100, 10), (500, 300)])
-def test_sleeps_that_last_too_long_cost_no_rate(limit, per_s):
-    budgets, clock = limiter(limit, per_s)
+@pytest.mark.parametrize(("limit", "per_seconds"), [(10, 2), (20, 2), (100, 10), (500, 300)])
+def test_sleeps_that_last_too_long_cost_no_rate(limit, per_seconds):
+    budgets, clock = limiter(limit, per_seconds)
     budgets._sleep = lambda seconds: clock.sleep(seconds + 0.02)
     sent = []
     for _ in range(4 * limit):
         budgets.acquire({"weight": 1})
         sent.append(clock.seconds)
-    assert len(sent) / (limit * sent[-1] / per_s) >= 0.9
+    assert len(sent) / (limit * sent[-1] / per_seconds) >= 0.9
     for since in sent:
-        assert sum(since <= at < since + per_s for at in sent) <= limit + 1
+        assert sum(since <= at < since + per_seconds for at in sent) <= limit + 1
 
 
 def test_a_sleep_that_lasts_for_ages_is_no_credit():
@@ -108,17 +108,17 @@ def test_every_budget_in_the_cost_counts():
 
 def test_a_full_server_is_left_alone_until_its_window_ends():
     budgets, clock = limiter(100, 60)
-    budgets.learn(Usage("weight", used=94, resets_in_s=30))
+    budgets.learn(Usage("weight", used=94, resets_in_seconds=30))
     budgets.acquire({"weight": 1})
     assert clock.seconds == 0
-    budgets.learn(Usage("weight", used=95, resets_in_s=30))
+    budgets.learn(Usage("weight", used=95, resets_in_seconds=30))
     budgets.acquire({"weight": 1})
     assert clock.seconds == 30
 
 
 def test_what_others_used_is_taken_off():
     budgets, clock = limiter(100, 60)
-    budgets.learn(Usage("weight", used=94, resets_in_s=30))
+    budgets.learn(Usage("weight", used=94, resets_in_seconds=30))
     for _ in range(6):
         budgets.acquire({"weight": 1})
     assert clock.seconds == 0

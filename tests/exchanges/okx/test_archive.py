@@ -15,7 +15,7 @@ from cexkit.errors import PayloadError
 from cexkit.exchanges.archives import plan
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import EXCHANGES, parse_answer
+from cexkit.exchanges.registry import EXCHANGES, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
@@ -120,7 +120,7 @@ ROW = "BTC-USDT-SWAP,0.0001,1672617600000\n"
 @pytest.mark.parametrize("head", ["", "instrument_name,funding_rate,funding_time\n", "合约,资金费率,时间\n"])
 @pytest.mark.parametrize("time", ["1672617600000", "1672617600000000", "1672617600004"])
 def test_headers_and_units_are_told_by_the_rows(head, time):
-    rows = parse_answer("okx", ARCHIVE.endpoint, packed(head + ROW.replace("1672617600000", time)), CONTEXT)
+    rows = parse_response("okx", ARCHIVE.endpoint, packed(head + ROW.replace("1672617600000", time)), CONTEXT)
     assert rows["timestamp"].to_pylist() == [utc("2023-01-02")]
     assert rows["funding_rate"].to_pylist() == [0.0001]
 
@@ -137,13 +137,13 @@ def test_headers_and_units_are_told_by_the_rows(head, time):
 )
 def test_what_is_wrong_is_named(row, field):
     with pytest.raises(PayloadError, match=field):
-        parse_answer("okx", ARCHIVE.endpoint, packed(ROW + row + "\n" + ROW), CONTEXT)
+        parse_response("okx", ARCHIVE.endpoint, packed(ROW + row + "\n" + ROW), CONTEXT)
 
 
 @given(st.binary(max_size=80) | st.text(max_size=60).map(packed))
 def test_any_bytes_give_rows_or_an_error_of_ours(body):
     try:
-        rows = parse_answer("okx", ARCHIVE.endpoint, body, CONTEXT)
+        rows = parse_response("okx", ARCHIVE.endpoint, body, CONTEXT)
     except PayloadError:
         return
     assert rows.schema.equals(to_pyarrow(FUNDING))

@@ -23,11 +23,11 @@ from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.testing import (
     LoopbackOkx,
     disordered,
+    error_in_body,
     every,
     garbled,
     nth,
     reset,
-    said_inside,
     server_error,
     too_many_requests,
 )
@@ -183,7 +183,7 @@ class TestPaging:
         frames = {**instruments_only(market), "liquidations": events(moments, [1.0] * 5)}
         assert fetched(frames, "liquidations", SPAN, 3)[0].height == 5
         key = ("liquidations", "perp")
-        gone = replace(okx.EXCHANGE.sources[key], paging=Backward(limit=100, step=timedelta(milliseconds=1)))
+        gone = replace(okx.EXCHANGE.sources[key], paginator=Backward(limit=100, step=timedelta(milliseconds=1)))
         monkeypatch.setitem(okx.EXCHANGE.sources, key, gone)
         assert fetched(frames, "liquidations", SPAN, 3)[0].height == 4
 
@@ -233,18 +233,18 @@ class TestQuirks:
 
     def test_confirm(self, market, venue, fetcher):
         venue.now = "2026-05-20T01:00:01"  # the bar is over for a second, and not confirmed
-        ask = ("okx", "ohlcv_1h", "BTCUSDT", SPAN.start, SPAN.end)
+        request = ("okx", "ohlcv_1h", "BTCUSDT", SPAN.start, SPAN.end)
         wanted = truth(market, "ohlcv_1h", "perp", "BTCUSDT", end="2026-05-20T00:00")
-        same(fetcher.fetch(*ask, instrument_type="perp"), wanted)
+        same(fetcher.fetch(*request, instrument_type="perp"), wanted)
         instrument = fetcher.resolve("okx", "ohlcv_1h", "BTCUSDT", "perp")
         page = next(fetcher.pages("okx", "ohlcv_1h", instrument, Window.of("2026-05-20", "2026-05-20T01:00")))
         assert page.table.num_rows == 0
-        taken = payloads.parse_candles("x", page.answer.body.replace(b'"0"]', b'"1"]'), page.context)
+        taken = payloads.parse_candles("x", page.response.body.replace(b'"0"]', b'"1"]'), page.context)
         after = truth(market, "ohlcv_1h", "perp", "BTCUSDT", start="2026-05-20T00:00")
         assert taken["timestamp"][0].as_py() == after["timestamp"][0]
         assert taken["volume_base"][0].as_py() != after["volume_base"][0]
         venue.now = "2026-05-20T01:00:02"
-        assert fetcher.fetch(*ask, instrument_type="perp").num_rows == wanted.height + 1
+        assert fetcher.fetch(*request, instrument_type="perp").num_rows == wanted.height + 1
 
     def test_before_alone_gives_the_newest_page(self, venue):
         early = str(int(SPAN.start.timestamp() * 1000))
@@ -320,8 +320,8 @@ class TestFaults:
             too_many_requests(nth(1, 3, path=CANDLES), None),
             server_error(nth(2, path=CANDLES)),
             reset(nth(1, path=CANDLES)),
-            said_inside(nth(1, path=CANDLES), b'{"msg":"Too Many Requests","code":"50011"}'),
-            said_inside(nth(2, path=CANDLES), b'{"code":"50013","data":[],"msg":"System is busy."}'),
+            error_in_body(nth(1, path=CANDLES), b'{"msg":"Too Many Requests","code":"50011"}'),
+            error_in_body(nth(2, path=CANDLES), b'{"code":"50013","data":[],"msg":"System is busy."}'),
         ],
         ids=lambda fault: fault.name,
     )
@@ -385,12 +385,12 @@ def fetched(frames, table, window, page_rows, now="2026-12-01"):
     """What comes through the real client from a venue without sockets."""
     venue = LoopbackOkx(frames, now=now, depth=DEEP, limits=dict.fromkeys(okx.LIMITS, 10**6), page_rows=page_rows)
 
-    def answer(request):
+    def response(request):
         reply, _ = venue._serve(request.url.path, dict(request.url.params), dict(request.headers))
         return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
 
     clock = Clock()
-    with Fetcher(transport=httpx.MockTransport(answer), clock=clock, sleep=clock.sleep) as fetcher:
+    with Fetcher(transport=httpx.MockTransport(response), clock=clock, sleep=clock.sleep) as fetcher:
         rows = fetcher.fetch("okx", table, "BTCUSDT", window.start, window.end, instrument_type="perp")
         return pl.from_arrow(rows), venue
 
@@ -461,7 +461,7 @@ class TestAnyHistoryAndWindow:
         assert len(asked(venue, CANDLES)) == 10
 
     def test_paging_is_backward(self):
-        assert isinstance(okx.EXCHANGE.source("ohlcv_1h", "perp").paging, Backward)
+        assert isinstance(okx.EXCHANGE.source("ohlcv_1h", "perp").paginator, Backward)
 
 
 def within(rows, window):

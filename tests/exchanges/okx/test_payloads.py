@@ -7,12 +7,12 @@ from itertools import pairwise
 import pytest
 
 from cexkit.errors import PayloadError, RateLimitedError, TransportError, UnknownNameError, VenueError
-from cexkit.exchanges.http import Answer, Ask
-from cexkit.exchanges.http.paginate import Got
+from cexkit.exchanges.http import PageRequest, Response
+from cexkit.exchanges.http.paginate import PageResult
 from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.okx import descriptor as okx
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.registry import exchange, join_companions, parse_answer
+from cexkit.exchanges.registry import exchange, join_companions, parse_response
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
@@ -51,7 +51,7 @@ def candle(hour, length=HOUR_MS, **changes):
 
 
 def candles(rows, table="ohlcv_1h", **options):
-    return parse_answer("okx", "v5.history-candles", said(rows), context(table, **options))
+    return parse_response("okx", "v5.history-candles", said(rows), context(table, **options))
 
 
 def reference(hour, **changes):
@@ -65,11 +65,11 @@ def settled(ms, rate="0.0001", **more):
 
 
 def funding(rows, **options):
-    return parse_answer("okx", "v5.funding-rate-history", said(rows), context("funding_rates", **options))
+    return parse_response("okx", "v5.funding-rate-history", said(rows), context("funding_rates", **options))
 
 
 def open_interest(rows, **options):
-    return parse_answer("okx", "v5.open-interest-history", said(rows), context("open_interest", **options))
+    return parse_response("okx", "v5.open-interest-history", said(rows), context("open_interest", **options))
 
 
 def event(ms, **changes):
@@ -78,7 +78,7 @@ def event(ms, **changes):
 
 def liquidations(*events, instrument_id="BTC-USDT-SWAP", more=(), **options):
     items = [{"instId": instrument_id, "instType": "SWAP", "details": list(events)}, *more]
-    return parse_answer("okx", "v5.liquidation-orders", said(items), context("liquidations", **options))
+    return parse_response("okx", "v5.liquidation-orders", said(items), context("liquidations", **options))
 
 
 class TestCandles:
@@ -160,12 +160,12 @@ class TestCandles:
     @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"code":0,"data":[]}', b'{"data":[]}'])
     def test_bodies_that_are_none(self, body):
         with pytest.raises(PayloadError, match=r"v5\.history-candles"):
-            parse_answer("okx", "v5.history-candles", body, context("ohlcv_1h"))
+            parse_response("okx", "v5.history-candles", body, context("ohlcv_1h"))
 
     @pytest.mark.parametrize(("interval", "bar"), [("1m", "1m"), ("1h", "1H"), ("1d", "1Dutc")])
     def test_only_older_rows_are_asked_for(self, interval, bar):
         source = exchange("okx").source(f"ohlcv_{interval}", "perp")
-        params = source.params(instrument(), Ask(Window.of("2024-01-01", "2024-01-02"), 300))
+        params = source.params(instrument(), PageRequest(Window.of("2024-01-01", "2024-01-02"), 300))
         assert params == {"instId": "BTC-USDT-SWAP", "bar": bar, "after": str(MS + 24 * HOUR_MS), "limit": "300"}
 
 
@@ -175,19 +175,19 @@ class TestReferences:
         [("mark_1h", "v5.history-mark-price-candles"), ("index_1h", "v5.history-index-candles")],
     )
     def test_every_slot_lands_in_its_column(self, table, endpoint):
-        rows = parse_answer("okx", endpoint, said([reference(1, confirm="0"), reference(0)]), context(table))
+        rows = parse_response("okx", endpoint, said([reference(1, confirm="0"), reference(0)]), context(table))
         assert rows.schema.equals(to_pyarrow(TABLES[table]))
         row = rows.to_pylist()[0]
         assert [row[name] for name in ("timestamp", "open", "high", "low", "close")] == [START, 3.0, 4.0, 1.0, 2.0]
 
     def test_rows_of_another_shape_are_refused(self):
         with pytest.raises(PayloadError, match=r"v5\.history-index-candles"):
-            parse_answer("okx", "v5.history-index-candles", said([candle(0)]), context("index_1h"))
+            parse_response("okx", "v5.history-index-candles", said([candle(0)]), context("index_1h"))
 
     @pytest.mark.parametrize("venue_symbol", ["BTC-USDT-SWAP", "BTC-USDT-240628", "BTC-USDT_UM-SWAP"])
     def test_the_index_is_that_of_the_pair(self, venue_symbol):
         source = exchange("okx").source("index_1h", "perp")
-        asked = Ask(Window.of("2024-01-01", "2024-01-02"), 100)
+        asked = PageRequest(Window.of("2024-01-01", "2024-01-02"), 100)
         assert source.params(instrument(venue_symbol=venue_symbol), asked)["instId"] == "BTC-USDT"
 
 
@@ -231,7 +231,7 @@ class TestFunding:
 
     def test_asked_for_with_room_for_jitter(self):
         source = exchange("okx").source("funding_rates", "perp")
-        params = source.params(instrument(), Ask(Window.of("2023-12-31", "2024-01-01"), 400))
+        params = source.params(instrument(), PageRequest(Window.of("2023-12-31", "2024-01-01"), 400))
         assert MS - 30_001 <= int(params["after"]) <= MS - 29_999
 
 
@@ -251,7 +251,7 @@ class TestOpenInterest:
 
     def test_both_ends_are_exclusive(self):
         source = exchange("okx").source("open_interest", "perp")
-        params = source.params(instrument(), Ask(Window.of("2023-12-31", "2024-01-01"), 24))
+        params = source.params(instrument(), PageRequest(Window.of("2023-12-31", "2024-01-01"), 24))
         assert params == {"instId": "BTC-USDT-SWAP", "period": "1H", "end": str(MS), "limit": "24"}
 
     def test_rows_off_the_hour_are_refused(self):
@@ -319,19 +319,19 @@ class TestLiquidations:
 
 
 class TestOverlapping:
-    paging = okx.Overlapping(limit=100)
+    paginator = okx.Overlapping(limit=100)
 
     def test_a_page_without_ours_goes_on_from_where_it_reached(self):
-        ask = self.paging.first(Window.of("2024-01-01", "2024-01-02"))
-        again = self.paging.after(ask, Got(None, None, cursor=str(MS + 5)))
+        request = self.paginator.first(Window.of("2024-01-01", "2024-01-02"))
+        again = self.paginator.next(request, PageResult(None, None, cursor=str(MS + 5)))
         assert again.window.end == START + timedelta(milliseconds=6)
 
     def test_the_end_is_an_empty_page_or_the_windows_start(self):
-        ask = self.paging.first(Window.of("2024-01-01", "2024-01-02"))
-        assert self.paging.after(ask, Got(None, None)) is None
-        assert self.paging.after(ask, Got(None, None, cursor=str(MS - 1))) is None
-        assert self.paging.first(Window(START, START)) is None
-        assert self.paging.skip(ask) == (ask.window, None)
+        request = self.paginator.first(Window.of("2024-01-01", "2024-01-02"))
+        assert self.paginator.next(request, PageResult(None, None)) is None
+        assert self.paginator.next(request, PageResult(None, None, cursor=str(MS - 1))) is None
+        assert self.paginator.first(Window(START, START)) is None
+        assert self.paginator.skip(request) == (request.window, None)
 
 
 def contract(name="BTC-USDT-SWAP", **changes):
@@ -344,7 +344,7 @@ def contract(name="BTC-USDT-SWAP", **changes):
 
 
 def listed(*rows, kind="perp"):
-    return parse_answer("okx", f"v5.instruments-{kind}", said(rows), context("instruments"))
+    return parse_response("okx", f"v5.instruments-{kind}", said(rows), context("instruments"))
 
 
 class TestListings:
@@ -429,7 +429,7 @@ class TestListings:
             {"instId": "ETH-USDT-SWAP", "fundingTime": str(MS), "nextFundingTime": ""},
             {"instId": "XRP-USDT-SWAP", "fundingTime": str(MS), "nextFundingTime": str(MS)},
         ]
-        info = parse_answer("okx", "v5.funding-rate", said(rows), context("instruments"))
+        info = parse_response("okx", "v5.funding-rate", said(rows), context("instruments"))
         assert info["funding_interval_hours"].to_pylist() == [4.0, None, None]
         perps = listed(contract(), contract("NEW-USDT-SWAP", uly="NEW-USDT", ctValCcy="NEW"))
         joined = join_companions("okx", "v5.instruments-perp", perps, {"v5.funding-rate": info})
@@ -440,8 +440,8 @@ class TestListings:
 
 class TestErrors:
     def of(self, body, status=200, params=None):
-        answer = Answer("http://x/api", params or {}, status, {}, datetime.now(UTC), body)
-        return exchange("okx").apis["v5"].error(answer)
+        response = Response("http://x/api", params or {}, status, {}, datetime.now(UTC), body)
+        return exchange("okx").apis["v5"].error(response)
 
     @pytest.mark.parametrize(
         ("code", "kind"),
@@ -476,7 +476,7 @@ class TestRecordings:
 
     def test_candles(self, recorded):
         body = recorded("history-candles__bar-1m_BTC-USDT-SWAP_limit-3.json")
-        rows = parse_answer(
+        rows = parse_response(
             "okx", "v5.history-candles", body, context("ohlcv_1m", now=self.now, window=("2026-01-01", self.now))
         )
         raw = json.loads(body)["data"]
@@ -493,7 +493,7 @@ class TestRecordings:
     def test_funding(self, recorded, name, count):
         body = recorded(f"funding-rate-history__{name}")
         asked = context("funding_rates", now=self.now, window=("2026-01-01", self.now))
-        rows = parse_answer("okx", "v5.funding-rate-history", body, asked)
+        rows = parse_response("okx", "v5.funding-rate-history", body, asked)
         assert rows.num_rows == count
         raw = {float(row["realizedRate"]) for row in json.loads(body)["data"]}
         assert set(rows["funding_rate"].to_pylist()) == raw
@@ -502,13 +502,13 @@ class TestRecordings:
 
     def test_a_swap_of_today(self, recorded):
         body = recorded("instruments_swap_USDC-USDT-SWAP.json")
-        row = parse_answer("okx", "v5.instruments-perp", body, context("instruments")).to_pylist()[0]
+        row = parse_response("okx", "v5.instruments-perp", body, context("instruments")).to_pylist()[0]
         assert (row["symbol"], row["base"], row["quote"], row["contract_size"]) == ("USDCUSDT", "USDC", "USDT", 10.0)
 
     @pytest.mark.parametrize(("name", "kind", "count"), [("SWAP", "perp", 166), ("FUTURES", "future", 104)])
     def test_whole_lists(self, recorded, name, kind, count):
         body = json.dumps(json.loads(recorded(f"okx_public_instruments_{name}_2022-05-13.json"))["body"]).encode()
-        rows = parse_answer("okx", f"v5.instruments-{kind}", body, context("instruments", now="2022-05-13"))
+        rows = parse_response("okx", f"v5.instruments-{kind}", body, context("instruments", now="2022-05-13"))
         assert left_out(rows) == {}
         assert rows.num_rows == len(set(rows["symbol"].to_pylist())) == count
         by_name = {row["venue_symbol"]: row for row in rows.to_pylist()}
@@ -528,11 +528,11 @@ class TestRecordings:
     def test_an_event_of_the_stream_is_read_alike(self, recorded):
         message = json.loads(recorded("ws_liquidation-orders_testnet_2024-08-07.json"))
         body, asked = said(message["data"]), context("liquidations", window=("2024-08-01", "2024-09-01"))
-        row = parse_answer("okx", "v5.liquidation-orders", body, asked).to_pylist()[0]
+        row = parse_response("okx", "v5.liquidation-orders", body, asked).to_pylist()[0]
         raw = message["data"][0]["details"][0]
         assert (row["side"], row["quantity_base"]) == ("long", float(raw["sz"]) / 100)
 
     def test_shapes_of_the_vendor(self, shared):
         text = (shared / "recordings/shapes/OKX__Endpoints_UnifiedApi_ExchangeData_GetSymbols.txt").read_text()
-        rows = parse_answer("okx", "v5.instruments-spot", text.split("\n", 3)[3].encode(), context("instruments"))
+        rows = parse_response("okx", "v5.instruments-spot", text.split("\n", 3)[3].encode(), context("instruments"))
         assert rows["venue_symbol"].to_pylist() == ["BTC-USDT"]

@@ -38,7 +38,9 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 VENUES = ("binance", "bybit", "okx")
 LIQUIDATIONS = TABLES["liquidations"]
-QUICK = ListenerTimeouts(flush_s=0.2, heartbeat_s=0.4, subscribe_s=5, retry_first_s=0.02, retry_most_s=0.05)
+QUICK = ListenerTimeouts(
+    flush_seconds=0.2, heartbeat_seconds=0.4, subscribe_seconds=5, first_retry_seconds=0.02, max_retry_seconds=0.05
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def truth() -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def listings(truth):
-    """Loopback venues that answer what is listed, and a fetcher that reads them."""
+    """Loopback venues that response what is listed, and a fetcher that reads them."""
     venues = {name: LOOPBACKS[name]({"instruments": truth["instruments"]}, now="2026-05-21") for name in VENUES}
     urls = {}
     for venue in venues.values():
@@ -203,7 +205,7 @@ def test_files_are_written_by_one_thread_at_a_time(truth, listings, tmp_path, mo
     monkeypatch.setattr(BronzeWriter, "flush", slow)
     with LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as venue:
         # told to stop while a file is being written, as nearly always with so little patience
-        done = listen(venue, Warehouse(tmp_path), listings[0], replace(QUICK, flush_s=0.01))
+        done = listen(venue, Warehouse(tmp_path), listings[0], replace(QUICK, flush_seconds=0.01))
     assert max(most) == 1
     assert len(done.files) == len(set(done.files))
 
@@ -245,7 +247,7 @@ def test_what_was_not_heard_is_absent(truth, listings, tmp_path):
             venue,
             warehouse,
             listings[0],
-            ListenerTimeouts(flush_s=0.2, heartbeat_s=0.4, retry_first_s=1, retry_most_s=1),
+            ListenerTimeouts(flush_seconds=0.2, heartbeat_seconds=0.4, first_retry_seconds=1, max_retry_seconds=1),
         )
     after = datetime.now(UTC)
     spans = coverage(warehouse, "bybit", before, after)

@@ -222,5 +222,5 @@ def test_the_plan_comes_before_and_may_be_all(truth, tmp_path):
         assert asked(venue, CANDLES) == 0
         done = subprocess.run(words, **run)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.index("plan:") < done.stdout.index("answers kept")
+        assert done.stdout.index("plan:") < done.stdout.index("responses kept")
         assert asked(venue, CANDLES) == 1

@@ -55,7 +55,7 @@ def kline(time: str, *, high: str = "12") -> list:
 
 
 class Venue:
-    """What a venue answers, by path; a request is answered from the window it asks for."""
+    """What a venue responses, by path; a request is answered from the window it asks for."""
 
     def __init__(self):
         self.contracts = [contract("BTCUSDT"), contract("ETHUSDT")]
@@ -316,9 +316,9 @@ def test_an_unknown_symbol_names_near_ones(venue, warehouse):
 
 
 def test_reports_add_up_and_read_well():
-    both = Report(answers=1, rows=2, files=("a",)) + Report(rows=3, quarantined=1, files=("b",))
-    assert both == Report(answers=1, rows=5, quarantined=1, files=("a", "b"))
-    assert str(both) == "1 answers kept, 5 rows written, 1 rows quarantined"
+    both = Report(responses=1, rows=2, files=("a",)) + Report(rows=3, quarantined=1, files=("b",))
+    assert both == Report(responses=1, rows=5, quarantined=1, files=("a", "b"))
+    assert str(both) == "1 responses kept, 5 rows written, 1 rows quarantined"
 
 
 def test_bronze_holds_the_answer_as_received(venue, warehouse):

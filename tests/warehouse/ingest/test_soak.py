@@ -1,4 +1,4 @@
-"""A fifth of all answers wrong, over real sockets: the warehouse is the one that a faultless venue gives.
+"""A fifth of all responses wrong, over real sockets: the warehouse is the one that a faultless venue gives.
 
 By default a short form runs; ``pytest tests/warehouse/ingest/test_soak.py --long`` sends 10,000 requests and more.
 """
@@ -18,9 +18,9 @@ from cexkit.testing import (
     disordered,
     doubled,
     emptied,
+    error_in_body,
     garbled,
     reset,
-    said_inside,
     server_error,
     stalled,
     too_many_requests,
@@ -45,7 +45,7 @@ KINDS = (
     truncated,
     garbled,
     web_page,
-    lambda when: said_inside(when, ERROR),
+    lambda when: error_in_body(when, ERROR),
     emptied,
     doubled,
     disordered,

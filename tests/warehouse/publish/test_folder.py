@@ -56,7 +56,7 @@ def test_a_copy_reads_as_the_warehouse_does(warehouse, copy):
 
 def test_only_the_dataset_is_in_a_copy(warehouse, copy):
     (warehouse.root / "bronze").mkdir(exist_ok=True)
-    (warehouse.root / "bronze" / "secret.parquet").write_bytes(b"answers as received")
+    (warehouse.root / "bronze" / "secret.parquet").write_bytes(b"responses as received")
     publish(warehouse, copy)
     named = {file.path: file.sha256 for file in warehouse.manifest.files}
     made = {"README.md", "spec.json", "manifest.json"}

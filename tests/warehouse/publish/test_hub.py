@@ -248,7 +248,7 @@ def test_a_newer_publication_in_between_wins(warehouse, hub, refresh, tmp_path):
 def test_two_processes_at_once_end_in_one_whole_state(warehouse, hub, refresh, elsewhere):
     publish(warehouse, TO)
     refresh(warehouse)
-    hub.latency_s = 0.005
+    hub.latency_seconds = 0.005
     script = f"from cexkit.warehouse.publish import publish\nprint(publish({str(warehouse.root)!r}, {TO!r}).revision)"
     both = [elsewhere(script, hub) for _ in range(2)]
     outputs = [process.communicate(timeout=400) for process in both]
@@ -313,7 +313,7 @@ def test_a_cut_upload_goes_on_where_it_was(warehouse, hub):
 
 
 def test_killed_while_uploading_the_next_run_sends_the_rest(warehouse, hub, elsewhere):
-    hub.latency_s = 0.05
+    hub.latency_seconds = 0.05
     script = f"from cexkit.warehouse.publish import publish\npublish({str(warehouse.root)!r}, {TO!r})"
     process = elsewhere(script, hub)
     while len(hub.requests("verify")) < 4 and process.poll() is None:
@@ -324,7 +324,7 @@ def test_killed_while_uploading_the_next_run_sends_the_rest(warehouse, hub, else
     assert set(tree(hub)) == {".gitattributes"}
     there = {file.sha256 for file in warehouse.manifest.files if file.sha256 in hub.blobs}
     assert 0 < len(there) < len(warehouse.manifest.files)
-    hub.latency_s = 0
+    hub.latency_seconds = 0
     hub.log.clear()
     publish(warehouse, TO)
     assert not there & {logged.request.path.split("/")[2] for logged in hub.requests("upload")}

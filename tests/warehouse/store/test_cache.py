@@ -201,7 +201,7 @@ print(found == [file.sha256 for file in files])
 
 
 def test_processes_share_it(places, tmp_path):
-    where = places.serve("http", latency_s=0.05)
+    where = places.serve("http", latency_seconds=0.05)
     words = [sys.executable, "-c", READ, where, str(tmp_path / "shared")]
     running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate()[0] for process in running] == ["True\n"] * 3

@@ -42,7 +42,7 @@ def truth() -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def bronze(truth, tmp_path_factory) -> Warehouse:
-    """All answers about these weeks; tests make Silver of them elsewhere."""
+    """All responses about these weeks; tests make Silver of them elsewhere."""
     warehouse = Warehouse(tmp_path_factory.mktemp("bronze"))
     with LoopbackBinance(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
         report = pull("binance", "ohlcv_1m", None, START, END, warehouse=warehouse, fetcher=fetcher)
@@ -52,7 +52,7 @@ def bronze(truth, tmp_path_factory) -> Warehouse:
 
 @pytest.fixture
 def warehouse(bronze, tmp_path) -> Warehouse:
-    """The same answers, and nothing made of them yet but the list of instruments."""
+    """The same responses, and nothing made of them yet but the list of instruments."""
     (tmp_path / layout.BRONZE).symlink_to(bronze.root / layout.BRONZE)
     made = Warehouse(tmp_path)
     build_silver(made, "binance", TABLES["instruments"])

@@ -139,7 +139,7 @@ def test_questions_go_on_while_another_thread_refreshes(root, expected):
 def test_a_file_that_is_gone_where_duckdb_reads_it_says_refresh(places, kind):
     market = cexkit.connect(places.serve(kind), mode="direct")
     scaled(places.root, 2.0)
-    Warehouse(places.root).sweep(older_than_s=-1)
+    Warehouse(places.root).sweep(older_than_seconds=-1)
     with pytest.raises(DatasetError, match=r"a file of \w+ cannot be read.*market\.refresh\(\)"):
         rows(market)
     assert rows(market.refresh()).height > 0
@@ -148,7 +148,7 @@ def test_a_file_that_is_gone_where_duckdb_reads_it_says_refresh(places, kind):
 def test_a_folder_of_a_web_server_that_swept_old_files_says_refresh(places):
     market = cexkit.connect(places.serve("http"), mode="cache")
     scaled(places.root, 2.0)
-    Warehouse(places.root).sweep(older_than_s=-1)
+    Warehouse(places.root).sweep(older_than_seconds=-1)
     with pytest.raises(DatasetError, match=r"published anew.*market\.refresh\(\)"):
         rows(market)
     assert rows(market.refresh()).height > 0
@@ -251,7 +251,7 @@ def test_wrong_keys_of_s3(places, monkeypatch):
         with pytest.raises(DatasetNotFoundError, match="no dataset at s3://nobody/here"):
             ask("s3://nobody/here")
     monkeypatch.setenv("CEXKIT_S3_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("CEXKIT_HTTP_TIMEOUT_S", "1")
+    monkeypatch.setenv("CEXKIT_HTTP_TIMEOUT_SECONDS", "1")
     settings.cache_clear()
     with pytest.raises(DatasetUnreachableError, match="cannot be reached"):
         cexkit.connect(where)

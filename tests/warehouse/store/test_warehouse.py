@@ -67,7 +67,7 @@ def test_a_reader_of_an_older_manifest_still_finds_its_files(warehouse, make_fun
     assert pq.read_table(warehouse.root / older.files[0].path).num_rows == 5
     assert warehouse.read(FUNDING).num_rows == 9
     assert warehouse.sweep() == 0, "a young file must survive a sweep"
-    assert warehouse.sweep(older_than_s=-1) == 1
+    assert warehouse.sweep(older_than_seconds=-1) == 1
     assert warehouse.read(FUNDING).num_rows == 9
 
 
