@@ -255,7 +255,9 @@ def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one J
     if as_json:
         print(json.dumps(found))
         return
-    print("\n".join([format_cache_usage(found), *(f"  {place}" for place in found["places"] or ["nothing yet"])]))
+    print(
+        "\n".join([format_cache_usage(found), *(f"  {location}" for location in found["locations"] or ["nothing yet"])])
+    )
 
 
 @cache.command("clear")

@@ -55,12 +55,12 @@ class Diagnosis:
         return "\n".join(lines if self.problems else [*lines, "all is well"])
 
 
-def diagnose(where: str | Path | None = None, **options: Any) -> Diagnosis:
+def diagnose(source: str | Path | None = None, **options: Any) -> Diagnosis:
     """Open a dataset and measure what that takes; what goes wrong is told, not raised.
 
     Parameters
     ----------
-    where : str or Path, optional
+    source : str or Path, optional
         As for ``connect``.
     **options
         As for ``connect``: ``mode``, ``cache``, ``offline``.
@@ -79,14 +79,14 @@ def diagnose(where: str | Path | None = None, **options: Any) -> Diagnosis:
 
     found = Diagnosis({name: version(name) for name in PACKAGES}, cache_info())
     try:
-        _examine(found, where, options)
+        _examine(found, source, options)
     except (CexkitError, duckdb.Error) as error:
         found.problems.append(f"{type(error).__name__}: {error}")
     return found
 
 
-def _examine(found: Diagnosis, where: str | Path | None, options: dict[str, Any]) -> None:
-    market = connect(where, **options)
+def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any]) -> None:
+    market = connect(source, **options)
     snapshot = market._snapshot
     found.location, found.revision, found.updated = market.location, market.revision, market.updated.isoformat()
     found.bytes = {name: info.bytes for name, info in market.tables.items()}
@@ -124,12 +124,12 @@ def default_cache() -> FileCache:
 
 
 def cache_info() -> dict[str, Any]:
-    """What the cache holds: ``folder``, ``files``, ``bytes``, ``max_bytes`` and the ``places`` it knows.
+    """What the cache holds: ``folder``, ``files``, ``bytes``, ``max_bytes`` and the ``locations`` it knows.
 
     Examples
     --------
     >>> sorted(cache_info())
-    ['bytes', 'files', 'folder', 'max_bytes', 'places']
+    ['bytes', 'files', 'folder', 'locations', 'max_bytes']
     """
     cache = default_cache()
     return {"folder": str(cache.root), **asdict(cache.usage())}

@@ -73,7 +73,7 @@ def closes(bars: ir.Table, bar: timedelta, keys: Sequence[str], **named: str) ->
     return bars.select(*keys, AVAILABLE_AT, **{name: bars[column] for name, column in named.items()})
 
 
-def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timedelta, *, known: str) -> ir.Table:
+def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timedelta, *, available: str) -> ir.Table:
     """Every row of the left with the newest row of the right that was known by then.
 
     Parameters
@@ -86,20 +86,20 @@ def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timede
         Columns that must be equal.
     tolerance : timedelta
         How long before ``timestamp`` the right row may have become known; values are null beyond.
-    known : str
+    available : str
         Name, in the result, of the time since which the right row was known.
 
     Returns
     -------
     ibis.Table
-        The columns of the left, the values of the right, and ``known``.
+        The columns of the left, the values of the right, and ``available``.
 
     Examples
     --------
     >>> import ibis, pandas as pd
     >>> left = ibis.memtable({"k": ["a", "a"], "timestamp": pd.to_datetime(["2024-01-01 02:30", "2024-01-01 09:00"])})
     >>> right = ibis.memtable({"k": ["a"], "_available_at": pd.to_datetime(["2024-01-01 02:00"]), "price": [7.0]})
-    >>> asof(left, right, ["k"], timedelta(hours=1), known="since").order_by("timestamp").price.to_pandas().tolist()
+    >>> asof(left, right, ["k"], timedelta(hours=1), available="since").order_by("timestamp").price.to_pandas().tolist()
     [7.0, nan]
     """
     import ibis
@@ -110,5 +110,7 @@ def asof(left: ir.Table, right: ir.Table, keys: Sequence[str], tolerance: timede
     fresh = joined[AVAILABLE_AT] >= oldest
     kept = {name: fresh.ifelse(joined[name], ibis.null(right.schema()[name])) for name in values}
     return joined.select(
-        *left.columns, **kept, **{known: fresh.ifelse(joined[AVAILABLE_AT], ibis.null(right.schema()[AVAILABLE_AT]))}
+        *left.columns,
+        **kept,
+        **{available: fresh.ifelse(joined[AVAILABLE_AT], ibis.null(right.schema()[AVAILABLE_AT]))},
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
-    from cexkit.client.instruments import Names
+    from cexkit.client.instruments import OneOrMany
     from cexkit.client.table_list import TableList
     from cexkit.schema.intervals import TimeLike
     from cexkit.warehouse.store.engine import Engine
@@ -26,7 +26,7 @@ class Dataset(Protocol):
         """Summaries of the tables by name."""
 
     @property
-    def listed(self) -> pl.DataFrame:
+    def instrument_frame(self) -> pl.DataFrame:
         """Table ``instruments`` as a Polars frame."""
 
     @property
@@ -39,9 +39,9 @@ class Dataset(Protocol):
         *,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
-        exchange: Names = None,
-        symbol: Names = None,
-        instrument_type: Names = None,
+        exchange: OneOrMany = None,
+        symbol: OneOrMany = None,
+        instrument_type: OneOrMany = None,
     ) -> ir.Table:
         """Return the rows of a table in a window and of these venues, symbols, and types."""
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What venues, symbols and types are asked for by: one, several, or all of them.
-Names = str | Iterable[str] | None
+OneOrMany = str | Iterable[str] | None
 
 
-def as_tuple(asked: Names) -> tuple[str, ...] | None:
-    """Names asked for, to be read as often as needed; None for all.
+def to_tuple(asked: OneOrMany) -> tuple[str, ...] | None:
+    """OneOrMany asked for, to be read as often as needed; None for all.
 
     Examples
     --------
-    >>> as_tuple("okx"), as_tuple(name for name in ["okx", "bybit"]), as_tuple(None)
+    >>> to_tuple("okx"), to_tuple(name for name in ["okx", "bybit"]), to_tuple(None)
     (('okx',), ('okx', 'bybit'), None)
     """
     if asked is None:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cexkit.client.instruments import Names, as_tuple
+from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.client.panel import PanelMixin
 from cexkit.client.point_in_time import PointInTimeMixin
 from cexkit.client.query_run import QueryMixin
@@ -33,7 +33,7 @@ CACHE_HTTPFS = "cache_httpfs"
 
 
 def connect(
-    where: str | Path | None = None,
+    source: str | Path | None = None,
     *,
     mode: Mode = "auto",
     cache: str | Path | None = None,
@@ -43,7 +43,7 @@ def connect(
 
     Parameters
     ----------
-    where : str or Path, optional
+    source : str or Path, optional
         A folder written by ``cexkit pull`` or the pipeline, ``hf://datasets/org/name[@revision]``, an
         ``http(s)://`` prefix, ``s3://bucket/prefix``, or ``"sample"``. By default the setting ``CEXKIT_DATA``,
         else the sample that comes with the package (simulated data).
@@ -79,7 +79,7 @@ def connect(
     from cexkit.config import settings
 
     found = settings()
-    location = locate(where)
+    location = locate(source)
     extension = CACHE_HTTPFS if cache == CACHE_HTTPFS else None
     folder = found.cache_dir if cache is None or extension else Path(cache)
     files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
@@ -119,7 +119,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
     @property
     def location(self) -> str:
         """Where the dataset is."""
-        return self._snapshot.location.where
+        return self._snapshot.location.address
 
     @property
     def revision(self) -> str:
@@ -148,7 +148,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         return self
 
     def warm(
-        self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: Names = None
+        self, *tables: str, start: TimeLike | None = None, end: TimeLike | None = None, exchange: OneOrMany = None
     ) -> int:
         """Bring tables into the cache, so that ``offline=True`` can read them.
 
@@ -171,7 +171,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         DatasetUnreachableError
             If a file cannot be brought.
         """
-        reader, venues, count = self._reader, as_tuple(exchange), 0
+        reader, venues, count = self._reader, to_tuple(exchange), 0
         there = {file.exchange for file in reader.manifest.files if file.exchange}
         for venue in venues or ():
             if venue not in there:
@@ -210,9 +210,9 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         *,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
-        exchange: Names = None,
-        symbol: Names = None,
-        instrument_type: Names = None,
+        exchange: OneOrMany = None,
+        symbol: OneOrMany = None,
+        instrument_type: OneOrMany = None,
     ) -> ir.Table:
         """A table cut to a window and to venues, symbols or types; only files that matter are opened.
 
@@ -249,9 +249,9 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         """
         reader = self._reader
         wanted = {
-            "exchange": as_tuple(exchange),
-            "instrument_type": as_tuple(instrument_type),
-            "symbol": as_tuple(symbol),
+            "exchange": to_tuple(exchange),
+            "instrument_type": to_tuple(instrument_type),
+            "symbol": to_tuple(symbol),
         }
         return reader.cut(_declared(reader, name), start, end, wanted)
 

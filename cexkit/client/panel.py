@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from cexkit.client.instruments import Names
-from cexkit.client.return_types import give, known
+from cexkit.client.instruments import OneOrMany
+from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike
@@ -27,10 +27,10 @@ class PanelMixin:
         *,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
-        exchange: Names = None,
-        symbol: Names = None,
-        instrument_type: Names = None,
-        as_: str = "pandas",
+        exchange: OneOrMany = None,
+        symbol: OneOrMany = None,
+        instrument_type: OneOrMany = None,
+        return_type: str = "pandas",
     ) -> Any:
         """One column of a table, wide: one row a timestamp, one column an instrument.
 
@@ -42,7 +42,7 @@ class PanelMixin:
             A table that has one row for each instrument (or coin) and time.
         start, end, exchange, symbol, instrument_type
             As for :meth:`~cexkit.client.market.Market.table`.
-        as_ : str
+        return_type : str
             ``"pandas"`` (``timestamp`` is the index), ``"polars"``, ``"arrow"`` or ``"ibis"``. For ``"ibis"`` the
             instruments are looked up now, the values are not yet computed.
 
@@ -68,16 +68,20 @@ class PanelMixin:
         >>> closes.columns.tolist(), len(closes)
         (['binance perp BTCUSDT', 'bybit perp BTCUSDT', 'okx perp BTCUSDT'], 30)
         """
-        known(as_)
+        check_return_type(return_type)
         series_keys = _select_series_keys(table, column)
         filters = {"exchange": exchange, "symbol": symbol, "instrument_type": instrument_type}
         rows = self.table(table, start=start, end=end, **filters)
         long = rows.select("timestamp", _name=_concatenate_columns(rows, series_keys), _value=rows[column])
-        if as_ == "ibis":
+        if return_type == "ibis":
             names = sorted(long.select("_name").distinct().to_polars()["_name"])
             return _pivot_wide(long, names)
         wide = long.to_polars().pivot("_name", index="timestamp", values="_value", sort_columns=True).sort("timestamp")
-        return give(wide, as_).set_index("timestamp") if as_ == "pandas" else give(wide, as_)
+        return (
+            to_return_type(wide, return_type).set_index("timestamp")
+            if return_type == "pandas"
+            else to_return_type(wide, return_type)
+        )
 
 
 def _select_series_keys(table: str, column: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import polars as pl
 
 from cexkit.client.asof import asof, closes, duration, later
 from cexkit.client.bars import table_of
-from cexkit.client.instruments import Names, as_tuple, spot_pairs
+from cexkit.client.instruments import OneOrMany, spot_pairs, to_tuple
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
@@ -38,8 +38,8 @@ class PointInTimeMixin:
         tolerance: str | timedelta = "1h",
         start: TimeLike | None = None,
         end: TimeLike | None = None,
-        exchange: Names = None,
-        symbol: Names = None,
+        exchange: OneOrMany = None,
+        symbol: OneOrMany = None,
     ) -> ir.Table:
         """Every settlement with the price that was known when it was paid.
 
@@ -73,12 +73,12 @@ class PointInTimeMixin:
         True
         """
         table = table_of(price)
-        filters = {"exchange": as_tuple(exchange), "symbol": as_tuple(symbol)}
+        filters = {"exchange": to_tuple(exchange), "symbol": to_tuple(symbol)}
         rates = self.table("funding_rates", start=start, end=end, **filters)
         max_age = duration(tolerance)
         bars = self._read_bars_to_join(table, start, end, max_age, **filters, instrument_type="perp")
         prices = closes(bars, TABLES[table].bar, INSTRUMENT_KEYS, price="close")
-        joined = asof(rates, prices, INSTRUMENT_KEYS, max_age, known="price_timestamp")
+        joined = asof(rates, prices, INSTRUMENT_KEYS, max_age, available="price_timestamp")
         return joined.mutate(price_name=joined.price.notnull().ifelse(table, None))
 
     def open_interest_usd(
@@ -87,9 +87,9 @@ class PointInTimeMixin:
         tolerance: str | timedelta = "1h",
         start: TimeLike | None = None,
         end: TimeLike | None = None,
-        exchange: Names = None,
-        symbol: Names = None,
-        instrument_type: Names = None,
+        exchange: OneOrMany = None,
+        symbol: OneOrMany = None,
+        instrument_type: OneOrMany = None,
     ) -> ir.Table:
         """Open interest in US dollars, by a stated rule.
 
@@ -118,9 +118,9 @@ class PointInTimeMixin:
         [['venue', 72]]
         """
         filters = {
-            "exchange": as_tuple(exchange),
-            "symbol": as_tuple(symbol),
-            "instrument_type": as_tuple(instrument_type),
+            "exchange": to_tuple(exchange),
+            "symbol": to_tuple(symbol),
+            "instrument_type": to_tuple(instrument_type),
         }
         snapshots, max_age = self.table("open_interest", start=start, end=end, **filters), duration(tolerance)
         filters["instrument_type"] = self._resolve_derivative_types(filters["instrument_type"], filters["exchange"])
@@ -128,7 +128,7 @@ class PointInTimeMixin:
         for name in price_tables:
             bars = self._read_bars_to_join(name, start, end, max_age, **filters)
             prices = closes(bars, TABLES[name].bar, INSTRUMENT_KEYS, **{name: "close"})
-            joined = asof(joined, prices, INSTRUMENT_KEYS, max_age, known=f"_{name}_known")
+            joined = asof(joined, prices, INSTRUMENT_KEYS, max_age, available=f"_{name}_known")
         return _value_in_usd(joined, snapshots.columns, price_tables)
 
     def basis(
@@ -140,9 +140,9 @@ class PointInTimeMixin:
         tolerance: str | timedelta = "0s",
         start: TimeLike | None = None,
         end: TimeLike | None = None,
-        exchange: Names = None,
-        symbol: Names = None,
-        instrument_type: Names = None,
+        exchange: OneOrMany = None,
+        symbol: OneOrMany = None,
+        instrument_type: OneOrMany = None,
     ) -> ir.Table:
         """How far perpetuals and dated futures trade from their index or from spot.
 
@@ -189,9 +189,9 @@ class PointInTimeMixin:
         """
         import ibis
 
-        max_age, table, exchange = duration(tolerance), table_of(price, interval), as_tuple(exchange)
-        filters = {"exchange": exchange, "symbol": as_tuple(symbol)}
-        filters["instrument_type"] = self._resolve_derivative_types(as_tuple(instrument_type), exchange)
+        max_age, table, exchange = duration(tolerance), table_of(price, interval), to_tuple(exchange)
+        filters = {"exchange": exchange, "symbol": to_tuple(symbol)}
+        filters["instrument_type"] = self._resolve_derivative_types(to_tuple(instrument_type), exchange)
         bars = self._read_bars_at_close(table, start, end, **filters)
         contracts = self.table("instruments", exchange=exchange).select(*INSTRUMENT_KEYS, "multiplier", "expiry")
         prices = bars.left_join(contracts, INSTRUMENT_KEYS)
@@ -199,7 +199,7 @@ class PointInTimeMixin:
         if reference == "index":
             index_bars = self._read_bars_to_join("index_1h", start, end, max_age, **filters)
             references = closes(index_bars, TABLES["index_1h"].bar, INSTRUMENT_KEYS, reference="close")
-            joined = asof(prices, references, INSTRUMENT_KEYS, max_age, known="reference_timestamp")
+            joined = asof(prices, references, INSTRUMENT_KEYS, max_age, available="reference_timestamp")
             joined = joined.mutate(_name=ibis.literal("index_1h"))
         elif reference == "spot":
             joined = self._join_spot(prices, table_of("trade", interval), start, end, max_age, exchange)
@@ -214,7 +214,7 @@ class PointInTimeMixin:
         start: TimeLike | None,
         end: TimeLike | None,
         max_age: timedelta,
-        exchange: Names,
+        exchange: OneOrMany,
     ) -> ir.Table:
         """Rows with the close of the spot pair of the same coin and quote at the same venue."""
         pairs = spot_pairs(self.table("instruments", exchange=exchange, instrument_type="spot"))
@@ -223,7 +223,7 @@ class PointInTimeMixin:
         bars = self._read_bars_to_join(table, start, end, max_age, exchange=exchange, instrument_type="spot")
         bars = bars.mutate(_pair=bars.symbol)
         references = closes(bars, TABLES[table].bar, ("exchange", "_pair"), reference="close")
-        joined = asof(paired, references, ("exchange", "_pair"), max_age, known="reference_timestamp")
+        joined = asof(paired, references, ("exchange", "_pair"), max_age, available="reference_timestamp")
         reference = joined.reference * joined.multiplier / joined._pair_multiplier
         return joined.mutate(reference=reference, _name="spot " + joined._pair)
 
@@ -232,7 +232,11 @@ class PointInTimeMixin:
     ) -> tuple[str, ...]:
         """Types of derivatives asked for; by default all that these venues list."""
         if requested is None:
-            instruments = self.listed if exchange is None else self.listed.filter(pl.col("exchange").is_in(exchange))
+            instruments = (
+                self.instrument_frame
+                if exchange is None
+                else self.instrument_frame.filter(pl.col("exchange").is_in(exchange))
+            )
             available = set(instruments["instrument_type"])
             # without any, asking for them says so
             return (
@@ -243,7 +247,7 @@ class PointInTimeMixin:
         return requested
 
     def _read_bars_at_close(
-        self, table: str, start: TimeLike | None, end: TimeLike | None, **filters: Names
+        self, table: str, start: TimeLike | None, end: TimeLike | None, **filters: OneOrMany
     ) -> ir.Table:
         """Bars whose close becomes known in a window, at that time."""
         bar = TABLES[table].bar
@@ -251,7 +255,7 @@ class PointInTimeMixin:
         return later(self.table(table, start=first, end=last, **filters), bar)
 
     def _read_bars_to_join(
-        self, table: str, start: TimeLike | None, end: TimeLike | None, max_age: timedelta, **filters: Names
+        self, table: str, start: TimeLike | None, end: TimeLike | None, max_age: timedelta, **filters: OneOrMany
     ) -> ir.Table:
         """Bars, at their open times, that something in a window may be joined to."""
         first = None if start is None else utc(start) - TABLES[table].bar - max_age

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.client.queries import Queries
 from cexkit.client.query import Query
-from cexkit.client.return_types import give, known
+from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import YEARS
@@ -45,14 +45,14 @@ class QueryMixin:
         """
         return Queries.read()
 
-    def query(self, name: str, /, *, as_: str = "pandas", **parameters: Any) -> Any:
+    def query(self, name: str, /, *, return_type: str = "pandas", **parameters: Any) -> Any:
         """Answer a question in SQL, by name; the same file of ``sql/queries`` runs in a plain DuckDB shell.
 
         Parameters
         ----------
         name : str
             One of :attr:`queries`.
-        as_ : str
+        return_type : str
             ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``: a query is computed at once, so that this is a table
             in memory, to be joined with others.
         **parameters
@@ -81,8 +81,8 @@ class QueryMixin:
         0  long       7
         1  long      13
         """
-        known(as_)
-        return give(run_query(self, self.queries[name], parameters), as_)
+        check_return_type(return_type)
+        return to_return_type(run_query(self, self.queries[name], parameters), return_type)
 
 
 def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl.DataFrame:
@@ -105,7 +105,7 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
     from cexkit.warehouse.store.engine import tables_of
 
     values = query.bind(arguments)
-    _check_names(market.listed, values)
+    _check_names(market.instrument_frame, values)
     connection = market._backend.con
     names = sorted(tables_of(connection, query.sql) & set(TABLES))
     with connection.cursor() as cursor:

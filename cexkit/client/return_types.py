@@ -1,4 +1,4 @@
-"""The kinds of frame that verbs and queries give: what ``as_=`` takes."""
+"""Frame types that methods and queries return (``return_type=``)."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
-As = Literal["pandas", "polars", "arrow", "ibis"]
+ReturnType = Literal["pandas", "polars", "arrow", "ibis"]
 
 
-def known(as_: str) -> str:
+def check_return_type(return_type: str) -> str:
     """The kind of frame asked for, or an error that lists the kinds.
 
     Examples
     --------
-    >>> known("polars")
+    >>> check_return_type("polars")
     'polars'
-    >>> known("spark")
+    >>> check_return_type("spark")
     Traceback (most recent call last):
     cexkit.errors.UnknownNameError: unknown kind of frame 'spark'... There are: arrow, ibis, pandas, polars
     """
-    if as_ not in get_args(As):
-        raise UnknownNameError.of("kind of frame", as_, get_args(As))
-    return as_
+    if return_type not in get_args(ReturnType):
+        raise UnknownNameError.of("kind of frame", return_type, get_args(ReturnType))
+    return return_type
 
 
-def give(frame: pl.DataFrame | ir.Table, as_: str) -> Any:
+def to_return_type(frame: pl.DataFrame | ir.Table, return_type: str) -> Any:
     """A polars frame or an Ibis table as the kind asked for.
 
     Parameters
     ----------
     frame : polars.DataFrame or ibis.Table
         An Ibis table is computed, unless it is what was asked for.
-    as_ : str
+    return_type : str
         ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"ibis"`` (a polars frame becomes a memtable).
 
     Raises
@@ -47,15 +47,15 @@ def give(frame: pl.DataFrame | ir.Table, as_: str) -> Any:
     Examples
     --------
     >>> import polars as pl
-    >>> give(pl.DataFrame({"price": [1.5]}), "arrow").column_names
+    >>> to_return_type(pl.DataFrame({"price": [1.5]}), "arrow").column_names
     ['price']
     """
     import polars as pl
 
-    if known(as_) == "ibis":
+    if check_return_type(return_type) == "ibis":
         import ibis
 
         return ibis.memtable(frame) if isinstance(frame, pl.DataFrame) else frame
     computed = frame if isinstance(frame, pl.DataFrame) else frame.to_polars()
     converted = {"pandas": computed.to_pandas, "polars": lambda: computed, "arrow": computed.to_arrow}
-    return converted[as_]()
+    return converted[return_type]()

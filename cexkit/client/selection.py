@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import Names, as_tuple
+from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
@@ -78,7 +78,7 @@ class Selection:
     instruments: pl.DataFrame
 
     @classmethod
-    def of(cls, market: Dataset, name: str, exchange: Names = None, instrument_type: Names = None) -> Selection:
+    def of(cls, market: Dataset, name: str, exchange: OneOrMany = None, instrument_type: OneOrMany = None) -> Selection:
         """All instruments of a base coin, or of a canonical symbol, at these venues and of these types.
 
         Raises
@@ -88,8 +88,8 @@ class Selection:
         AmbiguousInstrumentError
             If the name is a coin and also a symbol of another.
         """
-        instruments = _find_instruments(market.listed, name)
-        for column, values in {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}.items():
+        instruments = _find_instruments(market.instrument_frame, name)
+        for column, values in {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}.items():
             if values is None:
                 continue
             available = set(instruments[column])

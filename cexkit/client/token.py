@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import Names
-from cexkit.client.return_types import As, give, known
+from cexkit.client.instruments import OneOrMany
+from cexkit.client.return_types import ReturnType, check_return_type, to_return_type
 from cexkit.client.selection import RowPlan, Selection
 from cexkit.client.token_base import PlanBuilder
 from cexkit.client.token_derivatives import DerivativeMethods
@@ -43,10 +43,10 @@ HTML_COLUMNS = ("exchange", "instrument_type", "symbol", "base", "quote", "multi
 class TokenMethods(PriceMethods, DerivativeMethods):
     """Methods of :class:`Token` and :class:`~cexkit.client.tokens.Tokens`.
 
-    Every method takes ``as_`` for the kind of frame.
+    Every method takes ``return_type`` for the kind of frame.
     """
 
-    def info(self, *, as_: As | None = None) -> Any:
+    def info(self, *, return_type: ReturnType | None = None) -> Any:
         """Contract terms and life of each instrument, as in table ``instruments`` (the venue's own units).
 
         Examples
@@ -54,9 +54,9 @@ class TokenMethods(PriceMethods, DerivativeMethods):
         >>> Token("PEPE", instrument_type="perp").info()[["exchange", "symbol", "multiplier"]].values.tolist()
         [['binance', '1000PEPEUSDT', 1000.0], ['bybit', '1000PEPEUSDT', 1000.0], ['okx', 'PEPEUSDT', 1.0]]
         """
-        return self._ask(_plan_info, as_)
+        return self._ask(_plan_info, return_type)
 
-    def exchanges(self, *, as_: As | None = None) -> Any:
+    def exchanges(self, *, return_type: ReturnType | None = None) -> Any:
         """Where it trades: one row a venue and type of instrument, with how many there are and how many trade now.
 
         Examples
@@ -65,7 +65,7 @@ class TokenMethods(PriceMethods, DerivativeMethods):
         >>> where[["exchange", "instrument_type", "instruments", "trading"]].values.tolist()
         [['binance', 'perp', 1, 0], ['binance', 'spot', 1, 0], ['bybit', 'perp', 1, 0]]
         """
-        return self._ask(_plan_exchanges, as_)
+        return self._ask(_plan_exchanges, return_type)
 
     def _summary(self) -> str:
         venues = self.instruments["exchange"].unique().sort()
@@ -102,7 +102,7 @@ class Token(TokenMethods):
         Only these; by default all.
     market : Market, optional
         The dataset; by default that of :func:`cexkit.connect` without arguments.
-    as_ : str
+    return_type : str
         Kind of the frames that methods give: ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"ibis"`` (not yet computed).
 
     Attributes
@@ -128,12 +128,12 @@ class Token(TokenMethods):
         self,
         name: str,
         *,
-        exchange: Names = None,
-        instrument_type: Names = None,
+        exchange: OneOrMany = None,
+        instrument_type: OneOrMany = None,
         market: Market | None = None,
-        as_: As = "pandas",
+        return_type: ReturnType = "pandas",
     ):
-        self.as_ = known(as_)
+        self.return_type = check_return_type(return_type)
         self.market = default_market() if market is None else market
         self._selection = Selection.of(self.market, name, exchange, instrument_type)
         names = {*self.instruments["base"], *self.instruments["symbol"]}
@@ -184,10 +184,10 @@ class Token(TokenMethods):
         venues = self.instruments["exchange"].unique().sort().to_list()
         return tearsheet(self.market, self.name, path, exchange=venues, start=start, end=end, days=days)
 
-    def _ask(self, build_plan: PlanBuilder, as_: As | None) -> Any:
-        kind = known(as_ or self.as_)
+    def _ask(self, build_plan: PlanBuilder, return_type: ReturnType | None) -> Any:
+        kind = check_return_type(return_type or self.return_type)
         plan = build_plan(self._selection)
-        return plan.to_ibis() if kind == "ibis" else give(plan.to_polars(), kind)
+        return plan.to_ibis() if kind == "ibis" else to_return_type(plan.to_polars(), kind)
 
     def __repr__(self) -> str:
         return f"Token({self.name!r}): {self._summary()}"

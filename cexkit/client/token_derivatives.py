@@ -10,7 +10,7 @@ import polars as pl
 
 from cexkit.analytics.funding.rates import funding_apr, funding_apy
 from cexkit.client.bars import table_of
-from cexkit.client.return_types import As
+from cexkit.client.return_types import ReturnType
 from cexkit.client.selection import RowPlan, Selection, TimeRange, check_limit, parse_window, probe_start
 from cexkit.client.token_base import TokenBase
 from cexkit.errors import UnpricedQuoteWarning, warn
@@ -32,7 +32,7 @@ class DerivativeMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Funding as settled.
 
@@ -40,7 +40,7 @@ class DerivativeMethods(TokenBase):
         ----------
         start, end : str, date or datetime, optional
             Half-open window of settlement times, UTC.
-        limit, as_
+        limit, return_type
             As for :meth:`ohlcv`.
 
         Returns
@@ -55,7 +55,7 @@ class DerivativeMethods(TokenBase):
         >>> sorted(Token("BTC").funding_rate(limit=1).funding_interval_hours)
         [1.0, 8.0, 8.0, 8.0]
         """
-        return self._ask(lambda selection: _plan_funding(selection, (start, end), limit), as_)
+        return self._ask(lambda selection: _plan_funding(selection, (start, end), limit), return_type)
 
     def funding_rate_annualized(
         self,
@@ -64,7 +64,7 @@ class DerivativeMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Funding per year, each settlement by its own interval (:func:`cexkit.funding_apr`).
 
@@ -72,7 +72,7 @@ class DerivativeMethods(TokenBase):
         ----------
         compound : bool
             Compounded over a year, in a column ``funding_apy``, instead of the simple rate.
-        start, end, limit, as_
+        start, end, limit, return_type
             As for :meth:`funding_rate`.
 
         Returns
@@ -87,7 +87,9 @@ class DerivativeMethods(TokenBase):
         >>> (frame.funding_apr / frame.funding_rate).round(6).tolist()
         [8760.0, 2190.0]
         """
-        return self._ask(lambda selection: _plan_annualized_funding(selection, (start, end), limit, compound), as_)
+        return self._ask(
+            lambda selection: _plan_annualized_funding(selection, (start, end), limit, compound), return_type
+        )
 
     def open_interest(
         self,
@@ -95,7 +97,7 @@ class DerivativeMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Open interest, one side, in coins, in quote and in dollars.
 
@@ -103,7 +105,7 @@ class DerivativeMethods(TokenBase):
         ----------
         start, end : str, date or datetime, optional
             Half-open window of snapshot times, UTC.
-        limit, as_
+        limit, return_type
             As for :meth:`ohlcv`.
 
         Returns
@@ -124,7 +126,7 @@ class DerivativeMethods(TokenBase):
         >>> held.quote.tolist(), held.usd_from.unique().tolist()
         (['USDT', 'USDT', 'USDC', 'USDT'], ['venue'])
         """
-        return self._ask(lambda selection: _plan_open_interest(selection, (start, end), limit), as_)
+        return self._ask(lambda selection: _plan_open_interest(selection, (start, end), limit), return_type)
 
     def basis(
         self,
@@ -136,7 +138,7 @@ class DerivativeMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """How far perpetuals and dated futures trade from their index or from spot.
 
@@ -147,7 +149,7 @@ class DerivativeMethods(TokenBase):
             default nothing).
         start, end : str, date or datetime, optional
             Half-open window of the times at which closes were known.
-        limit, as_
+        limit, return_type
             As for :meth:`ohlcv`.
 
         Returns
@@ -165,7 +167,7 @@ class DerivativeMethods(TokenBase):
         [['1000PEPEUSDT', 'spot PEPEUSDT']]
         """
         options = {"reference": reference, "price": price, "interval": interval, "tolerance": tolerance}
-        return self._ask(lambda selection: _plan_basis(selection, (start, end), limit, **options), as_)
+        return self._ask(lambda selection: _plan_basis(selection, (start, end), limit, **options), return_type)
 
     def liquidations(
         self,
@@ -173,7 +175,7 @@ class DerivativeMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Forced closings, event by event.
 
@@ -181,7 +183,7 @@ class DerivativeMethods(TokenBase):
         ----------
         start, end : str, date or datetime, optional
             Half-open window of event times, UTC.
-        limit, as_
+        limit, return_type
             As for :meth:`ohlcv`.
 
         Returns
@@ -198,7 +200,7 @@ class DerivativeMethods(TokenBase):
         >>> events.crypto.liquidation_summary()[["side", "coverage"]].values.tolist()
         [['long', 'throttled']]
         """
-        return self._ask(lambda selection: _plan_liquidations(selection, (start, end), limit), as_)
+        return self._ask(lambda selection: _plan_liquidations(selection, (start, end), limit), return_type)
 
 
 def _plan_funding(selection: Selection, time_range: TimeRange, limit: int | None) -> RowPlan:

@@ -12,7 +12,7 @@ from cexkit.analytics.prices import log_returns, returns
 from cexkit.analytics.volatility import Estimator, realized_volatility
 from cexkit.client.asof import later
 from cexkit.client.bars import TRADES, bars_of, read_bars
-from cexkit.client.return_types import As
+from cexkit.client.return_types import ReturnType
 from cexkit.client.selection import RowPlan, Selection, Step, TimeRange, check_limit, parse_window
 from cexkit.client.token_base import TokenBase
 from cexkit.errors import InvalidInputError
@@ -38,7 +38,7 @@ class PriceMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Bars of trade prices.
 
@@ -51,7 +51,7 @@ class PriceMethods(TokenBase):
             Half-open window of open times, UTC.
         limit : int, optional
             The newest so many bars of each instrument.
-        as_ : str, optional
+        return_type : str, optional
             ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"ibis"``; by default that of the token.
 
         Returns
@@ -72,7 +72,7 @@ class PriceMethods(TokenBase):
         >>> bars[["timestamp", "rows"]].astype(str).values.tolist()
         [['2026-06-30 16:00:00+00:00', '4'], ['2026-06-30 20:00:00+00:00', '4']]
         """
-        return self._ask(lambda selection: _plan_ohlcv(selection, interval, (start, end), limit), as_)
+        return self._ask(lambda selection: _plan_ohlcv(selection, interval, (start, end), limit), return_type)
 
     def price_history(
         self,
@@ -81,13 +81,13 @@ class PriceMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Closes, each at the time it was known.
 
         Parameters
         ----------
-        interval, limit, as_
+        interval, limit, return_type
             As for :meth:`ohlcv`.
         start, end : str, date or datetime, optional
             Half-open window of the times the closes were known.
@@ -103,16 +103,16 @@ class PriceMethods(TokenBase):
         >>> Token("PEPE", exchange="binance").price_history(limit=1)[["symbol", "price"]].round(9).values.tolist()
         [['1000PEPEUSDT', 8.053e-06], ['PEPEUSDT', 8.049e-06]]
         """
-        return self._ask(lambda selection: _plan_closes(selection, interval, (start, end), limit), as_)
+        return self._ask(lambda selection: _plan_closes(selection, interval, (start, end), limit), return_type)
 
-    def price(self, *, at: TimeLike | None = None, as_: As | None = None) -> Any:
+    def price(self, *, at: TimeLike | None = None, return_type: ReturnType | None = None) -> Any:
         """The newest price of each instrument.
 
         Parameters
         ----------
         at : str, date or datetime, optional
             As it was known at this time (UTC); by default at the end of the dataset.
-        as_ : str, optional
+        return_type : str, optional
             As for :meth:`ohlcv`.
 
         Returns
@@ -129,7 +129,7 @@ class PriceMethods(TokenBase):
         >>> Token("BTC", exchange="okx").price()[["instrument_type", "symbol", "interval"]].values.tolist()
         [['perp', 'BTCUSDT', '1m'], ['spot', 'BTCUSDT', '1m']]
         """
-        return self._ask(lambda selection: _plan_price(selection, at), as_)
+        return self._ask(lambda selection: _plan_price(selection, at), return_type)
 
     def returns(
         self,
@@ -139,13 +139,13 @@ class PriceMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Returns from close to close, by :func:`cexkit.returns`.
 
         Parameters
         ----------
-        interval, limit, as_
+        interval, limit, return_type
             As for :meth:`ohlcv`.
         log : bool
             ``ln(p / p_before)``, in a column ``log_returns``, instead of ``p / p_before - 1``.
@@ -166,7 +166,7 @@ class PriceMethods(TokenBase):
         >>> len(week), int(week["returns"].isna().sum())
         (7, 0)
         """
-        return self._ask(lambda selection: _plan_returns(selection, interval, (start, end), limit, log), as_)
+        return self._ask(lambda selection: _plan_returns(selection, interval, (start, end), limit, log), return_type)
 
     def volatility(
         self,
@@ -178,13 +178,13 @@ class PriceMethods(TokenBase):
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
-        as_: As | None = None,
+        return_type: ReturnType | None = None,
     ) -> Any:
         """Realized volatility over trailing bars, by :func:`cexkit.realized_volatility`.
 
         Parameters
         ----------
-        interval, limit, as_
+        interval, limit, return_type
             As for :meth:`ohlcv`.
         window : int
             Bars in the trailing window.
@@ -210,7 +210,9 @@ class PriceMethods(TokenBase):
         True
         """
         options = {"window": window, "estimator": estimator, "min_samples": min_samples}
-        return self._ask(lambda selection: _plan_volatility(selection, interval, (start, end), limit, **options), as_)
+        return self._ask(
+            lambda selection: _plan_volatility(selection, interval, (start, end), limit, **options), return_type
+        )
 
 
 def _plan_ohlcv(selection: Selection, interval: str, time_range: TimeRange, limit: int | None) -> RowPlan:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import Names, as_tuple
-from cexkit.client.return_types import As, give, known
+from cexkit.client.instruments import OneOrMany, to_tuple
+from cexkit.client.return_types import ReturnType, check_return_type, to_return_type
 from cexkit.client.token import Token, TokenMethods, default_market
 from cexkit.client.token_base import PlanBuilder
 from cexkit.errors import CexkitError, InvalidInputError, PartialResultWarning, warn
@@ -29,7 +29,7 @@ class Tokens(TokenMethods):
     ----------
     names : iterable of str
         Coins or symbols, as :class:`~cexkit.client.token.Token` takes them.
-    exchange, instrument_type, market, as_
+    exchange, instrument_type, market, return_type
         As for :class:`~cexkit.client.token.Token`.
 
     Attributes
@@ -60,23 +60,23 @@ class Tokens(TokenMethods):
         self,
         names: Iterable[str],
         *,
-        exchange: Names = None,
-        instrument_type: Names = None,
+        exchange: OneOrMany = None,
+        instrument_type: OneOrMany = None,
         market: Market | None = None,
-        as_: As = "pandas",
+        return_type: ReturnType = "pandas",
     ):
         if isinstance(names, str):
             raise InvalidInputError(
                 f"Tokens takes several names, such as ['BTC', 'ETH']; for one there is Token({names!r})"
             )
-        self.as_ = known(as_)
+        self.return_type = check_return_type(return_type)
         self.market = default_market() if market is None else market
         self.members: dict[str, Token] = {}
         self._unknown: dict[str, CexkitError] = {}
-        filters = {"exchange": as_tuple(exchange), "instrument_type": as_tuple(instrument_type)}
+        filters = {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}
         for name in dict.fromkeys(names):
             try:
-                self.members[name] = Token(name, **filters, market=self.market, as_=as_)
+                self.members[name] = Token(name, **filters, market=self.market, return_type=return_type)
             except CexkitError as error:
                 self._unknown[str(name)] = error
         self.failed = dict(self._unknown)
@@ -88,10 +88,10 @@ class Tokens(TokenMethods):
         """The instruments they stand for."""
         return pl.concat([member.instruments for member in self])
 
-    def _ask(self, build_plan: PlanBuilder, as_: As | None) -> Any:
+    def _ask(self, build_plan: PlanBuilder, return_type: ReturnType | None) -> Any:
         from tqdm.auto import tqdm
 
-        kind = known(as_ or self.as_)
+        kind = check_return_type(return_type or self.return_type)
         parts = []
         self.failed = dict(self._unknown)
         for name, member in tqdm(self.members.items(), unit=" tokens", disable=None, leave=False, delay=2):
@@ -101,7 +101,7 @@ class Tokens(TokenMethods):
             except CexkitError as error:
                 self.failed[name] = error
         self._report("answered", len(parts))
-        return _union_tables(parts) if kind == "ibis" else give(pl.concat(parts), kind)
+        return _union_tables(parts) if kind == "ibis" else to_return_type(pl.concat(parts), kind)
 
     def _report(self, outcome: str, count: int) -> None:
         """Raise if nothing is there, warn if something is missing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cexkit.client.instruments import Names, Symbols, listed_at
+from cexkit.client.instruments import OneOrMany, Symbols, listed_at
 from cexkit.schema.intervals import TimeLike, utc
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ class UniverseMixin:
     """Methods of :class:`~cexkit.client.market.Market` that return instruments."""
 
     @property
-    def listed(self) -> pl.DataFrame:
+    def instrument_frame(self) -> pl.DataFrame:
         """Table ``instruments`` as a polars frame, read once for each revision of the dataset.
 
         Examples
         --------
         >>> import cexkit
-        >>> cexkit.connect("sample").listed.filter(base="PEPE", exchange="okx")["symbol"].to_list()
+        >>> cexkit.connect("sample").instrument_frame.filter(base="PEPE", exchange="okx")["symbol"].to_list()
         ['PEPEUSDT', 'PEPEUSDT']
         """
         cached: tuple[str, pl.DataFrame] | None = self.__dict__.get("_listing")
@@ -41,10 +41,10 @@ class UniverseMixin:
         >>> cexkit.connect("sample").symbols["1000PEPEUSDT"].exchange.tolist()
         ['binance', 'bybit']
         """
-        return Symbols(self.listed)
+        return Symbols(self.instrument_frame)
 
     def universe(
-        self, at: TimeLike | None = None, *, exchange: Names = None, instrument_type: Names = None
+        self, at: TimeLike | None = None, *, exchange: OneOrMany = None, instrument_type: OneOrMany = None
     ) -> ir.Table:
         """Instruments that were listed at a time, those delisted since included.
 
@@ -83,5 +83,5 @@ class UniverseMixin:
         True
         """
         rows = self.table("instruments", exchange=exchange, instrument_type=instrument_type)
-        moment = utc(self.listed["observed_at"].max() if at is None else at)
+        moment = utc(self.instrument_frame["observed_at"].max() if at is None else at)
         return listed_at(rows, moment)

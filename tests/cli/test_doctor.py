@@ -57,7 +57,7 @@ def test_a_warm_cache_is_all_that_offline_needs(where, tmp_path):
     assert "2 files" in run("cache", "warm", "ohlcv_1h", "instruments", "--exchange", "okx", "--data", where).stdout
     assert run("cache", "warm", "funding_rates", "--start", "2026-01-01", "--data", where).exit_code == 0
     found = json.loads(run("cache", "info", "--json").stdout)
-    assert found["places"] == [where]
+    assert found["locations"] == [where]
     assert found["files"] == 2 + 4
     market = cexkit.connect(where, offline=True)
     assert market.table("ohlcv_1h", exchange="okx").count().execute() > 0

@@ -68,7 +68,7 @@ def test_an_as_of_join_is_what_a_loop_finds(tolerance):
         if (v, c) != ("b", "y")
     ]
     tables = [ibis.memtable(pl.DataFrame(rows)) for rows in (left, right)]
-    got = asof(*tables, ["venue", "coin"], duration(tolerance), known="since").to_polars()
+    got = asof(*tables, ["venue", "coin"], duration(tolerance), available="since").to_polars()
     want = list(naive_asof(left, right, ["venue", "coin"], duration(tolerance)))
     assert sorted(got.rows(), key=str) == sorted(want, key=str)
     assert 0 < got["price"].null_count() < len(left)
@@ -108,8 +108,8 @@ def test_prices_of_settlements_are_those_a_loop_finds(market, price):
     table = {"mark": "mark_1h", "index": "index_1h", "trade": "ohlcv_1h"}[price]
     bars = market.table(table, start="2026-06-27", end="2026-06-30", exchange=["okx", "binance"]).to_polars()
     bars = bars.filter(instrument_type="perp").with_columns(pl.col("timestamp") + HOUR)
-    known = {row[:4]: row[4] for row in bars.select(*INSTRUMENT_KEYS, "timestamp", "close").rows()}
-    want = [known.get(row) for row in got.select(*INSTRUMENT_KEYS, "timestamp").rows()]
+    available = {row[:4]: row[4] for row in bars.select(*INSTRUMENT_KEYS, "timestamp", "close").rows()}
+    want = [available.get(row) for row in got.select(*INSTRUMENT_KEYS, "timestamp").rows()]
     assert got.height > 40
     assert got["price"].to_list() == want
 
@@ -294,16 +294,16 @@ def test_a_panel_is_the_rows_of_the_table_side_by_side(market, column, table):
 
 def test_a_panel_is_the_same_of_every_kind(market):
     words = {"start": "2026-06-20", "exchange": ["okx", "coinbase"]}
-    polars = market.panel("close", as_="polars", **words)
-    assert market.panel("close", as_="ibis", **words).to_polars().equals(polars)
-    assert polars.equals(pl.from_arrow(market.panel("close", as_="arrow", **words)))
+    polars = market.panel("close", return_type="polars", **words)
+    assert market.panel("close", return_type="ibis", **words).to_polars().equals(polars)
+    assert polars.equals(pl.from_arrow(market.panel("close", return_type="arrow", **words)))
     assert polars.equals(pl.from_pandas(market.panel("close", **words).reset_index()).cast(polars.schema))
     assert {"okx perp BTCUSDT", "okx spot BTCUSDT", "coinbase perp BTCUSDC"} <= set(polars.columns)
 
 
 def test_a_panel_of_nothing_has_no_columns_but_time(market):
     assert market.panel("close", start="2030-01-01").empty
-    assert market.panel("close", start="2030-01-01", as_="ibis").to_polars().columns == ["timestamp"]
+    assert market.panel("close", start="2030-01-01", return_type="ibis").to_polars().columns == ["timestamp"]
 
 
 def test_panels_of_coins_are_named_by_the_coin(market):
@@ -367,7 +367,7 @@ def test_a_hostile_symbol_that_is_listed_is_a_symbol_like_others(made_market):
     strange = listed(name, base="X'--", kind="perp")
     market = made_market(instruments=[strange, PERP], ohlcv_1d=[bar(strange, 0, 5.0), bar(PERP, 0, 6.0)])
     assert market.panel("close")[f"binance perp {name}"].tolist() == [5.0]
-    assert market.panel("close", symbol=name, as_="ibis").columns == ("timestamp", f"binance perp {name}")
+    assert market.panel("close", symbol=name, return_type="ibis").columns == ("timestamp", f"binance perp {name}")
     assert market.table("ohlcv_1d", symbol=name).close.to_pandas().tolist() == [5.0]
     assert market.symbols["X'--"].symbol.tolist() == [name]
     assert market.ohlcv_1d.count().execute() == 2

@@ -59,7 +59,7 @@ def shell():
 
 
 def ask(market, name, **more):
-    return market.query(name, as_="polars", **(ASKED[name] | more))
+    return market.query(name, return_type="polars", **(ASKED[name] | more))
 
 
 def test_every_query_is_asked_here():
@@ -199,7 +199,7 @@ def test_a_gap_leaves_volatility_null_as_the_metric_does(made_market):
         for day, price in prices.items()
     ]
     market = made_market(ohlcv_1d=rows, instruments=[listing(keys, start)])
-    got = market.query("volatility", symbol="BTCUSDT", lookback=3, as_="polars")
+    got = market.query("volatility", symbol="BTCUSDT", lookback=3, return_type="polars")
     want = cexkit.realized_volatility(market.ohlcv_1d.to_polars(), window=3, interval="1d")
     same(got, want.select(*INSTRUMENT, "realized_volatility"), INSTRUMENT, 1e-9)
     assert got["realized_volatility"].is_null().sum() == 6
@@ -268,7 +268,7 @@ def test_open_interest_without_a_value_of_the_venue_is_priced_as_the_market_does
         mark_1h=[bar(0, 10.0), bar(4, 99.0)],
         ohlcv_1h=[bar(0, 11.0), bar(3, 12.0), bar(6, 13.0)],
     )
-    got = market.query("open_interest_usd", base="BTC", as_="polars")
+    got = market.query("open_interest_usd", base="BTC", return_type="polars")
     assert got["usd_from"].to_list() == ["mark_1h", "ohlcv_1h", "ohlcv_1h", None]
     assert got["open_interest_usd"].to_list() == [20.0, 24.0, 26.0, None]
     same(got, market.open_interest_usd().to_polars().select(*INSTRUMENT, "open_interest_usd", "usd_from"), INSTRUMENT)
@@ -296,7 +296,7 @@ def test_failed_checks_are_counted(made_market):
     rows.append(check | {"check_name": "fresh", "timestamp": day, "rows_checked": 10, "rows_failed": 0})
     keys = {"exchange": "okx", "instrument_type": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}
     market = made_market(data_quality=rows, instruments=[listing(keys, day)])
-    got = market.query("data_quality", as_="polars")
+    got = market.query("data_quality", return_type="polars")
     assert got.rows() == [("ohlcv_1d", "okx", "ohlc_order", True, 30, 3, 0.1, 2, day + timedelta(days=2))]
 
 
@@ -313,7 +313,7 @@ def test_what_a_query_takes_is_checked_before_it_runs(market):
     with pytest.raises(InvalidInputError, match=r"basis needs symbol\n(.|\n)*days: number \[days\], by default 7"):
         market.query("basis")
     with pytest.raises(UnknownNameError, match="unknown kind of frame"):
-        market.query("universe", as_="spark")
+        market.query("universe", return_type="spark")
     wrong = {
         "symbol": [3, b"BTCUSDT", ["BTCUSDT"]],
         "days": ["7", True, float("nan"), float("inf"), 10**400],
@@ -392,10 +392,10 @@ def test_only_the_files_of_the_window_are_read(market, monkeypatch):
 
 def test_every_kind_of_frame(market):
     words = {"base": "BTC", "days": 3}
-    polars = market.query("funding_weighted", as_="polars", **words)
+    polars = market.query("funding_weighted", return_type="polars", **words)
     assert isinstance(market.query("funding_weighted", **words), pd.DataFrame)
-    assert pl.from_arrow(market.query("funding_weighted", as_="arrow", **words)).equals(polars)
-    table = market.query("funding_weighted", as_="ibis", **words)
+    assert pl.from_arrow(market.query("funding_weighted", return_type="arrow", **words)).equals(polars)
+    table = market.query("funding_weighted", return_type="ibis", **words)
     assert table.filter(table.venues == 4).count().execute() == 9
 
 

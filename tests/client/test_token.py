@@ -38,7 +38,7 @@ def market():
 @pytest.fixture
 def token(market):
     def make(name="BTC", **words):
-        return Token(name, market=market, as_="polars", **words)
+        return Token(name, market=market, return_type="polars", **words)
 
     return make
 
@@ -102,7 +102,7 @@ def test_symbols_of_one_name_and_other_coins_do_not_mix(made_market):
     mine, other = listed("BTCUSDT"), listed("BTCUSDT", base="BTCU", quote="SDT", exchange="okx")
     bars = [bar(mine, at(0), 5.0), bar(other, at(0), 9.0)]
     market = made_market(instruments=[mine, other], ohlcv_1d=bars)
-    assert Token("BTC", market=market, as_="polars").ohlcv()["close"].to_list() == [5.0]
+    assert Token("BTC", market=market, return_type="polars").ohlcv()["close"].to_list() == [5.0]
 
 
 def test_what_a_table_cannot_hold_is_an_error_and_no_empty_frame(token):
@@ -189,7 +189,7 @@ def test_a_bar_that_the_data_do_not_reach_the_end_of_is_left_out(made_market):
     one, far = listed(), listed(exchange="okx")
     hours = [bar(one, at(h), float(h + 1)) for h in range(6)] + [bar(far, at(h), float(h + 1)) for h in range(9)]
     market = made_market(instruments=[one, far], ohlcv_1h=hours)
-    got = Token("BTC", market=market, as_="polars").ohlcv("4h")
+    got = Token("BTC", market=market, return_type="polars").ohlcv("4h")
     assert got.select("exchange", "timestamp", "rows").rows() == [
         ("binance", at(0), 4),  # 04:00 ends at 08:00, and binance is known to 06:00
         ("okx", at(0), 4),
@@ -201,7 +201,7 @@ def test_a_gap_is_told_by_the_number_of_rows(made_market):
     one, other = listed(), listed("ETHUSDT", base="ETH")
     hours = [bar(one, at(h), float(h + 1)) for h in (0, 1, 2, 4)] + [bar(other, at(h), 1.0) for h in range(8)]
     market = made_market(instruments=[one, other], ohlcv_1h=hours)
-    got = Token("BTC", market=market, as_="polars").ohlcv("4h")
+    got = Token("BTC", market=market, return_type="polars").ohlcv("4h")
     # the venue is known to 08:00, so the second bar is finished, with one row in it
     assert got.select("timestamp", "rows", "close").rows() == [(at(0), 3, 3.0), (at(4), 1, 5.0)]
 
@@ -249,7 +249,7 @@ def test_bars_that_cannot_be_made_are_refused(token):
 def test_prices_stand_at_the_time_they_were_known(made_market):
     one = listed()
     market = made_market(instruments=[one], ohlcv_1h=[bar(one, at(h), float(h + 10)) for h in range(4)])
-    token = Token("BTC", market=market, as_="polars")
+    token = Token("BTC", market=market, return_type="polars")
     history = token.price_history("1h")
     assert history.select("timestamp", "price").rows() == [(at(h + 1), float(h + 10)) for h in range(4)]
     assert token.price_history("1h", start=at(2), end=at(3))["price"].to_list() == [11.0]
@@ -269,7 +269,12 @@ def test_a_price_is_the_last_that_was_known_of_the_shortest_bars(made_market):
     )
 
     def price(name, moment=None):
-        return Token(name, market=market, as_="polars").price(at=moment).select("timestamp", "price", "interval").rows()
+        return (
+            Token(name, market=market, return_type="polars")
+            .price(at=moment)
+            .select("timestamp", "price", "interval")
+            .rows()
+        )
 
     assert price("BTC") == [(at(12), 219.0, "1m")]
     assert price("BTC", at(11)) == [(at(11), 159.0, "1m")]
@@ -297,7 +302,7 @@ def test_intervals_that_are_not_stored_come_from_times_also_at_the_edges_of_a_wi
     one = listed()
     hours = [*range(0, 48, 8), *range(48, 72, 4)]
     market = made_market(instruments=[one], funding_rates=[row(one, at(h), funding_rate=1e-4) for h in hours])
-    token = Token("BTC", market=market, as_="polars")
+    token = Token("BTC", market=market, return_type="polars")
     got = token.funding_rate_annualized(start=at(24), end=at(25))
     assert got["funding_apr"].to_list() == [pytest.approx(1e-4 * 3 * 365)]
     assert token.funding_rate_annualized(start=at(60), end=at(61))["funding_apr"].to_list() == [pytest.approx(0.219)]
@@ -326,9 +331,9 @@ METHODS = {
 def test_every_kind_of_frame_holds_the_same(market, method):
     token = Token("BTC", market=market, exchange=["okx", "binance"])
     ask, options = getattr(token, method), METHODS[method]
-    polars = ask(**options, as_="polars")
+    polars = ask(**options, return_type="polars")
     assert polars.height > 0
-    pandas, arrow, lazy = ask(**options), ask(**options, as_="arrow"), ask(**options, as_="ibis")
+    pandas, arrow, lazy = ask(**options), ask(**options, return_type="arrow"), ask(**options, return_type="ibis")
     assert isinstance(pandas, pd.DataFrame)
     assert isinstance(arrow, pa.Table)
     assert list(pandas.columns) == polars.columns == arrow.column_names == list(lazy.columns)
@@ -350,7 +355,7 @@ def test_of_large_tables_only_the_newest_part_is_read_for_the_newest_rows(market
     asked = []
     words = {"interval": "6h"} if method in ("ohlcv", "price_history", "returns", "volatility") else {}
     words |= {"window": 3} if method == "volatility" else {}
-    ask = getattr(Token("WIF", market=market, as_="polars"), method)
+    ask = getattr(Token("WIF", market=market, return_type="polars"), method)
     whole = ask(limit=4, **words, **more)
     monkeypatch.setattr(selection, "PROBE_MIN_BYTES", 0)
     real = market.table
@@ -367,7 +372,7 @@ def test_the_newest_rows_of_who_left_long_ago_are_found_all_the_same(market, mon
     from cexkit.client import selection
 
     monkeypatch.setattr(selection, "PROBE_MIN_BYTES", 0)
-    gone = Token("FTT", market=market, as_="polars").ohlcv(limit=2)
+    gone = Token("FTT", market=market, return_type="polars").ohlcv(limit=2)
     assert set(gone["timestamp"].dt.month()) == {11}
     assert gone.height == 2 * gone["exchange"].n_unique() + 2  # binance has a perpetual and a spot pair
 
@@ -376,7 +381,7 @@ def test_a_return_after_a_gap_is_the_same_in_every_window(made_market):
     one = listed()
     days = [day for day in range(40) if not 10 <= day < 20]
     market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * day), 100.0 + day) for day in days])
-    token = Token("BTC", market=market, as_="polars")
+    token = Token("BTC", market=market, return_type="polars")
     cut = token.returns(start=at(24 * 21), end=at(24 * 22))
     assert cut["returns"].to_list() == [pytest.approx(120 / 109 - 1)]
     whole = token.volatility(window=5, min_samples=2)
@@ -394,7 +399,7 @@ def test_a_window_of_volatility_reaches_over_any_gap_where_not_all_of_it_must_be
     one = listed()
     days = [day for day in range(200) if not 100 <= day < 160]
     market = made_market(instruments=[one], ohlcv_1d=[bar(one, at(24 * d), 100.0 + d + d * d % 7) for d in days])
-    token = Token("BTC", market=market, as_="polars")
+    token = Token("BTC", market=market, return_type="polars")
     for estimator in ("close", "parkinson"):
         words = {"window": 5, "min_samples": 2, "estimator": estimator}
         whole, cut = token.volatility(**words), token.volatility(**words, start=at(24 * 162))
@@ -402,10 +407,10 @@ def test_a_window_of_volatility_reaches_over_any_gap_where_not_all_of_it_must_be
 
 
 def test_the_kind_is_set_for_a_token_or_a_call(market):
-    token = Token("BTC", market=market, as_="arrow")
+    token = Token("BTC", market=market, return_type="arrow")
     assert isinstance(token.price(), pa.Table)
-    assert isinstance(token.price(as_="pandas"), pd.DataFrame)
-    for wrong in (lambda: Token("BTC", market=market, as_="spark"), lambda: token.price(as_="sparks")):
+    assert isinstance(token.price(return_type="pandas"), pd.DataFrame)
+    for wrong in (lambda: Token("BTC", market=market, return_type="spark"), lambda: token.price(return_type="sparks")):
         with pytest.raises(UnknownNameError, match="There are: arrow, ibis, pandas, polars"):
             wrong()
 
@@ -433,7 +438,7 @@ def test_more_rows_than_a_calendar_holds_are_all_there_are(market, monkeypatch):
     from cexkit.client import selection
 
     monkeypatch.setattr(selection, "PROBE_MIN_BYTES", 0)
-    token = Token("BTC", market=market, exchange="okx", as_="polars")
+    token = Token("BTC", market=market, exchange="okx", return_type="polars")
     assert token.ohlcv(limit=10**12).equals(token.ohlcv())
     for window in (200_000, 10**9):
         far = token.volatility(window=window, start="2026-06-01")
@@ -466,12 +471,14 @@ def test_frames_take_metrics_further(token):
 
 
 def test_tokens_are_one_long_frame(market):
-    pair = Tokens(["BTC", "PEPE"], market=market, as_="polars")
+    pair = Tokens(["BTC", "PEPE"], market=market, return_type="polars")
     frame = pair.funding_rate(start="2026-06-30")
-    parts = [Token(name, market=market, as_="polars").funding_rate(start="2026-06-30") for name in ("BTC", "PEPE")]
+    parts = [
+        Token(name, market=market, return_type="polars").funding_rate(start="2026-06-30") for name in ("BTC", "PEPE")
+    ]
     assert frame.equals(pl.concat(parts))
     assert pair.failed == {}
-    assert set(pair.price_history(limit=1, as_="ibis").to_polars()["base"]) == {"BTC", "PEPE"}
+    assert set(pair.price_history(limit=1, return_type="ibis").to_polars()["base"]) == {"BTC", "PEPE"}
     assert [member.name for member in pair] == ["BTC", "PEPE"]
     assert pair["PEPE"].instruments["base"].unique().to_list() == ["PEPE"]
     assert pair._ipython_key_completions_() == ["BTC", "PEPE"]
@@ -479,7 +486,7 @@ def test_tokens_are_one_long_frame(market):
 
 def test_what_fails_is_reported_and_the_others_answer(market):
     with pytest.warns(PartialResultWarning, match="2 of 3 found, without:\n  XYZ: unknown coin"):
-        three = Tokens(["BTC", "XYZ", "FTT"], market=market, exchange="okx", as_="polars")
+        three = Tokens(["BTC", "XYZ", "FTT"], market=market, exchange="okx", return_type="polars")
     with pytest.warns(PartialResultWarning, match="XYZ"):
         assert set(three.price()["base"]) == {"BTC", "FTT"}
     assert set(three.failed) == {"XYZ"}
@@ -519,7 +526,7 @@ def test_nothing_at_all_is_an_error(market):
 def test_threads_that_share_a_market_do_not_wait_for_each_other(market):
     """Empty windows too: what DuckDB reads from Python's memory has made threads wait for ever."""
     words = [{"start": "2026-06-29"}, {"start": "2030-01-01"}]
-    tokens = [Token(name, market=market, as_="polars") for name in ("BTC", "PEPE")]
+    tokens = [Token(name, market=market, return_type="polars") for name in ("BTC", "PEPE")]
     asks = [
         lambda token=token, each=each: (token.funding_rate(**each), token.info(), token.price_history("4h", **each))
         for token in tokens

@@ -19,7 +19,7 @@ from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.render import to_polars
 
 if TYPE_CHECKING:
-    from cexkit.client.instruments import Names
+    from cexkit.client.instruments import OneOrMany
     from cexkit.client.market import Market
 
 DAY = timedelta(days=1)
@@ -46,7 +46,7 @@ class TearsheetData:
         cls,
         market: Market,
         name: str,
-        exchange: Names = None,
+        exchange: OneOrMany = None,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         days: int = 60,
@@ -147,7 +147,9 @@ class TearsheetData:
     def _beside(self, kind: str) -> Selection:
         """Instruments of another type of the coin at the venues looked at; there may be none."""
         venues = self.perps.instruments["exchange"].unique().implode()
-        same = self.market.listed.filter(pl.col("exchange").is_in(venues), base=self.base, instrument_type=kind)
+        same = self.market.instrument_frame.filter(
+            pl.col("exchange").is_in(venues), base=self.base, instrument_type=kind
+        )
         return Selection(self.market, same)
 
     def _referenced(self, bars: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:

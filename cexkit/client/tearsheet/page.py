@@ -13,7 +13,7 @@ from cexkit.schema.intervals import TimeLike
 from cexkit.warehouse.store.parquet import write_atomic
 
 if TYPE_CHECKING:
-    from cexkit.client.instruments import Names
+    from cexkit.client.instruments import OneOrMany
     from cexkit.client.market import Market
 
 
@@ -49,7 +49,7 @@ def tearsheet(
     name: str,
     path: str | Path | None = None,
     *,
-    exchange: Names = None,
+    exchange: OneOrMany = None,
     start: TimeLike | None = None,
     end: TimeLike | None = None,
     days: int = 60,

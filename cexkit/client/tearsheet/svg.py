@@ -89,7 +89,7 @@ def _local(tag: str) -> str:
 
 
 def _value(key: str, value: str, name: str) -> str:
-    """Names made the picture's own; ink and type those of the page."""
+    """OneOrMany made the picture's own; ink and type those of the page."""
     if key == "id":
         return f"{name}-{value}"
     if key == "href" and value.startswith("#"):

@@ -20,7 +20,7 @@ class Location:
 
     Attributes
     ----------
-    where : str
+    address : str
         The place as it is shown; never with a secret in it.
     remote : bool
         Whether files come over a network.
@@ -30,15 +30,15 @@ class Location:
         Whether DuckDB can read from it without the cache.
     """
 
-    where: str
+    address: str
     remote: ClassVar[bool] = True
     pinned: bool = False
     direct: bool = True
 
     @property
-    def place(self) -> str:
-        """What a cache knows the place by."""
-        return self.where
+    def cache_key(self) -> str:
+        """The key under which a cache stores the revision."""
+        return self.address
 
     @property
     def prefix(self) -> str:
@@ -80,22 +80,22 @@ class Location:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.where!r})"
+        return f"{type(self).__name__}({self.address!r})"
 
 
-def missing(where: str, path: str) -> DatasetError:
+def missing(address: str, path: str) -> DatasetError:
     """What to say of a file that is not there."""
     if path == MANIFEST:
-        return DatasetNotFoundError(f"no dataset at {where} (no {path} there); check the address")
+        return DatasetNotFoundError(f"no dataset at {address} (no {path} there); check the address")
     return DatasetError(
-        f"{where} no longer has {path}: the dataset was published anew since this connection was made. "
+        f"{address} no longer has {path}: the dataset was published anew since this connection was made. "
         "market.refresh() moves on to what is there now"
     )
 
 
-def unreachable(where: str, error: object) -> DatasetUnreachableError:
+def unreachable(address: str, error: object) -> DatasetUnreachableError:
     """What to say where nothing answers."""
     return DatasetUnreachableError(
-        f"{where} cannot be reached ({type(error).__name__}). Without a network, connect(…, offline=True) reads what "
+        f"{address} cannot be reached ({type(error).__name__}). Without a network, connect(…, offline=True) reads what "
         "is in the cache, and connect('sample') the embedded sample"
     )

@@ -4,7 +4,7 @@
 
     <root>/files/<aa>/<sha256>.parquet   a whole file whose content was verified
     <root>/files/<aa>/<sha256>.seen      size and times it had then; its own time is that of the last use
-    <root>/places/<digest>.json          what was last found at a place: revision and manifest
+    <root>/locations/<digest>.json       last known state of a location: revision and manifest
     <root>/leases/<id>.files             what a connection uses, while it holds <id>.lock
     <root>/locks/                        one writer a file
 
@@ -31,7 +31,7 @@ from cexkit.warehouse.store.layout import TEMPORARY
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import sha256, write_atomic
 
-_FILES, _PLACES, _LEASES, _LOCKS = "files", "places", "leases", "locks"
+_FILES, _LOCATIONS, _LEASES, _LOCKS = "files", "locations", "leases", "locks"
 #: Seconds after which what a killed download left behind is swept.
 _STALE_SECONDS = 86_400.0
 
@@ -43,7 +43,7 @@ Download = Callable[[Path], Path]
 class PinnedRevision:
     """What was found at a place: the revision it was at and its manifest, as text."""
 
-    where: str
+    address: str
     revision: str
     text: str
 
@@ -55,7 +55,7 @@ class Usage:
     files: int
     bytes: int
     max_bytes: int
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
 
 
 class FileCache:
@@ -150,7 +150,7 @@ class FileCache:
             Files and bytes that were dropped.
         """
         with _disk(self.root):
-            for path in (self.root / _PLACES).glob("*.json"):
+            for path in (self.root / _LOCATIONS).glob("*.json"):
                 path.unlink(missing_ok=True)
         return self._drop(0)
 
@@ -171,28 +171,28 @@ class FileCache:
     def usage(self) -> Usage:
         """How many files and bytes it holds, and of which places."""
         sizes = [size for _, size, _ in self._entries()]
-        places = {known.where for path in (self.root / _PLACES).glob("*.json") if (known := _known(path))}
-        return Usage(len(sizes), sum(sizes), self.max_bytes, tuple(sorted(places)))
+        locations = {known.address for path in (self.root / _LOCATIONS).glob("*.json") if (known := _known(path))}
+        return Usage(len(sizes), sum(sizes), self.max_bytes, tuple(sorted(locations)))
 
     def lease(self) -> Lease:
         """A promise that files stay as long as it lives."""
         return Lease(self)
 
-    def remember(self, place: str, known: PinnedRevision) -> None:
+    def remember(self, key: str, known: PinnedRevision) -> None:
         """Note what is at a place, for when it cannot be asked."""
         record = asdict(known) | {"sha256": hashlib.sha256(known.text.encode()).hexdigest()}
-        path = self._place(place)
+        path = self._note(key)
         write_atomic(path, lambda temporary: temporary.write_text(json.dumps(record), encoding="utf-8"))
 
-    def recall(self, place: str) -> PinnedRevision | None:
+    def recall(self, key: str) -> PinnedRevision | None:
         """What was last found at a place."""
-        return _known(self._place(place))
+        return _known(self._note(key))
 
     def _path(self, digest: str) -> Path:
         return self.files / digest[:2] / f"{digest}.parquet"
 
-    def _place(self, place: str) -> Path:
-        return self.root / _PLACES / f"{hashlib.sha256(place.encode()).hexdigest()[:32]}.json"
+    def _note(self, key: str) -> Path:
+        return self.root / _LOCATIONS / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
 
     def _entries(self) -> Iterator[tuple[Path, int, float]]:
         """Files, their sizes and when they were last used."""

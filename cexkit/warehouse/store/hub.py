@@ -33,10 +33,10 @@ class Hub(Location):
     def __init__(self, repo: str, revision: str):
         self._repo, self._revision = repo, revision
         self.pinned = bool(_SHA.fullmatch(revision))
-        self.where = f"hf://datasets/{repo}" + ("" if revision == "main" else f"@{revision}")
+        self.address = f"hf://datasets/{repo}" + ("" if revision == "main" else f"@{revision}")
 
     @property
-    def place(self) -> str:
+    def cache_key(self) -> str:
         return f"{constants.ENDPOINT}/datasets/{self._repo}@{self._revision}"
 
     @property
@@ -111,30 +111,30 @@ class Hub(Location):
         try:
             yield
         except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-            raise unreachable(self.where, error) from error
+            raise unreachable(self.address, error) from error
         except RevisionNotFoundError as error:
-            raise DatasetNotFoundError(f"{self.where}: the dataset has no revision {self._revision!r}") from error
+            raise DatasetNotFoundError(f"{self.address}: the dataset has no revision {self._revision!r}") from error
         except EntryNotFoundError as error:
-            raise missing(self.where, path) from error
+            raise missing(self.address, path) from error
         except RepositoryNotFoundError as error:
             raise self._absent(error) from error
         except HfHubHTTPError as error:
             raise self._refused(error) from error
         except HTTPError as error:
             # of whichever httpx the hub's client is built on
-            raise unreachable(self.where, error) from error
+            raise unreachable(self.address, error) from error
 
     def _absent(self, error: HfHubHTTPError) -> CexkitError:
         advice = "check the name; a private dataset needs a token that may read it (HF_TOKEN or `hf auth login`)"
         if error.response is not None and error.response.status_code == 403:
-            return DatasetAccessError(f"{self.where} is gated, and this token has no access; ask for it on its page")
-        return DatasetNotFoundError(f"no dataset {self.where} for this token, or for none; {advice}")
+            return DatasetAccessError(f"{self.address} is gated, and this token has no access; ask for it on its page")
+        return DatasetNotFoundError(f"no dataset {self.address} for this token, or for none; {advice}")
 
     def _refused(self, error: HfHubHTTPError) -> CexkitError:
         status = error.response.status_code if error.response is not None else None
         if status in (401, 403):
             return DatasetAccessError(
-                f"the hub refuses the token (HTTP {status}) for {self.where}; "
+                f"the hub refuses the token (HTTP {status}) for {self.address}; "
                 "set HF_TOKEN to one that may read it, or `hf auth login`"
             )
-        return DatasetUnreachableError(f"the hub answers HTTP {status} for {self.where}; try again later")
+        return DatasetUnreachableError(f"the hub answers HTTP {status} for {self.address}; try again later")

@@ -1,4 +1,4 @@
-"""Where a dataset can be: what ``connect(where)`` takes."""
+"""Where a dataset can be: what ``connect(source)`` takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Folder(Location):
 
     def __init__(self, root: Path):
         self.root = root
-        self.where = "the embedded sample" if root == SAMPLE_ROOT else str(root)
+        self.address = "the embedded sample" if root == SAMPLE_ROOT else str(root)
 
     @property
     def prefix(self) -> str:
@@ -43,12 +43,12 @@ class Folder(Location):
         self.read(MANIFEST)
 
 
-def locate(where: str | Path | None = None) -> Location:
+def locate(source: str | Path | None = None) -> Location:
     """The place that a user names.
 
     Parameters
     ----------
-    where : str or Path, optional
+    source : str or Path, optional
         ``"sample"`` for the embedded sample (``"./sample"`` for a folder of that name), a folder,
         ``hf://datasets/org/name[@revision]``, an ``http(s)://`` prefix or ``s3://bucket/prefix``. By default
         the setting ``CEXKIT_DATA``, else the sample.
@@ -60,21 +60,21 @@ def locate(where: str | Path | None = None) -> Location:
 
     Examples
     --------
-    >>> locate("sample").where
+    >>> locate("sample").address
     'the embedded sample'
-    >>> locate("hf://datasets/org/name@v1").where
+    >>> locate("hf://datasets/org/name@v1").address
     'hf://datasets/org/name@v1'
     """
-    if where is None:
+    if source is None:
         from cexkit.config import settings
 
-        where = settings().data or SAMPLE
-    if where == SAMPLE:
+        source = settings().data or SAMPLE
+    if source == SAMPLE:
         return Folder(SAMPLE_ROOT)
-    return _remote(str(where)) if "://" in str(where) else Folder(folder_of(where))
+    return _remote(str(source)) if "://" in str(source) else Folder(folder_of(source))
 
 
-def folder_of(where: str | Path) -> Path:
+def folder_of(source: str | Path) -> Path:
     """The folder that a user names; ``~`` stands for a home.
 
     Raises
@@ -88,19 +88,19 @@ def folder_of(where: str | Path) -> Path:
     PosixPath('data')
     """
     try:
-        if "\0" not in str(where):
-            return Path(where).expanduser()
+        if "\0" not in str(source):
+            return Path(source).expanduser()
     except RuntimeError:  # nobody of that name has a home
         pass
-    raise InvalidInputError(f"not a folder: {str(where)!r}")
+    raise InvalidInputError(f"not a folder: {str(source)!r}")
 
 
-def hub_address(where: str) -> tuple[str, str]:
+def hub_address(source: str) -> tuple[str, str]:
     """Repository and revision of a dataset on the hub.
 
     Parameters
     ----------
-    where : str
+    source : str
         ``hf://datasets/org/name[@revision]``; a revision may be percent-encoded, as the hub's own client wants it.
 
     Raises
@@ -116,25 +116,25 @@ def hub_address(where: str) -> tuple[str, str]:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
-    found = _HUB.fullmatch(where)
+    found = _HUB.fullmatch(source)
     if not found:
-        raise InvalidInputError(f"{where!r} names no dataset of the hub; write hf://datasets/org/name[@revision]")
+        raise InvalidInputError(f"{source!r} names no dataset of the hub; write hf://datasets/org/name[@revision]")
     try:
         validate_repo_id(found["repo"])
     except HFValidationError as error:
-        raise InvalidInputError(f"{where!r} names no dataset of the hub: {error}") from error
+        raise InvalidInputError(f"{source!r} names no dataset of the hub: {error}") from error
     return found["repo"], unquote(found["revision"] or "main")
 
 
-def _remote(where: str) -> Location:
-    scheme = where.split("://")[0].lower()
+def _remote(source: str) -> Location:
+    scheme = source.split("://")[0].lower()
     if scheme == "hf":
         from cexkit.warehouse.store.hub import Hub
 
-        return Hub(*hub_address(where))
+        return Hub(*hub_address(source))
     # errors do not repeat what may hold a secret
     try:
-        parts = urlsplit(where)
+        parts = urlsplit(source)
     except ValueError:
         raise InvalidInputError("an address of a dataset whose host cannot be read") from None
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -142,9 +142,9 @@ def _remote(where: str) -> Location:
     if scheme in ("http", "https") and parts.netloc:
         from cexkit.warehouse.store.remote import Web
 
-        return Web(where.rstrip("/"))
+        return Web(source.rstrip("/"))
     if scheme == "s3" and parts.netloc:
         from cexkit.warehouse.store.remote import Bucket
 
         return Bucket(parts.netloc, parts.path.strip("/"))
-    raise InvalidInputError(f"{where!r} is no place of a dataset; those that can be opened: {_FORMS}")
+    raise InvalidInputError(f"{source!r} is no place of a dataset; those that can be opened: {_FORMS}")

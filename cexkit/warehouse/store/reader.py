@@ -77,9 +77,9 @@ class Reader:
     def whole(self, table: Table) -> ir.Table:
         """A table under its own name, as SQL sees it."""
         if self.snapshot.big(table.name):
-            size, where = self.snapshot.bytes(table.name) / 1e6, self.snapshot.location.where
+            size, address = self.snapshot.bytes(table.name) / 1e6, self.snapshot.location.address
             raise InvalidInputError(
-                f"{table.name} is {size:,.0f} MB at {where}, too much to "
+                f"{table.name} is {size:,.0f} MB at {address}, too much to "
                 f"read whole unasked; market.table({table.name!r}, start=…, end=…, exchange=…, symbol=…) reads what it "
                 "needs. The setting CEXKIT_BIG_TABLE_BYTES says what is too much"
             )
@@ -119,7 +119,7 @@ class Reader:
             rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
         except IOException as error:
             raise DatasetError(
-                f"{self.snapshot.location.where}: a file of {table.name} cannot be read: {error}. If the dataset was "
+                f"{self.snapshot.location.address}: a file of {table.name} cannot be read: {error}. If the dataset was "
                 "written anew since this connection was made, market.refresh() moves on to what is there now"
             ) from error
         with self._lock:

@@ -22,12 +22,12 @@ _CHUNK = 1 << 20
 class Web(Location):
     """Files below an ``http(s)://`` prefix."""
 
-    def __init__(self, where: str):
-        self.where = where
+    def __init__(self, address: str):
+        self.address = address
 
     @property
     def prefix(self) -> str:
-        return f"{self.where}/"
+        return f"{self.address}/"
 
     def url(self, path: str) -> str:
         return self.prefix + quote(path, safe="/=:")
@@ -68,11 +68,11 @@ class Web(Location):
         try:
             return attempts(do)
         except httpx.HTTPStatusError as error:
-            raise _refused(error.response.status_code, self.where, path) from error
+            raise _refused(error.response.status_code, self.address, path) from error
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise InvalidInputError(f"{self.where!r} is no address: {error}") from error
+            raise InvalidInputError(f"{self.address!r} is no address: {error}") from error
         except httpx.HTTPError as error:
-            raise unreachable(self.where, error) from error
+            raise unreachable(self.address, error) from error
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -82,12 +82,12 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
 
 
-def _refused(status: int, where: str, path: str) -> DatasetError:
+def _refused(status: int, address: str, path: str) -> DatasetError:
     if status in (401, 403):
-        return DatasetAccessError(f"{where} refuses {path} (HTTP {status}); it is not public")
+        return DatasetAccessError(f"{address} refuses {path} (HTTP {status}); it is not public")
     if status == 404:
-        return missing(where, path)
-    return DatasetUnreachableError(f"{where} answers HTTP {status} for {path}; try again later")
+        return missing(address, path)
+    return DatasetUnreachableError(f"{address} answers HTTP {status} for {path}; try again later")
 
 
 class Bucket(Location):
@@ -95,26 +95,26 @@ class Bucket(Location):
 
     def __init__(self, bucket: str, prefix: str):
         self._root = f"{bucket}/{prefix}".rstrip("/")
-        self.where = f"s3://{self._root}"
+        self.address = f"s3://{self._root}"
         # DuckDB knows keys only if told; profiles and roles are known to the cached way alone
         self.direct = settings().s3_access_key_id is not None
 
     @property
-    def place(self) -> str:
-        return f"{settings().s3_endpoint_url or ''} {self.where}"
+    def cache_key(self) -> str:
+        return f"{settings().s3_endpoint_url or ''} {self.address}"
 
     @property
     def prefix(self) -> str:
-        return f"{self.where}/"
+        return f"{self.address}/"
 
     def read(self, path: str) -> str:
         return b"".join(self._chunks(path)).decode(errors="replace")
 
     def ping(self) -> None:
-        with _said(self.where, MANIFEST):
+        with _translate_errors(self.address, MANIFEST):
             found = self._files().get_file_info(f"{self._root}/{MANIFEST}")
         if found.type == fs.FileType.NotFound:
-            raise missing(self.where, MANIFEST)
+            raise missing(self.address, MANIFEST)
 
     def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
         to = folder / Path(path).name
@@ -126,7 +126,7 @@ class Bucket(Location):
 
     def _chunks(self, path: str) -> Iterator[bytes]:
         """A file piece by piece; what the disk raises that they are written to is none of S3's errors."""
-        with _said(self.where, path), self._files().open_input_stream(f"{self._root}/{path}") as source:
+        with _translate_errors(self.address, path), self._files().open_input_stream(f"{self._root}/{path}") as source:
             while chunk := source.read(_CHUNK):
                 yield chunk
 
@@ -156,7 +156,7 @@ class Bucket(Location):
             "endpoint": endpoint.netloc or None,
             "url_style": "path" if endpoint.netloc else None,
             "use_ssl": endpoint.scheme != "http",
-            "scope": self.where,
+            "scope": self.address,
         }
         given = {name: value for name, value in options.items() if value is not None}
         return [(f"CREATE SECRET cexkit (TYPE s3, {', '.join(f'{name} ${name}' for name in given)})", given)]
@@ -167,18 +167,20 @@ def _plain(secret) -> str | None:
 
 
 @contextmanager
-def _said(where: str, path: str) -> Iterator[None]:
+def _translate_errors(address: str, path: str) -> Iterator[None]:
     """Errors of Arrow's S3 in the words of a dataset."""
     try:
         yield
     except FileNotFoundError as error:
-        raise missing(where, path) from error
+        raise missing(address, path) from error
     except DatasetError:
         raise
     except OSError as error:
         text = str(error)
         if "ACCESS_DENIED" in text or "InvalidAccessKeyId" in text or "SIGNATURE" in text.upper() or "HTTP 403" in text:
-            raise DatasetAccessError(f"{where} refuses {path}; check the keys of S3 and what they may read") from error
+            raise DatasetAccessError(
+                f"{address} refuses {path}; check the keys of S3 and what they may read"
+            ) from error
         if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text:
-            raise missing(where, path) from error
-        raise unreachable(where, error) from error
+            raise missing(address, path) from error
+        raise unreachable(address, error) from error

@@ -122,7 +122,7 @@ class Snapshot:
             named = ", ".join(file.path for file in files[:3]) + (f" and {len(files) - 3} more" if files[3:] else "")
             raise DatasetUnreachableError(
                 f"offline, and not in the cache at {self.cache.root}: {named}. "
-                f"With a network, `cexkit cache warm {files[0].table} --data {self.location.where}` brings it there"
+                f"With a network, `cexkit cache warm {files[0].table} --data {self.location.address}` brings it there"
             )
 
     def _download(self, files: Sequence[DataFile]) -> dict[DataFile, Path]:
@@ -162,30 +162,30 @@ def open_snapshot(
         raise InvalidInputError("mode='direct' asks the network at every query; offline=True goes with the cache")
     if not location.remote:
         text = location.read(MANIFEST)
-        return Snapshot(location, Manifest.from_json(text, location.where), location.revision_of(text))
+        return Snapshot(location, Manifest.from_json(text, location.address), location.revision_of(text))
     known = _recall(location, cache) if offline else _ask(location, cache)
-    manifest = Manifest.from_json(known.text, location.where)
+    manifest = Manifest.from_json(known.text, location.address)
     if not offline:
-        for place in {location.place, location.at(known.revision).place}:
-            cache.remember(place, known)
+        for key in {location.cache_key, location.at(known.revision).cache_key}:
+            cache.remember(key, known)
     options = {"mode": mode, "offline": offline, "big_bytes": big_bytes}
     return Snapshot(location.at(known.revision), manifest, known.revision, cache, **options)
 
 
 def _ask(location: Location, cache: FileCache) -> PinnedRevision:
     pinned = location.pin()
-    known = cache.recall(pinned.place) if pinned.pinned else None
+    known = cache.recall(pinned.cache_key) if pinned.pinned else None
     if known is not None:
         return known
     text = pinned.read(MANIFEST)
-    return PinnedRevision(location.where, pinned.revision_of(text), text)
+    return PinnedRevision(location.address, pinned.revision_of(text), text)
 
 
 def _recall(location: Location, cache: FileCache) -> PinnedRevision:
-    known = cache.recall(location.place)
+    known = cache.recall(location.cache_key)
     if known is None:
         raise DatasetUnreachableError(
-            f"offline, and {location.where} was never opened with the cache at {cache.root}. Connect once with a "
+            f"offline, and {location.address} was never opened with the cache at {cache.root}. Connect once with a "
             "network, or to the embedded sample: connect('sample')"
         )
     return known

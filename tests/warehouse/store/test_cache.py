@@ -166,12 +166,12 @@ def test_the_folder_can_be_moved(tmp_path):
 
 def test_a_damaged_note_of_a_place_is_none(files):
     files.remember("place", PinnedRevision("place", "r1", '{"a": 1}'))
-    (note,) = (files.root / "places").iterdir()
+    (note,) = (files.root / "locations").iterdir()
     whole = note.read_text()
     for damaged in (whole[:20], "", whole.replace("r1", "r1").replace('\\"a\\"', '\\"b\\"'), "[]", json.dumps({})):
         note.write_text(damaged)
         assert files.recall("place") is None
-        assert files.usage().places == ()
+        assert files.usage().locations == ()
     assert files.recall("other") is None
 
 
