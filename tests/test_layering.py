@@ -9,467 +9,154 @@ from pathlib import Path
 
 import pytest
 
+from cexkit.exchanges.registry import EXCHANGES
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "cexkit"
 
-#: Part → the parts it may import. A part is the first two names below the package; there are no exemptions.
-ALLOWED: dict[str, set[str]] = {
-    "__init__": {
-        "analytics._core",
-        "analytics.accessors",
-        "analytics.basis",
-        "analytics.beta",
-        "analytics.cross_venue",
-        "analytics.funding",
-        "analytics.liquidations",
-        "analytics.liquidity",
-        "analytics.open_interest",
-        "analytics.order_flow",
-        "analytics.plotting",
-        "analytics.prices",
-        "analytics.resample",
-        "analytics.volatility",
-        "client.market",
-        "client.token",
-        "client.tokens",
-        "exchanges.fetch",
-        "warehouse.collect",
-        "warehouse.ingest",
-        "warehouse.publish",
-    },
-    "analytics": set(),
-    "analytics.__main__": {"analytics._core"},
-    "analytics._core": {"errors", "schema.fields", "schema.intervals"},
-    "analytics.accessors": {
-        "analytics._core",
-        "analytics.basis",
-        "analytics.beta",
-        "analytics.cross_venue",
-        "analytics.funding",
-        "analytics.liquidations",
-        "analytics.liquidity",
-        "analytics.open_interest",
-        "analytics.order_flow",
-        "analytics.plotting",
-        "analytics.prices",
-        "analytics.resample",
-        "analytics.volatility",
-        "errors",
-    },
-    "analytics.basis": {"analytics._core", "errors"},
-    "analytics.beta": {"analytics._core", "analytics.volatility", "errors"},
-    "analytics.cross_venue": {"analytics._core"},
-    "analytics.funding": {"analytics._core", "analytics.volatility", "errors", "schema.intervals"},
-    "analytics.liquidations": {"analytics._core", "errors", "schema.fields", "schema.intervals"},
-    "analytics.liquidity": {"analytics._core", "analytics.volatility"},
-    "analytics.open_interest": {"analytics._core"},
-    "analytics.order_flow": {"analytics._core"},
-    "analytics.plotting": {
-        "analytics._core",
-        "analytics.basis",
-        "analytics.cross_venue",
-        "analytics.funding",
-        "analytics.liquidations",
-        "analytics.open_interest",
-        "analytics.prices",
-        "analytics.volatility",
-        "errors",
-        "schema",
-    },
-    "analytics.prices": {"analytics._core"},
-    "analytics.resample": {"analytics._core", "analytics.liquidations", "errors", "schema.fields"},
-    "analytics.volatility": {"analytics._core", "errors", "schema.intervals"},
-    "cli": set(),
-    "cli.__main__": {"cli.commands"},
-    "cli.commands": {
-        "cli.demo",
-        "cli.doctor",
-        "cli.output",
-        "client.market",
-        "client.tearsheet",
-        "config",
-        "errors",
-        "warehouse.collect",
-        "warehouse.ingest",
-        "warehouse.publish",
-    },
-    "cli.demo": {"analytics.plotting", "schema", "warehouse.store"},
-    "cli.doctor": {"client.market", "config", "errors", "warehouse.store"},
-    "cli.output": {"errors", "warehouse.store"},
-    "client": set(),
-    "client.__main__": {"client.queries", "client.query"},
-    "client.asof": {"errors", "schema.intervals"},
-    "client.bars": {"analytics.resample", "client.selection", "errors", "schema", "schema.intervals"},
-    "client.dataset": set(),
-    "client.instruments": {"errors", "schema"},
-    "client.market": {
-        "client.instruments",
-        "client.panel",
-        "client.point_in_time",
-        "client.query_run",
-        "client.table_list",
-        "client.universe",
-        "config",
-        "errors",
-        "schema",
-        "schema.intervals",
-        "warehouse.store",
-    },
-    "client.panel": {"client.instruments", "client.return_types", "errors", "schema", "schema.intervals"},
-    "client.point_in_time": {
-        "analytics.basis",
-        "client.asof",
-        "client.bars",
-        "client.instruments",
-        "errors",
-        "schema",
-        "schema.intervals",
-    },
-    "client.queries": {"client.query", "errors"},
-    "client.query": {"errors", "schema.intervals"},
-    "client.query_run": {
-        "client.queries",
-        "client.query",
-        "client.return_types",
-        "errors",
-        "schema",
-        "schema.intervals",
-        "warehouse.store",
-    },
-    "client.return_types": {"errors"},
-    "client.selection": {"client.instruments", "errors", "schema", "schema.intervals"},
-    "client.table_list": {"schema", "warehouse.store"},
-    "client.tearsheet": {
-        "analytics.basis",
-        "analytics.cross_venue",
-        "analytics.funding",
-        "analytics.liquidations",
-        "analytics.liquidity",
-        "analytics.open_interest",
-        "analytics.plotting",
-        "analytics.prices",
-        "analytics.volatility",
-        "client",
-        "client.selection",
-        "errors",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "warehouse.store",
-    },
-    "client.token": {
-        "client.instruments",
-        "client.market",
-        "client.return_types",
-        "client.selection",
-        "client.tearsheet",
-        "client.token_base",
-        "client.token_derivatives",
-        "client.token_prices",
-        "config",
-        "schema",
-        "schema.intervals",
-    },
-    "client.token_base": {"client.return_types", "client.selection"},
-    "client.token_derivatives": {
-        "analytics.funding",
-        "client.bars",
-        "client.return_types",
-        "client.selection",
-        "client.token_base",
-        "errors",
-        "schema",
-        "schema.intervals",
-    },
-    "client.token_prices": {
-        "analytics.prices",
-        "analytics.volatility",
-        "client.asof",
-        "client.bars",
-        "client.return_types",
-        "client.selection",
-        "client.token_base",
-        "errors",
-        "schema",
-        "schema.intervals",
-    },
-    "client.tokens": {
-        "client.instruments",
-        "client.return_types",
-        "client.token",
-        "client.token_base",
-        "errors",
-        "schema",
-    },
-    "client.universe": {"client.instruments", "schema.intervals"},
-    "config": {"errors"},
-    "errors": set(),
-    "exchanges": set(),
-    "exchanges.__main__": {"exchanges.coverage", "exchanges.registry"},
-    "exchanges.archives": {"errors", "exchanges.parsing", "schema.intervals", "schema.symbols"},
-    "exchanges.assembly": {
-        "errors",
-        "exchanges.instruments",
-        "exchanges.page",
-        "exchanges.registry",
-        "schema",
-        "schema.render",
-        "schema.symbols",
-    },
-    "exchanges.base": {
-        "errors",
-        "exchanges.archives",
-        "exchanges.http",
-        "exchanges.parsing",
-        "schema",
-        "schema.symbols",
-    },
-    "exchanges.binance": {
-        "errors",
-        "exchanges.archives",
-        "exchanges.base",
-        "exchanges.http",
-        "exchanges.instruments",
-        "exchanges.parsing",
-        "schema",
-        "schema.intervals",
-        "schema.symbols",
-    },
-    "exchanges.bybit": {
-        "errors",
-        "exchanges.base",
-        "exchanges.http",
-        "exchanges.instruments",
-        "exchanges.parsing",
-        "schema",
-        "schema.intervals",
-        "schema.symbols",
-    },
-    "exchanges.coinbase": {
-        "errors",
-        "exchanges.base",
-        "exchanges.http",
-        "exchanges.instruments",
-        "exchanges.parsing",
-        "schema",
-        "schema.intervals",
-        "schema.symbols",
-    },
-    "exchanges.coverage": {"exchanges.base", "schema", "schema.symbols"},
-    "exchanges.downloads": {
-        "errors",
-        "exchanges.archives",
-        "exchanges.fetcher",
-        "exchanges.page",
-        "exchanges.parsing",
-        "schema.intervals",
-        "schema.symbols",
-    },
-    "exchanges.fetch": {"exchanges.fetcher", "schema.intervals", "schema.symbols"},
-    "exchanges.fetcher": {
-        "config",
-        "errors",
-        "exchanges.assembly",
-        "exchanges.http",
-        "exchanges.instruments",
-        "exchanges.listings",
-        "exchanges.page",
-        "exchanges.page_walk",
-        "exchanges.parsing",
-        "exchanges.registry",
-        "exchanges.venue_client",
-        "schema",
-        "schema.intervals",
-        "schema.symbols",
-    },
-    "exchanges.http": {"errors", "schema.intervals"},
-    "exchanges.instruments": {"errors", "schema", "schema.render", "schema.symbols"},
-    "exchanges.listings": {
-        "errors",
-        "exchanges.assembly",
-        "exchanges.base",
-        "exchanges.instruments",
-        "exchanges.page",
-        "exchanges.page_walk",
-        "exchanges.parsing",
-        "exchanges.venue_client",
-        "schema",
-        "schema.symbols",
-    },
-    "exchanges.okx": {
-        "errors",
-        "exchanges.archives",
-        "exchanges.base",
-        "exchanges.http",
-        "exchanges.instruments",
-        "exchanges.parsing",
-        "schema",
-        "schema.intervals",
-        "schema.symbols",
-    },
-    "exchanges.page": {"errors", "exchanges.http", "exchanges.parsing", "schema.intervals"},
-    "exchanges.page_walk": {
-        "errors",
-        "exchanges.base",
-        "exchanges.http",
-        "exchanges.page",
-        "exchanges.parsing",
-        "exchanges.venue_client",
-    },
-    "exchanges.parsing": {"errors", "exchanges.http", "schema", "schema.intervals", "schema.render", "schema.symbols"},
-    "exchanges.registry": {
-        "errors",
-        "exchanges.base",
-        "exchanges.binance",
-        "exchanges.bybit",
-        "exchanges.coinbase",
-        "exchanges.okx",
-        "exchanges.parsing",
-    },
-    "exchanges.streams": {
-        "errors",
-        "exchanges.base",
-        "exchanges.registry",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "schema.symbols",
-    },
-    "exchanges.venue_client": {"errors", "exchanges.base", "exchanges.http", "exchanges.parsing"},
-    "schema": {"schema.fields", "schema.tables"},
-    "schema.__main__": {"schema.render", "schema.tables"},
-    "schema.fields": set(),
-    "schema.intervals": {"errors"},
-    "schema.render": {"errors", "schema.fields", "schema.tables"},
-    "schema.symbols": set(),
-    "schema.tables": {"errors", "schema.fields", "schema.intervals"},
-    "schema.validate": {"schema.tables"},
-    "testing": {
-        "testing.binance",
-        "testing.bybit",
-        "testing.coinbase",
-        "testing.feed",
-        "testing.files",
-        "testing.hub",
-        "testing.loopback",
-        "testing.market",
-        "testing.okx",
-        "testing.stream",
-        "testing.venue",
-    },
-    "testing._hub_http": {"testing._hub_repo", "testing.loopback"},
-    "testing._hub_repo": set(),
-    "testing._hub_routes": {"testing._hub_repo", "testing.loopback"},
-    "testing.binance": {
-        "config",
-        "exchanges.binance",
-        "schema.intervals",
-        "testing.feed",
-        "testing.loopback",
-        "testing.venue",
-    },
-    "testing.bybit": {"config", "schema", "schema.intervals", "testing.feed", "testing.loopback", "testing.venue"},
-    "testing.coinbase": {
-        "config",
-        "errors",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "testing.feed",
-        "testing.loopback",
-        "testing.venue",
-    },
-    "testing.feed": {"errors", "schema", "schema.render"},
-    "testing.files": {"testing._hub_repo", "testing._hub_routes", "testing.hub", "testing.loopback"},
-    "testing.hub": {"testing._hub_http", "testing._hub_repo", "testing._hub_routes", "testing.loopback"},
-    "testing.loopback": {"schema.intervals"},
-    "testing.market": {
-        "exchanges.streams",
-        "schema.intervals",
-        "testing.binance",
-        "testing.bybit",
-        "testing.coinbase",
-        "testing.okx",
-        "testing.simulation",
-        "testing.stream",
-        "testing.venue",
-    },
-    "testing.okx": {"config", "schema.intervals", "testing.feed", "testing.loopback", "testing.venue"},
-    "testing.simulation": {
-        "errors",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "schema.symbols",
-        "warehouse.gold",
-        "warehouse.row_checks",
-        "warehouse.store",
-    },
-    "testing.stream": set(),
-    "testing.venue": {"schema.intervals", "testing.feed", "testing.loopback"},
-    "warehouse": set(),
-    "warehouse.collect": {
-        "errors",
-        "exchanges.fetcher",
-        "exchanges.parsing",
-        "exchanges.streams",
-        "schema",
-        "schema.intervals",
-        "schema.symbols",
-        "warehouse.ingest",
-        "warehouse.store",
-    },
-    "warehouse.gold": {
-        "analytics.funding",
-        "errors",
-        "schema",
-        "schema.render",
-        "warehouse.quality",
-        "warehouse.store",
-    },
-    "warehouse.ingest": {
-        "analytics.funding",
-        "config",
-        "errors",
-        "exchanges.archives",
-        "exchanges.base",
-        "exchanges.downloads",
-        "exchanges.fetcher",
-        "exchanges.instruments",
-        "exchanges.page",
-        "exchanges.parsing",
-        "exchanges.registry",
-        "exchanges.streams",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "schema.symbols",
-        "schema.validate",
-        "warehouse.store",
-    },
-    "warehouse.publish": {
-        "config",
-        "errors",
-        "exchanges.http",
-        "exchanges.registry",
-        "schema",
-        "schema.render",
-        "warehouse.quality",
-        "warehouse.store",
-    },
-    "warehouse.quality": {
-        "errors",
-        "exchanges.registry",
-        "schema",
-        "schema.intervals",
-        "schema.render",
-        "warehouse.ingest",
-        "warehouse.row_checks",
-        "warehouse.store",
-    },
-    "warehouse.row_checks": {"errors", "schema", "schema.render"},
-    "warehouse.sql_views": {"analytics._core", "analytics.accessors", "schema", "schema.render", "warehouse.store"},
-    "warehouse.store": {"config", "errors", "schema", "schema.intervals", "schema.render"},
+#: Part: the parts it may import. A part is the first two names below the package. There are no exemptions.
+TABLE = """\
+__init__: analytics._core analytics.accessors analytics.basis analytics.beta analytics.cross_venue analytics.funding
+  analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
+  analytics.prices analytics.resample analytics.volatility client.market client.token client.tokens exchanges.fetch
+  warehouse.collect warehouse.ingest warehouse.publish
+analytics:
+analytics.__main__: analytics._core
+analytics._core: errors schema.fields schema.intervals
+analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
+  analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
+  analytics.prices analytics.resample analytics.volatility errors
+analytics.basis: analytics._core errors
+analytics.beta: analytics._core analytics.volatility errors
+analytics.cross_venue: analytics._core
+analytics.funding: analytics._core analytics.volatility errors schema.intervals
+analytics.liquidations: analytics._core errors schema.fields schema.intervals
+analytics.liquidity: analytics._core analytics.volatility
+analytics.open_interest: analytics._core
+analytics.order_flow: analytics._core
+analytics.plotting: analytics._core analytics.basis analytics.cross_venue analytics.funding analytics.liquidations
+  analytics.open_interest analytics.prices analytics.volatility errors schema
+analytics.prices: analytics._core
+analytics.resample: analytics._core analytics.liquidations errors schema.fields
+analytics.volatility: analytics._core errors schema.intervals
+cli:
+cli.__main__: cli.commands
+cli.commands: cli.demo cli.doctor cli.output client.market client.tearsheet config errors warehouse.collect
+  warehouse.ingest warehouse.publish
+cli.demo: analytics.plotting schema warehouse.store
+cli.doctor: client.market config errors warehouse.store
+cli.output: errors warehouse.store
+client:
+client.__main__: client.queries client.query
+client.asof: errors schema.intervals
+client.bars: analytics.resample client.selection errors schema schema.intervals
+client.dataset:
+client.instruments: errors schema
+client.market: client.instruments client.panel client.point_in_time client.query_run client.table_list client.universe
+  config errors schema schema.intervals warehouse.store
+client.panel: client.instruments client.return_types errors schema schema.intervals
+client.point_in_time: analytics.basis client.asof client.bars client.instruments errors schema schema.intervals
+client.queries: client.query errors
+client.query: errors schema.intervals
+client.query_run: client.queries client.query client.return_types errors schema schema.intervals warehouse.store
+client.return_types: errors
+client.selection: client.instruments errors schema schema.intervals
+client.table_list: schema warehouse.store
+client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analytics.liquidations analytics.liquidity
+  analytics.open_interest analytics.plotting analytics.prices analytics.volatility client client.selection errors
+  schema schema.intervals schema.render warehouse.store
+client.token: client.instruments client.market client.return_types client.selection client.tearsheet client.token_base
+  client.token_derivatives client.token_prices config schema schema.intervals
+client.token_base: client.return_types client.selection
+client.token_derivatives: analytics.funding client.bars client.return_types client.selection client.token_base errors
+  schema schema.intervals
+client.token_prices: analytics.prices analytics.volatility client.asof client.bars client.return_types
+  client.selection client.token_base errors schema schema.intervals
+client.tokens: client.instruments client.return_types client.token client.token_base errors schema
+client.universe: client.instruments schema.intervals
+config: errors
+errors:
+exchanges:
+exchanges.__main__: exchanges.coverage exchanges.registry
+exchanges.archives: errors exchanges.parsing schema.intervals schema.symbols
+exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry schema schema.render schema.symbols
+exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.symbols
+exchanges.binance: errors exchanges.archives exchanges.base exchanges.http exchanges.instruments exchanges.parsing
+  schema schema.intervals schema.symbols
+exchanges.bybit: errors exchanges.base exchanges.http exchanges.instruments exchanges.parsing schema schema.intervals
+  schema.symbols
+exchanges.coinbase: errors exchanges.base exchanges.http exchanges.instruments exchanges.parsing schema
+  schema.intervals schema.symbols
+exchanges.coverage: exchanges.base schema schema.symbols
+exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
+  schema.symbols
+exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
+exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
+  exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
+  schema.intervals schema.symbols
+exchanges.http: errors schema.intervals
+exchanges.instruments: errors schema schema.render schema.symbols
+exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
+  exchanges.parsing exchanges.venue_client schema schema.symbols
+exchanges.okx: errors exchanges.archives exchanges.base exchanges.http exchanges.instruments exchanges.parsing schema
+  schema.intervals schema.symbols
+exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
+exchanges.page_walk: errors exchanges.base exchanges.http exchanges.page exchanges.parsing exchanges.venue_client
+exchanges.parsing: errors exchanges.http schema schema.intervals schema.render schema.symbols
+exchanges.registry: errors exchanges.base exchanges.binance exchanges.bybit exchanges.coinbase exchanges.okx
+  exchanges.parsing
+exchanges.streams: errors exchanges.base exchanges.registry schema schema.intervals schema.render schema.symbols
+exchanges.venue_client: errors exchanges.base exchanges.http exchanges.parsing
+schema: schema.fields schema.tables
+schema.__main__: schema.render schema.tables
+schema.fields:
+schema.intervals: errors
+schema.render: errors schema.fields schema.tables
+schema.symbols:
+schema.tables: errors schema.fields schema.intervals
+schema.validate: schema.tables
+testing: testing.binance testing.bybit testing.coinbase testing.feed testing.files testing.hub testing.loopback
+  testing.market testing.okx testing.stream testing.venue
+testing._hub_http: testing._hub_repo testing.loopback
+testing._hub_repo:
+testing._hub_routes: testing._hub_repo testing.loopback
+testing.binance: config exchanges.binance schema.intervals testing.feed testing.loopback testing.venue
+testing.bybit: config schema schema.intervals testing.feed testing.loopback testing.venue
+testing.coinbase: config errors schema schema.intervals schema.render testing.feed testing.loopback testing.venue
+testing.feed: errors schema schema.render
+testing.files: testing._hub_repo testing._hub_routes testing.hub testing.loopback
+testing.hub: testing._hub_http testing._hub_repo testing._hub_routes testing.loopback
+testing.loopback: schema.intervals
+testing.market: exchanges.streams schema.intervals testing.binance testing.bybit testing.coinbase testing.okx
+  testing.simulation testing.stream testing.venue
+testing.okx: config schema.intervals testing.feed testing.loopback testing.venue
+testing.simulation: errors schema schema.intervals schema.render schema.symbols warehouse.gold warehouse.row_checks
+  warehouse.store
+testing.stream:
+testing.venue: schema.intervals testing.feed testing.loopback
+warehouse:
+warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams schema schema.intervals schema.symbols
+  warehouse.ingest warehouse.store
+warehouse.gold: analytics.funding errors schema schema.render warehouse.quality warehouse.store
+warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.base exchanges.downloads
+  exchanges.fetcher exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams schema
+  schema.intervals schema.render schema.symbols schema.validate warehouse.store
+warehouse.publish: config errors exchanges.http exchanges.registry schema schema.render warehouse.quality
+  warehouse.store
+warehouse.quality: errors exchanges.registry schema schema.intervals schema.render warehouse.ingest
+  warehouse.row_checks warehouse.store
+warehouse.row_checks: errors schema schema.render
+warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
+warehouse.store: config errors schema schema.intervals schema.render
+"""
+ALLOWED = {
+    part: set(allowed.split())
+    for part, _, allowed in (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())
+}
+
+#: Parts of ``exchanges`` that are values and pure functions.
+PURE = {
+    f"exchanges.{name}" for name in (*EXCHANGES, "base", "parsing", "instruments", "archives", "coverage", "streams")
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_sample" not in path.parts)
@@ -597,6 +284,12 @@ def test_package_init_contains_no_logic(path):
     statements = ast.parse(path.read_text(encoding="utf-8")).body
     logic = [node for node in statements if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.For | ast.While)]
     assert not logic or path.parent == PACKAGE
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if _part(_module(path)) in PURE], ids=lambda path: path.name)
+def test_descriptors_and_parsers_do_no_io(path):
+    names = {name.split(".")[0] for name in _imported_names(path.read_text(encoding="utf-8"))}
+    assert not names & {"asyncio", "httpx", "os", "socket", "subprocess", "time", "urllib3", "websockets"}
 
 
 def test_dagster_files_hold_no_ingestion_of_their_own():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OneOrMany = str | Iterable[str] | None
 
 
-def to_tuple(asked: OneOrMany) -> tuple[str, ...] | None:
+def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
     """OneOrMany asked for, to be read as often as needed; None for all.
 
     Examples
@@ -27,9 +27,9 @@ def to_tuple(asked: OneOrMany) -> tuple[str, ...] | None:
     >>> to_tuple("okx"), to_tuple(name for name in ["okx", "bybit"]), to_tuple(None)
     (('okx',), ('okx', 'bybit'), None)
     """
-    if asked is None:
+    if names is None:
         return None
-    return (asked,) if isinstance(asked, str) else tuple(asked)
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def listed_at(rows: ir.Table, moment: datetime) -> ir.Table:

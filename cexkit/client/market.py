@@ -202,7 +202,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         >>> "liquidations" in connect("sample").tables
         True
         """
-        return TableList({name: describe_table(TABLES[name], extent) for name, extent in self._reader.held.items()})
+        return TableList({name: describe_table(TABLES[name], extent) for name, extent in self._reader.extents.items()})
 
     def table(
         self,

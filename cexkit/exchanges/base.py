@@ -189,9 +189,9 @@ class Exchange:
 
     def explain(self, table: str, instrument_types: Iterable[InstrumentType]) -> NoReturn:
         """Raise the error that says why a table is read for none of these kinds of instruments."""
-        asked = tuple(instrument_types)
-        what = f"{table} of {self.name} {' or '.join(asked)}"
-        meant = [kind for kind in asked if kind in TABLES[table].instrument_types]
+        requested = tuple(instrument_types)
+        what = f"{table} of {self.name} {' or '.join(requested)}"
+        meant = [kind for kind in requested if kind in TABLES[table].instrument_types]
         if not meant:
             raise NotOfferedError(f"{what}: {table} exists for {', '.join(TABLES[table].instrument_types)} only")
         reasons = [self.not_offered[table, kind] for kind in meant if (table, kind) in self.not_offered]

@@ -90,10 +90,10 @@ def liquidations_of(
     if not rows:
         return schema.empty_table(), problems
     frame = pl.DataFrame(rows, infer_schema_length=None)
-    alike = ["exchange", "instrument_type", "symbol", "timestamp", "side", "price", "quantity_base"]
-    apart = alike if stream.counts_messages else [*alike, "_message"]
-    frame = frame.with_columns(event=pl.int_range(pl.len()).over(apart)).unique(
-        [*alike, "event"], keep="first", maintain_order=True
+    row_key = ["exchange", "instrument_type", "symbol", "timestamp", "side", "price", "quantity_base"]
+    event_key = row_key if stream.counts_messages else [*row_key, "_message"]
+    frame = frame.with_columns(event=pl.int_range(pl.len()).over(event_key)).unique(
+        [*row_key, "event"], keep="first", maintain_order=True
     )
     return frame.select(schema.names).to_arrow().cast(schema), list(dict.fromkeys(problems))
 

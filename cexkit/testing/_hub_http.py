@@ -92,9 +92,9 @@ class HubHandler(BaseHTTPRequestHandler):
         try:
             return self.server.hub.respond(self._logged.request, body)
         except Refused as refused:
-            told = {"X-Error-Code": refused.code} if refused.code else {}
+            error_headers = {"X-Error-Code": refused.code} if refused.code else {}
             content = json.dumps({"error": refused.message}).encode()
-            return Reply(refused.status, content, told | {"X-Error-Message": refused.message})
+            return Reply(refused.status, content, error_headers | {"X-Error-Message": refused.message})
 
     def _send(self, reply: Reply | Path) -> None:
         if isinstance(reply, Path):
@@ -110,15 +110,15 @@ class HubHandler(BaseHTTPRequestHandler):
         headers = {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         headers |= self.server.hub.headers_of(self._logged.request, path)
         first, last = 0, size - 1
-        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        if asked:
-            first = int(asked[1]) if asked[1] else max(0, size - int(asked[2]))
-            last = min(size - 1, int(asked[2])) if asked[1] and asked[2] else size - 1
+        byte_range = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        if byte_range:
+            first = int(byte_range[1]) if byte_range[1] else max(0, size - int(byte_range[2]))
+            last = min(size - 1, int(byte_range[2])) if byte_range[1] and byte_range[2] else size - 1
             if first >= size:
                 self._head(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
                 return
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        self._head(206 if asked else 200, headers | {"Content-Length": str(last - first + 1)})
+        self._head(206 if byte_range else 200, headers | {"Content-Length": str(last - first + 1)})
         with path.open("rb") as file:
             file.seek(first)
             left = last - first + 1

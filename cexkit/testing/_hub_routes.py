@@ -99,14 +99,14 @@ class HubRoutes:
     # what routes do, by their names in ROUTES
 
     def _create(self, request: HubRequest, body: BinaryIO) -> Reply:
-        asked = json.load(body)
-        repo = f"{asked.get('organization') or 'tester'}/{asked['name']}"
-        self.create(repo, private=bool(asked.get("private")) or asked.get("visibility") == "private")
+        payload = json.load(body)
+        repo = f"{payload.get('organization') or 'tester'}/{payload['name']}"
+        self.create(repo, private=bool(payload.get("private")) or payload.get("visibility") == "private")
         return _json({"url": f"{self.url}/datasets/{repo}", "name": repo, "id": repo})
 
     def _delete(self, request: HubRequest, body: BinaryIO) -> Reply:
-        asked = json.load(body)
-        if self.repos.pop(f"{asked.get('organization') or 'tester'}/{asked['name']}", None) is None:
+        payload = json.load(body)
+        if self.repos.pop(f"{payload.get('organization') or 'tester'}/{payload['name']}", None) is None:
             raise Refused(404, "RepoNotFound", "Repository not found")
         return _json({})
 
@@ -123,29 +123,31 @@ class HubRoutes:
     def _preupload(self, request: HubRequest, body: BinaryIO, id: str, rev: str) -> Reply:
         tree = self.repos[id].at(rev).tree
 
-        def said(file: dict) -> dict:
+        def reply(file: dict) -> dict:
             large = file["path"].endswith(LARGE_KINDS) or file["size"] > LARGE_BYTES
             there = tree.get(file["path"])
             oid = there.blob if there else None
             mode = "lfs" if large else "regular"
             return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid}
 
-        return _json({"files": [said(file) for file in json.load(body)["files"]]})
+        return _json({"files": [reply(file) for file in json.load(body)["files"]]})
 
     def _batch(self, request: HubRequest, body: BinaryIO, id: str) -> Reply:
-        return _json({"transfer": "basic", "objects": [self._object(asked) for asked in json.load(body)["objects"]]})
+        return _json(
+            {"transfer": "basic", "objects": [self._object(payload) for payload in json.load(body)["objects"]]}
+        )
 
-    def _object(self, asked: dict) -> dict:
-        said = {"oid": asked["oid"], "size": asked["size"]}
-        if asked["oid"] in self.blobs:
-            return said
-        at = f"{self.content_url}/lfs/{asked['oid']}"
+    def _object(self, payload: dict) -> dict:
+        reply = {"oid": payload["oid"], "size": payload["size"]}
+        if payload["oid"] in self.blobs:
+            return reply
+        at = f"{self.content_url}/lfs/{payload['oid']}"
         upload: dict = {"href": at, "header": {}}
-        if asked["size"] > self.part_bytes:
-            parts = {f"{part + 1:05d}": f"{at}/{part + 1}" for part in range(-(-asked["size"] // self.part_bytes))}
+        if payload["size"] > self.part_bytes:
+            parts = {f"{part + 1:05d}": f"{at}/{part + 1}" for part in range(-(-payload["size"] // self.part_bytes))}
             upload = {"href": f"{at}/complete", "header": {"chunk_size": str(self.part_bytes), **parts}}
-        verify = {"href": f"{self.url}/lfs/{asked['oid']}/verify", "header": {}}
-        return said | {"actions": {"upload": upload, "verify": verify}}
+        verify = {"href": f"{self.url}/lfs/{payload['oid']}/verify", "header": {}}
+        return reply | {"actions": {"upload": upload, "verify": verify}}
 
     def _upload(self, request: HubRequest, body: BinaryIO, sha: str) -> Reply:
         self._keep(sha, [body])
@@ -208,9 +210,9 @@ class HubRoutes:
 
     def _paths_info(self, request: HubRequest, body: BinaryIO, id: str, rev: str) -> Reply:
         raw = body.read()
-        asked = json.loads(raw)["paths"] if raw.startswith(b"{") else parse_qs(raw.decode()).get("paths", [])
+        payload = json.loads(raw)["paths"] if raw.startswith(b"{") else parse_qs(raw.decode()).get("paths", [])
         tree = self.repos[id].at(rev).tree
-        return _json([tree[path].info(path) for path in asked if path in tree])
+        return _json([tree[path].info(path) for path in payload if path in tree])
 
     def _refs(self, request: HubRequest, body: BinaryIO, id: str) -> Reply:
         def shown(kind: str, refs: dict[str, str]) -> list[dict]:
@@ -232,11 +234,11 @@ class HubRoutes:
         return _json({})
 
     def _branch(self, request: HubRequest, body: BinaryIO, id: str, rev: str) -> Reply:
-        repo, asked = self.repos[id], json.loads(body.read() or b"{}")
+        repo, payload = self.repos[id], json.loads(body.read() or b"{}")
         with repo.lock:
             if rev in repo.branches:
                 raise Refused(409, "BranchExists", f"Branch {rev} already exists")
-            repo.branches[rev] = repo.at(asked.get("startingPoint") or "main").oid
+            repo.branches[rev] = repo.at(payload.get("startingPoint") or "main").oid
         return _json({})
 
     def _info(self, request: HubRequest, body: BinaryIO, id: str, rev: str = "main") -> Reply:

@@ -32,8 +32,8 @@ _CLOUDFRONT = (
 
 def shut_out(when: When) -> Fault:
     """403 for asking too fast: the address is banned for ten minutes."""
-    said = b'{"retCode":10006,"retMsg":"access too frequent. Please try again in 10 minutes."}'
-    return Fault("403 too fast", when, lambda reply: Reply(403, said))
+    body = b'{"retCode":10006,"retMsg":"access too frequent. Please try again in 10 minutes."}'
+    return Fault("403 too fast", when, lambda reply: Reply(403, body))
 
 
 def wrong_country(when: When) -> Fault:

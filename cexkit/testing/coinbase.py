@@ -165,11 +165,11 @@ class LoopbackCoinbase(LoopbackVenue):
         if span is None:
             return _candle_rows(with_partial(self._cut(rows, CANDLES), self.now - bar))
         if (span[1] - span[0]) // bar + 1 > CANDLES:
-            said = "granularity too small for the requested time range. Count of aggregations requested exceeds 300"
-            raise _Refused(400, said)
-        asked = rows.filter(pl.col("timestamp").is_between(*span))
-        sent = self._cut(asked, CANDLES)
-        if sent.height == asked.height:
+            message = "granularity too small for the requested time range. Count of aggregations requested exceeds 300"
+            raise _Refused(400, message)
+        requested = rows.filter(pl.col("timestamp").is_between(*span))
+        sent = self._cut(requested, CANDLES)
+        if sent.height == requested.height:
             sent = pl.concat([rows.filter(pl.col("timestamp") < span[0]).tail(1), sent])
         return _candle_rows(with_partial(sent, self.now - bar))
 
@@ -189,7 +189,9 @@ class LoopbackCoinbase(LoopbackVenue):
         )
         return [_contract(row) for row in rows.iter_rows(named=True)]
 
-    def _asked(self, params: dict[str, str], kinds: tuple[str, ...]) -> tuple[dict[str, Any], datetime, datetime]:
+    def _parse_request(
+        self, params: dict[str, str], kinds: tuple[str, ...]
+    ) -> tuple[dict[str, Any], datetime, datetime]:
         """The instrument and the ends of the span."""
         times = []
         for name in ("start_timestamp", "end_timestamp"):
@@ -203,7 +205,7 @@ class LoopbackCoinbase(LoopbackVenue):
         return found.row(0, named=True), *times
 
     def _chart(self, params: dict[str, str]) -> dict[str, Any]:
-        instrument, start, end = self._asked(params, ("perp", "future"))
+        instrument, start, end = self._parse_request(params, ("perp", "future"))
         bar = _RESOLUTIONS.get(params.get("resolution", ""))
         if bar is None:
             raise _Failed(-32602, "Invalid params", reason="must be a known value", param="resolution")
@@ -216,7 +218,7 @@ class LoopbackCoinbase(LoopbackVenue):
         return {"status": "ok" if ticks else "no_data", "ticks": ticks} | columns | volumes
 
     def _funding(self, params: dict[str, str]) -> list[dict[str, Any]]:
-        instrument, start, end = self._asked(params, ("perp",))
+        instrument, start, end = self._parse_request(params, ("perp",))
         raw = pl.coalesce("venue_timestamp", "timestamp")
         rows = self.feed.rows("funding_rates", "coinbase", "perp", instrument["symbol"])
         rows = rows.select(

@@ -137,9 +137,9 @@ class LoopbackStream:
             self.faults.remove("refuse")
         text = socket.recv(timeout=10)
         while text is not None:
-            asked = json.loads(text)["args"]
-            self.subscribed += [topic if isinstance(topic, str) else topic["instType"] for topic in asked]
-            for response in _GRANTS[self.exchange](asked, not refuse):
+            topics = json.loads(text)["args"]
+            self.subscribed += [topic if isinstance(topic, str) else topic["instType"] for topic in topics]
+            for response in _GRANTS[self.exchange](topics, not refuse):
                 socket.send(json.dumps(response))
             try:
                 text = socket.recv(timeout=0.1)
@@ -194,14 +194,14 @@ def _okx(row: dict[str, Any]) -> str:
     return json.dumps({"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": [item]})
 
 
-def _bybit_grant(asked: list[Any], well: bool) -> list[dict[str, Any]]:
+def _bybit_grant(topics: list[Any], well: bool) -> list[dict[str, Any]]:
     return [{"success": well, "ret_msg": "" if well else "error:handler not found", "op": "subscribe"}]
 
 
-def _okx_grant(asked: list[Any], well: bool) -> list[dict[str, Any]]:
+def _okx_grant(topics: list[Any], well: bool) -> list[dict[str, Any]]:
     if not well:
         return [{"event": "error", "code": "60018", "msg": "wrong channel"}]
-    return [{"event": "subscribe", "arg": one} for one in asked]
+    return [{"event": "subscribe", "arg": one} for one in topics]
 
 
 _SAYS: dict[str, Callable[[dict[str, Any]], str]] = {"binance": _binance, "bybit": _bybit, "okx": _okx}

@@ -100,10 +100,10 @@ def run_summaries(context: dg.RunStatusSensorContext) -> None:
     if not (scheduled or followed):
         return
     found = summary(context.instance, run)
-    told = (scheduled and found.counts) or not found.fine
+    notify = (scheduled and found.counts) or not found.fine
     level = logging.INFO if found.fine else logging.WARNING
     context.log.log(level, str(found))
-    alert(str(found), settings().alert_webhook if told else None, level)
+    alert(str(found), settings().alert_webhook if notify else None, level)
 
 
 SENSORS = (failed_runs, stale_data, run_summaries)

@@ -36,15 +36,15 @@ def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venu
         words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            said, _ = process.communicate()
+            output, _ = process.communicate()
         except BaseException:
             process.send_signal(signal.SIGTERM)
             # it writes what it heard and says so; nobody to say it to would be an error there
             context.log.info(process.communicate()[0])
             raise
-    context.log.info(said)
+    context.log.info(output)
     if process.returncode:
-        raise dg.Failure(f"cexkit collect ended with {process.returncode}: {said[-2000:]}")
+        raise dg.Failure(f"cexkit collect ended with {process.returncode}: {output[-2000:]}")
 
 
 @dg.job(description="Liquidations live, until the run is ended.")

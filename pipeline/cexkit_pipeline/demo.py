@@ -23,7 +23,7 @@ from cexkit.warehouse.collect.listener import CollectReport
 from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.partitions import DAYS, YEARS
 from cexkit_pipeline.resources import Store, Venues
-from cexkit_pipeline.summary import counts_of, said, total
+from cexkit_pipeline.summary import counts_of, format_counts, total
 
 #: Simulated days with a fall of the market on the second; the last becomes today.
 START, END = "2026-05-19", "2026-05-22"
@@ -121,10 +121,10 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> st
         tags = dict(zip(RANGE, stage.partitions, strict=True)) if stage.partitions else None
         result = job.execute_in_process(run_config={**_QUIET, **(stage.config or {})}, instance=instance, tags=tags)
     counts, checks = counts_of(instance, result.dagster_run), result.get_asset_check_evaluations()
-    told = [f"{len(counts)} asset{'s' if len(counts) > 1 else ''}", said(total(counts))]
+    parts = [f"{len(counts)} asset{'s' if len(counts) > 1 else ''}", format_counts(total(counts))]
     if checks:
-        told.append(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")
-    return _line(stage.title, f"{', '.join(filter(None, told))} ({time.monotonic() - began:.0f} s)")
+        parts.append(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")
+    return _line(stage.title, f"{', '.join(filter(None, parts))} ({time.monotonic() - began:.0f} s)")
 
 
 def _job(defs: dg.Definitions, stage: Stage, bar: tqdm) -> dg.JobDefinition:

@@ -45,8 +45,10 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        lines = [f"{self.title}: {said(total(self.counts)) or 'nothing new'}"]
-        lines += [f"{asset}: {said(count)}" for asset, count in sorted(self.counts.items()) if any(count.values())]
+        lines = [f"{self.title}: {format_counts(total(self.counts)) or 'nothing new'}"]
+        lines += [
+            f"{asset}: {format_counts(count)}" for asset, count in sorted(self.counts.items()) if any(count.values())
+        ]
         lines += [f"check failed: {check}" for check in self.failed]
         return "\n".join(lines)
 
@@ -63,10 +65,12 @@ def summary(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Summary:
 
 def counts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, dict[str, int]]:
     """Asset → what it reported; an asset reports once a partition, each time the counts of the whole run."""
-    told = [event.materialization for event in _events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)]
+    materializations = [
+        event.materialization for event in _events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    ]
     return {
         one.asset_key.to_user_string(): {name: int(one.metadata[name].value) for name in COUNTS if name in one.metadata}
-        for one in told
+        for one in materializations
     }
 
 
@@ -86,12 +90,12 @@ def total(counts: dict[str, dict[str, int]]) -> dict[str, int]:
     return {name: sum(count.get(name, 0) for count in counts.values()) for name in COUNTS}
 
 
-def said(counts: dict[str, int]) -> str:
+def format_counts(counts: dict[str, int]) -> str:
     """Counts in words, but those that are zero.
 
     Examples
     --------
-    >>> said({"responses": 0, "rows": 1200, "problems": 1})
+    >>> format_counts({"responses": 0, "rows": 1200, "problems": 1})
     '1,200 rows, 1 problems'
     """
     return ", ".join(f"{counts[name]:,} {name}" for name in COUNTS if counts.get(name))

@@ -78,12 +78,12 @@ def in_time(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
     return lambda step: step.over(*keys, order_by="timestamp")
 
 
-def shifted(frame: Frame, apart: Sequence[str] = ()) -> Callable[[nw.Expr, int], nw.Expr]:
+def shifted(frame: Frame, separate_by: Sequence[str] = ()) -> Callable[[nw.Expr, int], nw.Expr]:
     """A function that gives each row the value that stands ``n`` rows before it in its instrument, null at the ends.
 
-    Rows that differ in the columns ``apart`` are no rows of one series.
+    Rows that differ in the columns ``separate_by`` are no rows of one series.
     """
-    keys = [*group_keys(frame), *apart]
+    keys = [*group_keys(frame), *separate_by]
     if keys == [INSTRUMENT]:
         # rows in order: the neighbor is the one before, if it is of the same instrument
         number = nw.col(INSTRUMENT)

@@ -33,9 +33,9 @@ def as_of(points: Frame, known: Frame, keys: Sequence[str], *, within: int, afte
     """
     far = _FAR if after else -_FAR
     whole = nw.Int64
-    asked = points.select(*keys, "_us", nw.lit(0, whole).alias("_kind"), nw.lit(far, whole).alias("_at"))
+    queried = points.select(*keys, "_us", nw.lit(0, whole).alias("_kind"), nw.lit(far, whole).alias("_at"))
     seen = known.select(*keys, "_us", nw.lit(1, whole).alias("_kind"), nw.col("_us").alias("_at"))
-    rows = nw.concat([asked, seen])
+    rows = nw.concat([queried, seen])
     # of one time, the point stands before the snapshot: it is not among the earlier ones, but among the later
     nearest = nw.col("_at").cum_min(reverse=True) if after else nw.col("_at").cum_max()
     rows = rows.with_columns(nearest.over(*keys, order_by=["_us", "_kind"]).alias("_at"))

@@ -89,10 +89,10 @@ def funding_interval(frame: Frame) -> Frame:
     )
 
 
-def _with_distance(frame: Frame, apart: Sequence[str] = ()) -> Frame:
+def _with_distance(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
     """Add ``_distance``, whole minutes since the previous settlement, snapped to the hour within one minute."""
     frame = with_epoch_us(frame, "_us")
-    frame = frame.with_columns(shifted(frame, apart)(nw.col("_us"), 1).alias("_previous"))
+    frame = frame.with_columns(shifted(frame, separate_by)(nw.col("_us"), 1).alias("_previous"))
     frame = frame.with_columns(
         ((nw.col("_us") - nw.col("_previous") + _MINUTE_US // 2) // _MINUTE_US).alias("_minutes")
     )
@@ -102,9 +102,9 @@ def _with_distance(frame: Frame, apart: Sequence[str] = ()) -> Frame:
     return frame.with_columns(nw.when(near).then(nw.col("_hour")).otherwise(minutes).alias("_distance"))
 
 
-def _derive(frame: Frame, apart: Sequence[str] = ()) -> Frame:
+def _derive(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
     """Add ``_derived`` (hours, null where in doubt) and ``_doubt`` (gap or doubt) from ``_distance``."""
-    shift = shifted(frame, apart)
+    shift = shifted(frame, separate_by)
     distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
     # 0 stands for no distance: it equals none and no distance is a multiple of it
     steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
@@ -150,10 +150,10 @@ def _supported(distance: nw.Expr, before: nw.Expr, after: nw.Expr) -> nw.Expr:
     return alone | nw.col("_fits_before") | nw.col("_fits_after") | gap_before | gap_after
 
 
-def with_hours(frame: Frame, interval_hours: float | None, apart: Sequence[str] = ()) -> Frame:
+def with_hours(frame: Frame, interval_hours: float | None, separate_by: Sequence[str] = ()) -> Frame:
     """Add ``_covered``: the hours a settlement covers, from argument, column or times, in this order.
 
-    Rows that differ in the columns ``apart`` are no settlements of one series.
+    Rows that differ in the columns ``separate_by`` are no settlements of one series.
     """
     if interval_hours is not None:
         if not 0 < interval_hours < float("inf"):
@@ -163,7 +163,7 @@ def with_hours(frame: Frame, interval_hours: float | None, apart: Sequence[str] 
     # metrics that append get times only where there is something to derive
     if "timestamp" not in present or _declared_throughout(frame):
         return frame.with_columns(positive(frame, DECLARED).alias("_covered"))
-    frame = _derive(_with_distance(frame, apart), apart)
+    frame = _derive(_with_distance(frame, separate_by), separate_by)
     hours = [positive(frame, DECLARED)] if DECLARED in present else []
     return frame.with_columns(nw.coalesce(*hours, nw.col("_derived")).alias("_covered"))
 

@@ -169,7 +169,7 @@ def perps(frame: Frame) -> Frame:
 def _with_terms(frame: Frame, *, rate: str, weight: str | None, interval_hours: float | None) -> Frame:
     """Add rate, hours and weight of each row; settlements are a series of their own among other rows."""
     frame = frame.with_columns((~number(frame, rate).is_null()).alias("_settled"))
-    frame = with_hours(frame, interval_hours, apart=("_settled",))
+    frame = with_hours(frame, interval_hours, separate_by=("_settled",))
     value = usd(frame, _weight_column(names(frame))) if weight is None else number(frame, weight)
     known = nw.col("_settled") & ~nw.col("_covered").is_null()
     return frame.with_columns(

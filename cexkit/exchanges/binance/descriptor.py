@@ -43,13 +43,13 @@ from cexkit.schema.symbols import Instrument
 
 def read_error(response: Response) -> Exception | None:
     """Binance's ``{"code": -1121, "msg": …}``, whatever the HTTP status."""
-    said = complaint(response.body)
-    if said is None or not isinstance(said.get("code"), int) or "msg" not in said:
+    error = complaint(response.body)
+    if error is None or not isinstance(error.get("code"), int) or "msg" not in error:
         return None
-    text = f"{response.url}: code {said['code']}: {said['msg']}"
-    if said["code"] == -1121:
+    text = f"{response.url}: code {error['code']}: {error['msg']}"
+    if error["code"] == -1121:
         return UnknownNameError(f"binance knows no symbol {response.params.get('symbol')!r} here ({text})")
-    if said["code"] == -1003:
+    if error["code"] == -1003:
         return RateLimitedError(text, status=response.status)
     return VenueError(text, status=response.status)
 

@@ -60,8 +60,8 @@ def read_error(response: Response) -> Exception | None:
     found = re.search(rb'"retCode"\s*:\s*(-?\d{1,9})', response.body)
     if found is None or int(found[1]) == 0:
         return None
-    said = re.search(rb'"retMsg"\s*:\s*"([^"]*)"', response.body)
-    code, message = int(found[1]), (said[1] if said else response.body[:300]).decode(errors="replace")
+    text = re.search(rb'"retMsg"\s*:\s*"([^"]*)"', response.body)
+    code, message = int(found[1]), (text[1] if text else response.body[:300]).decode(errors="replace")
     text = f"{response.url}: retCode {code}: {message}"
     if code in TOO_FAST:
         return RateLimitedError(text, status=response.status, retry_after=_until_reset(response))

@@ -216,12 +216,12 @@ def parse_linear_listing(endpoint: str, status: str | None, body: bytes, context
     rows = _result(ListedContract, endpoint, body, "linear")["list"]
     for place, row in enumerate(rows):
         if status is not None and row["status"] != status:
-            said = f"got {row['status']!r} where {status!r} was asked for"
-            raise PayloadError(endpoint, said, row=place, field="status")
+            message = f"got {row['status']!r} where {status!r} was asked for"
+            raise PayloadError(endpoint, message, row=place, field="status")
         # the field is documented in minutes; below an hour it must be something else
         if 0 < (row.get("fundingInterval") or 0) < 60:
-            said = f"{row['fundingInterval']} minutes cannot be meant"
-            raise PayloadError(endpoint, said, row=place, field="fundingInterval")
+            message = f"{row['fundingInterval']} minutes cannot be meant"
+            raise PayloadError(endpoint, message, row=place, field="fundingInterval")
     return _instruments(rows, _contract, context)
 
 

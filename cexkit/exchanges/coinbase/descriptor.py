@@ -74,11 +74,11 @@ def read_spot_error(response: Response) -> Exception | None:
 
 def read_gateway_error(response: Response) -> Exception | None:
     """The gateway's ``{"error": {"code": 10028, …}}``, whatever the HTTP status."""
-    said = (complaint(response.body) or {}).get("error")
-    if not isinstance(said, dict) or not isinstance(said.get("code"), int):
+    error = (complaint(response.body) or {}).get("error")
+    if not isinstance(error, dict) or not isinstance(error.get("code"), int):
         return None
-    code, about = said["code"], said.get("data")
-    text = f"{response.url}: code {code}: {said.get('message')}"
+    code, about = error["code"], error.get("data")
+    text = f"{response.url}: code {code}: {error.get('message')}"
     if code in NO_INSTRUMENT or (isinstance(about, dict) and about.get("param") == "instrument_name"):
         return UnknownNameError(
             f"coinbase knows no instrument {response.params.get('instrument_name')!r} here ({text})"

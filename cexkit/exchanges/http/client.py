@@ -182,8 +182,8 @@ class HttpClient:
         error = _by_status(response)
         if error is None or isinstance(error, BlockedError):
             # some venues ban for a while with the status of a refusal, and only their words tell
-            said = inspect(response)
-            error = said if error is None or isinstance(said, RateLimitedError) else error
+            venue_error = inspect(response)
+            error = venue_error if error is None or isinstance(venue_error, RateLimitedError) else error
         if error is None and response.status != 200:
             error = VenueError(_error_text(response), status=response.status)
         if error is None:

@@ -152,8 +152,8 @@ class RateLimiter:
             bucket, now = self._buckets[name], self._clock()
             if bucket.banned_until > now:
                 left = bucket.banned_until - now
-                said = f"{name}: banned by the server for {left:.0f} s more; nothing was sent"
-                raise RateLimitedError(said, status=418, retry_after=left)
+                message = f"{name}: banned by the server for {left:.0f} s more; nothing was sent"
+                raise RateLimitedError(message, status=418, retry_after=left)
             return bucket.wait(weight, now)
 
     def learn(self, usage: Usage) -> None:

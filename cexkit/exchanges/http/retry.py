@@ -107,8 +107,8 @@ class RetryPolicy:
         backoff = tenacity.wait_random_exponential(multiplier=self.first_seconds, max=self.longest_seconds)
 
         def wait(state: tenacity.RetryCallState) -> float:
-            told = getattr(state.outcome.exception(), "retry_after", None)
-            return backoff(state) if told is None else told
+            delay = getattr(state.outcome.exception(), "retry_after", None)
+            return backoff(state) if delay is None else delay
 
         return tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts),

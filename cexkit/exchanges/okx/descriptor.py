@@ -120,11 +120,11 @@ class Overlapping:
 
 def read_error(response: Response) -> Exception | None:
     """OKX's ``{"code": "51001", "msg": …}``, whatever the HTTP status."""
-    said = complaint(response.body) or {}
-    code = said.get("code")
+    error = complaint(response.body) or {}
+    code = error.get("code")
     if not isinstance(code, str) or code == "0":
         return None
-    text = f"{response.url}: code {code}: {said.get('msg')}"
+    text = f"{response.url}: code {code}: {error.get('msg')}"
     if code == "51001":
         return UnknownNameError(f"okx knows no instrument {response.params.get('instId')!r} here ({text})")
     if code in ("50011", "50061"):
@@ -152,8 +152,8 @@ def _funding_params(instrument: Instrument, request: PageRequest) -> dict[str, s
 
 
 def _open_interest_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
-    asked = {"instId": instrument.venue_symbol, "period": "1H"}
-    return asked | {"end": str(to_ms(request.window.end)), "limit": str(request.limit)}
+    params = {"instId": instrument.venue_symbol, "period": "1H"}
+    return params | {"end": str(to_ms(request.window.end)), "limit": str(request.limit)}
 
 
 def _liquidation_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:

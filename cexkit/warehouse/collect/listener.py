@@ -102,7 +102,7 @@ class Listener:
     def _relist(self) -> None:
         """What to subscribe, from the venue's listing now."""
         self._listed = _listed(self._warehouse, self._exchange, self._fetcher)
-        self._asked = self._stream.subscribe(self._listed)
+        self._subscriptions = self._stream.subscribe(self._listed)
 
     async def run(self) -> None:
         """Connect, listen, and connect again when that breaks."""
@@ -160,7 +160,7 @@ class Listener:
         """True once the venue lists what is not subscribed; until then nothing."""
         while True:
             await asyncio.sleep(self._timeouts.relist_seconds)
-            if self._asked and await asyncio.to_thread(self._lists_others):
+            if self._subscriptions and await asyncio.to_thread(self._lists_others):
                 return True
 
     def _lists_others(self) -> bool:
@@ -171,14 +171,14 @@ class Listener:
             _log.warning("%s: what is listed now cannot be read: %s", self._exchange, error)
             return False
         more = [one for one in found if one not in self._listed]
-        return self._stream.subscribe([*self._listed, *more]) != self._asked
+        return self._stream.subscribe([*self._listed, *more]) != self._subscriptions
 
     async def _subscribe(self, socket: ClientConnection) -> list[bytes]:
         """Ask for everything and wait until all of it is granted; what came in between is not lost."""
-        for text in self._asked:
+        for text in self._subscriptions:
             await socket.send(text)
         early, granted = [], 0
-        while granted < len(self._asked):
+        while granted < len(self._subscriptions):
             body = _bytes(await socket.recv())
             try:
                 message = json.loads(body)

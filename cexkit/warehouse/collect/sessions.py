@@ -52,7 +52,7 @@ def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, 
     window = Window.of(utc(start), utc(end))
     worth = STREAMS[exchange].coverage
     spans, reached = [], window.start
-    for session in merged(Window(one.start, one.end) for one in sessions(target, exchange)):
+    for session in merged(Window(session.start, session.end) for session in sessions(target, exchange)):
         first, last = max(session.start, window.start), min(session.end, window.end)
         if first >= last:
             continue
@@ -88,10 +88,10 @@ def sessions(warehouse: Warehouse, exchange: str) -> list[Session]:
     """Sessions as last recorded."""
     found: dict[str, Session] = {}
     for row in read_bronze(warehouse.root, exchange, SESSIONS, LIQUIDATIONS.name):
-        said: dict[str, Any] = json.loads(row["body"])
-        one = Session(said["session"], utc(said["start"]), utc(said["end"]), said["reason"])
-        if one.name not in found or found[one.name].end < one.end:
-            found[one.name] = one
+        record: dict[str, Any] = json.loads(row["body"])
+        session = Session(record["session"], utc(record["start"]), utc(record["end"]), record["reason"])
+        if session.name not in found or found[session.name].end < session.end:
+            found[session.name] = session
     return list(found.values())
 
 

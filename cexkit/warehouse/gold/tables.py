@@ -120,13 +120,13 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
         )
     )
     venues = venues.sort("exchange")
-    apart = ((pl.col("close") - pl.col("close").median()).abs() / pl.col("close").median()).max() * 1e4
+    dispersion = ((pl.col("close") - pl.col("close").median()).abs() / pl.col("close").median()).max() * 1e4
     rows = venues.group_by("base", "timestamp", maintain_order=True).agg(
         *(pl.col(name).median() for name in prices),
         pl.col("volume_base").sum(),
         pl.len().cast(pl.Int64).alias("venues"),
         pl.col("quote").explode().unique().sort().str.join("+").alias("quotes"),
-        pl.when(pl.len() > 1).then(apart).alias("dispersion_bps"),
+        pl.when(pl.len() > 1).then(dispersion).alias("dispersion_bps"),
     )
     return _finished(rows, TABLES["ohlcv_1d_composite"])
 

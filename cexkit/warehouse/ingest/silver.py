@@ -123,12 +123,12 @@ def _latest(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     import polars as pl
 
     last = rows.unique(subset=table.key, keep="last", maintain_order=True)
-    unsaid = [] if last.height == rows.height else [name for name in last.columns if last[name].null_count()]
-    for name in unsaid:
-        said = rows.filter(pl.col(name).is_not_null()).unique(subset=table.key, keep="last")
-        said = said.select(*table.key, pl.col(name).alias("_said"))
-        last = last.join(said, on=table.key, how="left", maintain_order="left")
-        last = last.with_columns(pl.coalesce(name, "_said").alias(name)).drop("_said")
+    incomplete = [] if last.height == rows.height else [name for name in last.columns if last[name].null_count()]
+    for name in incomplete:
+        earlier = rows.filter(pl.col(name).is_not_null()).unique(subset=table.key, keep="last")
+        earlier = earlier.select(*table.key, pl.col(name).alias("_earlier"))
+        last = last.join(earlier, on=table.key, how="left", maintain_order="left")
+        last = last.with_columns(pl.coalesce(name, "_earlier").alias(name)).drop("_earlier")
     return last
 
 

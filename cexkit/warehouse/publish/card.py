@@ -147,9 +147,9 @@ def _about(spec: dict[str, Any]) -> str:
         if spec["simulated"]
         else ""
     )
-    said = f"{spec['description']}\n\n" if spec["description"] else ""
+    description = f"{spec['description']}\n\n" if spec["description"] else ""
     return (
-        f"{simulated}{said}Updated {spec['updated_at'][:16].replace('T', ' ')} UTC. Schema version "
+        f"{simulated}{description}Updated {spec['updated_at'][:16].replace('T', ' ')} UTC. Schema version "
         f"{spec['schema_version']}, made by cexkit {spec['cexkit_version']}. Times are UTC and windows half-open; "
         "rates are fractions, not percent; each column's unit stands in the data dictionary below."
     )

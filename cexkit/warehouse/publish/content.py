@@ -80,17 +80,17 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, license: str | No
     >>> [piece.path for piece in assemble(Warehouse(SAMPLE_ROOT)).pieces][-3:-1]
     ['spec.json', 'README.md']
     """
-    held = Frozen(warehouse)
-    if not held.manifest.files:
-        raise DatasetNotFoundError(f"there is nothing to publish in {held.root}; `cexkit pull` brings data in")
-    _verify(held)
+    frozen = Frozen(warehouse)
+    if not frozen.manifest.files:
+        raise DatasetNotFoundError(f"there is nothing to publish in {frozen.root}; `cexkit pull` brings data in")
+    _verify(frozen)
     # freshness is measured at the time of the data, so that publishing again later says the same
-    quality = run_checks(held, now=held.manifest.updated_at)
+    quality = run_checks(frozen, now=frozen.manifest.updated_at)
     raise_on_failures(quality)
-    spec = describe(held, quality)
-    made = {SPEC: to_json(spec), CARD: card(spec, name=name, license=license), MANIFEST: held.manifest.to_json()}
-    data = [Piece(file.path, file.bytes, file.sha256, held.root / file.path) for file in held.manifest.files]
-    return Content(held.manifest, [*data, *(Piece.of(path, text) for path, text in made.items())])
+    spec = describe(frozen, quality)
+    made = {SPEC: to_json(spec), CARD: card(spec, name=name, license=license), MANIFEST: frozen.manifest.to_json()}
+    data = [Piece(file.path, file.bytes, file.sha256, frozen.root / file.path) for file in frozen.manifest.files]
+    return Content(frozen.manifest, [*data, *(Piece.of(path, text) for path, text in made.items())])
 
 
 def _verify(warehouse: Warehouse) -> None:

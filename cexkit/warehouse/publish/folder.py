@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.warehouse.publish.content import Content, Step
-from cexkit.warehouse.publish.plans import Held, Piece, Plan, There, compare
+from cexkit.warehouse.publish.plans import Piece, Plan, PublishedFile, PublishedState, compare
 from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.layout import LOCK, MANIFEST, TABLES, TEMPORARY
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
@@ -39,10 +39,10 @@ class Folder:
         """What would change. A data file leaves when neither the new manifest nor the one before names it."""
         if tag is not None:
             raise InvalidInputError("a folder has no tags; publish to a folder per release instead")
-        there = self._there({piece.path for piece in content.pieces})
-        require_may_replace(content.manifest, there, str(self.root), replace=self.replace)
-        found = compare(str(self.root), content.pieces, there)
-        kept = {file.path for file in there.manifest.files} if there.manifest else set()
+        published = self._there({piece.path for piece in content.pieces})
+        require_may_replace(content.manifest, published, str(self.root), replace=self.replace)
+        found = compare(str(self.root), content.pieces, published)
+        kept = {file.path for file in published.manifest.files} if published.manifest else set()
         leaving = tuple(path for path in found.delete if path not in kept) if found.add else ()
         return Plan(found.to, None, found.add, leaving, found.keep)
 
@@ -61,14 +61,15 @@ class Folder:
                 path.unlink(missing_ok=True)
         return found, None, str(self.root)
 
-    def _there(self, wanted: set[str]) -> There:
+    def _there(self, wanted: set[str]) -> PublishedState:
         """All files; those that are wanted with their hash."""
         paths = [path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(_OWN)]
         sized = {path.relative_to(self.root).as_posix(): path for path in sorted(paths)}
         files = {
-            name: Held(path.stat().st_size, sha256(path) if name in wanted else None) for name, path in sized.items()
+            name: PublishedFile(path.stat().st_size, sha256(path) if name in wanted else None)
+            for name, path in sized.items()
         }
-        return There(files=files, manifest=self._manifest())
+        return PublishedState(files=files, manifest=self._manifest())
 
     def _manifest(self) -> Manifest | None:
         try:

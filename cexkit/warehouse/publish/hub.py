@@ -21,7 +21,7 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 
 from cexkit.errors import CexkitError, PublicationError
 from cexkit.warehouse.publish.content import Content, Step
-from cexkit.warehouse.publish.plans import Held, Plan, There, compare
+from cexkit.warehouse.publish.plans import Plan, PublishedFile, PublishedState, compare
 from cexkit.warehouse.publish.retry import FAILURES, Again, is_transient, retrying, status_of
 from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.layout import MANIFEST
@@ -77,20 +77,20 @@ class Hub:
 
     def plan(self, content: Content, tag: str | None = None) -> Plan:
         """What would change; nothing is."""
-        with self._told("nothing was changed"):
-            there = self._there()
-            found = self._compare(content, there)
+        with self._report_outcome("nothing was changed"):
+            published = self._there()
+            found = self._compare(content, published)
             self._require_free(tag, content)
         return found
 
     def put(self, content: Content, *, tag: str | None, step: Step) -> tuple[Plan, str | None, str]:
         """Make the branch hold the content, in one commit; none where it does already."""
         self.plan(content, tag)
-        with self._told("no data was published"):
+        with self._report_outcome("no data was published"):
             self._make()
         done, revision = self._settle(content, step)
         if tag is not None:
-            with self._told(f"the data is published as {revision}, but not tagged; run again"):
+            with self._report_outcome(f"the data is published as {revision}, but not tagged; run again"):
                 self._tag(tag, revision, content)
         return done, revision, f"{self._api.endpoint}/datasets/{self.repo}/commit/{revision}"
 
@@ -100,7 +100,7 @@ class Hub:
         try:
             for attempt in retrying(lambda error: isinstance(error, Again)):
                 with attempt:
-                    with self._told("nothing was changed"):
+                    with self._report_outcome("nothing was changed"):
                         plans.append(self._compare(content, self._there()))
                         operations = self._upload(plans[-1], step)
                     revision = self._commit(content, plans[-1], operations) if operations else plans[-1].revision
@@ -124,7 +124,7 @@ class Hub:
                 # whether it was done after all, the next plan sees
                 raise Again from error
             raise self._problem(error, "nothing was changed") from error
-        with self._told(f"commit {made.oid} was made, but could not be verified; run again"):
+        with self._report_outcome(f"commit {made.oid} was made, but could not be verified; run again"):
             self._verify(content, made.oid)
         return made.oid
 
@@ -138,7 +138,7 @@ class Hub:
 
     def _verify(self, content: Content, revision: str) -> None:
         """Raise if a commit holds anything else than was meant."""
-        left = compare(self._here, content.pieces, There(revision, self._files(revision)))
+        left = compare(self._here, content.pieces, PublishedState(revision, self._files(revision)))
         if left.changes:
             names = [*(piece.path for piece in left.add), *left.delete]
             raise PublicationError(
@@ -165,33 +165,35 @@ class Hub:
                 step(piece.path)
         return [*(operation for _, operation in added), *(CommitOperationDelete(path) for path in found.delete)]
 
-    def _compare(self, content: Content, there: There) -> Plan:
-        require_may_replace(content.manifest, there, self._here, replace=self.replace)
-        if ".gitignore" in there.files:
+    def _compare(self, content: Content, published: PublishedState) -> Plan:
+        require_may_replace(content.manifest, published, self._here, replace=self.replace)
+        if ".gitignore" in published.files:
             raise PublicationError(f"{self._here} has a .gitignore, by which the hub leaves out files; remove it first")
-        return compare(self._here, content.pieces, there)
+        return compare(self._here, content.pieces, published)
 
-    def _there(self) -> There:
+    def _there(self) -> PublishedState:
         """What the branch holds; for a branch that is still to be made, what it will begin with."""
         for branch in dict.fromkeys((self.branch, "main")):
             try:
-                revision = self._ask(lambda branch=branch: self._api.dataset_info(self.repo, revision=branch)).sha
+                revision = self._call(lambda branch=branch: self._api.dataset_info(self.repo, revision=branch)).sha
             except RepositoryNotFoundError:
-                return There()
+                return PublishedState()
             except RevisionNotFoundError:
                 continue
             files = self._files(revision)
-            return There(revision, files, self._manifest(revision) if MANIFEST in files else None)
-        return There()
+            return PublishedState(revision, files, self._manifest(revision) if MANIFEST in files else None)
+        return PublishedState()
 
-    def _files(self, revision: str) -> dict[str, Held]:
+    def _files(self, revision: str) -> dict[str, PublishedFile]:
         listed = self._api.list_repo_tree(self.repo, recursive=True, revision=revision, repo_type=_KIND)
         files = [entry for entry in listed if isinstance(entry, RepoFile)]
-        return {file.path: Held(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files}
+        return {
+            file.path: PublishedFile(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files
+        }
 
     def _manifest(self, revision: str) -> Manifest:
         with tempfile.TemporaryDirectory() as folder:
-            path = self._ask(
+            path = self._call(
                 lambda: self._api.hf_hub_download(
                     self.repo, MANIFEST, repo_type=_KIND, revision=revision, cache_dir=folder
                 )
@@ -201,20 +203,20 @@ class Hub:
     def _make(self) -> None:
         """Make the repository and the branch where they are not there."""
         try:
-            self._ask(lambda: self._api.dataset_info(self.repo, revision=self.branch))
+            self._call(lambda: self._api.dataset_info(self.repo, revision=self.branch))
         except RepositoryNotFoundError:
-            self._ask(lambda: self._api.create_repo(self.repo, repo_type=_KIND, private=self.private, exist_ok=True))
+            self._call(lambda: self._api.create_repo(self.repo, repo_type=_KIND, private=self.private, exist_ok=True))
         except RevisionNotFoundError:
             pass
         else:
             return
         if self.branch != "main":
-            self._ask(lambda: self._api.create_branch(self.repo, branch=self.branch, repo_type=_KIND, exist_ok=True))
+            self._call(lambda: self._api.create_branch(self.repo, branch=self.branch, repo_type=_KIND, exist_ok=True))
 
     def _tags(self) -> dict[str, str]:
         """Commits by tag."""
         try:
-            refs = self._ask(lambda: self._api.list_repo_refs(self.repo, repo_type=_KIND))
+            refs = self._call(lambda: self._api.list_repo_refs(self.repo, repo_type=_KIND))
         except RepositoryNotFoundError:
             return {}
         return {ref.name: ref.target_commit for ref in refs.tags}
@@ -223,7 +225,7 @@ class Hub:
         """Refuse a tag that names other data."""
         if tag is None or (named := self._tags().get(tag)) is None:
             return
-        if compare(self._here, content.pieces, There(named, self._files(named))).changes:
+        if compare(self._here, content.pieces, PublishedState(named, self._files(named))).changes:
             raise PublicationError(
                 f"{self._here}: tag {tag} exists and names other data (commit {named}); nothing was changed. "
                 "A release is never changed: take another tag"
@@ -231,18 +233,18 @@ class Hub:
 
     def _tag(self, tag: str, revision: str, content: Content) -> None:
         try:
-            self._ask(lambda: self._api.create_tag(self.repo, tag=tag, revision=revision, repo_type=_KIND))
+            self._call(lambda: self._api.create_tag(self.repo, tag=tag, revision=revision, repo_type=_KIND))
         except HfHubHTTPError as error:
             if status_of(error) != _EXISTS:
                 raise
             self._require_free(tag, content)
 
-    def _ask(self, do: Callable[[], T]) -> T:
+    def _call(self, do: Callable[[], T]) -> T:
         """Ask what can be asked twice, and try again where that may help."""
         return retrying(is_transient)(do)
 
     @contextmanager
-    def _told(self, so_far: str) -> Iterator[None]:
+    def _report_outcome(self, so_far: str) -> Iterator[None]:
         """Failures of the client as errors of cexkit that say what was done so far."""
         try:
             yield

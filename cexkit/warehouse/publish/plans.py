@@ -47,7 +47,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PublishedFile:
     """A file that a place has, known by the hash of its content or by git's name of it."""
 
     size: int
@@ -62,7 +62,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class There:
+class PublishedState:
     """What a place holds now.
 
     Attributes
@@ -76,7 +76,7 @@ class There:
     """
 
     revision: str | None = None
-    files: Mapping[str, Held] = field(default_factory=dict)
+    files: Mapping[str, PublishedFile] = field(default_factory=dict)
     manifest: Manifest | None = None
 
 
@@ -97,7 +97,7 @@ class Plan:
 
     Examples
     --------
-    >>> print(compare("folder", [Piece.of("tables/a", "x")], There(files={"tables/b": Held(1, "…")})))
+    >>> print(compare("folder", [Piece.of("tables/a", "x")], PublishedState(files={"tables/b": PublishedFile(1, "…")})))
     plan: folder
       1 file to write, 0.0 MB
         tables/a (1 bytes)
@@ -141,17 +141,17 @@ def _count(things: tuple, what: str) -> str:
     return f"{len(things):,} {what}{'' if len(things) == 1 else 's'}"
 
 
-def compare(to: str, pieces: list[Piece], there: There) -> Plan:
+def compare(to: str, pieces: list[Piece], published: PublishedState) -> Plan:
     """The plan that makes a place hold these pieces, and no other data files.
 
     Files beside the data that are not ours (a license, a picture) are left alone.
     """
-    same = {p.path for p in pieces if p.path in there.files and there.files[p.path].is_same(p)}
+    same = {p.path for p in pieces if p.path in published.files and published.files[p.path].is_same(p)}
     wanted = {piece.path for piece in pieces}
-    old = [path for path in there.files if path.startswith(f"{TABLES}/") and path not in wanted]
+    old = [path for path in published.files if path.startswith(f"{TABLES}/") and path not in wanted]
     return Plan(
         to=to,
-        revision=there.revision,
+        revision=published.revision,
         add=tuple(piece for piece in pieces if piece.path not in same),
         delete=tuple(sorted(old)),
         keep=tuple(piece for piece in pieces if piece.path in same),

@@ -46,8 +46,8 @@ def retrying(worth: Callable[[BaseException], bool]) -> tenacity.Retrying:
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception()
         response = getattr(error.__cause__ if isinstance(error, Again) else error, "response", None)
-        told = None if response is None else retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-        return backoff(state) if told is None else min(told, LONGEST_WAIT_SECONDS)
+        delay = None if response is None else retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        return backoff(state) if delay is None else min(delay, LONGEST_WAIT_SECONDS)
 
     return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings().http_attempts),

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cexkit.errors import NewerSchemaError, PublicationError
 from cexkit.schema import TABLES
-from cexkit.warehouse.publish.plans import There
+from cexkit.warehouse.publish.plans import PublishedState
 from cexkit.warehouse.store.layout import span_of
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
 
@@ -17,7 +17,7 @@ _ANYWAY = "if this is meant, publish with replace=True (`--replace`)"
 _FRESH = {".gitattributes", "README.md"}
 
 
-def require_may_replace(manifest: Manifest, there: There, to: str, *, replace: bool = False) -> None:
+def require_may_replace(manifest: Manifest, published: PublishedState, to: str, *, replace: bool = False) -> None:
     """Refuse to publish what would take something away from readers.
 
     Parameters
@@ -41,42 +41,42 @@ def require_may_replace(manifest: Manifest, there: There, to: str, *, replace: b
 
     Examples
     --------
-    >>> require_may_replace(Manifest(), There(), "here")
+    >>> require_may_replace(Manifest(), PublishedState(), "here")
     """
-    held = there.manifest
-    if held is not None and held.schema_version > manifest.schema_version:
+    current = published.manifest
+    if current is not None and current.schema_version > manifest.schema_version:
         raise NewerSchemaError(
-            f"{to} has schema version {held.schema_version}, this dataset {manifest.schema_version}; readers would "
+            f"{to} has schema version {current.schema_version}, this dataset {manifest.schema_version}; readers would "
             "lose what the later one has. Make the warehouse anew with the current cexkit and publish that"
         )
     if replace:
         return
-    if held is None:
-        if beside := sorted(set(there.files) - _FRESH):
+    if current is None:
+        if beside := sorted(set(published.files) - _FRESH):
             raise PublicationError(f"{to} is no dataset of cexkit: it holds {', '.join(beside[:3])}; {_ANYWAY}")
         return
-    problem = _problem(manifest, held)
+    problem = _problem(manifest, current)
     if problem:
         raise PublicationError(f"{to} {problem}; nothing was changed. {_ANYWAY.capitalize()}")
 
 
-def _problem(manifest: Manifest, held: Manifest) -> str | None:
+def _problem(manifest: Manifest, current: Manifest) -> str | None:
     """Why a manifest may not take the place of another one."""
-    if held.simulated != manifest.simulated:
+    if current.simulated != manifest.simulated:
         kinds = {True: "simulated", False: "real"}
-        return f"holds {kinds[held.simulated]} data, and this is {kinds[manifest.simulated]}"
-    if held.updated_at > manifest.updated_at:
-        theirs, ours = (f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in (held.updated_at, manifest.updated_at))
+        return f"holds {kinds[current.simulated]} data, and this is {kinds[manifest.simulated]}"
+    if current.updated_at > manifest.updated_at:
+        theirs, ours = (f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in (current.updated_at, manifest.updated_at))
         return f"holds a newer state, of {theirs}; this is of {ours}"
-    if lost := _lost(manifest, held):
+    if lost := _lost(manifest, current):
         return f"holds what this dataset lacks: {'; '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}"
     return None
 
 
-def _lost(manifest: Manifest, held: Manifest) -> list[str]:
+def _lost(manifest: Manifest, current: Manifest) -> list[str]:
     """Tables, venues and times that a reader has now and would not have after."""
     ours, lost = _by_venue(manifest), []
-    for (table, exchange), files in _by_venue(held).items():
+    for (table, exchange), files in _by_venue(current).items():
         name = f"{table}{f' of {exchange}' if exchange else ''}"
         if (table, exchange) not in ours:
             lost.append(name)

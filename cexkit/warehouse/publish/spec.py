@@ -68,15 +68,15 @@ def to_json(spec: dict[str, Any]) -> str:
 
 def _table(warehouse: Warehouse, table: Table, quality: pl.DataFrame) -> dict[str, Any]:
     files = warehouse.manifest.select(table.name)
-    held = Extent.of(files)
+    extent = Extent.of(files)
     facts: dict[str, Any] = {
         "meaning": table.meaning,
         "layer": table.layer,
-        "files": held.files,
-        "rows": held.rows,
-        "bytes": held.bytes,
-        "start": held.start.isoformat() if held.start else None,
-        "end": held.end.isoformat() if held.end else None,
+        "files": extent.files,
+        "rows": extent.rows,
+        "bytes": extent.bytes,
+        "start": extent.start.isoformat() if extent.start else None,
+        "end": extent.end.isoformat() if extent.end else None,
     }
     for name, values in _distinct(warehouse, files, [c for c in _NAMES if c in table.columns]).items():
         facts[_NAMES[name]] = values if name == "exchange" else _counted(values)

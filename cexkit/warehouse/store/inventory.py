@@ -43,8 +43,8 @@ class Inventory:
         self._writer = BronzeWriter(root, exchange, endpoint, run)
         self._spans: dict[tuple[str, str], list[Window]] = defaultdict(list)
         for row in read_bronze(root, exchange, endpoint, table):
-            said = json.loads(row["context"])
-            self._spans[said["instrument_type"], said["symbol"]].append(Window(row["data_start"], row["data_end"]))
+            facts = json.loads(row["context"])
+            self._spans[facts["instrument_type"], facts["symbol"]].append(Window(row["data_start"], row["data_end"]))
 
     def missing(self, instrument: Identified, window: Window) -> list[Window]:
         """The parts of a window that were not answered yet, in order.

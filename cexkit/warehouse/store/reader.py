@@ -54,14 +54,14 @@ class Reader:
             )
 
     @cached_property
-    def held(self) -> dict[str, Extent]:
+    def extents(self) -> dict[str, Extent]:
         """How much there is of each table that is there, in the order of their declarations."""
         return {name: Extent.of(files) for name, table in TABLES.items() if (files := self.files(table))}
 
     @property
     def names(self) -> list[str]:
         """The tables that are there."""
-        return list(self.held)
+        return list(self.extents)
 
     def files(self, table: Table) -> tuple[DataFile, ...]:
         """All files of a table."""
@@ -141,20 +141,20 @@ class Reader:
 
     def _check_names(self, table: Table, wanted: Wanted) -> None:
         """Refuse names that the dataset does not know, and symbols that mean several instruments."""
-        asked = {column: names for column, names in wanted.items() if names is not None}
-        for column in asked:
+        filters = {column: names for column, names in wanted.items() if names is not None}
+        for column in filters:
             if column not in table.columns:
                 raise InvalidInputError(f"{table.name} has no column {column!r}; it has {', '.join(table.columns)}")
-        if not asked:
+        if not filters:
             return
         venues = {file.exchange for file in self.files(TABLES["instruments"]) if file.exchange}
-        _refuse_unknown("exchange", asked.get("exchange", ()) if venues else (), venues)
+        _refuse_unknown("exchange", filters.get("exchange", ()) if venues else (), venues)
         known = [one for one in self._identities(wanted["exchange"]) if one[1] in table.instrument_types]
-        for column, names in asked.items():
+        for column, names in filters.items():
             at = INSTRUMENT_KEYS.index(column)
             _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})
             known = [one for one in known if one[at] in names]
-        if "symbol" in asked and "instrument_type" not in asked:
+        if "symbol" in filters and "instrument_type" not in filters:
             _refuse_ambiguous(known)
 
 
