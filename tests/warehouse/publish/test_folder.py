@@ -25,7 +25,7 @@ from cexkit.errors import (
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.schema.intervals import utc
 from cexkit.warehouse.publish import plan, publish
-from cexkit.warehouse.publish.plans import There
+from cexkit.warehouse.publish.plans import PublishedState
 from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.manifest import DataFile, Manifest, read_manifest
 from cexkit.warehouse.store.parquet import sha256
@@ -234,9 +234,9 @@ def test_nor_one_with_a_hole_where_the_other_has_rows():
         )  # fmt: skip
         return Manifest(files=tuple(files), updated_at=utc("2026-01-01"))
 
-    require_may_replace(held(2023, 2024, 2025), There(manifest=held(2023, 2025)), "here")
+    require_may_replace(held(2023, 2024, 2025), PublishedState(manifest=held(2023, 2025)), "here")
     with pytest.raises(PublicationError, match="lacks: ohlcv_1h of okx from 2024-01-01 00:00 to 2024-12-31 23:00;"):
-        require_may_replace(held(2023, 2025), There(manifest=held(2023, 2024, 2025)), "here")
+        require_may_replace(held(2023, 2025), PublishedState(manifest=held(2023, 2024, 2025)), "here")
 
 
 def test_simulated_and_real_data_never_take_each_others_place(warehouse, copy):
