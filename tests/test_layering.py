@@ -149,14 +149,12 @@ warehouse.row_checks: errors schema schema.render
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
 warehouse.store: config errors schema schema.intervals schema.render
 """
-ALLOWED = {
-    part: set(allowed.split())
-    for part, _, allowed in (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())
-}
+_LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())
+ALLOWED = {part: set(allowed.split()) for part, _, allowed in _LINES}
 
 #: Parts of ``exchanges`` that are values and pure functions.
 PURE = {
-    f"exchanges.{name}" for name in (*EXCHANGES, "base", "parsing", "instruments", "archives", "coverage", "streams")
+    f"exchanges.{name}" for name in [*EXCHANGES, *["archives", "base", "coverage", "instruments", "parsing", "streams"]]
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_sample" not in path.parts)

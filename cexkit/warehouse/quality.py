@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cexkit.errors import QualityError
 from cexkit.exchanges.registry import EXCHANGES
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Check, Table
+from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, USD_LIKE, Check, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars, to_pyarrow
@@ -24,7 +25,7 @@ from cexkit.warehouse.ingest.row_counts import count_bronze_rows
 from cexkit.warehouse.row_checks import as_quality, data_quality
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import has_bronze
-from cexkit.warehouse.store.parquet import scan
+from cexkit.warehouse.store.parquet import scan, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Checks beside those that tables declare: name → whether it blocks, and what it says.
@@ -171,7 +172,7 @@ def stale(warehouse: Warehouse, *, now: datetime | None = None) -> list[str]:
     """A line for every venue and table whose newest rows are too old."""
     moment, listed = now or datetime.now(UTC), _listed(warehouse)
     found = [
-        _stale(table, scan(sound), listed, moment, MAX_AGE)
+        _stale(table, scan_table(sound, table), listed, moment, MAX_AGE)
         for table in _there(warehouse)
         if "fresh" in checks_of(table) and (sound := _schemas(warehouse, table)[0])
     ]
@@ -193,7 +194,7 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
     yield schema
     if not sound:
         return
-    rows = scan(sound)
+    rows = scan_table(sound, table)
     yield data_quality(table, rows)
     yield _recounted(warehouse, table, rows)
     yield data_quality(table, *_quarantined_rows(warehouse, table, rows))
@@ -208,11 +209,11 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
 
 
 def _schemas(warehouse: Warehouse, table: Table) -> tuple[list[str], pl.DataFrame]:
-    """Files with the declared schema, and the count of rows in those without."""
+    """Return the files with the declared schema or an older one of it, and the count of rows in the others."""
     expected, sound, rows = to_pyarrow(table), [], []
     for file in warehouse.manifest.select(table.name):
         path = warehouse.root / file.path
-        same = pq.read_schema(path).equals(expected, check_metadata=False)
+        same = _is_sound(pq.read_schema(path), expected, outdated=file.schema_version < SCHEMA_VERSION)
         if same:
             sound.append(str(path))
         day = (file.start or warehouse.manifest.updated_at).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -220,6 +221,12 @@ def _schemas(warehouse: Warehouse, table: Table) -> tuple[list[str], pl.DataFram
     frame = pl.DataFrame(rows).with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
     counted = frame.group_by("exchange", "timestamp").agg(rows_checked=pl.sum("rows"), rows_failed=pl.sum("bad"))
     return sound, _named(counted, table, "schema")
+
+
+def _is_sound(schema: pa.Schema, expected: pa.Schema, *, outdated: bool) -> bool:
+    """Return whether a file has the declared columns in order; one of an older schema may lack nullable ones."""
+    fields = [field for field in expected if field.name in schema.names or not (outdated and field.nullable)]
+    return schema.equals(pa.schema(fields), check_metadata=False)
 
 
 def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.DataFrame:

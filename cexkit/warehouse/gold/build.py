@@ -12,7 +12,7 @@ from cexkit.schema import TABLES
 from cexkit.warehouse.gold.tables import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
 from cexkit.warehouse.quality import run_checks
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import scan
+from cexkit.warehouse.store.parquet import scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Gold tables made of Silver ones: name → function and the tables it takes, in order.
@@ -76,4 +76,4 @@ def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:
     files = warehouse.manifest.select(table)
     if not files:
         raise DatasetNotFoundError(f"{wanted} is made of {table}, of which {warehouse.root} holds nothing; bring it in")
-    return scan([warehouse.root / file.path for file in files])
+    return scan_table([warehouse.root / file.path for file in files], TABLES[table])

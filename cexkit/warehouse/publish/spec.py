@@ -11,7 +11,7 @@ import polars as pl
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.quality import blocking_failures
 from cexkit.warehouse.store.manifest import DataFile, Extent
-from cexkit.warehouse.store.parquet import scan
+from cexkit.warehouse.store.parquet import scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 SPEC = "spec.json"
@@ -78,16 +78,18 @@ def _table(warehouse: Warehouse, table: Table, quality: pl.DataFrame) -> dict[st
         "start": extent.start.isoformat() if extent.start else None,
         "end": extent.end.isoformat() if extent.end else None,
     }
-    for name, values in _distinct(warehouse, files, [c for c in _NAMES if c in table.columns]).items():
+    for name, values in _distinct(warehouse, table, files, [c for c in _NAMES if c in table.columns]).items():
         facts[_NAMES[name]] = values if name == "exchange" else _counted(values)
     return facts | ({"quality": _quality(table, quality)} if table.layer == "silver" else {})
 
 
-def _distinct(warehouse: Warehouse, files: tuple[DataFile, ...], columns: list[str]) -> dict[str, list[str]]:
+def _distinct(
+    warehouse: Warehouse, table: Table, files: tuple[DataFile, ...], columns: list[str]
+) -> dict[str, list[str]]:
     """The values of columns, one file after the other: memory does not grow with the table."""
     found: dict[str, set[str]] = {column: set() for column in columns}
     for file in files:
-        rows = scan(warehouse.root / file.path).select(columns).unique().collect(engine="streaming")
+        rows = scan_table([warehouse.root / file.path], table).select(columns).unique().collect(engine="streaming")
         for column in columns:
             found[column] |= set(rows[column].drop_nulls())
     return {column: sorted(values) for column, values in found.items()}

@@ -9,9 +9,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError, NewerSchemaError
 from cexkit.schema import SCHEMA_VERSION
@@ -34,6 +35,10 @@ class DataFile:
     sha256: str
     start: datetime | None
     end: datetime | None
+    #: Schema version that wrote it; a nullable column added later is missing and reads as null.
+    schema_version: int = field(default_factory=lambda: SCHEMA_VERSION)
+    #: Keys of a later cexkit, as JSON; kept when the manifest is written again.
+    unknown: str = "{}"
 
     @property
     def place(self) -> tuple[str, str | None, str]:
@@ -109,9 +114,11 @@ class Manifest:
 
     files: tuple[DataFile, ...] = ()
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = field(default_factory=lambda: SCHEMA_VERSION)
     simulated: bool = False
     description: str = ""
+    #: Keys of a later cexkit, as JSON; kept when the manifest is written again.
+    unknown: str = "{}"
 
     def select(
         self,
@@ -141,11 +148,18 @@ class Manifest:
         newer = {file.place: file for file in files}
         kept = [file for file in self.files if not any(new.replaces(file) for new in newer.values())]
         found = [*kept, *(file for file in newer.values() if file.rows)]
-        return replace(self, files=tuple(sorted(found, key=lambda f: (f.table, f.exchange or "", f.period))))
+        version = max([self.schema_version, *(file.schema_version for file in newer.values())])
+        files = tuple(sorted(found, key=lambda f: (f.table, f.exchange or "", f.period)))
+        return replace(self, files=files, schema_version=version)
 
     def to_json(self) -> str:
-        """The manifest as it lies on disk."""
-        return json.dumps(asdict(self), indent=1, default=lambda moment: moment.isoformat()) + "\n"
+        """Return the manifest as stored on disk; a file states its schema version only if it is older."""
+        raw = _with_unknown(asdict(self))
+        raw["files"] = [_with_unknown(file) for file in raw["files"]]
+        for file in raw["files"]:
+            if file["schema_version"] == self.schema_version:
+                del file["schema_version"]
+        return json.dumps(raw, indent=1, default=lambda moment: moment.isoformat()) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "manifest") -> Manifest:
@@ -166,11 +180,27 @@ class Manifest:
                     f"{source} has schema version {version}, this cexkit reads up to {SCHEMA_VERSION}; "
                     "upgrade with `pip install -U cexkit`"
                 )
-            files = tuple(_checked(DataFile(**_timed(file))) for file in raw.pop("files"))
+            files = tuple(
+                _checked(DataFile(**_timed(_split_unknown(DataFile, {"schema_version": version} | file))))
+                for file in raw.pop("files")
+            )
             _require_places_once(files)
-            return cls(files=files, **raw | {"updated_at": utc(raw["updated_at"])})
+            return cls(files=files, **_split_unknown(cls, raw) | {"updated_at": utc(raw["updated_at"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
+
+
+def _split_unknown(kind: type, raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a class, and the other ones as JSON in ``unknown``."""
+    names = {each.name for each in fields(kind)} - {"unknown"}
+    known = {name: value for name, value in raw.items() if name in names}
+    unknown = {name: value for name, value in raw.items() if name not in names}
+    return known | {"unknown": json.dumps(unknown)}
+
+
+def _with_unknown(raw: dict[str, Any]) -> dict[str, Any]:
+    unknown = json.loads(raw["unknown"])
+    return {name: value for name, value in raw.items() if name != "unknown"} | unknown
 
 
 def _checked(file: DataFile) -> DataFile:

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
-from cexkit.schema.render import to_pyarrow
+from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.warehouse.store.layout import TEMPORARY
 
 if TYPE_CHECKING:
@@ -188,10 +188,10 @@ def merge(paths: Sequence[Path], table: Table, into: Path) -> None:
     with ExitStack() as stack:
         files = [stack.enter_context(pq.ParquetFile(path)) for path in paths]
         places = _places(files, table)
-        write_groups(_merged(places), table, into)
+        write_groups(_merged(places, table), table, into)
         whole = stack.enter_context(pq.ParquetFile(into))
         same = whole.metadata.num_rows == sum(file.metadata.num_rows for file in files) and all(
-            whole.read_row_group(number).equals(group) for number, group in enumerate(_merged(places))
+            whole.read_row_group(number).equals(group) for number, group in enumerate(_merged(places, table))
         )
     if not same:
         raise DatasetError(f"{table.name}: {len(paths)} files put together are not the rows they were; they stay apart")
@@ -203,8 +203,8 @@ _Places = dict[tuple[str, ...], list[tuple[pq.ParquetFile, int]]]
 
 def _places(files: Sequence[pq.ParquetFile], table: Table) -> _Places:
     found: _Places = defaultdict(list)
-    columns = [table.columns.index(name) for name in INSTRUMENT_KEYS]
     for file in files:
+        columns = [file.schema_arrow.names.index(name) for name in INSTRUMENT_KEYS]
         for number in range(file.num_row_groups):
             known = [file.metadata.row_group(number).column(column).statistics for column in columns]
             if any(one is None or one.min != one.max for one in known):
@@ -213,9 +213,10 @@ def _places(files: Sequence[pq.ParquetFile], table: Table) -> _Places:
     return dict(sorted(found.items()))
 
 
-def _merged(places: _Places) -> Iterator[pa.Table]:
+def _merged(places: _Places, table: Table) -> Iterator[pa.Table]:
     for groups in places.values():
-        yield pa.concat_tables([file.read_row_group(number) for file, number in groups]).combine_chunks()
+        rows = [fill_missing(file.read_row_group(number), table) for file, number in groups]
+        yield pa.concat_tables(rows).combine_chunks()
 
 
 def scan(paths: Path | Sequence[Path]) -> pl.LazyFrame:
@@ -223,6 +224,63 @@ def scan(paths: Path | Sequence[Path]) -> pl.LazyFrame:
     import polars as pl
 
     return pl.scan_parquet(paths, hive_partitioning=False, glob=False)
+
+
+def scan_table(paths: Sequence[str | Path], table: Table) -> pl.LazyFrame:
+    """Scan the declared columns of a table's files; a nullable column that a file lacks is null.
+
+    Raises
+    ------
+    DatasetError
+        If a file lacks a required column.
+    """
+    import polars as pl
+
+    for path in paths:
+        require_columns(path, pq.read_schema(path).names, table)
+    return pl.scan_parquet(
+        paths,
+        schema=to_polars(table),
+        missing_columns="insert",
+        extra_columns="ignore",
+        hive_partitioning=False,
+        glob=False,
+    )
+
+
+def read_table(path: Path, table: Table) -> pa.Table:
+    """Read the declared columns of a table's file; a nullable column that it lacks is null.
+
+    Raises
+    ------
+    DatasetError
+        If the file lacks a required column.
+    """
+    with pq.ParquetFile(path) as file:
+        require_columns(path, file.schema_arrow.names, table)
+        return fill_missing(file.read(), table)
+
+
+def fill_missing(rows: pa.Table, table: Table) -> pa.Table:
+    """Return the declared columns of rows of any schema version; a missing one is null."""
+    schema = to_pyarrow(table)
+    if rows.column_names == schema.names:
+        return rows
+    columns = [
+        rows.column(field.name) if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def require_columns(path: str | Path, names: Sequence[str], table: Table) -> None:
+    """Raise DatasetError if a file lacks a required column of its table."""
+    lacking = [field.name for field in table.fields if not field.nullable and field.name not in names]
+    if lacking:
+        raise DatasetError(
+            f"{table.name}: {path} lacks required columns {', '.join(lacking)}; another version of cexkit wrote the "
+            "dataset, and this one cannot read it"
+        )
 
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:

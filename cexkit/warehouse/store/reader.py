@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cexkit.errors import AmbiguousInstrumentError, DatasetError, InvalidInputError, UnknownNameError
-from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
+from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.warehouse.store.manifest import DataFile, Extent
+from cexkit.warehouse.store.parquet import require_columns
 from cexkit.warehouse.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -93,37 +94,40 @@ class Reader:
         paths = self.snapshot.paths(files)
         name = name or f"_{table.name}_{hashlib.sha256(repr(paths).encode()).hexdigest()[:16]}"
         if name not in self._views:
-            self._create(name, table, paths)
+            self._create(name, table, paths, outdated=any(file.schema_version < SCHEMA_VERSION for file in files))
         return self._views[name]
 
     def _nothing(self, table: Table) -> ir.Table:
         """An empty table, made in SQL: threads that read Python's memory through DuckDB can wait for each other."""
-        from cexkit.schema.render import to_ibis
-
         name = f"_{table.name}_nothing"
         with self._lock:
             if name not in self._views:
-                columns = to_ibis(table).to_sqlglot_column_defs("duckdb")
-                nulls = (f"CAST(NULL AS {each.kind.sql('duckdb')}) AS {each.this.sql('duckdb')}" for each in columns)
-                self.engine.con.execute(f"CREATE VIEW {name} AS SELECT {', '.join(nulls)} WHERE false")
+                nulls = ", ".join(_nulls(table).values())
+                self.engine.con.execute(f"CREATE VIEW {name} AS SELECT {nulls} WHERE false")
                 self._views[name] = self.engine.table(name)
         return self._views[name]
 
-    def _create(self, name: str, table: Table, paths: list[str]) -> None:
-        from duckdb import ColumnExpression, IOException
+    def _create(self, name: str, table: Table, paths: list[str], *, outdated: bool) -> None:
+        """Create the view of a table's files; of ``outdated`` ones, DuckDB reads the columns of each."""
+        from duckdb import ColumnExpression, IOException, SQLExpression
 
         # hive keys let DuckDB skip files of a whole table on `exchange`. The cache has no such names; and one in the
         # place of the dataset itself (`/data/exchange=okx`) DuckDB would take for the venue of every row
         hive = name == table.name and self.snapshot.direct(table.name) and "=" not in self.snapshot.location.prefix
         try:
-            rows = self.engine.con.read_parquet(paths, hive_partitioning=hive)
+            rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=outdated)
+            if not outdated and not set(table.columns) <= set(rows.columns):
+                rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=True)
         except IOException as error:
             raise DatasetError(
                 f"{self.snapshot.location.address}: a file of {table.name} cannot be read: {error}. If the dataset was "
                 "written anew since this connection was made, market.refresh() moves on to what is there now"
             ) from error
+        require_columns(self.snapshot.location.address, rows.columns, table)
+        nulls = _nulls(table)
+        columns = [ColumnExpression(each) if each in rows.columns else SQLExpression(nulls[each]) for each in nulls]
         with self._lock:
-            rows.select(*map(ColumnExpression, table.columns)).create_view(name)
+            rows.select(*columns).create_view(name)
             self._views[name] = self.engine.table(name)
 
     def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
@@ -156,6 +160,14 @@ class Reader:
             known = [one for one in known if one[at] in names]
         if "symbol" in filters and "instrument_type" not in filters:
             _refuse_ambiguous(known)
+
+
+def _nulls(table: Table) -> dict[str, str]:
+    """Return SQL for a null of each declared column, by its name."""
+    from cexkit.schema.render import to_ibis
+
+    columns = to_ibis(table).to_sqlglot_column_defs("duckdb")
+    return {each.this.name: f"CAST(NULL AS {each.kind.sql('duckdb')}) AS {each.this.sql('duckdb')}" for each in columns}
 
 
 def _refuse_unknown(what: str, names: Iterable[str], there: Collection[str]) -> None:

@@ -22,6 +22,7 @@ from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_man
 from cexkit.warehouse.store.parquet import (
     locked,
     merge,
+    read_table,
     sha256,
     sweep_temporaries,
     write_atomic,
@@ -205,7 +206,7 @@ class Warehouse:
     def read(self, table: Table, *, exchange: str | None = None) -> pa.Table:
         """Rows of a table, or of one venue of it, in file order."""
         files = self.manifest.select(table.name, exchanges=None if exchange is None else [exchange])
-        parts = [pq.ParquetFile(self.root / file.path).read() for file in files]
+        parts = [read_table(self.root / file.path, table) for file in files]
         return pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
 
     def describe(self, *, simulated: bool, description: str) -> None:
@@ -302,6 +303,7 @@ class Warehouse:
                 return
             self._leave({file.path for file in before.files} - {file.path for file in after.files})
             text = replace(after, updated_at=datetime.now(UTC)).to_json()
+            Manifest.from_json(text, "the changed manifest")  # what no reader could read must not replace this one
             write_atomic(self.root / layout.MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def _leave(self, paths: Iterable[str]) -> None:
