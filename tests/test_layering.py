@@ -77,16 +77,12 @@ client.universe: client.instruments schema.intervals
 config: errors
 errors:
 exchanges:
+exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.http exchanges.instruments exchanges.parsing
+  schema schema.intervals schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
 exchanges.archives: errors exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry schema schema.render schema.symbols
 exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.symbols
-exchanges.binance: errors exchanges.archives exchanges.base exchanges.http exchanges.instruments exchanges.parsing
-  schema schema.intervals schema.symbols
-exchanges.bybit: errors exchanges.base exchanges.http exchanges.instruments exchanges.parsing schema schema.intervals
-  schema.symbols
-exchanges.coinbase: errors exchanges.base exchanges.http exchanges.instruments exchanges.parsing schema
-  schema.intervals schema.symbols
 exchanges.coverage: exchanges.base schema schema.symbols
 exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
   schema.symbols
@@ -98,13 +94,10 @@ exchanges.http: errors schema.intervals
 exchanges.instruments: errors schema schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.venue_client schema schema.symbols
-exchanges.okx: errors exchanges.archives exchanges.base exchanges.http exchanges.instruments exchanges.parsing schema
-  schema.intervals schema.symbols
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
 exchanges.page_walk: errors exchanges.base exchanges.http exchanges.page exchanges.parsing exchanges.venue_client
 exchanges.parsing: errors exchanges.http schema schema.intervals schema.render schema.symbols
-exchanges.registry: errors exchanges.base exchanges.binance exchanges.bybit exchanges.coinbase exchanges.okx
-  exchanges.parsing
+exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing
 exchanges.streams: errors exchanges.base exchanges.registry schema schema.intervals schema.render schema.symbols
 exchanges.venue_client: errors exchanges.base exchanges.http exchanges.parsing
 schema: schema.fields schema.tables
@@ -115,21 +108,18 @@ schema.render: errors schema.fields schema.tables
 schema.symbols:
 schema.tables: errors schema.fields schema.intervals
 schema.validate: schema.tables
-testing: testing.binance testing.bybit testing.coinbase testing.feed testing.files testing.hub testing.loopback
-  testing.market testing.okx testing.stream testing.venue
+testing: testing.<venue> testing.feed testing.files testing.hub testing.loopback testing.market testing.stream
+  testing.venue
+testing.<venue>: config errors exchanges.<venue> schema schema.intervals schema.render testing.feed testing.loopback
+  testing.venue
 testing._hub_http: testing._hub_repo testing.loopback
 testing._hub_repo:
 testing._hub_routes: testing._hub_repo testing.loopback
-testing.binance: config exchanges.binance schema.intervals testing.feed testing.loopback testing.venue
-testing.bybit: config schema schema.intervals testing.feed testing.loopback testing.venue
-testing.coinbase: config errors schema schema.intervals schema.render testing.feed testing.loopback testing.venue
 testing.feed: errors schema schema.render
 testing.files: testing._hub_repo testing._hub_routes testing.hub testing.loopback
 testing.hub: testing._hub_http testing._hub_repo testing._hub_routes testing.loopback
 testing.loopback: schema.intervals
-testing.market: exchanges.streams schema.intervals testing.binance testing.bybit testing.coinbase testing.okx
-  testing.simulation testing.stream testing.venue
-testing.okx: config schema.intervals testing.feed testing.loopback testing.venue
+testing.market: exchanges.streams schema.intervals testing.<venue> testing.simulation testing.stream testing.venue
 testing.simulation: errors schema schema.intervals schema.render schema.symbols warehouse.gold warehouse.row_checks
   warehouse.store
 testing.stream:
@@ -154,7 +144,7 @@ ALLOWED = {part: set(allowed.split()) for part, _, allowed in _LINES}
 
 #: Parts of ``exchanges`` that are values and pure functions.
 PURE = {
-    f"exchanges.{name}" for name in [*EXCHANGES, *["archives", "base", "coverage", "instruments", "parsing", "streams"]]
+    f"exchanges.{name}" for name in ["<venue>", "archives", "base", "coverage", "instruments", "parsing", "streams"]
 }
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_sample" not in path.parts)
@@ -170,7 +160,11 @@ MODULES = {_module(path): path for path in FILES}
 
 
 def _part(module: str) -> str:
-    return ".".join(module.split(".")[1:3]) or "__init__"
+    """Return the part of a module; the packages of all venues are one, so that another venue needs no line here."""
+    names = module.split(".")[1:3]
+    if names[-1:] and names[-1] in EXCHANGES:
+        names[-1] = "<venue>"
+    return ".".join(names) or "__init__"
 
 
 def _imported_names(source: str) -> set[str]:
@@ -224,7 +218,9 @@ def _grouped(imports: dict[str, set[str]], depth: int) -> dict[str, set[str]]:
     """Return the imports between groups of modules, by the first ``depth`` names below the package."""
     groups: dict[str, set[str]] = defaultdict(set)
     for module, imported in imports.items():
-        group, *others = (".".join(name.split(".")[1 : depth + 1]) for name in (module, *imported))
+        group, *others = (
+            _part(name) if depth == 2 else ".".join(name.split(".")[1 : depth + 1]) for name in (module, *imported)
+        )
         groups[group] |= {other for other in others if other != group}
     return groups
 
@@ -236,13 +232,22 @@ def test_module_imports_only_parts_below_it(path):
     assert not beyond, f"{path.relative_to(ROOT)} of {part} may not import {', '.join(sorted(beyond))}"
 
 
+@pytest.mark.parametrize("folder", ["exchanges", "testing"])
+def test_venues_do_not_import_each_other(folder):
+    for venue in EXCHANGES:
+        own = f"cexkit.{folder}.{venue}"
+        imported = {name for module in MODULES if f"{module}.".startswith(f"{own}.") for name in IMPORTS[module]}
+        others = tuple(f"cexkit.{folder}.{other}" for other in EXCHANGES if other != venue)
+        assert not {name for name in imported if name.startswith(others)}, own
+
+
 def test_table_names_every_part():
     assert {_part(module) for module in MODULES} == ALLOWED.keys()
 
 
 def test_table_allows_nothing_unused():
     used = _grouped(IMPORTS, 2)
-    unused = {part: sorted(allowed - used[part.removeprefix("__init__")]) for part, allowed in ALLOWED.items()}
+    unused = {part: sorted(allowed - used[part]) for part, allowed in ALLOWED.items()}
     assert not {part: names for part, names in unused.items() if names}
 
 

@@ -1,4 +1,4 @@
-"""Rows held against the checks of their table; those that fail are kept apart with the reason."""
+"""Row validation: rows that fail a check are quarantined with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Declared checks of a table, applied to its rows."""
+"""Counts of rows that fail the declared checks of a table, as table ``data_quality``."""
 
 from __future__ import annotations
 

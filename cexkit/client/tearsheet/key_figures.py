@@ -34,7 +34,7 @@ def last(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
     )
 
 
-def key_figures(data: TearsheetData) -> pl.DataFrame:
+def compute_key_figures(data: TearsheetData) -> pl.DataFrame:
     """One row a venue, of its main perpetual; null is unknown."""
     table = data.main_perps.select("exchange", "symbol", "quote")
     for part in (

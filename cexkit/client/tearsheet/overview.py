@@ -46,7 +46,7 @@ def tiles(data: TearsheetData, figures: pl.DataFrame) -> list[tuple[str, str, st
     ]
 
 
-def key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
+def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
     """Figures of the main perpetual of each venue, side by side."""
     rest = others(data)
     rows = [

@@ -1,4 +1,4 @@
-"""Binance's bodies: what they promise, and how they become tables. Facts of the venue stand in ``binance``."""
+"""Payloads of Binance's endpoints and their parsers. Facts of the venue: :mod:`cexkit.exchanges.binance.descriptor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bybit's bodies: what they promise, and how they become tables. Facts of the venue stand in ``bybit``."""
+"""Payloads of Bybit's endpoints and their parsers. Facts of the venue: :mod:`cexkit.exchanges.bybit.descriptor`."""
 
 from __future__ import annotations
 

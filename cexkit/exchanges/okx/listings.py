@@ -1,4 +1,4 @@
-"""OKX's lists of instruments and of coming settlements, as tables. Facts of the venue stand in ``okx``."""
+"""Parsers of OKX's instruments and upcoming settlements. Facts of the venue: :mod:`cexkit.exchanges.okx.descriptor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OKX's bodies of market data: what they promise, and how they become tables. Facts of the venue stand in ``okx``."""
+"""Payloads of OKX's market data and their parsers. Facts of the venue: :mod:`cexkit.exchanges.okx.descriptor`."""
 
 from __future__ import annotations
 

@@ -85,9 +85,10 @@ def pull(
     >>> import tempfile
     >>> import cexkit
     >>> from cexkit.config import Settings
+    >>> from cexkit.exchanges.fetcher import Fetcher
     >>> from cexkit.testing import LoopbackMarket
     >>> folder = tempfile.mkdtemp()
-    >>> with LoopbackMarket("2026-05-20", "2026-05-21", coins=["BTC"]) as venues:
+    >>> with LoopbackMarket("2026-05-19", "2026-05-21", coins=["BTC"]) as venues:
     ...     with Fetcher(Settings(base_urls=venues.base_urls)) as fetcher:
     ...         report = cexkit.pull(
     ...             "okx", "funding_rates", "BTCUSDT", venues.start, warehouse=folder, fetcher=fetcher

@@ -13,7 +13,7 @@ import pytest
 import cexkit
 from cexkit.client.tearsheet import tearsheet
 from cexkit.client.tearsheet.data import TearsheetData
-from cexkit.client.tearsheet.key_figures import key_figures
+from cexkit.client.tearsheet.key_figures import compute_key_figures
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
@@ -253,7 +253,7 @@ def test_the_rank_among_other_coins_is_of_rates_per_year(hostile):
 
 
 def test_prices_are_per_coin_where_a_venue_lists_thousands():
-    figures = key_figures(TearsheetData.of(cexkit.connect("sample"), "PEPE", days=5))
+    figures = compute_key_figures(TearsheetData.of(cexkit.connect("sample"), "PEPE", days=5))
     assert figures["symbol"].to_list() == ["1000PEPEUSDT", "1000PEPEUSDT", "PEPEUSDT"]
     for column in ("close", "realized_volatility"):
         assert figures[column].max() / figures[column].min() < 1.01
