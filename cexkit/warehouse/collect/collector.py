@@ -78,7 +78,7 @@ def collect(
     >>> from cexkit.config import Settings
     >>> from cexkit.exchanges.fetcher import Fetcher
     >>> from cexkit.testing import LoopbackMarket
-    >>> with LoopbackMarket("2026-05-19", "2026-05-21", coins=["BTC"]) as venues:
+    >>> with LoopbackMarket("2026-05-20", "2026-05-22", coins=["BTC"]) as venues:
     ...     streams = {name: stream.url for name, stream in venues.streams.items()}
     ...     with Fetcher(Settings(base_urls=venues.base_urls)) as fetcher:
     ...         done = cexkit.collect("okx", tempfile.mkdtemp(), seconds=1, fetcher=fetcher, urls=streams)
