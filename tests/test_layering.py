@@ -41,7 +41,8 @@ analytics.resample: analytics._core analytics.liquidations errors schema.fields
 analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
-cli.commands: cli.demo cli.doctor cli.output client.market client.tearsheet config errors warehouse.collect
+cli.bronze: config errors warehouse.store
+cli.commands: cli.bronze cli.demo cli.doctor cli.output client.market client.tearsheet config errors warehouse.collect
   warehouse.ingest warehouse.publish
 cli.demo: analytics.plotting schema warehouse.store
 cli.doctor: client.market config errors warehouse.store
@@ -143,9 +144,7 @@ _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines(
 ALLOWED = {part: set(allowed.split()) for part, _, allowed in _LINES}
 
 #: Parts of ``exchanges`` that are values and pure functions.
-PURE = {
-    f"exchanges.{name}" for name in ["<venue>", "archives", "base", "coverage", "instruments", "parsing", "streams"]
-}
+PURE = {f"exchanges.{name}" for name in "<venue> archives base coverage instruments parsing streams".split()}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_sample" not in path.parts)
 

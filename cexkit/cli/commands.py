@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cexkit.cli import bronze
 from cexkit.cli.output import emit_rows
 from cexkit.errors import CexkitError, InvalidInputError
 
@@ -258,6 +259,9 @@ def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one J
     print(
         "\n".join([format_cache_usage(found), *(f"  {location}" for location in found["locations"] or ["nothing yet"])])
     )
+
+
+app.add_typer(bronze.app, name="bronze")
 
 
 @cache.command("clear")

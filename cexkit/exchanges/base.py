@@ -168,6 +168,8 @@ class Exchange:
     not_offered: Mapping[tuple[str, InstrumentType], str] = field(default_factory=dict)
     #: Where the venue keeps years of a table as files.
     archives: Mapping[tuple[str, InstrumentType], Archive] = field(default_factory=dict)
+    #: Raised when the parsers give other rows for the same response.
+    parser_version: int = 1
     #: The venue's stream of liquidations.
     stream: Stream | None = None
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that responses like a venue, and fails on command.
+"""A real HTTP server on this machine that responds like a venue, and fails on command.
 
 Sockets, threads, timeouts and cut-off bodies are real; only the venue is not.
 """

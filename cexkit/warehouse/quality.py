@@ -25,6 +25,7 @@ from cexkit.warehouse.ingest.row_counts import count_bronze_rows
 from cexkit.warehouse.row_checks import as_quality, data_quality
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import has_bronze
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.parquet import scan, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -32,6 +33,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 CHECKS = {
     "schema": (True, "every file has the declared columns and types"),
     "unique_key": (True, "no key stands twice"),
+    "bronze_files": (True, "every Bronze file that rows came from is there unchanged, or retired on purpose"),
     "bronze_rows": (
         True,
         "every row that the venue's responses in Bronze hold is in the table or kept apart, no other is",
@@ -102,7 +104,7 @@ def checks_of(table: Table) -> dict[str, bool]:
     Examples
     --------
     >>> list(checks_of(TABLES["liquidations"]))
-    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'bronze_rows', 'quarantined_rows']
+    ['known_side', 'positive_liquidation', 'schema', 'unique_key', 'bronze_files', 'bronze_rows', 'quarantined_rows']
     """
     with_gaps = table.bar is not None or table.name == "funding_rates"
     fits = {
@@ -196,6 +198,7 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
         return
     rows = scan_table(sound, table)
     yield data_quality(table, rows)
+    yield _lost_files(warehouse, table)
     yield _recounted(warehouse, table, rows)
     yield data_quality(table, *_quarantined_rows(warehouse, table, rows))
     yield _doubled(table, rows)
@@ -229,6 +232,47 @@ def _is_sound(schema: pa.Schema, expected: pa.Schema, *, outdated: bool) -> bool
     return schema.equals(pa.schema(fields), check_metadata=False)
 
 
+def _lost_files(warehouse: Warehouse, table: Table) -> pl.DataFrame:
+    """Count the rows of Bronze files in the ledgers, and of those that are missing or changed, by their first day.
+
+    A file counts as one row at least, so that one without rows of its own is reported too.
+    """
+    today = warehouse.manifest.updated_at
+    rows = [
+        {
+            "exchange": name,
+            "timestamp": entry.start or today,
+            "rows_checked": (count := max(1, sum(entry.rows))),
+            "rows_failed": 0 if entry.retired or entry.problem(warehouse.root) is None else count,
+        }
+        for name in EXCHANGES
+        for entry in Ledger(warehouse.root, name, table).entries.values()
+    ]
+    schema = {"exchange": pl.String, "timestamp": pl.Datetime("us", "UTC"), "rows_checked": pl.Int64}
+    frame = pl.DataFrame(rows, schema=schema | {"rows_failed": pl.Int64}).with_columns(_DAY)
+    counts = frame.group_by("exchange", "timestamp").agg(pl.sum("rows_checked", "rows_failed"))
+    return _named(counts, table, "bronze_files")
+
+
+def _retired_days(warehouse: Warehouse, table: Table) -> pl.DataFrame:
+    """Return the days on which rows may come from retired Bronze files, by venue."""
+    days = {
+        (name, moment.date())
+        for name in EXCHANGES
+        for entry in Ledger(warehouse.root, name, table).retired()
+        for moment in _days(entry.start, entry.end, warehouse.manifest.updated_at)
+    }
+    schema = {"exchange": pl.String, "day": pl.Date}
+    return pl.DataFrame(sorted(days), schema=schema, orient="row").with_columns(retired=pl.lit(True))
+
+
+def _days(start: datetime | None, end: datetime | None, newest: datetime) -> list[datetime]:
+    """Return a time on each day of a span; a list of instruments counts on the newest day."""
+    if start is None or end is None:
+        return [newest]
+    return [start + timedelta(days=number) for number in range((end.date() - start.date()).days + 1)]
+
+
 def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
     """Keys in Bronze held against those in the table and in what was kept apart; of venues that have a Bronze.
 
@@ -242,7 +286,11 @@ def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.Dat
     both = silver.join(_in_bronze(warehouse, table, silver), on=["exchange", "timestamp"], how="full", coalesce=True)
     with_bronze = [name for name in both["exchange"].unique() if has_bronze(warehouse.root, name)]
     both = both.filter(pl.col("exchange").is_in(with_bronze)).with_columns(pl.col("there", "counted").fill_null(0))
-    off = (pl.col("there").cast(pl.Int64) - pl.col("counted").cast(pl.Int64)).abs()
+    both = both.with_columns(day=pl.col("timestamp").dt.date())
+    both = both.join(_retired_days(warehouse, table), on=["exchange", "day"], how="left")
+    lacking = pl.col("counted").cast(pl.Int64) - pl.col("there").cast(pl.Int64)
+    # rows of a retired file are in the table only
+    off = pl.when(pl.col("retired")).then(lacking.clip(0)).otherwise(lacking.abs())
     return _named(
         both.with_columns(rows_checked=pl.max_horizontal("there", "counted"), rows_failed=off), table, "bronze_rows"
     )

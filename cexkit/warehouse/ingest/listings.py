@@ -15,7 +15,7 @@ from cexkit.exchanges.registry import exchange, join_companions
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.warehouse.ingest.replay import responses
+from cexkit.warehouse.ingest.replay import Inputs, responses
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -123,7 +123,9 @@ class _List:
         self.at, self.ended = context.now, not cursor()
 
 
-def listings(warehouse: Warehouse, exchange_name: str, table: Table) -> tuple[pl.DataFrame | None, list[Problem]]:
+def listings(
+    warehouse: Warehouse, exchange_name: str, table: Table, inputs: Inputs | None = None
+) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Everything ever listed, as last seen; what a later whole list lacks is delisted, at the latest then."""
     import polars as pl
     import pyarrow as pa
@@ -131,7 +133,7 @@ def listings(warehouse: Warehouse, exchange_name: str, table: Table) -> tuple[pl
     problems: list[Problem] = []
     companions: dict[str, dict[str, pa.Table]] = {}
     seen: dict[str, pl.DataFrame] = {}
-    lists = _lists(warehouse, exchange_name, table, companions, problems)
+    lists = _lists(warehouse, exchange_name, table, companions, problems, inputs)
     for found in sorted(lists, key=lambda one: one.at):
         rows = latest(pa.concat_tables(found.pages))
         joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions.get(found.run, {})))
@@ -148,10 +150,11 @@ def _lists(
     table: Table,
     companions: dict[str, dict[str, pa.Table]],
     problems: list[Problem],
+    inputs: Inputs | None,
 ) -> list[_List]:
     """All lists with a page that can be read; what completes them goes to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
-    for row, context, rows in responses(warehouse, exchange_name, table, None, problems):
+    for row, context, rows in responses(warehouse, exchange_name, table, None, problems, inputs):
         endpoint, run = row["endpoint"], row["run"]
         if endpoint not in venue.companions:
             found = lists.setdefault((run, endpoint), _List(endpoint, run))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
@@ -14,37 +18,100 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.bronze import read_bronze
+from cexkit.warehouse.store.ledger import LedgerEntry
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class Inputs:
+    """Bronze files that a build of Silver reads, as entries for the ledger.
+
+    Attributes
+    ----------
+    corrupt : set of str
+        Files with a body that does not match its hash.
+    """
+
+    def __init__(self, root: Path, parser_version: int):
+        self._root, self._parser_version = root, parser_version
+        self._responses: dict[str, dict[str, int]] = defaultdict(dict)
+        self._spans: dict[str, list[tuple[datetime | None, datetime | None]]] = defaultdict(list)
+        self.corrupt: set[str] = set()
+
+    def add(self, row: dict, rows: int | None) -> None:
+        """Add a stored response and the rows it gave; None for a stream, whose messages are parsed together."""
+        paths = [row["path"]] if row["file"] is None else [row["path"], row["file"]]
+        for path in paths:
+            self._spans[path].append((row["data_start"], row["data_end"]))
+        if rows is not None:
+            self._responses[paths[-1]][row["sha256"]] = rows
+
+    def entries(self) -> list[LedgerEntry]:
+        """Return the ledger entries of the files."""
+        return [self._entry(path, spans) for path, spans in self._spans.items()]
+
+    def _entry(self, path: str, spans: list[tuple[datetime | None, datetime | None]]) -> LedgerEntry:
+        starts, ends = [start for start, _ in spans], [end for _, end in spans]
+        return LedgerEntry(
+            path=path,
+            bytes=(self._root / path).stat().st_size,
+            start=None if None in starts else min(starts),
+            end=None if None in ends else max(ends),
+            parser_version=self._parser_version,
+            sha256=tuple(self._responses[path]),
+            rows=tuple(self._responses[path].values()),
+            corrupt=path in self.corrupt,
+        )
+
+
 def responses(
-    warehouse: Warehouse, exchange_name: str, table: Table, window: Window | None, problems: list[Problem]
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    window: Window | None,
+    problems: list[Problem],
+    inputs: Inputs | None = None,
 ) -> Iterator[tuple[dict, Context, pa.Table | None]]:
-    """Bronze responses of a table, parsed; malformed ones are None and become problems."""
+    """Parse the Bronze responses of a table; malformed ones are None and become problems."""
     for endpoint in exchange(exchange_name).endpoints(table.name):
         for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window):
+            if row["body"] is None:
+                continue  # the ledger reports the file
             context = Context.from_json(row["context"])
+            sound = hashlib.sha256(row["body"]).hexdigest() == row["sha256"]
             try:
+                if not sound:
+                    raise PayloadError(endpoint, f"the body stored in {row['path']} does not match its hash")
                 rows = parse_response(exchange_name, endpoint, row["body"], context)
             except PayloadError as error:
                 symbol = context.instrument.symbol if context.instrument else None
                 problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
                 rows = None
+            if inputs is not None:
+                inputs.add(row, 0 if rows is None else rows.num_rows)
+                inputs.corrupt |= set() if sound else {row["file"] or row["path"]}
             yield row, context, rows
 
 
 def streamed(
-    warehouse: Warehouse, exchange_name: str, table: Table, window: Window, problems: list[Problem]
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    window: Window,
+    problems: list[Problem],
+    inputs: Inputs | None = None,
 ) -> list[pa.Table]:
     """Return the rows of messages received live."""
     stream = _stream(exchange_name, table)
     if stream is None:
         return []
-    stored = read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window)
-    messages = [row["body"] for row in stored]
+    messages = []
+    for row in read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window):
+        messages.append(row["body"])
+        if inputs is not None:
+            inputs.add(row, None)
     if not messages:
         return []
     rows, quarantined = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))

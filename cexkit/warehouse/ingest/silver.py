@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
-from cexkit.schema.render import empty
+from cexkit.schema.render import empty, to_pyarrow
 from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.listings import listings
-from cexkit.warehouse.ingest.replay import endpoints, responses, streamed
+from cexkit.warehouse.ingest.replay import Inputs, endpoints, responses, streamed
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import bronze_spans
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.rows import within
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 #: Rates closer than this are the same, written with fewer digits.
 SAME_RATE = 1e-8
@@ -57,17 +59,27 @@ def build_silver(
         Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: now.
     """
     with warehouse.exclusive(table, exchange_name):
+        ledger = Ledger(warehouse.root, exchange_name, table)
+        lost = Report(problems=tuple(_report_missing(ledger, exchange_name, table)))
         if table.name == "instruments":
-            rows, problems = listings(warehouse, exchange_name, table)
-            return _write(warehouse, exchange_name, table, ["all"], rows, problems)
+            inputs = Inputs(warehouse.root, exchange(exchange_name).parser_version)
+            rows, problems = listings(warehouse, exchange_name, table, inputs)
+            if rows is not None and (inputs.corrupt or ledger.missing() or ledger.retired()):
+                rows = _with_stored_instruments(warehouse, exchange_name, table, rows)
+            report = _write(warehouse, exchange_name, table, ["all"], rows, problems)
+            ledger.record(inputs.entries())
+            return report + lost
         wanted = _periods(warehouse, exchange_name, table) if periods is None else periods
         report, differing = Report(), []
         unused = conflicting_archives(warehouse, exchange_name, table, differing)
         for pieces in _pieces(warehouse, exchange_name, table, wanted, now or datetime.now(UTC)):
             spans = [layout.period_window(table, piece) for piece in pieces]
-            rows, problems = _facts(warehouse, exchange_name, table, Window(spans[0].start, spans[-1].end), unused)
+            span = Window(spans[0].start, spans[-1].end)
+            inputs = Inputs(warehouse.root, exchange(exchange_name).parser_version)
+            rows, problems = _facts(warehouse, ledger, exchange_name, table, span, unused, inputs)
             report += _write(warehouse, exchange_name, table, pieces, rows, problems)
-        return report + Report(problems=tuple(differing))
+            ledger.record(inputs.entries())
+        return report + Report(problems=tuple(differing)) + lost
 
 
 def _pieces(
@@ -91,10 +103,47 @@ def _pieces(
     return found
 
 
+def _report_missing(ledger: Ledger, exchange_name: str, table: Table) -> Iterator[Problem]:
+    """Yield a problem for each Bronze file that Silver rows came from and that is missing or changed."""
+    for entry in ledger.missing():
+        span = None if entry.start is None or entry.end is None else Window(entry.start, entry.end)
+        text = f"{entry.problem(ledger.root)}: its rows stay in Silver; restore it, or run `cexkit bronze retire`"
+        yield Problem(exchange_name, table.name, None, span, text)
+
+
+def _with_stored_instruments(
+    warehouse: Warehouse, exchange_name: str, table: Table, rows: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the instruments of the available lists, and those that only Silver still has."""
+    import polars as pl
+
+    stored = pl.from_arrow(warehouse.read(table, exchange=exchange_name))
+    return pl.concat([rows, stored.join(rows, on=table.key, how="anti").select(rows.columns)])
+
+
+def _stored_rows(warehouse: Warehouse, exchange_name: str, table: Table, span: Window) -> list[pa.Table]:
+    """Return the rows of a span that Silver and its quarantine hold, in the declared columns."""
+    schema = to_pyarrow(table)
+    parts = [warehouse.read(table, exchange=exchange_name, span=span)]
+    for period in layout.periods(table, span):
+        quarantined = within(warehouse.quarantine(table, exchange_name, period), table, span)
+        parts.append(quarantined.select(schema.names).cast(schema))
+    return parts
+
+
 def _facts(
-    warehouse: Warehouse, exchange_name: str, table: Table, span: Window, unused: set[tuple[str, Instrument]]
+    warehouse: Warehouse,
+    ledger: Ledger,
+    exchange_name: str,
+    table: Table,
+    span: Window,
+    unused: set[tuple[str, Instrument]],
+    inputs: Inputs,
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return the rows of a span without ``unused`` ones; the last response wins per key; None without responses."""
+    """Return the rows of a span without ``unused`` ones; the last response wins per key; None without responses.
+
+    Rows of Bronze files that are missing, changed, or retired come from Silver, where any response overrides them.
+    """
     import polars as pl
     import pyarrow as pa
 
@@ -102,12 +151,14 @@ def _facts(
     around = Window(span.start - NEIGHBORS, span.end + NEIGHBORS) if table.name == "funding_rates" else span
     parsed = [
         rows
-        for row, context, rows in responses(warehouse, exchange_name, table, around, problems)
+        for row, context, rows in responses(warehouse, exchange_name, table, around, problems, inputs)
         if rows is not None and (row["endpoint"], context.instrument) not in unused
     ]
-    parsed += streamed(warehouse, exchange_name, table, span, problems)
+    parsed += streamed(warehouse, exchange_name, table, span, problems, inputs)
     if not parsed:
         return None, problems
+    if inputs.corrupt or ledger.missing(around) or ledger.retired(around):
+        parsed = [*_stored_rows(warehouse, exchange_name, table, around), *parsed]
     rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
     rows = _latest(rows, table)
     if table.name == "funding_rates":

@@ -90,7 +90,8 @@ class BronzeWriter:
 def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:
     """Answers of an endpoint that were asked for a table and a window, in the order received.
 
-    Only one record batch is in memory at a time; the order across files is that of their runs.
+    Only one record batch is in memory at a time; the order across files is that of their runs. A row also has the
+    ``path`` of its file below the root. The body of an archive file that is missing is None.
     """
     wanted = ds.field("table") == table
     if window is not None:
@@ -100,7 +101,15 @@ def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Wi
     for path in _files(root, exchange, endpoint):
         for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
             for row in batch.to_pylist():
-                yield row if row["file"] is None else row | {"body": (root / row["file"]).read_bytes()}
+                row["path"] = path.relative_to(root).as_posix()
+                yield row if row["file"] is None else row | {"body": _archive_body(root / row["file"])}
+
+
+def _archive_body(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:

@@ -7,6 +7,7 @@
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
     <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
+    <root>/ledger/<table>/exchange=<x>.parquet                           Bronze files that Silver rows came from
     <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
 
 A data file is named by its content and never changes once written; the manifest says which are current.
@@ -35,10 +36,11 @@ TABLES = "tables"
 BRONZE = "bronze"
 QUARANTINE = "quarantine"
 ROW_COUNTS = "row_counts"
+LEDGER = "ledger"
 LOCKS = ".locks"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
-WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS)
+WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER)
 
 #: So long after its end a span may still be corrected by a venue; then it is closed, and its pieces are put together.
 SETTLED = timedelta(days=2)
@@ -253,6 +255,11 @@ def bronze_venue(exchange: str) -> PurePosixPath:
 def count_file(table: Table, exchange: str) -> PurePosixPath:
     """Place of what was counted in the responses about a table; it saves counting again, and may be deleted."""
     return PurePosixPath(ROW_COUNTS, table.name, f"exchange={_part(exchange)}.json")
+
+
+def ledger_file(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the ledger of a venue's table."""
+    return PurePosixPath(LEDGER, table.name, f"exchange={_part(exchange)}.parquet")
 
 
 def lock_file(table: Table, exchange: str | None) -> PurePosixPath:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError
 from cexkit.schema import Table
+from cexkit.schema.intervals import Window
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_manifest
@@ -203,11 +204,14 @@ class Warehouse:
         with locked(self.root / layout.lock_file(table, exchange)):
             yield
 
-    def read(self, table: Table, *, exchange: str | None = None) -> pa.Table:
-        """Rows of a table, or of one venue of it, in file order."""
-        files = self.manifest.select(table.name, exchanges=None if exchange is None else [exchange])
+    def read(self, table: Table, *, exchange: str | None = None, span: Window | None = None) -> pa.Table:
+        """Return the rows of a table, of one venue of it, or of a span of time, in file order."""
+        exchanges = None if exchange is None else [exchange]
+        start, end = (None, None) if span is None else (span.start, span.end)
+        files = self.manifest.select(table.name, start=start, end=end, exchanges=exchanges)
         parts = [read_table(self.root / file.path, table) for file in files]
-        return pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
+        rows = pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
+        return rows if span is None else within(rows, table, span)
 
     def describe(self, *, simulated: bool, description: str) -> None:
         """State what the dataset is; kept in the manifest."""

@@ -55,7 +55,7 @@ def kline(time: str, *, high: str = "12") -> list:
 
 
 class Venue:
-    """What a venue responses, by path; a request is answered from the window it asks for."""
+    """What a venue responds, by path; a request is answered from the window it asks for."""
 
     def __init__(self):
         self.contracts = [contract("BTCUSDT"), contract("ETHUSDT")]

@@ -1,0 +1,61 @@
+"""Commands about the Bronze files of a warehouse: ``cexkit bronze …``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cexkit.errors import InvalidInputError
+
+#: Exit code of a check that found missing files.
+INCOMPLETE = 3
+
+app = typer.Typer(help="Bronze files: which are missing, and which were removed on purpose.", no_args_is_help=True)
+
+Warehouse = Annotated[Path | None, typer.Option(help="Folder of the warehouse. Default: CEXKIT_WAREHOUSE.")]
+
+
+@app.command()
+def check(warehouse: Warehouse = None) -> None:
+    """List Bronze files that Silver rows came from and that are missing or changed."""
+    from cexkit.warehouse.store.ledger import read_ledgers
+
+    root = _root(warehouse)
+    ledgers = read_ledgers(root)
+    count = 0
+    for exchange, table, ledger in ledgers:
+        for entry in ledger.missing():
+            count += 1
+            print(f"{exchange} {table}: {entry.problem(root)} ({sum(entry.rows):,} rows)")
+    files = sum(len(ledger.entries) for _, _, ledger in ledgers)
+    print(f"{files:,} files in {len(ledgers)} ledgers, {count:,} missing or changed")
+    if count:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def retire(
+    files: Annotated[list[str] | None, typer.Argument(help="Files below the warehouse, as `check` names them.")] = None,
+    missing: Annotated[bool, typer.Option("--missing", help="Retire every file that is missing.")] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """Mark Bronze files as moved or removed on purpose; their rows stay in Silver."""
+    from cexkit.warehouse.store.ledger import read_ledgers
+    from cexkit.warehouse.store.ledger import retire as run
+
+    root = _root(warehouse)
+    if bool(files) == missing:
+        raise InvalidInputError("retire takes files or --missing, not both; `cexkit bronze check` lists missing files")
+    if missing:
+        lost = (entry for _, _, ledger in read_ledgers(root) for entry in ledger.missing())
+        files = sorted({entry.path for entry in lost if not (root / entry.path).exists()})
+    for path, rows in run(root, files or ()).items():
+        print(f"retired {path} ({rows:,} rows)")
+
+
+def _root(warehouse: Path | None) -> Path:
+    from cexkit.config import settings
+
+    return Path(warehouse or settings().warehouse)
