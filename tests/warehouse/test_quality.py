@@ -66,7 +66,10 @@ def test_sound_data_fails_nothing(warehouse, truth):
     assert failed(warehouse) == []
     assert found.schema == to_polars(TABLES["data_quality"])
     assert {tuple(row) for row in found.select("table_name", "check_name").unique().rows()} == {
-        (name, check) for name in NAMES for check in checks_of(TABLES[name]) if check not in ("bronze_files", "bronze_rows")
+        (name, check)
+        for name in NAMES
+        for check in checks_of(TABLES[name])
+        if check not in ("bronze_files", "bronze_rows")
     }
     bars = found.filter(table_name="ohlcv_1h", check_name="gaps")
     assert bars["rows_checked"].sum() == truth["ohlcv_1h"].height

@@ -9,6 +9,9 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import cexkit
@@ -195,3 +198,36 @@ def test_warehouse_without_bronze_has_no_ledger(truth, tmp_path):
     warehouse.write(BARS, truth["ohlcv_1h"].to_arrow())
     assert read_ledgers(warehouse.root) == []
     assert not _failed(warehouse)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["pull", "delete", "restore", "retire", "rebuild"]), st.integers(0, 5)),
+    min_size=4,
+    max_size=8,
+)
+
+
+@tries(max_examples=8, deadline=None, derandomize=True)
+@given(steps=STEPS)
+def test_no_sequence_of_runs_and_losses_drops_a_row(truth, tmp_path_factory, steps):
+    folder = tmp_path_factory.mktemp("sequence")
+    warehouse, removed, pulled = Warehouse(folder / "warehouse"), {}, set()
+    for step, number in steps:
+        present = [path for path in _bronze_files(warehouse) if path.exists()]
+        if step == "pull":
+            _pull(truth, warehouse, number)
+            pulled.add(START + number * DAY)
+        elif step == "delete" and present:
+            path = present[number % len(present)]
+            removed[path] = shutil.move(path, folder / f"removed-{len(removed)}")
+        elif step == "restore" and removed:
+            path, copy = removed.popitem()
+            shutil.move(copy, path)
+        elif step == "retire":
+            retire(warehouse.root, [path.relative_to(warehouse.root).as_posix() for path in removed])
+        elif step == "rebuild" and pulled:
+            build_silver(warehouse, "okx", BARS)
+    expected = truth["ohlcv_1h"].filter(pl.col("timestamp").dt.truncate("1d").is_in(pulled), exchange="okx")
+    rows = _rows(warehouse)
+    assert rows.select(BARS.key).equals(expected.select(BARS.key).sort(BARS.key))
+    assert rows["close"].to_list() == expected.sort(BARS.key)["close"].to_list()
