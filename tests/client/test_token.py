@@ -455,7 +455,7 @@ def test_limit_is_the_newest_of_each_instrument(token):
     want = [(*key, when) for key in sorted(times) for when in sorted(times[key])[-2:]]
     assert newest.select(*INSTRUMENT_KEYS, "timestamp").rows() == want
     for wrong in (0, -1, 1.5, True, "3"):
-        with pytest.raises(InvalidInputError, match="limit is the number of newest rows"):
+        with pytest.raises(InvalidInputError, match="limit must be a positive integer"):
             token().funding_rate(limit=wrong)
     with pytest.raises(InvalidInputError, match="ends before it starts"):
         token().funding_rate(start="2026-06-02", end="2026-06-01")
@@ -501,7 +501,7 @@ def test_what_fails_is_reported_and_the_others_answer(market):
 def test_no_row_comes_twice(market):
     """A sum over the frame would count them twice."""
     for names in (["BTC", "BTCUSDT"], ["btc", "BTC"]):
-        with pytest.raises(InvalidInputError, match=f"{names[0]} and {names[1]} both stand for binance perp BTCUSDT"):
+        with pytest.raises(InvalidInputError, match=f"{names[0]} and {names[1]} both select binance perp BTCUSDT"):
             Tokens(names, market=market)
 
 
