@@ -1,7 +1,7 @@
 """Crypto derivatives data for research.
 
-Importing it registers ``.crypto`` on pandas and polars frames. There is no network, no printing and
-nothing heavier than pandas, polars and narwhals; the rest is imported where it is used.
+The import registers ``.crypto`` on pandas and Polars frames. It is offline, prints nothing, and loads nothing heavier
+than pandas, Polars, and Narwhals. Other modules are imported on first use.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ __all__ = [
     "weighted_funding",
 ]
 
-#: Public names that are imported on first use, because what they need is heavy: name → module, or module:attribute.
+#: Public names that are imported on first use, because their dependencies are heavy: name → module[:attribute].
 _LAZY = {
     "Token": "cexkit.client.token:Token",
     "Tokens": "cexkit.client.tokens:Tokens",

@@ -1,11 +1,11 @@
-"""Every error and warning of cexkit, in one tree.
+"""All errors and warnings of cexkit, in one tree.
 
-Each error also inherits the builtin a Python user would catch, says what was wrong with
-which input, and ends with what to do about it::
+Each error also inherits the builtin that a Python user would catch. Its message states what was wrong with which input,
+and ends with what to do about it::
 
     CexkitError
     ├── ConfigError (ValueError)                 a setting or environment variable
-    ├── InvalidInputError (ValueError)           an argument that cannot be meant
+    ├── InvalidInputError (ValueError)           an invalid argument
     │   ├── UnknownNameError (LookupError)         no such venue, table, interval, instrument, metric
     │   │   └── UnknownTableError (AttributeError)   also raised by ``market.<table>``
     │   └── AmbiguousInstrumentError               one symbol, several instruments
@@ -17,23 +17,23 @@ which input, and ends with what to do about it::
     ├── NotReadYetError (NotImplementedError)    the venue publishes it, cexkit does not read it yet
     ├── FetchError (OSError)                     an exchange could not be read
     │   ├── TransportError (ConnectionError)       no usable response: network, timeout, truncated body
-    │   ├── RateLimitedError                       refused for asking too fast, retries used up
-    │   ├── BlockedError (PermissionError)         refused for where or who we are
-    │   └── VenueError                             the venue answered with an error of its own
+    │   ├── RateLimitedError                       refused for too many requests, retries exhausted
+    │   ├── BlockedError (PermissionError)         refused for our location or address
+    │   └── VenueError                             the venue returned an error response
     ├── PayloadError (ValueError)                a response whose body is not what the endpoint promises
     ├── SchemaError (ValueError)                 a table that does not conform to its declaration
     ├── QualityError (ValueError)                data that fails a check which stops a publication
     └── DatasetError (OSError)                   a dataset that cannot be read or written
-        ├── DatasetNotFoundError (FileNotFoundError)   nothing there
-        ├── DatasetAccessError (PermissionError)       kept from this token, or from none
-        ├── DatasetUnreachableError (ConnectionError)  no answer, or offline and not in the cache
+        ├── DatasetNotFoundError (FileNotFoundError)   no dataset at the location
+        ├── DatasetAccessError (PermissionError)       no access with this token, or without one
+        ├── DatasetUnreachableError (ConnectionError)  no response, or offline and not cached
         ├── NewerSchemaError                       written by a later cexkit
         └── PublicationError                       could not be published; says what readers see now
 
     CexkitWarning (UserWarning)
     ├── SuspectRateWarning                       rates that look like percent, not fractions
-    ├── PartialResultWarning                     some of several tokens gave nothing
-    └── UnpricedQuoteWarning                     values in a quote that is not taken as dollars
+    ├── PartialResultWarning                     some of several tokens failed
+    └── UnpricedQuoteWarning                     values in a quote currency not treated as dollars
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class ConfigError(CexkitError, ValueError):
 
 
 class InvalidInputError(CexkitError, ValueError):
-    """An argument has a value that cannot be meant."""
+    """An argument has an invalid value."""
 
 
 class UnknownNameError(InvalidInputError, LookupError):
-    """A name that cexkit does not know; the message lists those it does.
+    """A name that cexkit does not know; the message lists the known names.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class UnknownNameError(InvalidInputError, LookupError):
 
     @classmethod
     def of(cls, what: str, name: object, known: Iterable[str]) -> UnknownNameError:
-        """Build the error from what was asked for and what there is."""
+        """Build the error from the requested name and the known names."""
         known = sorted(known)
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
@@ -128,9 +128,9 @@ class FetchError(CexkitError, OSError):
     Attributes
     ----------
     status : int | None
-        HTTP status of the response, where there was one.
+        HTTP status of the response, if any.
     retry_after : float | None
-        Seconds the venue told us to wait, where it did.
+        Seconds that the venue told us to wait, if given.
     """
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None):
@@ -143,15 +143,15 @@ class TransportError(FetchError, ConnectionError):
 
 
 class RateLimitedError(FetchError):
-    """The venue refused for asking too fast, and the retries are used up."""
+    """The venue refused because of too many requests, and the retries are exhausted."""
 
 
 class BlockedError(FetchError, PermissionError):
-    """The venue refuses this place or this address."""
+    """The venue refuses requests from this location or address."""
 
 
 class VenueError(FetchError):
-    """The venue answered with an error of its own (code and message are in the text)."""
+    """The venue returned an error response (its code and message are in the text)."""
 
 
 class PayloadError(CexkitError, ValueError):
@@ -162,9 +162,9 @@ class PayloadError(CexkitError, ValueError):
     endpoint : str
         The endpoint whose response it was.
     problem : str
-        What is wrong there.
+        What is wrong with the response.
     row : int | None
-        Row of the payload, from 0; None where the whole body is unreadable.
+        Row of the payload, from 0; None if the whole body is unreadable.
     field : str | None
         Field of that row.
     """
@@ -175,7 +175,7 @@ class PayloadError(CexkitError, ValueError):
         self.endpoint, self.problem, self.row, self.field = endpoint, problem, row, field
 
     def __reduce__(self) -> tuple:
-        # made again from its parts: by default it would be from its message, and lost on the way to another process
+        # Rebuild from parts. By default, unpickling rebuilds from the message, which fails in another process.
         return partial(type(self), row=self.row, field=self.field), (self.endpoint, self.problem)
 
 
@@ -192,15 +192,15 @@ class DatasetError(CexkitError, OSError):
 
 
 class DatasetNotFoundError(DatasetError, FileNotFoundError):
-    """There is no dataset at the place named."""
+    """No dataset exists at the given location."""
 
 
 class DatasetAccessError(DatasetError, PermissionError):
-    """The dataset is kept from whoever has this token, or none."""
+    """This token, or a missing token, does not grant access to the dataset."""
 
 
 class DatasetUnreachableError(DatasetError, ConnectionError):
-    """A remote dataset did not response, or it is to be read offline and is not in the cache."""
+    """A remote dataset did not respond, or it is to be read offline and is not in the cache."""
 
 
 class NewerSchemaError(DatasetError):
@@ -208,7 +208,7 @@ class NewerSchemaError(DatasetError):
 
 
 class PublicationError(DatasetError):
-    """A dataset that was not published; the message says what was changed, which mostly is nothing."""
+    """A dataset that was not published; the message states what was changed, usually nothing."""
 
 
 class CexkitWarning(UserWarning):
@@ -220,15 +220,15 @@ class SuspectRateWarning(CexkitWarning):
 
 
 class UnpricedQuoteWarning(CexkitWarning):
-    """Values in a quote currency that is not taken as dollars; totals in dollars are null there."""
+    """Values in a quote currency that is not treated as dollars; their totals in dollars are null."""
 
 
 class PartialResultWarning(CexkitWarning):
-    """Some of several tokens could not be answered; the message names them and why."""
+    """Some of several tokens failed; the message names them and the reasons."""
 
 
 def warn(message: str, category: type[CexkitWarning]) -> None:
-    """Warn at the line of the caller's that led here, however many of our own frames lie between.
+    """Warn at the caller's line outside cexkit, however many frames of cexkit are in between.
 
     Examples
     --------

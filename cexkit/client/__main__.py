@@ -12,8 +12,8 @@ _HEAD = """\
 
 Generated from the headers of `sql/queries` by `python -m cexkit.client`; do not edit.
 
-`market.query(name, …)` answers each; `market.queries` lists them. Values are bound to variables and never become part
-of a query. The very same files run in a plain DuckDB shell:
+`market.query(name, …)` runs a query; `market.queries` lists all. Values are bound to variables and never become part of
+the SQL text. The same files run in a plain DuckDB shell:
 
 ```sql
 SET TimeZone = 'UTC';
@@ -23,7 +23,7 @@ SET VARIABLE symbol = 'BTCUSDT';
 .read sql/queries/liquidation_summary.sql
 ```
 
-A variable stays set until `RESET VARIABLE`. A time is best set as
+A variable stays set until `RESET VARIABLE`. Set a time with an explicit zone:
 `SET VARIABLE until = TIMESTAMPTZ '2026-01-01 00:00:00+00'`.
 """
 

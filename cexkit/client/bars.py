@@ -1,4 +1,4 @@
-"""Bars of any length: the stored table that they come from, and the rows that make them up."""
+"""Bars of any length: the stored table that they come from, and the rows that they aggregate."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 #: Interval → table of trade bars of that length.
 TRADES = {table.interval: name for name, table in TABLES.items() if name == f"ohlcv_{table.interval}"}
-#: Weeks begin on Monday, all other buckets are counted from 1970, as :func:`cexkit.resample` counts them.
+#: Weeks begin on Monday; all other buckets are counted from 1970, as in :func:`cexkit.resample`.
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
-#: How far back the newest bar of a venue is looked for at first.
+#: How far back the first search for the newest bar of a venue reaches.
 RECENT = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Bars of one length: the stored table they are made of, and whether they must be made."""
+    """Bars of one length and the stored table that they are read or aggregated from."""
 
     interval: str
     length: timedelta
@@ -39,34 +39,34 @@ class Bars:
 
     @property
     def stored(self) -> bool:
-        """Whether the table holds these very bars."""
+        """True if the table stores bars of this length."""
         return TABLES[self.table].bar == self.length
 
     def floor(self, moment: datetime) -> datetime:
-        """Start of the bar that a moment lies in."""
+        """Return the start of the bar that contains a moment."""
         origin = MONDAY if self.length % WEEK == timedelta(0) else EPOCH
         return origin + (moment - origin) // self.length * self.length
 
     def ceil(self, moment: datetime) -> datetime:
-        """The first start of a bar that is not before a moment."""
+        """Return the first bar start at or after a moment."""
         floor = self.floor(moment)
         return floor if floor == moment else floor + self.length
 
 
 def bars_of(market: Dataset, interval: str) -> Bars:
-    """Where bars of an interval come from: the table that stores them, else the longest that divides them.
+    """Return the source of an interval's bars: the table that stores them, else the longest bars that divide them.
 
     Parameters
     ----------
     market : Dataset
         The dataset.
     interval : str
-        Length of a bar, such as ``"5m"``, ``"4h"``, ``"1d"`` or ``"1w"``.
+        Length of a bar, such as ``"5m"``, ``"4h"``, ``"1d"``, or ``"1w"``.
 
     Raises
     ------
     InvalidInputError
-        If it is no length, or the dataset has no bars that it is a multiple of.
+        If ``interval`` is not a length, or not a multiple of any bars in the dataset.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def bars_of(market: Dataset, interval: str) -> Bars:
     if not divisors:
         stored = ", ".join(TABLES[name].interval for name in tables.values())
         raise InvalidInputError(
-            f"no bars of {interval!r}: it is no multiple of the bars of this dataset, which are {stored or 'none'}"
+            f"interval must be a multiple of the bars of this dataset ({stored or 'none'}), got {interval!r}"
         )
     return Bars(interval, length, tables[max(divisors)])
 
@@ -94,7 +94,7 @@ def read_bars(
     bars_before: int = 0,
     over_gaps: bool = False,
 ) -> tuple[Bars, ir.Table, tuple[Step, ...]]:
-    """Read the rows that make up the bars of a window and so many before it, with the step that makes the bars."""
+    """Read the rows of a window's bars and of ``bars_before`` earlier bars; add the step that aggregates them."""
     bars = bars_of(selection.market, interval)
     start, end = (None if moment is None else bars.ceil(moment) for moment in window)
     rows = selection.rows(bars.table, _find_start(selection, bars, start, end, limit, bars_before, over_gaps), end)
@@ -148,7 +148,7 @@ def _compute_ends(rows: ir.Table, bar: timedelta) -> dict[str, datetime]:
 
 
 def table_of(price: str, interval: str = "1h") -> str:
-    """The table whose closes are meant by a kind of price and an interval.
+    """Return the table that stores the closes of a kind of price and an interval.
 
     Examples
     --------

@@ -20,7 +20,7 @@ OneOrMany = str | Iterable[str] | None
 
 
 def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
-    """OneOrMany asked for, to be read as often as needed; None for all.
+    """Return names as a tuple, which can be read repeatedly; None for all.
 
     Examples
     --------

@@ -32,26 +32,26 @@ class PanelMixin:
         instrument_type: OneOrMany = None,
         return_type: str = "pandas",
     ) -> Any:
-        """One column of a table, wide: one row a timestamp, one column an instrument.
+        """Return one column of a table in wide format: one row per timestamp, one column per instrument.
 
         Parameters
         ----------
         column : str
             Column of the table, such as ``"close"`` or ``"funding_rate"``.
         table : str
-            A table that has one row for each instrument (or coin) and time.
+            A table with one row per instrument (or coin) and time.
         start, end, exchange, symbol, instrument_type
-            As for :meth:`~cexkit.client.market.Market.table`.
+            See :meth:`~cexkit.client.market.Market.table`.
         return_type : str
-            ``"pandas"`` (``timestamp`` is the index), ``"polars"``, ``"arrow"`` or ``"ibis"``. For ``"ibis"`` the
-            instruments are looked up now, the values are not yet computed.
+            ``"pandas"`` (``timestamp`` is the index), ``"polars"``, ``"arrow"``, or ``"ibis"``. For ``"ibis"``,
+            the instruments are looked up now, but the values are not yet computed.
 
         Returns
         -------
         frame
-            ``timestamp`` as in the table, in order, and a column for each instrument that has rows, named by all that
-            identifies it (``"binance perp BTCUSDT"``), in order of the names; of tables by coin, the coin. Null where
-            an instrument has no row; nothing is filled in.
+            ``timestamp`` as in the table, ascending, and one column per instrument that has rows, sorted by name. The
+            name is the full identity (``"binance perp BTCUSDT"``), or the coin for tables by coin. Null if an
+            instrument has no row; gaps are not filled.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class PanelMixin:
 
 
 def _select_series_keys(table: str, column: str) -> tuple[str, ...]:
-    """Columns that tell apart the series of a table which has one row for each of them and time."""
+    """Return the columns that identify a series of a table with one row per series and time."""
     declaration = TABLES.get(table)
     if declaration is None:
         raise UnknownNameError.of("table", table, TABLES)
@@ -93,8 +93,8 @@ def _select_series_keys(table: str, column: str) -> tuple[str, ...]:
     if not _is_panel(declaration):
         panels = ", ".join(name for name, candidate in TABLES.items() if _is_panel(candidate))
         raise InvalidInputError(
-            f"{table} can have several rows for one instrument and time; panels are of {panels}. Aggregate it first, "
-            "and pivot the outcome"
+            f"{table} can have several rows for one instrument and time; panels need one of {panels}. Aggregate it "
+            "first, then pivot the result"
         )
     if column not in declaration.columns or column in declaration.key:
         raise UnknownNameError.of(f"column of {table}", column, set(declaration.columns) - set(declaration.key))

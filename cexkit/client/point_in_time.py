@@ -41,28 +41,28 @@ class PointInTimeMixin:
         exchange: OneOrMany = None,
         symbol: OneOrMany = None,
     ) -> ir.Table:
-        """Every settlement with the price that was known when it was paid.
+        """Return each settlement with the price that was known when it was paid.
 
         Parameters
         ----------
         price : str
-            Hourly closes of the same instrument: ``"mark"`` (table ``mark_1h``), ``"index"`` (``index_1h``) or
+            Hourly closes of the same instrument: ``"mark"`` (table ``mark_1h``), ``"index"`` (``index_1h``), or
             ``"trade"`` (``ohlcv_1h``).
         tolerance : str or timedelta
-            How long before the settlement the close may have become known.
+            Maximum time from when the close became known to the settlement.
         start, end, exchange, symbol
-            As for :meth:`~cexkit.client.market.Market.table`.
+            See :meth:`~cexkit.client.market.Market.table`.
 
         Returns
         -------
         ibis.Table
-            Table ``funding_rates`` with ``price``, ``price_name`` (table it is from) and ``price_timestamp`` (when it
-            was known, at or before ``timestamp``); null where there is none within the tolerance.
+            Table ``funding_rates`` with ``price``, ``price_name`` (its table), and ``price_timestamp`` (when it was
+            known, at or before ``timestamp``). Null if no price was known within the tolerance.
 
         Raises
         ------
         UnknownNameError
-            If there is no such price, or the dataset lacks its table.
+            If the price is unknown, or the dataset lacks its table.
 
         Examples
         --------
@@ -91,24 +91,24 @@ class PointInTimeMixin:
         symbol: OneOrMany = None,
         instrument_type: OneOrMany = None,
     ) -> ir.Table:
-        """Open interest in US dollars, by a stated rule.
+        """Return open interest in US dollars by a stated rule.
 
-        The value is the venue's own (``open_interest_quote``) where it gives one, else ``open_interest_base`` at the
-        last mark price known by then, else at the last trade price. Quotes of :data:`~cexkit.schema.USD_LIKE` are taken
-        1:1 as dollars; others have no value.
+        The value is the venue's own (``open_interest_quote``) if given, else ``open_interest_base`` at the last mark
+        price known by then, else at the last trade price. Quote currencies in :data:`~cexkit.schema.USD_LIKE` count 1:1
+        as dollars; others have no value.
 
         Parameters
         ----------
         tolerance : str or timedelta
-            How long before the snapshot an hourly close may have become known.
+            Maximum time from when an hourly close became known to the snapshot.
         start, end, exchange, symbol, instrument_type
-            As for :meth:`~cexkit.client.market.Market.table`.
+            See :meth:`~cexkit.client.market.Market.table`.
 
         Returns
         -------
         ibis.Table
-            Table ``open_interest`` with ``open_interest_usd`` and ``usd_from``: ``venue``, ``mark_1h`` or ``ohlcv_1h``;
-            both null where the value is not known.
+            Table ``open_interest`` with ``open_interest_usd`` and ``usd_from`` (``venue``, ``mark_1h``, or
+            ``ohlcv_1h``). Both are null if the value is unknown.
 
         Examples
         --------
@@ -144,40 +144,41 @@ class PointInTimeMixin:
         symbol: OneOrMany = None,
         instrument_type: OneOrMany = None,
     ) -> ir.Table:
-        """How far perpetuals and dated futures trade from their index or from spot.
+        """Return how far perpetuals and dated futures trade from their index or spot price.
 
         Parameters
         ----------
         reference : str
             ``"index"``: the hourly close of the instrument's own index (``index_1h``). ``"spot"``: the close of the
-            spot pair of the same coin and quote at the same venue, of the same interval; of several such pairs the one
-            with the smallest multiplier, then the first by name. The reference is brought to the unit of the price.
+            spot pair of the same coin and quote on the same venue, of the same interval. Of several such pairs, the one
+            with the smallest multiplier is used, then the first by name. The reference is converted to the unit of the
+            price.
         price : str
             Close of ``"trade"`` bars of the interval, or of ``"mark"`` bars (hourly).
         interval : str
-            Length of the bars whose closes are compared, as stored.
+            Length of the bars whose closes are compared; must be a stored interval.
         tolerance : str or timedelta
-            How much older the reference may be. By default nothing: prices of different moments are mostly further
-            apart than a basis.
+            Maximum time by which the reference may be older. Default: zero, because prices of different moments usually
+            differ by more than a basis.
         start, end : str, date or datetime, optional
             Half-open window of the times at which closes were known.
         exchange, symbol, instrument_type
-            As for :meth:`~cexkit.client.market.Market.table`.
+            See :meth:`~cexkit.client.market.Market.table`.
 
         Returns
         -------
         ibis.Table
             Identity, ``timestamp`` (when the close was known), ``price``, ``reference``, ``reference_name``
-            (``index_1h`` or ``spot BTCUSDT``), ``reference_timestamp``, ``basis`` (:func:`cexkit.basis`), ``expiry``
+            (``index_1h`` or ``spot BTCUSDT``), ``reference_timestamp``, ``basis`` (:func:`cexkit.basis`), ``expiry``,
             and ``annualized_basis`` (:func:`cexkit.annualized_basis`, null for perpetuals). Without a reference within
-            the tolerance these are null and the row stays.
+            the tolerance, the row is kept and the reference and basis columns are null.
 
         Raises
         ------
         UnknownNameError
-            If there is no such reference, price or stored interval.
+            If the reference, price, or stored interval is unknown.
         InvalidInputError
-            If spot instruments are asked for.
+            If spot instruments are requested.
 
         Examples
         --------
@@ -216,7 +217,7 @@ class PointInTimeMixin:
         max_age: timedelta,
         exchange: OneOrMany,
     ) -> ir.Table:
-        """Rows with the close of the spot pair of the same coin and quote at the same venue."""
+        """Add the close of the spot pair of the same coin and quote on the same venue."""
         pairs = spot_pairs(self.table("instruments", exchange=exchange, instrument_type="spot"))
         paired = prices.left_join(pairs, ["exchange", "base", "quote"])
         paired = paired.select(prices, pairs._pair, pairs._pair_multiplier)
@@ -230,7 +231,7 @@ class PointInTimeMixin:
     def _resolve_derivative_types(
         self, requested: tuple[str, ...] | None, exchange: tuple[str, ...] | None
     ) -> tuple[str, ...]:
-        """Types of derivatives asked for; by default all that these venues list."""
+        """Return the requested derivative types; by default all that these venues list."""
         if requested is None:
             instruments = (
                 self.instrument_frame
@@ -238,7 +239,7 @@ class PointInTimeMixin:
                 else self.instrument_frame.filter(pl.col("exchange").is_in(exchange))
             )
             available = set(instruments["instrument_type"])
-            # without any, asking for them says so
+            # If the venues list none, request both, so that the error says so.
             return (
                 tuple(instrument_type for instrument_type in DERIVATIVES if instrument_type in available) or DERIVATIVES
             )
@@ -249,7 +250,7 @@ class PointInTimeMixin:
     def _read_bars_at_close(
         self, table: str, start: TimeLike | None, end: TimeLike | None, **filters: OneOrMany
     ) -> ir.Table:
-        """Bars whose close becomes known in a window, at that time."""
+        """Read bars whose close becomes known in a window, timestamped when it becomes known."""
         bar = TABLES[table].bar
         first, last = (None if moment is None else utc(moment) - bar for moment in (start, end))
         return later(self.table(table, start=first, end=last, **filters), bar)
@@ -257,13 +258,13 @@ class PointInTimeMixin:
     def _read_bars_to_join(
         self, table: str, start: TimeLike | None, end: TimeLike | None, max_age: timedelta, **filters: OneOrMany
     ) -> ir.Table:
-        """Bars, at their open times, that something in a window may be joined to."""
+        """Read the bars, at their open times, that rows of a window may be joined to."""
         first = None if start is None else utc(start) - TABLES[table].bar - max_age
         return self.table(table, start=first, end=end, **filters)
 
 
 def _compute_basis(joined: ir.Table) -> ir.Table:
-    """Basis and annual basis by their metrics; names only where there is a reference."""
+    """Compute basis and annualized basis by their metrics; ``reference_name`` is null without a reference."""
     from cexkit.analytics.basis.basis import annualized_basis, basis
 
     name = joined.reference.notnull().ifelse(joined._name, None)
@@ -275,7 +276,7 @@ def _compute_basis(joined: ir.Table) -> ir.Table:
 
 
 def _value_in_usd(rows: ir.Table, columns: tuple[str, ...], price_tables: list[str]) -> ir.Table:
-    """The value by the first source that has one."""
+    """Add the value from the first source that has one, and the name of the source."""
     import ibis
 
     is_usd = rows.quote.isin(USD_LIKE)

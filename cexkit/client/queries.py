@@ -20,7 +20,7 @@ _HEADER = re.compile(
 
 
 class Queries(Mapping[str, Query]):
-    """The questions by name; shown with what each asks, names found by Tab.
+    """Queries by name, displayed with their questions; Tab completes the names.
 
     Examples
     --------
@@ -35,7 +35,7 @@ class Queries(Mapping[str, Query]):
     @classmethod
     @cache
     def read(cls) -> Queries:
-        """All files, read once."""
+        """Read all query files once."""
         return cls(
             {
                 path.stem: parse_query(path.stem, path.read_text("utf-8"))
@@ -70,7 +70,7 @@ class Queries(Mapping[str, Query]):
 
 
 def find_sql_folder(package: Path = Path(__file__).parents[1]) -> Path:
-    """Where the SQL files lie: in the wheel below the package, in a checkout beside it.
+    """Return the folder of the SQL files: inside the package in a wheel, next to the package in a checkout.
 
     Examples
     --------
@@ -82,19 +82,19 @@ def find_sql_folder(package: Path = Path(__file__).parents[1]) -> Path:
 
 
 def parse_query(name: str, text: str) -> Query:
-    """A query from its file.
+    """Parse a query from the text of its file.
 
     Parameters
     ----------
     name : str
-        What it is called.
+        Name of the query.
     text : str
         A header of comments (question, ``Parameters``, ``Columns``), then one ``SELECT``.
 
     Raises
     ------
     InvalidInputError
-        If the header says too little.
+        If the header is incomplete or invalid.
 
     Examples
     --------

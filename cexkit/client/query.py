@@ -20,7 +20,7 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing a query takes."""
+    """A parameter of a query."""
 
     name: str
     type: str
@@ -30,16 +30,16 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """True if a value must be given."""
         return self.default == REQUIRED
 
     def value(self, argument: Any) -> Any:
-        """A value as DuckDB takes it.
+        """Return a value in the form that DuckDB accepts.
 
         Raises
         ------
         InvalidInputError
-            If it is of another type.
+            If the argument has another type.
         """
         validate = VALIDATORS[self.type]
         try:
@@ -55,7 +55,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question: its file, what it takes and what it gives."""
+    """A query: its question, parameters, columns, and SQL text."""
 
     name: str
     question: str
@@ -64,14 +64,14 @@ class Query:
     sql: str
 
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of all parameters, defaults included; None for those left out.
+        """Return the values of all parameters, including defaults; None for those left out.
 
         Raises
         ------
         InvalidInputError
-            If one is missing or of another type; the message lists the parameters.
+            If a parameter is missing or has another type; the message lists the parameters.
         UnknownNameError
-            If there is none of this name.
+            If a parameter is unknown; the message lists the parameters.
         """
         for name in arguments:
             if name not in self.parameters:
@@ -89,12 +89,12 @@ class Query:
             raise InvalidInputError(f"{self.name}: {error}\n{self}") from error
 
     def parse_arguments(self, words: Iterable[str]) -> dict[str, Any]:
-        """Values from words such as ``days=7``, as a command line has them.
+        """Parse command-line words such as ``days=7`` into values.
 
         Raises
         ------
         InvalidInputError
-            If a word is no ``name=value``, or a value no number or time where one is needed.
+            If a word is not ``name=value``, a name is repeated, or a value has the wrong type.
 
         Examples
         --------

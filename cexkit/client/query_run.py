@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cexkit.client.dataset import Dataset
 
-#: Rows before a window that a question may look at: an hourly close, a settlement up to 8 h old.
+#: Time before a window whose rows a query may use: an hourly close, a settlement up to 8 h old.
 LOOKBACK = timedelta(days=1)
 
 
@@ -31,7 +31,7 @@ class QueryMixin:
 
     @property
     def queries(self) -> Queries:
-        """The questions in SQL that :meth:`query` answers, with what each asks and takes.
+        """The SQL queries that :meth:`query` runs, with the question and the parameters of each.
 
         Examples
         --------
@@ -46,29 +46,29 @@ class QueryMixin:
         return Queries.read()
 
     def query(self, name: str, /, *, return_type: str = "pandas", **parameters: Any) -> Any:
-        """Answer a question in SQL, by name; the same file of ``sql/queries`` runs in a plain DuckDB shell.
+        """Run a SQL query by name. The same file of ``sql/queries`` runs in a plain DuckDB shell.
 
         Parameters
         ----------
         name : str
             One of :attr:`queries`.
         return_type : str
-            ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``: a query is computed at once, so that this is a table
-            in memory, to be joined with others.
+            ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``. Queries are computed immediately, so ``"ibis"``
+            returns an in-memory table that can be joined with others.
         **parameters
-            What the query takes, by name. Values are bound, never made part of the text.
+            Parameters of the query by name. Values are bound and never become part of the SQL text.
 
         Returns
         -------
         frame
-            The columns that the header of the query names.
+            The columns named in the header of the query.
 
         Raises
         ------
         UnknownNameError
-            If there is no such query or parameter; the message lists them.
+            If the query or a parameter is unknown; the message lists the valid names.
         InvalidInputError
-            If a parameter is missing or of another type.
+            If a parameter is missing or has another type.
         UnknownTableError
             If the dataset lacks a table of the query.
 
@@ -86,14 +86,14 @@ class QueryMixin:
 
 
 def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl.DataFrame:
-    """Answer a query over the tables of a market.
+    """Run a query over the tables of a market.
 
     Parameters
     ----------
     market : Dataset
         The dataset.
     query : Query
-        What is asked.
+        The query to run.
     arguments : mapping
         Parameters by name.
 
@@ -110,7 +110,7 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
     names = sorted(tables_of(connection, query.sql) & set(TABLES))
     with connection.cursor() as cursor:
         for name, rows in _select_tables(market, names, values).items():
-            # a name of a declared table, and the SQL of an expression
+            # Both inserts are safe: the name of a declared table, and the SQL of an expression.
             cursor.execute(f"CREATE TEMP VIEW {name} AS {market._backend.compile(rows)}")
         for name, value in values.items():
             if value is not None:
@@ -119,26 +119,26 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
 
 
 def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
-    """Refuse names that the dataset does not know: a query would give no rows, and say nothing."""
+    """Raise UnknownNameError for names that the dataset lacks; a query would silently return no rows."""
     for column in ("exchange", "instrument_type", "base", "symbol"):
         if (value := values.get(column)) is not None and value not in instruments[column]:
             raise UnknownNameError.of(column.replace("_", " "), value, instruments[column].unique())
 
 
 def _select_tables(market: Dataset, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables, without files that lie before the window that is asked for."""
+    """Return the tables without the files before the requested window."""
     ends = {name: market.tables[name].end for name in names if TABLES[name].time and name in market.tables}
     starts: dict[str, datetime | None] = {}
     if values.get("days") is not None and ends:
-        # without `until` the window ends with the newest row of one of the tables
+        # Without `until`, the window ends with the newest row of one of the tables.
         start = _compute_read_start(values.get("until") or min(ends.values()), values["days"])
-        # of a table that ends before the window its last file is read, so that there is something to look at
+        # If a table ends before the window, read its last file, so that the query finds rows.
         starts = {name: start and min(start, end) for name, end in ends.items()}
     return {name: market.table(name, start=starts.get(name)) for name in names}
 
 
 def _compute_read_start(end: datetime, days: float) -> datetime | None:
-    """Where reading begins; None for all there is."""
+    """Return the time from which to read; None for all that is stored."""
     try:
         start = end - timedelta(days=days) - LOOKBACK
     except OverflowError:

@@ -14,7 +14,7 @@ ReturnType = Literal["pandas", "polars", "arrow", "ibis"]
 
 
 def check_return_type(return_type: str) -> str:
-    """The kind of frame asked for, or an error that lists the kinds.
+    """Return ``return_type``, or raise an error that lists the valid types.
 
     Examples
     --------
@@ -30,19 +30,19 @@ def check_return_type(return_type: str) -> str:
 
 
 def to_return_type(frame: pl.DataFrame | ir.Table, return_type: str) -> Any:
-    """A polars frame or an Ibis table as the kind asked for.
+    """Convert a Polars frame or an Ibis table to the requested type.
 
     Parameters
     ----------
     frame : polars.DataFrame or ibis.Table
-        An Ibis table is computed, unless it is what was asked for.
+        An Ibis table is computed unless ``return_type`` is ``"ibis"``.
     return_type : str
-        ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"ibis"`` (a polars frame becomes a memtable).
+        ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"`` (a Polars frame becomes a memtable).
 
     Raises
     ------
     UnknownNameError
-        If there is no such kind.
+        If the type is unknown.
 
     Examples
     --------

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from cexkit.client.dataset import Dataset
 
-#: Units of all columns that may come, the reference of a basis included.
+#: Units of all possible columns, including the reference of a basis.
 UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "quote per unit"}
-#: Tables below this size are read as they are; of larger ones it is first asked where the newest rows begin.
+#: Smaller tables are read directly. For larger tables, a query first finds where the newest rows begin.
 PROBE_MIN_BYTES = 8_000_000
 
 Step = Callable[[Any], Any]
@@ -31,7 +31,7 @@ TimeRange = tuple[TimeLike | None, TimeLike | None]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Rows on their way to a frame: read, brought through steps, cut to a window and to the newest, put in order."""
+    """Plan for reading rows, applying steps, filtering to a window, sorting, and keeping the newest rows."""
 
     table: ir.Table
     columns: tuple[str, ...]
@@ -72,21 +72,21 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class Selection:
-    """Instruments of a dataset that a method is asked about."""
+    """Instruments of a dataset that a method reads."""
 
     market: Dataset
     instruments: pl.DataFrame
 
     @classmethod
     def of(cls, market: Dataset, name: str, exchange: OneOrMany = None, instrument_type: OneOrMany = None) -> Selection:
-        """All instruments of a base coin, or of a canonical symbol, at these venues and of these types.
+        """Select all instruments of a base coin or of a canonical symbol, on these venues and of these types.
 
         Raises
         ------
         UnknownNameError
-            If there is none; the message lists what there is.
+            If no instrument matches; the message lists the available names.
         AmbiguousInstrumentError
-            If the name is a coin and also a symbol of another.
+            If the name is a coin and also a symbol of another coin.
         """
         instruments = _find_instruments(market.instrument_frame, name)
         for column, values in {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}.items():
@@ -100,7 +100,7 @@ class Selection:
         return cls(market, instruments.sort(INSTRUMENT_KEYS))
 
     def covered_by(self, table: str) -> pl.DataFrame:
-        """The instruments that a table can hold rows of; none where the dataset has no such table."""
+        """Return the instruments that a table can hold rows of; none if the dataset lacks the table."""
         return self.instruments.filter(
             pl.col("instrument_type").is_in(TABLES[table].instrument_types),
             pl.col("exchange").is_in(self._venues(table)),
@@ -112,7 +112,7 @@ class Selection:
         Raises
         ------
         InvalidInputError
-            If the table can hold none of them.
+            If the table can hold rows of none of them.
         """
         instruments = self.covered_by(table)
         if instruments.is_empty():
@@ -127,11 +127,11 @@ class Selection:
         return self.market.tables[table].exchanges if table in self.market.tables else ()
 
     def rows(self, table: str, start: datetime | None = None, end: datetime | None = None) -> ir.Table:
-        """Their rows in a table: prices per coin, amounts in coins."""
+        """Return their rows in a table: prices per coin, amounts in coins."""
         return self.query_market(table, partial(self.market.table, table), start=start, end=end)
 
     def listing(self) -> ir.Table:
-        """Their rows in table ``instruments``, as they are."""
+        """Return their rows in table ``instruments``, unmodified."""
         rows = self.market.table("instruments", **_build_filters(self.instruments))
         return rows.filter(rows.base.isin(self.instruments["base"].unique().to_list()))
 
@@ -154,7 +154,7 @@ def _find_instruments(listed: pl.DataFrame, name: str) -> pl.DataFrame:
         raise InvalidInputError(f"a token is a coin or a symbol by name, such as 'BTC', not {name!r}")
     coin, symbol = listed.filter(base=name), listed.filter(symbol=name)
     if coin.is_empty() and symbol.is_empty():
-        # only ASCII: upper case of other letters can be a letter of another name
+        # Only ASCII: the uppercase form of another letter can belong to another name.
         if name.isascii() and name != name.upper():
             return _find_instruments(listed, name.upper())
         raise UnknownNameError.of("coin or symbol", name, {*listed["base"], *listed["symbol"]})
@@ -167,7 +167,7 @@ def _find_instruments(listed: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _make_nullable(rows: ir.Table) -> ir.Table:
-    """Let columns be null, as those of files are, so that tables can be put below each other."""
+    """Make all columns nullable, like the columns of files, so that tables can be concatenated."""
     casts = {name: dtype(nullable=True) for name, dtype in rows.schema().items() if not dtype.nullable}
     return rows.cast(casts) if casts else rows
 
@@ -193,14 +193,14 @@ def parse_window(time_range: TimeRange) -> tuple[datetime | None, datetime | Non
     """Return the start and end of a window in UTC; None leaves a side open."""
     start, end = (None if moment is None else utc(moment) for moment in time_range)
     if start is not None and end is not None:
-        Window(start, end)  # refuses an end before the start
+        Window(start, end)  # raises if the end is before the start
     return start, end
 
 
 def check_limit(limit: int | None) -> int | None:
     """Return the limit, or raise if it is not a number of rows."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise InvalidInputError(f"limit is the number of newest rows of each instrument, 1 or more, not {limit!r}")
+        raise InvalidInputError(f"limit must be a positive integer (newest rows per instrument), got {limit!r}")
     return limit
 
 
@@ -224,7 +224,7 @@ def probe_start(
 
 
 def step_back(moment: datetime, rows: int, interval: timedelta) -> datetime | None:
-    """Return the time of so many rows before a moment; None if times do not go so far back."""
+    """Return the time ``rows`` intervals before a moment; None if that is before the earliest supported time."""
     try:
         start = moment - rows * interval
     except OverflowError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """What a dataset holds of one table; ``end`` is the time of the last row."""
+    """Summary of one table of a dataset; ``end`` is the time of the last row."""
 
     name: str
     meaning: str
@@ -43,7 +43,7 @@ class TableList(Mapping[str, TableInfo]):
         return len(self._infos)
 
     def to_pandas(self) -> pd.DataFrame:
-        """The list as a frame, one row a table."""
+        """Return the list as a DataFrame with one row per table."""
         import pandas as pd
 
         rows: list[dict[str, Any]] = [

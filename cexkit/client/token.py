@@ -1,15 +1,16 @@
 """``Token("BTC")``: familiar methods over the tables of a dataset.
 
-Every method gives a long frame, one row an instrument and time, with the columns that say which instrument it is.
-Nothing is chosen in silence: all instruments of the coin come, until ``exchange`` and ``instrument_type`` say fewer.
+Every method returns a long frame with one row per instrument and time, and with the columns that identify the
+instrument. No instrument is chosen implicitly: methods return all instruments of the coin unless ``exchange`` and
+``instrument_type`` select fewer.
 
 Three rules hold for all methods.
 
-* **Per coin.** Prices are per coin and amounts in coins, also where a venue lists a multiple
-  (``1000PEPEUSDT``); ``market.table()`` gives the venue's own units.
-* **Known at.** ``ohlcv`` has bars at the time they *open*, as the tables do. Everything made of closes (``price``,
-  ``price_history``, ``returns``, ``volatility``, ``basis``) stands at the time the close was *known*, the end of its
-  bar: joined to other rows by time, it tells nothing from the future.
+* **Per coin.** Prices are per coin and amounts in coins, even if a venue lists a multiple
+  (``1000PEPEUSDT``). ``market.table()`` returns the venue's own units.
+* **Known at.** ``ohlcv`` has bars at the time they *open*, as the tables do. Everything derived from closes (``price``,
+  ``price_history``, ``returns``, ``volatility``, ``basis``) has the time the close was *known*, the end of its bar.
+  Joined to other rows by time, it contains no information from the future.
 * **Newest.** ``limit`` keeps the newest rows of each instrument.
 """
 
@@ -43,11 +44,11 @@ HTML_COLUMNS = ("exchange", "instrument_type", "symbol", "base", "quote", "multi
 class TokenMethods(PriceMethods, DerivativeMethods):
     """Methods of :class:`Token` and :class:`~cexkit.client.tokens.Tokens`.
 
-    Every method takes ``return_type`` for the kind of frame.
+    Every method takes ``return_type``, the type of frame to return.
     """
 
     def info(self, *, return_type: ReturnType | None = None) -> Any:
-        """Contract terms and life of each instrument, as in table ``instruments`` (the venue's own units).
+        """Return contract terms and lifetime of each instrument, as in table ``instruments`` (the venue's own units).
 
         Examples
         --------
@@ -57,7 +58,7 @@ class TokenMethods(PriceMethods, DerivativeMethods):
         return self._ask(_plan_info, return_type)
 
     def exchanges(self, *, return_type: ReturnType | None = None) -> Any:
-        """Where it trades: one row a venue and type of instrument, with how many there are and how many trade now.
+        """Return one row per venue and instrument type, with the number of instruments and of those trading now.
 
         Examples
         --------
@@ -96,26 +97,27 @@ class Token(TokenMethods):
     Parameters
     ----------
     name : str
-        A base coin (``"BTC"``): all its instruments, whatever they are quoted in. Or a canonical symbol
-        (``"BTCUSDT"``): the instruments of that name.
+        A base coin (``"BTC"``): all its instruments, in any quote currency. Or a canonical symbol
+        (``"BTCUSDT"``): the instruments with that symbol.
     exchange, instrument_type : str or iterable of str, optional
         Only these; by default all.
     market : Market, optional
-        The dataset; by default that of :func:`cexkit.connect` without arguments.
+        The dataset; by default the one that :func:`cexkit.connect` opens without arguments.
     return_type : str
-        Kind of the frames that methods give: ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"ibis"`` (not yet computed).
+        Type of the frames that methods return: ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"`` (not yet
+        computed).
 
     Attributes
     ----------
     instruments : polars.DataFrame
-        The instruments it stands for, as table ``instruments`` has them.
+        The selected instruments, as in table ``instruments``.
 
     Raises
     ------
     UnknownNameError
-        If the dataset has no such coin, symbol, venue or type, or not together.
+        If the dataset lacks the coin, symbol, venue, or type, or their combination.
     AmbiguousInstrumentError
-        If the name is a coin and also a symbol of another.
+        If the name is a coin and also a symbol of another coin.
 
     Examples
     --------
@@ -142,7 +144,7 @@ class Token(TokenMethods):
 
     @property
     def instruments(self) -> pl.DataFrame:
-        """The instruments it stands for."""
+        """The selected instruments."""
         return self._selection.instruments
 
     def tearsheet(
@@ -153,14 +155,14 @@ class Token(TokenMethods):
         end: TimeLike | None = None,
         days: int = 60,
     ) -> Tearsheet:
-        """One page on the perpetuals of the coin, an HTML file that asks no network for anything.
+        """Return a one-page tearsheet of the coin's perpetuals, a self-contained HTML file.
 
         Parameters
         ----------
         path : str or Path, optional
-            File to write; without one a notebook shows the page, and ``.save()`` writes it.
+            File to write; without one, a notebook shows the page, and ``.save()`` writes it.
         start, end, days
-            As for :func:`cexkit.client.tearsheet.tearsheet`.
+            See :func:`cexkit.client.tearsheet.tearsheet`.
 
         Returns
         -------
@@ -171,7 +173,7 @@ class Token(TokenMethods):
         UnknownNameError
             If the token has no perpetual.
         InvalidInputError
-            If the window makes no sense, or nothing is stored of the coin.
+            If the window is invalid, or the dataset has no data of the coin.
 
         Examples
         --------
@@ -194,7 +196,7 @@ class Token(TokenMethods):
 
 
 def default_market() -> Market:
-    """The dataset that :func:`cexkit.connect` opens without arguments, opened once for each setting."""
+    """Return the dataset that :func:`cexkit.connect` opens without arguments, opened once per setting."""
     from cexkit.config import settings
 
     return _open_market(settings().data)
@@ -211,7 +213,7 @@ _announced: set[str] = set()
 
 
 def announce_dataset(market: Market) -> None:
-    """Say once, to a person and not to a script, which data are used, how old they are, and by which version."""
+    """Print once, for a person and not for a script, which data are used, their age, and the version of cexkit."""
     from importlib.metadata import version
 
     from cexkit.config import settings

@@ -17,9 +17,9 @@ from cexkit.errors import UnpricedQuoteWarning, warn
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike
 
-#: Settlements around a window that tell the interval of its first and last one, where it is not stored.
+#: Time around a window whose settlements give the interval of its first and last one, if that is not stored.
 FUNDING_MARGIN = timedelta(days=2)
-#: The longest interval of settlements.
+#: Longest settlement interval.
 MAX_FUNDING_INTERVAL = timedelta(hours=8)
 
 
@@ -34,20 +34,20 @@ class DerivativeMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Funding as settled.
+        """Return settled funding rates.
 
         Parameters
         ----------
         start, end : str, date or datetime, optional
             Half-open window of settlement times, UTC.
         limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
 
         Returns
         -------
         frame
-            Identity, ``timestamp``, ``funding_rate`` (fraction per interval; positive: longs pay shorts) and
-            ``funding_interval_hours``, which differs between venues, instruments and times.
+            Identity, ``timestamp``, ``funding_rate`` (fraction per interval; positive: longs pay shorts),
+            and ``funding_interval_hours``, which differs between venues, instruments, and times.
 
         Examples
         --------
@@ -66,19 +66,19 @@ class DerivativeMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Funding per year, each settlement by its own interval (:func:`cexkit.funding_apr`).
+        """Compute funding per year, each settlement by its own interval (:func:`cexkit.funding_apr`).
 
         Parameters
         ----------
         compound : bool
-            Compounded over a year, in a column ``funding_apy``, instead of the simple rate.
+            Compound over a year, in a column ``funding_apy``, instead of the simple rate.
         start, end, limit, return_type
-            As for :meth:`funding_rate`.
+            See :meth:`funding_rate`.
 
         Returns
         -------
         frame
-            As :meth:`funding_rate`, with ``funding_apr`` added, a fraction per 365 days.
+            Columns of :meth:`funding_rate` plus ``funding_apr``, a fraction per 365 days.
 
         Examples
         --------
@@ -99,25 +99,25 @@ class DerivativeMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Open interest, one side, in coins, in quote and in dollars.
+        """Return one-sided open interest in coins, in the quote currency, and in dollars.
 
         Parameters
         ----------
         start, end : str, date or datetime, optional
             Half-open window of snapshot times, UTC.
         limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
 
         Returns
         -------
         frame
             Identity, ``timestamp``, ``open_interest_base`` (coins), ``open_interest_quote`` (the venue's own value),
-            ``open_interest_usd`` and ``usd_from``, by the rule of ``market.open_interest_usd()``.
+            ``open_interest_usd``, and ``usd_from``, by the rule of ``market.open_interest_usd()``.
 
         Warns
         -----
         UnpricedQuoteWarning
-            If a quote is not taken as dollars.
+            If a quote currency is not treated as dollars.
 
         Examples
         --------
@@ -140,24 +140,24 @@ class DerivativeMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """How far perpetuals and dated futures trade from their index or from spot.
+        """Return how far perpetuals and dated futures trade from their index or spot price.
 
         Parameters
         ----------
         reference, price, interval, tolerance
-            As for ``market.basis()``: which price is compared with which, and how much older the reference may be (by
-            default nothing).
+            See ``market.basis()``: which price is compared with which, and how much older the reference may be (by
+            default, zero).
         start, end : str, date or datetime, optional
             Half-open window of the times at which closes were known.
         limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
 
         Returns
         -------
         frame
             Identity, ``timestamp`` (when the close was known), ``price`` and ``reference`` (quote per coin),
-            ``reference_name``, ``reference_timestamp``, ``basis`` (a fraction), ``expiry`` and ``annualized_basis``;
-            null where there is no reference within the tolerance.
+            ``reference_name``, ``reference_timestamp``, ``basis`` (a fraction), ``expiry``, and
+            ``annualized_basis``. Reference and basis columns are null without a reference within the tolerance.
 
         Examples
         --------
@@ -177,21 +177,21 @@ class DerivativeMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Forced closings, event by event.
+        """Return liquidations, one row per event.
 
         Parameters
         ----------
         start, end : str, date or datetime, optional
             Half-open window of event times, UTC.
         limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
 
         Returns
         -------
         frame
             Identity, ``timestamp``, ``side`` (of the position that was closed), ``price``, ``price_type``,
-            ``quantity_base`` (coins), ``value_quote``, ``event`` and ``coverage``: ``throttled`` venues show a sample,
-            so that their totals are lower bounds.
+            ``quantity_base`` (coins), ``value_quote``, ``event``, and ``coverage``. Venues with coverage ``throttled``
+            publish only a sample, so their totals are lower bounds.
 
         Examples
         --------
@@ -204,7 +204,7 @@ class DerivativeMethods(TokenBase):
 
 
 def _plan_funding(selection: Selection, time_range: TimeRange, limit: int | None) -> RowPlan:
-    """Plan funding as settled."""
+    """Plan settled funding rates."""
     start, end = parse_window(time_range)
     start = start or probe_start(selection, "funding_rates", end, limit, MAX_FUNDING_INTERVAL)
     columns = (*IDENTITY, "timestamp", "funding_rate", "funding_interval_hours")
@@ -229,7 +229,7 @@ def _plan_open_interest(selection: Selection, time_range: TimeRange, limit: int 
     rows = selection.query_market("open_interest", selection.market.open_interest_usd, start=start, end=end)
     unpriced = sorted(set(selection.require_covered_by("open_interest")["quote"]) - set(USD_LIKE))
     if unpriced:
-        text = f"quotes {', '.join(unpriced)} are not taken as dollars: open_interest_usd is null there"
+        text = f"quotes {', '.join(unpriced)} are not treated as dollars: their open_interest_usd is null"
         warn(text, UnpricedQuoteWarning)
     columns = (*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote", "open_interest_usd", "usd_from")
     return RowPlan(rows, columns, limit=check_limit(limit))

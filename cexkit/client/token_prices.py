@@ -22,9 +22,9 @@ from cexkit.schema.intervals import TimeLike, utc
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-#: How far back :meth:`PriceMethods.price` looks in bars shorter than a day.
+#: How far back :meth:`PriceMethods.price` reads bars shorter than a day.
 PRICE_LOOKBACK = timedelta(days=3)
-#: Bars that are read before a window beside those that its first value needs, for bars may be missing.
+#: Extra bars read before a window, in addition to those its first value needs, because bars may be missing.
 PADDING_BARS = 30
 
 
@@ -40,30 +40,31 @@ class PriceMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Bars of trade prices.
+        """Return bars of trade prices.
 
         Parameters
         ----------
         interval : str
             Length of a bar: ``"1m"``, ``"1h"``, ``"1d"`` as stored, or a multiple of a stored one (``"5m"``, ``"4h"``,
-            ``"1w"``), made by the rules of :func:`cexkit.resample` from the longest that divides it.
+            ``"1w"``). Multiples are aggregated by the rules of :func:`cexkit.resample` from the longest stored bars
+            that divide them.
         start, end : str, date or datetime, optional
             Half-open window of open times, UTC.
         limit : int, optional
-            The newest so many bars of each instrument.
+            Number of newest bars to keep per instrument; must be positive.
         return_type : str, optional
-            ``"pandas"``, ``"polars"``, ``"arrow"`` or ``"ibis"``; by default that of the token.
+            ``"pandas"``, ``"polars"``, ``"arrow"``, or ``"ibis"``; by default the token's ``return_type``.
 
         Returns
         -------
         frame
-            Identity, ``timestamp`` (open time), prices per coin, amounts in coins. Bars that were made have ``rows``
-            too, the number of stored bars in them; bars that the dataset does not reach the end of are not there.
+            Identity, ``timestamp`` (open time), prices per coin, amounts in coins. Aggregated bars also have
+            ``rows``, the number of stored bars in them. Bars whose end the dataset does not reach are omitted.
 
         Raises
         ------
         InvalidInputError
-            If the dataset has no bars that make up the interval, or none of these instruments.
+            If the dataset has no bars that make up the interval, or no bars of these instruments.
 
         Examples
         --------
@@ -83,12 +84,12 @@ class PriceMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Closes, each at the time it was known.
+        """Return closes, each at the time it was known.
 
         Parameters
         ----------
         interval, limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
         start, end : str, date or datetime, optional
             Half-open window of the times the closes were known.
 
@@ -106,22 +107,22 @@ class PriceMethods(TokenBase):
         return self._ask(lambda selection: _plan_closes(selection, interval, (start, end), limit), return_type)
 
     def price(self, *, at: TimeLike | None = None, return_type: ReturnType | None = None) -> Any:
-        """The newest price of each instrument.
+        """Return the newest price of each instrument.
 
         Parameters
         ----------
         at : str, date or datetime, optional
-            As it was known at this time (UTC); by default at the end of the dataset.
+            Return the price known at this time (UTC); by default at the end of the dataset.
         return_type : str, optional
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
 
         Returns
         -------
         frame
-            One row an instrument: identity, ``timestamp`` (when the close was known), ``price`` (quote per coin) and
-            ``interval`` of the bar it closes. It is the close that was known last, of the shortest bars where several
-            are known at the same time; bars shorter than a day are looked at for the last 3 days only. Delisted
-            instruments have their last price: look at ``timestamp``.
+            One row per instrument: identity, ``timestamp`` (when the close was known), ``price`` (quote per coin), and
+            ``interval`` of the bar it closes. The price is the close known last; of several known at the same time, the
+            close of the shortest bar. Bars shorter than a day are read for the last 3 days only. Delisted instruments
+            have their last price, so check ``timestamp``.
 
         Examples
         --------
@@ -141,23 +142,23 @@ class PriceMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Returns from close to close, by :func:`cexkit.returns`.
+        """Compute returns from close to close, by :func:`cexkit.returns`.
 
         Parameters
         ----------
         interval, limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
         log : bool
             ``ln(p / p_before)``, in a column ``log_returns``, instead of ``p / p_before - 1``.
         start, end : str, date or datetime, optional
             Half-open window of the times the closes were known. The close before it is read too, up to 31 bars back,
-            so that the first return in the window is there.
+            so that the first return in the window has a value.
 
         Returns
         -------
         frame
-            Identity, ``timestamp`` (end of the bar), ``price`` and ``returns`` (a fraction). Over a gap in the bars the
-            return spans the gap.
+            Identity, ``timestamp`` (end of the bar), ``price``, and ``returns`` (a fraction). A return over a gap in
+            the bars spans the gap.
 
         Examples
         --------
@@ -180,18 +181,18 @@ class PriceMethods(TokenBase):
         limit: int | None = None,
         return_type: ReturnType | None = None,
     ) -> Any:
-        """Realized volatility over trailing bars, by :func:`cexkit.realized_volatility`.
+        """Compute realized volatility over trailing bars, by :func:`cexkit.realized_volatility`.
 
         Parameters
         ----------
         interval, limit, return_type
-            As for :meth:`ohlcv`.
+            See :meth:`ohlcv`.
         window : int
             Bars in the trailing window.
         estimator : str
-            ``"close"``, ``"parkinson"``, ``"garman_klass"``, ``"rogers_satchell"`` or ``"yang_zhang"``.
+            ``"close"``, ``"parkinson"``, ``"garman_klass"``, ``"rogers_satchell"``, or ``"yang_zhang"``.
         min_samples : int, optional
-            Bars in the window that must have a value; by default all.
+            Minimum number of bars in the window that must have a value; by default all.
         start, end : str, date or datetime, optional
             Half-open window of the times the closes were known. The bars before it that the first value needs are
             read too.
@@ -199,8 +200,8 @@ class PriceMethods(TokenBase):
         Returns
         -------
         frame
-            Identity, ``timestamp`` (end of the last bar), ``price`` and ``realized_volatility``, a fraction per year of
-            365 days. Null until the window is full, and where a gap is in it.
+            Identity, ``timestamp`` (end of the last bar), ``price``, and ``realized_volatility``, a fraction per year
+            of 365 days. Null until the window is full, and if the window contains a gap.
 
         Examples
         --------
@@ -233,7 +234,7 @@ def _plan_closes(
     bars_before: int = 0,
     over_gaps: bool = False,
 ) -> RowPlan:
-    """Plan closes and a metric of them and of so many before them, at the times they are known."""
+    """Plan closes and a metric of them, at the times they are known; read ``bars_before`` bars more for the metric."""
     start, end = parse_window(time_range)
     length = bars_of(selection.market, interval).length
     opens = tuple(None if moment is None else moment - length for moment in (start, end))
@@ -262,15 +263,15 @@ def _plan_volatility(
     metric = partial(
         realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
     )
-    bars_before = max(window, 1) if isinstance(window, int) else 1  # the metric refuses what makes no sense
-    # where not all of a window must be there, what is there may be from before any gap
+    bars_before = max(window, 1) if isinstance(window, int) else 1  # the metric rejects invalid values
+    # If a window may have missing bars, its other bars may precede a gap of any length.
     over_gaps = min_samples is not None
     columns = ("realized_volatility",)
     return _plan_closes(selection, interval, time_range, limit, metric, columns, bars_before, over_gaps)
 
 
 def _plan_price(selection: Selection, at: TimeLike | None) -> RowPlan:
-    """Plan the close that was known last, of the shortest bars where several were."""
+    """Plan the close that was known last; of several known at the same time, the close of the shortest bar."""
     import ibis
 
     moment = None if at is None else utc(at)

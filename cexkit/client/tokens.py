@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 
 
 class Tokens(TokenMethods):
-    """Several coins or symbols at once: every method gives one long frame.
+    """Several coins or symbols at once: every method returns one long frame.
 
-    What one of them cannot give is reported, by a warning and in :attr:`failed`, and does not keep the others back.
+    If some of them fail, methods return the others, and report the failures by a warning and in :attr:`failed`.
 
     Parameters
     ----------
     names : iterable of str
-        Coins or symbols, as :class:`~cexkit.client.token.Token` takes them.
+        Coins or symbols, as for :class:`~cexkit.client.token.Token`.
     exchange, instrument_type, market, return_type
-        As for :class:`~cexkit.client.token.Token`.
+        See :class:`~cexkit.client.token.Token`.
 
     Attributes
     ----------
     failed : dict of str to CexkitError
-        What the last method could not give: name → why.
+        Failures of the last method: name → error.
 
     Raises
     ------
     InvalidInputError
-        If no name is given, or two stand for the same instrument.
+        If no name is given, or two names select the same instrument.
     CexkitError
-        The first error, if all of them fail; in methods too.
+        The first error, if all names fail; also raised by methods.
 
     Warns
     -----
     PartialResultWarning
-        If some fail.
+        If some names fail.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class Tokens(TokenMethods):
 
     @property
     def instruments(self) -> pl.DataFrame:
-        """The instruments they stand for."""
+        """The selected instruments of all names."""
         return pl.concat([member.instruments for member in self])
 
     def _ask(self, build_plan: PlanBuilder, return_type: ReturnType | None) -> Any:
@@ -104,7 +104,7 @@ class Tokens(TokenMethods):
         return _union_tables(parts) if kind == "ibis" else to_return_type(pl.concat(parts), kind)
 
     def _report(self, outcome: str, count: int) -> None:
-        """Raise if nothing is there, warn if something is missing."""
+        """Raise the first error if all names failed; warn if some failed."""
         if not count:
             raise next(iter(self.failed.values()), InvalidInputError("Tokens takes at least one name"))
         if self.failed:
@@ -112,13 +112,13 @@ class Tokens(TokenMethods):
             warn(f"{count} of {count + len(self.failed)} {outcome}, without:\n{reasons}", PartialResultWarning)
 
     def _reject_duplicates(self) -> None:
-        """Raise if two names stand for one instrument: its rows would come twice, and count twice in every sum."""
+        """Raise if two names select one instrument: its rows would appear twice and count twice in every sum."""
         owner: dict[tuple[str, ...], str] = {}
         for name, member in self.members.items():
             for instrument in member.instruments.select(INSTRUMENT_KEYS).rows():
                 if (other := owner.setdefault(instrument, name)) != name:
                     raise InvalidInputError(
-                        f"{other} and {name} both stand for {' '.join(instrument)}; name one of the two"
+                        f"{other} and {name} both select {' '.join(instrument)}; pass one of the two"
                     )
 
     def __len__(self) -> int:

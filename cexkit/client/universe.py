@@ -17,7 +17,7 @@ class UniverseMixin:
 
     @property
     def instrument_frame(self) -> pl.DataFrame:
-        """Table ``instruments`` as a polars frame, read once for each revision of the dataset.
+        """Table ``instruments`` as a Polars frame, read once per revision of the dataset.
 
         Examples
         --------
@@ -33,7 +33,7 @@ class UniverseMixin:
 
     @property
     def symbols(self) -> Symbols:
-        """Instruments by symbol and by coin: ``market.symbols["BTC"]``, names found by Tab.
+        """Instruments by symbol and by coin: ``market.symbols["BTC"]``; Tab completes the names.
 
         Examples
         --------
@@ -46,34 +46,34 @@ class UniverseMixin:
     def universe(
         self, at: TimeLike | None = None, *, exchange: OneOrMany = None, instrument_type: OneOrMany = None
     ) -> ir.Table:
-        """Instruments that were listed at a time, those delisted since included.
+        """Return the instruments that were listed at a time, including those delisted since.
 
         Parameters
         ----------
         at : str, date or datetime, optional
-            The time (UTC); by default the newest at which venues were looked at.
+            The time (UTC); by default the newest ``observed_at``, when venue listings were last read.
         exchange, instrument_type : str or iterable of str, optional
-            Only these.
+            Only these; by default all.
 
         Returns
         -------
         ibis.Table
             Rows of table ``instruments`` with ``listing_time <= at`` and ``at`` before ``delisting_time`` and
-            ``expiry``, and ``certain``. Where the venue does not say:
+            ``expiry``, plus ``certain``. If the venue does not report a time:
 
-            * no ``listing_time``: taken as listed all along, not certain; not listed while ``pending``.
+            * no ``listing_time``: treated as always listed, not certain; not listed while ``pending``.
             * ``delisted`` without ``delisting_time``: listed until ``observed_at``, when the venue last showed it, not
               certain.
-            * later than ``observed_at``: taken as still listed, not certain.
+            * ``at`` later than ``observed_at``: treated as still listed, not certain.
 
-            ``status`` is that of the last look at the venue, not of ``at``.
+            ``status`` is the status when the venue was last read, not at ``at``.
 
         Raises
         ------
         UnknownNameError
-            If the dataset has no such venue or type.
+            If the dataset lacks the venue or type.
         InvalidInputError
-            If ``at`` is no time.
+            If ``at`` is not a valid time.
 
         Examples
         --------

@@ -107,7 +107,7 @@ def test_pyarrow_backed_pandas_stays_so(frame):
 
 def test_errors_are_not_swallowed():
     for table in (pd.DataFrame({"x": [1.0]}), pl.DataFrame({"x": [1.0]}), pl.LazyFrame({"x": [1.0]})):
-        with pytest.raises(MissingColumnError, match=r"'price'; there are: x") as caught:
+        with pytest.raises(MissingColumnError, match=r"'price'; available: x") as caught:
             table.crypto.basis()
         assert not isinstance(caught.value, AttributeError)
     with pytest.raises(TypeError, match="unexpected keyword"):

@@ -19,7 +19,7 @@ from cexkit.errors import (
 )
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, TIMESTAMP
 
-#: How to get a column that is not there.
+#: How to obtain a missing column.
 _HINTS = {
     "timestamp": "rename the time column to 'timestamp'; if it is the index, call frame.reset_index() first",
     "funding_interval_hours": "cexkit.funding_interval(frame) derives it from the timestamps",
@@ -27,14 +27,17 @@ _HINTS = {
     "benchmark": "benchmark='BTCUSDT' takes the rows of that symbol in the same frame",
     "value_usd": "value_quote and quote do as well",
 }
-# a frame this long is judged by a sample of it
+# Longer frames are judged by a sample of this many rows.
 _SAMPLE = 10_000
-# more runs than this are no longer cheap to tell apart
+# Above this number of runs, checking them for duplicates is no longer cheap.
 _RUNS = 10_000
 
 
 def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any]) -> None:
-    """Raise MissingColumnError unless the inputs are there, once each."""
+    """Raise an error if an input is missing, is duplicated, or has a reserved name.
+
+    A missing input raises MissingColumnError; the other two raise InvalidInputError.
+    """
     required = {name: metric.column(name, arguments) for name in metric.required(arguments)}
     if metric.kind in ("rolling", "cross-venue"):
         required["timestamp"] = "timestamp"
@@ -60,14 +63,14 @@ def _missing(metric: Metric, name: str, column: str, names: Sequence[Any]) -> Mi
     part = metric.parts.get(name)
     other = f"; if another column holds it, say {metric.name}(frame, {part}=...)" if part else ""
     hint = f"; {_HINTS[name]}" if name in _HINTS else ""
-    return MissingColumnError(f"{metric.name} needs a column {column!r}; there are: {_listed(names)}{other}{hint}")
+    return MissingColumnError(f"{metric.name} needs column {column!r}; available: {_listed(names)}{other}{hint}")
 
 
 def _no_alternative(metric: Metric, names: Sequence[Any]) -> MissingColumnError:
     choices = " or ".join(" with ".join(map(repr, group)) for group in metric.alternatives)
     override = f", or the argument {metric.unless}=" if metric.unless else ""
     hints = "".join(f"; {_HINTS[g]}" for group in metric.alternatives for g in group if g in _HINTS and g not in names)
-    return MissingColumnError(f"{metric.name} needs {choices}{override}; there are: {_listed(names)}{hints}")
+    return MissingColumnError(f"{metric.name} needs {choices}{override}; available: {_listed(names)}{hints}")
 
 
 def _listed(names: Sequence[Any]) -> str:
@@ -75,13 +78,13 @@ def _listed(names: Sequence[Any]) -> str:
 
 
 def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, ordered: bool) -> None:
-    """Raise ColumnTypeError where an input has a type that cannot be meant."""
+    """Raise ColumnTypeError if an input has an invalid type."""
     used = [*metric.used(arguments), *(["timestamp"] if ordered or not metric.appends else [])]
     for name in used:
         column = metric.column(name, arguments)
         if name in metric.signs and column in schema and schema[column].is_numeric():
             continue
-        # polars' Null and its kin hold no value, so none of a wrong type
+        # Polars' Null and equivalent types hold no values, so no value has a wrong type.
         if column in schema and schema[column] != nw.Unknown and not _RIGHT[kind(name)](schema[column]):
             raise ColumnTypeError(
                 f"{metric.name} takes {kind(name)} in column {column!r}, not {schema[column]}; {_CONVERT[kind(name)]}"
@@ -89,7 +92,7 @@ def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, or
 
 
 def kind(name: str) -> str:
-    """What a declared input holds: numbers, text, times or truth values."""
+    """Return what a declared input holds: numbers, text, times, or truth values."""
     declared = FIELDS[name].type if name in FIELDS else "float64"
     return {"string": "text", TIMESTAMP: "times", "boolean": "truth values"}.get(declared, "numbers")
 
@@ -110,18 +113,18 @@ _CONVERT = {
 
 
 def timed(metric: Metric, frame: pl.DataFrame) -> None:
-    """Raise unless every row has a time."""
+    """Raise InvalidInputError unless every row has a time."""
     nulls = frame.get_column("timestamp").null_count()
     if nulls:
         raise InvalidInputError(f"{metric.name}: {nulls} rows have no timestamp, so their order is unknown; drop them")
 
 
 def unique(metric: Metric, frame: pl.DataFrame) -> None:
-    """Raise unless each row of an instrument has a time of its own: no order is right among ties."""
+    """Raise DuplicateKeyError if rows of an instrument share a time, because tied rows have no correct order."""
     timed(metric, frame)
     key = [*(name for name in INSTRUMENT_KEYS if name in frame.columns), "timestamp"]
     rows = frame.select(key)
-    # equal rows have equal hashes: as many hashes as rows means that all differ
+    # Equal rows have equal hashes, so as many hashes as rows means that all rows differ.
     if _one_run_each(rows) or rows.hash_rows().n_unique() == rows.height or not (twice := rows.is_duplicated()).any():
         return
     first = rows.filter(twice).row(0, named=True)
@@ -133,7 +136,7 @@ def unique(metric: Metric, frame: pl.DataFrame) -> None:
 
 
 def _one_run_each(rows: pl.DataFrame) -> bool:
-    """Whether each instrument stands in one run of ascending times: the usual state, and cheap to see."""
+    """Return True if each instrument is one run of ascending times, the usual case and cheap to detect."""
     *keys, time = (pl.col(name) for name in rows.columns)
     starts = time <= time.shift(1)
     for key in keys:
@@ -145,7 +148,7 @@ def _one_run_each(rows: pl.DataFrame) -> bool:
 
 
 def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
-    """Warn where funding rates look like percent: half of 30 or more rows above 0.2 % a settlement."""
+    """Warn if funding rates look like percent: 30 or more rows, half of them above 0.2% per settlement."""
     column = metric.column("funding_rate", arguments)
     if "funding_rate" not in metric.used(arguments) or column not in frame.columns:
         return

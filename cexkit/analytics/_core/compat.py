@@ -1,6 +1,6 @@
-"""The only code that knows how engines differ.
+"""Engine-specific code, all in one module.
 
-Everything else in this package is plain Narwhals that means the same on polars, pandas and Ibis.
+Everything else in this package is plain Narwhals, which means the same on Polars, pandas, and Ibis.
 """
 
 from __future__ import annotations
@@ -17,61 +17,61 @@ from cexkit.analytics._core.windows import INSTRUMENT, RANKED, Moment, moments, 
 from cexkit.schema.fields import INSTRUMENT_KEYS
 from cexkit.schema.intervals import EPOCH, seconds
 
-#: Definitions use what a lazy frame has; an eager Narwhals frame has all of it.
+#: Definitions use only methods of a lazy frame; an eager Narwhals frame has all of them.
 Frame: TypeAlias = "nw.LazyFrame[Any]"
 #: A parameter that names the caller's column for an input.
 Column: TypeAlias = str
 
-#: Microseconds of a second.
+#: Microseconds per second.
 MICRO = 1_000_000
 _DAY = 86_400
 
 
 def number(frame: Frame, column: str) -> nw.Expr:
-    """An input as float64 in which NaN and infinities are null.
+    """Return an input as float64 in which NaN and infinities are null.
 
-    Eager frames come from the core like that; on lazy and Ibis frames it is part of the expression.
+    Eager frames arrive from the core in this form. On lazy and Ibis frames, the conversion is part of the expression.
     """
     value = nw.col(column)
     if isinstance(frame, nw.DataFrame):
         return value
     value = value.cast(nw.Float64)
-    # every engine sorts NaN above all numbers, whereas what is finite is not the same on Spark
+    # Compare, because every engine sorts NaN above all numbers; a test for finite values differs on Spark.
     return nw.when(value.abs() <= sys.float_info.max).then(value)
 
 
 def positive(frame: Frame, column: str) -> nw.Expr:
-    """An input as float64 in which all but finite numbers above zero is null.
+    """Return an input as float64 in which everything but finite numbers above zero is null.
 
-    For prices: DuckDB fails on the logarithm of anything else, polars returns NaN.
+    Prices need this: DuckDB fails on the logarithm of any other value, and Polars returns NaN.
     """
     value = number(frame, column)
     return nw.when(value > 0).then(value)
 
 
 def text(column: str) -> nw.Expr:
-    """A column as plain strings, whatever its encoding."""
+    """Return a column as plain strings, whatever its encoding."""
     return nw.col(column).cast(nw.String)
 
 
 def names(frame: Frame) -> list[str]:
-    """Columns of a frame."""
+    """Return the column names of a frame."""
     return frame.collect_schema().names()
 
 
 def instrument_keys(frame: Frame) -> list[str]:
-    """Those of exchange, instrument_type and symbol that a frame has."""
+    """Return the columns among exchange, instrument_type, and symbol that a frame has."""
     present = names(frame)
     return [key for key in INSTRUMENT_KEYS if key in present]
 
 
 def group_keys(frame: Frame) -> list[str]:
-    """What tells instruments apart: their number where rows came in order through the door, else their keys."""
+    """Return the columns that identify an instrument: its number if the core put the rows in order, else its keys."""
     return [INSTRUMENT] if INSTRUMENT in names(frame) else instrument_keys(frame)
 
 
 def in_time(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
-    """A function that evaluates an order-dependent step per instrument, in time order."""
+    """Return a function that evaluates an order-dependent step per instrument, in time order."""
     keys = group_keys(frame)
     if keys == [INSTRUMENT]:
         return lambda step: step.over(INSTRUMENT)
@@ -79,23 +79,23 @@ def in_time(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
 
 
 def shifted(frame: Frame, separate_by: Sequence[str] = ()) -> Callable[[nw.Expr, int], nw.Expr]:
-    """A function that gives each row the value that stands ``n`` rows before it in its instrument, null at the ends.
+    """Return a function that gives each row its instrument's value ``n`` rows before; null at the ends.
 
-    Rows that differ in the columns ``separate_by`` are no rows of one series.
+    Rows that differ in the columns ``separate_by`` belong to different series.
     """
     keys = [*group_keys(frame), *separate_by]
     if keys == [INSTRUMENT]:
-        # rows in order: the neighbor is the one before, if it is of the same instrument
+        # Rows are in order, so the value is ``n`` rows above if that row has the same instrument.
         number = nw.col(INSTRUMENT)
         return lambda value, n: nw.when(number == number.shift(n)).then(value.shift(n))
     return lambda value, n: value.shift(n).over(*keys, order_by="timestamp")
 
 
 def with_moments(frame: Frame, wanted: Mapping[str, Moment], window: int, samples: int) -> Frame:
-    """Add means and covariances of each instrument's trailing rows, null where fewer than ``samples`` have a value.
+    """Add means and covariances of each instrument's trailing rows; null if fewer than ``samples`` have a value.
 
-    ``wanted`` says of each new column of which one it is the mean, or of which two the covariance. Those two must
-    have their values in the same rows.
+    ``wanted`` maps each new column to the one column whose mean it is, or to the two whose covariance it is. Those two
+    must have their values in the same rows.
     """
     if group_keys(frame) == [INSTRUMENT] and samples == window:
         columns = list(dict.fromkeys(name for of in wanted.values() for name in of))
@@ -106,7 +106,7 @@ def with_moments(frame: Frame, wanted: Mapping[str, Moment], window: int, sample
     def variance(value: nw.Expr) -> nw.Expr:
         return over(value.rolling_var(window, min_samples=samples))
 
-    # once each, though covariances take them too
+    # Compute each variance once, because covariances use it too.
     own = {name: f"_var{name}" for of in wanted.values() if len(of) == 2 for name in of}
     if own:
         frame = frame.with_columns(variance(nw.col(name)).alias(column) for name, column in own.items())
@@ -116,7 +116,7 @@ def with_moments(frame: Frame, wanted: Mapping[str, Moment], window: int, sample
             return over(nw.col(one).rolling_mean(window, min_samples=samples))
         if one == other:
             return nw.col(own[one])
-        # E[xy] - E[x]E[y] would cancel where x and y are alike
+        # E[xy] - E[x]E[y] would cancel if x and y are alike
         both = variance(nw.col(one) + nw.col(other))
         return (both - nw.col(own[one]) - nw.col(own[other])) / 2
 
@@ -124,18 +124,18 @@ def with_moments(frame: Frame, wanted: Mapping[str, Moment], window: int, sample
 
 
 def per_instrument(frame: Frame) -> Callable[[nw.Expr], nw.Expr]:
-    """A function that evaluates an aggregate per instrument and gives it to each of its rows."""
+    """Return a function that evaluates an aggregate per instrument and assigns it to each of its rows."""
     keys = group_keys(frame)
     return (lambda aggregate: aggregate.over(*keys)) if keys else (lambda aggregate: aggregate)
 
 
 def is_ibis(frame: Frame) -> bool:
-    """Whether a frame is an Ibis expression."""
+    """Return True if a frame is an Ibis expression."""
     return frame.implementation.is_ibis()
 
 
 def with_epoch_us(frame: Frame, name: str, column: str = "timestamp") -> Frame:
-    """Add a time column as microseconds since 1970 (int64); a time without a zone is taken as UTC."""
+    """Add a time column as microseconds since 1970 (int64); a time without a zone is treated as UTC."""
     dtype = frame.collect_schema()[column]
     if dtype != nw.Datetime:
         frame = frame.with_columns(nw.col(column).cast(nw.Datetime("us")).alias(name))
@@ -149,10 +149,10 @@ def with_epoch_us(frame: Frame, name: str, column: str = "timestamp") -> Frame:
 
 
 def with_bucket(frame: Frame, every: str, name: str = "_bucket") -> Frame:
-    """Add the start of the bucket that ``timestamp`` lies in, as a UTC timestamp.
+    """Add the start of the bucket that contains ``timestamp``, as a UTC timestamp.
 
-    Whole-number arithmetic since 1970 instead of the engines' own truncation, which follows the
-    session's time zone on DuckDB, loses UTC on Ibis and knows no weeks there. Weeks begin on Monday.
+    The start is computed with integer arithmetic since 1970. The engines' own truncation follows the session's time
+    zone on DuckDB; on Ibis it loses UTC and does not support weeks. Weeks begin on Monday.
     """
     step = seconds(every)
     frame = with_epoch_us(frame, name)
@@ -161,7 +161,7 @@ def with_bucket(frame: Frame, every: str, name: str = "_bucket") -> Frame:
 
 
 def origin(step: int) -> int:
-    """Where buckets of ``step`` seconds begin, in seconds since 1970: weeks on its first Monday."""
+    """Return the origin of buckets of ``step`` seconds, in seconds since 1970: its first Monday for weeks, else 0."""
     return 4 * _DAY if step % (7 * _DAY) == 0 else 0
 
 
@@ -178,16 +178,16 @@ def with_instant(frame: Frame, name: str, column: str) -> Frame:
     if not is_ibis(frame):
         return frame.with_columns(nw.col(column).cast(nw.Datetime("us", "UTC")).alias(name))
     table = frame.to_native()
-    # no SQL engine of Ibis' takes microseconds, all take seconds and add the rest
+    # No SQL engine of Ibis accepts microseconds; all accept seconds and can add the rest.
     whole = (table[column] // MICRO).as_timestamp("s").cast("timestamp('UTC', 6)")
     return nw.from_native(table.mutate(**{name: whole + (table[column] % MICRO).as_interval("us")}))
 
 
 def with_rank(frame: Frame, column: str, window: int, samples: int, method: Literal["average", "min"]) -> Frame:
-    """Add ``_rank``, from 1 on, of each value among those of the instrument's trailing rows, and ``_count`` of these.
+    """Add the rank of each value among its instrument's trailing rows (``_rank``, from 1) and their ``_count``.
 
-    The row's own value is one of them; ties share the average or the lowest of their ranks. Nulls have no rank and
-    take no part, but fill their place in the window. No rank either where fewer than ``samples`` have a value.
+    The row's own value is included. Ties share the average or the lowest of their ranks. Nulls have no rank and are not
+    counted, but occupy their place in the window. The rank is also null if fewer than ``samples`` rows have a value.
     """
     if group_keys(frame) == [INSTRUMENT] and samples == window <= RANKED:
         kernel = partial(ranks, column=column, window=window, method=method)
@@ -219,10 +219,10 @@ def _ranked_on_ibis(frame: Frame, column: str, window: int, method: Literal["ave
 
 
 def distinct_text(frame: Frame, by: Sequence[str], column: str, name: str) -> Frame:
-    """One row per group: its distinct values of a text column, sorted and joined by ``+``; null where it has none."""
+    """Return one row per group with its distinct values of a text column, sorted and joined by ``+``; null if none."""
     native: Any = frame.to_native()
     if not is_ibis(frame):
-        # unique over the whole frame first: per group it takes three times as long
+        # Deduplicate the whole frame first: per group, it takes three times as long.
         values = native.select(*by, pl.col(column).cast(pl.String).alias(name)).unique().sort(name)
         found = pl.col(name).drop_nulls()
         return nw.from_native(values.group_by(by).agg(pl.when(found.len() > 0).then(found.str.join("+")).alias(name)))
@@ -232,10 +232,10 @@ def distinct_text(frame: Frame, by: Sequence[str], column: str, name: str) -> Fr
 
 
 def aggregated(frame: Frame, by: Sequence[str], hows: Mapping[str, str], *, rows: str) -> Frame:
-    """One row per group: each column by its aggregate, null where it has no value, and the number of rows.
+    """Return one row per group with the aggregate of each column and the number of rows.
 
-    ``first`` and ``last`` are by ``timestamp``, of the rows that have a value; ``same`` is the one value of the
-    group, null where there are several.
+    An aggregate is null if its column has no value. ``first`` and ``last`` follow ``timestamp`` among the rows that
+    have a value. ``same`` is the only value of the group, null if the group has several.
     """
     native: Any = frame.to_native()
     if not is_ibis(frame):

@@ -33,11 +33,11 @@ class MetricFunction(Protocol[P]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One entry of the registry.
+    """An entry of the registry.
 
-    ``inputs`` must be there; of ``alternatives`` at least one whole set must; ``optional`` columns
-    are used where present. A parameter annotated ``Column`` says which column of the caller plays the
-    part of the declared one that is its default (``price: Column = "close"``).
+    ``inputs`` are required, and so is at least one complete set of ``alternatives``; ``optional`` columns are used if
+    present. A parameter annotated ``Column`` names the caller's column for the declared input that is its default
+    (``price: Column = "close"``).
     """
 
     name: str
@@ -45,7 +45,7 @@ class Metric:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     definition: Callable[..., Frame]
-    #: What users call; the definition wrapped for every engine.
+    #: Function that users call: the definition wrapped for every engine.
     function: MetricFunction[...]
     signature: inspect.Signature
     #: Declared input → parameter that names the caller's column for it.
@@ -59,15 +59,15 @@ class Metric:
     groups: str | None = None
     #: The alternatives are needed only while this argument is None.
     unless: str | None = None
-    #: An optional column that, complete, makes a row metric of one that must look at other rows.
+    #: Optional column that, if complete, turns a metric that needs other rows into a row metric.
     complete_with: str | None = None
     #: Text inputs that may be numbers instead: a side as +1 and -1.
     signs: tuple[str, ...] = ()
-    #: Rows may share instrument and time: none is looked at beside another.
+    #: Rows may share instrument and time, because the metric never compares rows of an instrument.
     ties: bool = False
-    #: Every column of the frame goes in, not only those declared.
+    #: The definition receives every column of the frame, not only those declared.
     whole: bool = False
-    #: Looks at the values of an eager frame; raises or warns.
+    #: Inspects the values of an eager frame; raises or warns.
     inspects: Callable[[pl.DataFrame, Arguments], None] | None = None
 
     def __post_init__(self) -> None:
@@ -78,12 +78,12 @@ class Metric:
 
     @property
     def appends(self) -> bool:
-        """Whether the outputs are columns of the caller's frame, not a frame of their own."""
+        """True if the outputs are columns of the caller's frame, not a separate frame."""
         return self.kind in ("row", "rolling")
 
     @property
     def window(self) -> int | None:
-        """Rows of the trailing window, by default."""
+        """Default number of rows in the trailing window; None if the metric has no window."""
         parameter = self.signature.parameters.get("window")
         return parameter.default if parameter else None
 
@@ -93,19 +93,19 @@ class Metric:
         return (inspect.getdoc(self.definition) or "").partition("\n")[0]
 
     def column(self, name: str, arguments: Arguments) -> str:
-        """The caller's name of an input."""
+        """Return the caller's name of an input."""
         return arguments[self.parts[name]] if name in self.parts else name
 
     def required(self, arguments: Arguments) -> tuple[str, ...]:
-        """Inputs that must be there, by their declared names."""
+        """Return the declared names of the required inputs."""
         return self.requires(arguments) if self.requires else self.inputs
 
     def used(self, arguments: Arguments) -> tuple[str, ...]:
-        """All inputs that are read where they are there, by their declared names."""
+        """Return the declared names of all inputs that are read if present."""
         alternatives = (name for names in self.alternatives for name in names)
         return tuple(dict.fromkeys([*self.required(arguments), *self.optional, *alternatives]))
 
     def group_columns(self, arguments: Arguments) -> tuple[str, ...]:
-        """Columns the caller groups by, beside the instrument keys that are there anyway."""
+        """Return the columns the caller groups by; empty for the default, the available instrument keys."""
         by = arguments[self.groups] if self.groups else None
         return () if by is INSTRUMENT_KEYS or by is None else (by,) if isinstance(by, str) else tuple(by)

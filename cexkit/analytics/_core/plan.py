@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import narwhals.stable.v2 as nw
 import polars as pl
 
-#: Rows of a block, about: few enough for the cache of a core, many enough that the work outweighs the calls.
+#: Approximate rows per block: few enough for the cache of a core, many enough that the work outweighs the calls.
 BLOCK = 250_000
 
 Step = tuple[pl.Expr, ...]
@@ -49,7 +49,7 @@ class _RecordingFrame(pl.DataFrame):
         return page
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("a definition that appends columns cannot look at values: it is to hold for any others")
+        raise TypeError("a definition that appends columns must not read values, because its plan is reused for others")
 
     __getitem__ = get_column = get_columns = to_series = item = row = rows = iter_rows = to_dict = filter = _refuse
 
@@ -60,14 +60,14 @@ def metric_plan(
     schema: Mapping[str, pl.DataType],
     arguments: Mapping[str, Any],
 ) -> MetricPlan:
-    """The steps of a definition on frames of this schema, given these arguments.
+    """Return the steps of a definition on frames of this schema, given these arguments.
 
     Raises
     ------
     TypeError
-        If the definition does anything else than to append columns, or looks at values.
+        If the definition does anything other than append columns, or reads values.
     """
-    # 30 and 30.0 are equal, but not to a definition
+    # 30 and 30.0 are equal, but a definition may treat them differently.
     known = tuple((name, type(value), value) for name, value in arguments.items())
     columns = tuple(schema.items())
     try:
@@ -95,7 +95,7 @@ def _noted(
 
 
 def blocks(rows: int, instruments: pl.Series | None) -> list[tuple[int, int]]:
-    """Ranges of rows, cut between instruments where their sorted numbers are given, and anywhere else without."""
+    """Return ranges of rows, split between instruments if their sorted numbers are given, otherwise anywhere."""
     cuts: Iterator[int] = iter(range(BLOCK, rows - BLOCK // 2, BLOCK))
     if instruments is not None:
         cuts = (int(instruments.search_sorted(instruments[cut], side="left")) for cut in cuts)
@@ -103,7 +103,7 @@ def blocks(rows: int, instruments: pl.Series | None) -> list[tuple[int, int]]:
 
 
 def each(task: Callable[[int, int], T], ranges: list[tuple[int, int]]) -> list[T]:
-    """The results of a task on ranges of rows, on as many threads as polars has."""
+    """Return the results of a task on ranges of rows, using as many threads as Polars has."""
     if len(ranges) == 1:
         return [task(*ranges[0])]
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:

@@ -1,4 +1,4 @@
-"""Colors and axes. Text and background stay those of the caller's matplotlib style, white or dark."""
+"""Colors and axes of plots. Text and background keep the caller's matplotlib style, light or dark."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-#: Of Okabe and Ito, told apart by color-blind readers, the orange and the sky blue darkened so that all stand
-#: out from white and from black alike (3 : 1 at least). A venue has its color in every picture.
+#: Colors by Okabe and Ito, which color-blind readers can distinguish. The orange and the sky blue are darkened, so that
+#: every color contrasts with both white and black (at least 3:1). A venue has the same color in every plot.
 VENUES = {"binance": "#0072B2", "bybit": "#C98200", "coinbase": "#009E73", "okx": "#CC79A7"}
 OTHERS = ("#2E9BD6", "#D55E00", "#8C8C8C")
 
-#: Color of a side of the position, in every picture; no venue shares a picture with them.
+#: Color of each side of the position, the same in every plot. Plots with sides show no venues.
 SIDES = {"long": "#2E9BD6", "short": "#D55E00"}
 
-#: A line by its place among the lines of a picture: where lines cover each other, the gaps show what is below.
+#: Line styles in the order of a plot's lines: if lines cover each other, the gaps show the line below.
 LINESTYLES = ("-", (0, (5, 1.5)), (0, (2, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (9, 2)), (0, (1, 1)), (0, (3, 3)), "-.")
 MARKERS = ("o", "s", "^", "D")
 
 
 def color(exchange: str | None) -> str:
-    """The color of a venue, the same in every process."""
+    """Return the color of a venue, the same in every process."""
     if exchange is None:
         return VENUES["binance"]
     return VENUES.get(exchange) or OTHERS[crc32(exchange.encode()) % len(OTHERS)]
 
 
 def fresh(ax: Axes | None, title: str) -> str:
-    """The title, unless other things are drawn there already, which it would not be true of."""
+    """Return the title, or an empty string if the axes already show data that it would not describe."""
     return "" if ax is not None and ax.has_data() else title
 
 
@@ -47,28 +47,28 @@ def axes_or_new(ax: Axes | None, *, figsize: tuple[float, float] = (9, 4)) -> Ax
 
 
 def ink(ax: Axes) -> Any:
-    """The color of text, as the style in force when the axes were made has it."""
+    """Return the text color of the style that was active when the axes were created."""
     return ax.xaxis.label.get_color()
 
 
 def heat(ax: Axes) -> Colormap:
-    """Cividis, turned so that the largest value stands out most from the background of the axes."""
+    """Return Cividis, oriented so that the largest value contrasts most with the background of the axes."""
     from matplotlib import colormaps
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
     red, green, blue, alpha = to_rgba(ax.get_facecolor())
     behind = 0.2126 * red + 0.7152 * green + 0.0722 * blue if alpha else 1.0
-    # the end that comes close to the background is left out
+    # Omit the end that is close to the background color.
     steps = [0.2 + 0.8 * step / 255 for step in range(256)]
     scale = colormaps["cividis" if behind < 0.5 else "cividis_r"]
     return LinearSegmentedColormap.from_list("heat", scale(steps))
 
 
 def dates(ax: Axes) -> None:
-    """UTC dates below."""
+    """Label the x-axis with UTC dates."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    # the zone is said: matplotlib's own setting may be another
+    # Pass the zone explicitly, because matplotlib's own setting may differ.
     locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
@@ -76,7 +76,7 @@ def dates(ax: Axes) -> None:
 
 
 def finish(ax: Axes, ylabel: str, *, title: str = "", zero: bool = False, time: bool = True) -> Axes:
-    """Unit, UTC dates, above to the left what it is of and to the right the legend; a line at zero if signs matter."""
+    """Add the unit, UTC dates, the title (top left), the legend (top right), and a zero line if signs matter."""
     if time:
         dates(ax)
     ax.set_ylabel(ylabel)
@@ -89,12 +89,12 @@ def finish(ax: Axes, ylabel: str, *, title: str = "", zero: bool = False, time: 
 
 
 def legend(ax: Axes, *, beside: Axes | None = None) -> None:
-    """Names above to the right, those of a second scale too; the title goes above them where both have no room."""
+    """Add a legend at the top right, including names of a second scale; move the title above it if both do not fit."""
     handles, labels = ax.get_legend_handles_labels()
     if beside is not None:
         more, names = beside.get_legend_handles_labels()
         handles, labels = [*handles, *more], [*labels, *names]
-    # one line is named by the title
+    # The title names a single line.
     if len(labels) < 2:
         return
     columns, pad = _room(ax, labels)
@@ -111,14 +111,14 @@ def legend(ax: Axes, *, beside: Axes | None = None) -> None:
         columnspacing=1.0,
     )
     for text in drawn.get_texts():
-        # a dollar sign in a name is a dollar sign
+        # Show a dollar sign in a name literally.
         text.set_parse_math(False)
     if pad is not None:
         ax.set_title(ax.get_title(loc="left"), loc="left", fontsize="medium", pad=pad, parse_math=False)
 
 
 def _room(ax: Axes, labels: list[str]) -> tuple[int, float | None]:
-    """Columns of the legend, and how far above the axes the title goes (None: beside the legend)."""
+    """Return the legend's columns and the title's distance above the axes in points (None: next to the legend)."""
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties
 
@@ -135,12 +135,12 @@ def _room(ax: Axes, labels: list[str]) -> tuple[int, float | None]:
 
 
 def plain(ax: Axes) -> None:
-    """Prices in full, without a power of ten set apart from them."""
+    """Show prices in full, without a separate power of ten."""
     ax.ticklabel_format(axis="y", style="plain", useOffset=False)
 
 
 def with_price(ax: Axes, times: Any, prices: Any, unit: str) -> Axes:
-    """A line of the price on a scale of its own to the right; the Axes has the label ``price``."""
+    """Draw the price on a separate scale on the right and return its Axes, labeled ``price``."""
     beside = ax.twinx()
     beside.set_label("price")
     beside.plot(times, prices, color=ink(ax), linewidth=1.1, label="price")

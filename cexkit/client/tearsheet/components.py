@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot with what it shows; without one, why there is none."""
+    """A plot and its description, or the reason for a missing plot."""
 
     title: str
     note: str
@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """A table: names of columns, and rows whose first cell names them; ``half`` fits next to a figure."""
+    """A table: column names, and rows whose first cell is the row name; ``half`` fits next to a figure."""
 
     title: str
     head: Sequence[str]
@@ -60,7 +60,10 @@ def render_figure(
     of: str,
     window: bool = True,
 ) -> Figure:
-    """The plot, as wide as the window of the sheet; or why it cannot be drawn. ``of`` names what ``rows`` are of."""
+    """Render a plot over the window of the sheet, or state why it cannot be drawn.
+
+    ``of`` names the content of ``rows``.
+    """
     if not rows.height:
         return Figure(title, note, missing=no_data(of))
 
@@ -82,15 +85,15 @@ def _since(rows: pl.DataFrame, start: datetime) -> str:
 
 
 def no_data(of: str) -> str:
-    """What stands for a table without rows."""
+    """Return the text shown in place of a figure or table without rows."""
     return f"No data: the dataset has no {of} in this window."
 
 
 def cells(table: pl.DataFrame, column: str, words: Callable[[Any], str]) -> list[str]:
-    """A column as words, one cell a row."""
+    """Return a column as formatted text, one cell per row."""
     return [UNKNOWN if value is None else words(value) for value in table[column]]
 
 
 def heads(data: TearsheetData) -> list[str]:
-    """The main perpetuals by name."""
+    """Return the names of the main perpetuals."""
     return [f"{row['exchange']} {row['symbol']}" for row in data.main_perps.rows(named=True)]

@@ -1,4 +1,4 @@
-"""Price, funding, basis, volatility, and where it trades."""
+"""Tearsheet sections on price, funding, basis, volatility, and liquidity."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ESTIMATORS = {
 
 
 def price(data: TearsheetData) -> Section:
-    """Price and open interest."""
-    # four snapshots a day are as many as can be seen
+    """Build the section on price and open interest."""
+    # Four snapshots per day are as many as the plot can resolve.
     interest = data.open_interest.filter(pl.col("timestamp").dt.hour() % 6 == 0)
     year = data.of_lead(data.year)
     return Section(
@@ -54,12 +54,12 @@ def price(data: TearsheetData) -> Section:
 
 
 def funding(data: TearsheetData) -> Section:
-    """Funding per year, what it came to, and how it compares with other coins."""
+    """Build the section on annualized funding, its cumulative amount, and a comparison with other coins."""
     rows = data.of_main_perps(data.funding)
     return Section(
         "funding",
         "Funding",
-        "Settled rates, each brought to a year by its own interval. Positive: longs pay shorts.",
+        "Settled rates, each annualized by its own interval. Positive: longs pay shorts.",
         [
             render_figure(
                 data,
@@ -94,7 +94,7 @@ def funding(data: TearsheetData) -> Section:
 
 
 def _compared(data: TearsheetData) -> pl.DataFrame:
-    """All funding, of the coin itself the main perpetuals, under the coin's name: the venue is all that tells them."""
+    """Return all funding; of the coin itself only the main perpetuals, renamed to the coin and distinct by venue."""
     keys = ["exchange", "symbol"]
     own = data.all_funding.join(data.main_perps.select(keys), on=keys, how="semi")
     own = own.with_columns(symbol=pl.lit(data.base))
@@ -115,7 +115,7 @@ def _against(data: TearsheetData) -> DataTable:
 
 
 def basis(data: TearsheetData) -> Section:
-    """Distance from index or spot, and of dated futures by expiry."""
+    """Build the section on the basis over index or spot, and on dated futures by expiry."""
     rows = data.of_main_perps(data.basis_prices)
     names = dict(rows.group_by("exchange").agg(pl.col("reference_name").first()).sort("exchange").rows())
     beside = ", ".join(f"{venue} over its {name}" for venue, name in names.items())
@@ -150,7 +150,7 @@ def basis(data: TearsheetData) -> Section:
 
 
 def volatility(data: TearsheetData) -> Section:
-    """Volatility by window and by estimator."""
+    """Build the section on volatility by window and by estimator."""
     bars = data.of_lead(data.year)
     table = key_figures.estimates(data)
     rows = [[label, *cells(table, name, lambda v: percent(v, 1))] for name, label in ESTIMATORS.items()]
@@ -175,7 +175,7 @@ def volatility(data: TearsheetData) -> Section:
 
 
 def liquidity(data: TearsheetData) -> Section:
-    """Where it trades."""
+    """Build the section on liquidity and venues."""
     rows = data.daily
     means = key_figures.venue_means(data).rows(named=True)
     grid = DataTable(
@@ -195,7 +195,7 @@ def liquidity(data: TearsheetData) -> Section:
                 data,
                 "share",
                 "Share of venues in volume",
-                "In dollars, dollar stablecoins taken 1:1; of the venues in the dataset, not of the market.",
+                "In dollars, dollar stablecoins counted 1:1; of the venues in the dataset, not of the market.",
                 lambda ax: plotting.venue_share(rows, ax=ax),
                 rows=rows,
                 of="daily bars",

@@ -1,4 +1,4 @@
-"""Plots as SVG inside the page: text stays text, ink takes the color of the page, light or dark or paper."""
+"""Plots as inline SVG: text stays text, and its color follows the page on light, dark, or paper backgrounds."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from xml.etree import ElementTree
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Width and height in inches: two beside each other on a screen and on paper, one on a phone, at type of a size that
-#: can be read on all of them.
+#: Width and height in inches: two plots fit side by side on a screen and on paper, one on a phone. The type is legible
+#: on all of them.
 SIZE = (4.9, 3.0)
 
-#: A color that no plot uses, for what takes the color of the page's text.
+#: A color that no plot uses, replaced by the color of the page's text.
 INK = "#010203"
 
 SHEET = {
     "font.size": 10,
     "svg.fonttype": "none",
-    # names of elements come from their content, not from chance
+    # Derive element names from their content, not at random.
     "svg.hashsalt": "cexkit",
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -36,9 +36,9 @@ SHEET = {
 
 
 def render_svg(name: str, label: str, draw: Callable[[Axes], Any]) -> str:
-    """Draw on axes of their own and give the SVG element; ``name`` sets its parts apart from those of other pictures.
+    """Draw on separate axes and return the SVG element; ``name`` makes its ids unique on the page.
 
-    matplotlib's settings are those of the sheet while it draws, and the caller's again after that.
+    matplotlib uses the settings of the sheet while it draws, then the caller's again.
     """
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -46,11 +46,11 @@ def render_svg(name: str, label: str, draw: Callable[[Axes], Any]) -> str:
 
     with style.context(["default", SHEET], after_reset=False):
         figure = Figure(figsize=SIZE, layout="constrained")
-        # laid out once, by type that is measured fast
+        # Compute the layout once, on a canvas that measures text fast.
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         draw(axes)
-        # the heading of the page says what it is of
+        # The heading on the page is the title of the plot.
         axes.set_title("", loc="left")
         figure.get_layout_engine().execute(figure)
         figure.set_layout_engine(None)
@@ -60,11 +60,11 @@ def render_svg(name: str, label: str, draw: Callable[[Axes], Any]) -> str:
 
 
 def inline(svg: bytes, name: str, label: str) -> str:
-    """An SVG file as an element of a page."""
+    """Convert an SVG file to an element of a page."""
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
         for child in list(parent):
-            # descriptions of the file, and rules that would be those of the whole page
+            # Remove file metadata, and style rules that would apply to the whole page.
             if _local(child.tag) in ("metadata", "style"):
                 parent.remove(child)
     used = {name for element in root.iter() for value in element.attrib.values() for name in _REFERENCE.findall(value)}
@@ -80,7 +80,7 @@ def inline(svg: bytes, name: str, label: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-#: How one element of a picture names another.
+#: Reference from one element of a plot to another.
 _REFERENCE = re.compile(r"(?:^|url\()#(m?[\w.-]+)")
 
 
@@ -89,7 +89,7 @@ def _local(tag: str) -> str:
 
 
 def _value(key: str, value: str, name: str) -> str:
-    """OneOrMany made the picture's own; ink and type those of the page."""
+    """Make ids and references unique to the plot; use the color and font of the page."""
     if key == "id":
         return f"{name}-{value}"
     if key == "href" and value.startswith("#"):

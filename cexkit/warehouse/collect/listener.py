@@ -257,7 +257,7 @@ class Listener:
 
 
 def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> list[Instrument]:
-    """What can be liquidated at a venue now; as last seen where the venue does not response."""
+    """What can be liquidated at a venue now; as last seen where the venue does not respond."""
     listing, report = TABLES["instruments"], Report()
     with _reader(fetcher) as reader:
         try:

@@ -1,4 +1,4 @@
-"""What every place of a dataset can do, and what is said of one that lacks a file or does not response."""
+"""What every place of a dataset can do, and what is said of one that lacks a file or does not respond."""
 
 from __future__ import annotations
 

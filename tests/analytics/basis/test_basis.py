@@ -58,7 +58,7 @@ def test_whole_numbers_and_other_names(engine, helpers):
 
 
 def test_errors(engine):
-    with pytest.raises(MissingColumnError, match=r"'reference'.*there are: price.*join_asof"):
+    with pytest.raises(MissingColumnError, match=r"'reference'.*available: price.*join_asof"):
         cexkit.basis(engine.make(pl.DataFrame({"price": [1.0]})))
     with pytest.raises(ColumnTypeError, match="numbers in column 'price'"):
         cexkit.basis(engine.make(pl.DataFrame({"price": [True], "reference": [1.0]})))

@@ -373,7 +373,7 @@ def test_same_time_on_two_instruments_is_no_duplicate():
 
 
 def test_missing_columns_are_named():
-    with pytest.raises(MissingColumnError, match=r"funding_rate.*there are: rate.*rate=\.\.\."):
+    with pytest.raises(MissingColumnError, match=r"funding_rate.*available: rate.*rate=\.\.\."):
         cexkit.funding_apr(pl.DataFrame({"rate": [1.0]}))
     with pytest.raises(MissingColumnError, match=r"'funding_interval_hours' or 'timestamp'.*interval_hours=.*derives"):
         cexkit.funding_apr(pl.DataFrame({"funding_rate": [1e-4]}))

@@ -51,7 +51,7 @@ def truth() -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def listings(truth):
-    """Loopback venues that response what is listed, and a fetcher that reads them."""
+    """Loopback venues that serve the listings, and a fetcher that reads them."""
     venues = {name: LOOPBACKS[name]({"instruments": truth["instruments"]}, now="2026-05-21") for name in VENUES}
     urls = {}
     for venue in venues.values():
