@@ -61,61 +61,61 @@ def _grants_nothing(message: Any) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """One host of a venue: where it is, what it allows, how it complains."""
+    """A host of a venue: its base URL, request budgets, and error format."""
 
     base_url: str
     #: Request budgets; names are local to this API.
     budgets: tuple[Budget, ...]
     #: Sent with every request.
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: What a response's headers say of the budgets.
+    #: Budget usage reported in a response's headers.
     usage: Callable[[Response], tuple[Usage, ...]] = _no_usage
-    #: The venue's own error in a response of any status, as the exception to raise; None: it is none.
+    #: The venue's own error in a response of any status, as the exception to raise; None if the response is valid.
     error: Callable[[Response], Exception | None] = _no_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where one table of one kind of instrument is read.
+    """Source of one table for one instrument type.
 
-    ``parse`` raises PayloadError where the body is not what the endpoint promises.
+    ``parse`` raises PayloadError if the body is not what the endpoint promises.
     """
 
     #: Name of the endpoint, its API before the dot: ``um.fundingRate``.
     endpoint: str
-    #: May hold places, ``/products/{product_id}/candles``, that parameters of these names fill.
+    #: May contain placeholders, as in ``/products/{product_id}/candles``, filled from parameters of the same name.
     path: str
     parse: Parse
     #: The query of one page.
     params: Callable[[Instrument | None, PageRequest], dict[str, str]] = _no_params
     paginator: Paginator = field(default_factory=OnePage)
-    #: How far back the venue keeps it; None: all of history.
+    #: Retention period of the venue; None: all of history.
     reach: timedelta | None = None
-    #: What a query costs, by budget.
+    #: Cost of a query, by budget.
     cost: Callable[[Mapping[str, str]], dict[str, float]] = _one_request
     #: The next page's cursor in a body, for venues that page by cursor.
     cursor: Callable[[bytes], str | None] = _no_cursor
     #: Limits that a body announces; they replace the descriptor's.
     limits: Callable[[bytes], tuple[Budget, ...]] = _no_limits
-    #: Other responses that complete this one, read beside it; each is one page.
+    #: Sources whose responses complete this one; each response is a single page.
     companions: tuple[Source, ...] = ()
-    #: Lists of instruments that this one leaves out, such as closed ones, with rows of their own.
+    #: Lists of instruments that this source omits, such as closed ones; unlike companions, they yield rows.
     more: tuple[Source, ...] = ()
     #: Completes the parsed table with the companions' tables, by endpoint. Pure.
     join: Callable[[pa.Table, Mapping[str, pa.Table]], pa.Table] | None = None
 
     @property
     def api(self) -> str:
-        """Name of the API it belongs to."""
+        """Name of the API that serves this source."""
         return self.endpoint.partition(".")[0]
 
     @property
     def parts(self) -> tuple[Source, ...]:
-        """Itself and all that is read beside it."""
+        """This source, its companions, and its additional lists."""
         return (self, *self.companions, *self.more)
 
     def target(self, params: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        """The path with its places filled, and the parameters that are left for the query."""
+        """Return the path with its placeholders filled, and the remaining parameters for the query."""
         places = {name for name in params if f"{{{name}}}" in self.path}
         path = self.path.format(**{name: quote(params[name], safe="") for name in places})
         return path, {name: value for name, value in params.items() if name not in places}
@@ -125,7 +125,7 @@ Side = Literal["long", "short"]
 
 
 class Event(NamedTuple):
-    """One liquidation as a venue says it; ``quantity`` is in the venue's unit."""
+    """A liquidation as the venue reports it; ``quantity`` is in the venue's unit."""
 
     venue_symbol: str
     ms: int
@@ -140,20 +140,20 @@ class Stream:
 
     endpoint: str
     url: str
-    #: What totals of it are: ``full`` or ``throttled``.
+    #: Completeness of its totals: ``full`` or ``throttled``.
     coverage: str
     price_type: str
-    #: What to send first, for these instruments; as many positive answers must come before anything counts.
+    #: Messages to send first for these instruments; listening begins when the venue has granted each of them.
     subscribe: Callable[[Sequence[Instrument]], list[str]] = _no_messages
-    #: Whether a message grants a subscription; raises VenueError where it refuses one.
+    #: True if a message grants a subscription; raises VenueError if it refuses one.
     grants: Callable[[Any], bool] = _grants_nothing
-    #: Events of a decoded message; none where it is about something else.
+    #: Events of a decoded message; empty if the message has another topic.
     events: Callable[[Any], Iterator[Event]]
-    #: What the venue wants to hear every so often, beside the websocket's own pings.
+    #: Text that the venue expects at regular intervals, in addition to the WebSocket's own pings.
     ping: str | None = None
-    #: Whether quantities are contracts.
+    #: True if quantities are in contracts.
     contracts: bool = False
-    #: Whether two messages that hold the same event mean two events; else one is a replay of the other.
+    #: True if the same event in two messages means two events; otherwise the second is a replay.
     counts_messages: bool = False
 
 
@@ -174,23 +174,23 @@ class Exchange:
     stream: Stream | None = None
 
     def instrument_types(self, table: str) -> tuple[InstrumentType, ...]:
-        """The kinds of instruments for which a table is read."""
+        """Return the instrument types for which a table is read."""
         return tuple(kind for kind in INSTRUMENT_TYPES if (table, kind) in self.sources)
 
     def source(self, table: str, instrument_type: InstrumentType) -> Source:
-        """Where a table is read.
+        """Return the source of a table.
 
         Raises
         ------
         NotOfferedError
-            If the venue does not publish it, or there is no such thing.
+            If the venue does not publish the table, or the table does not exist for this instrument type.
         NotReadYetError
-            If cexkit cannot read it yet.
+            If cexkit cannot read the table yet.
         """
         return self.sources.get((table, instrument_type)) or self.explain(table, [instrument_type])
 
     def explain(self, table: str, instrument_types: Iterable[InstrumentType]) -> NoReturn:
-        """Raise the error that says why a table is read for none of these kinds of instruments."""
+        """Raise the error that explains why a table is read for none of these instrument types."""
         requested = tuple(instrument_types)
         what = f"{table} of {self.name} {' or '.join(requested)}"
         meant = [kind for kind in requested if kind in TABLES[table].instrument_types]
@@ -200,19 +200,19 @@ class Exchange:
         if len(reasons) == len(meant):
             raise NotOfferedError(f"{what}: the venue does not offer it: {'; '.join(dict.fromkeys(reasons))}")
         there = sorted({name for name, _ in self.sources})
-        raise NotReadYetError(f"{what} is not read by cexkit yet; of {self.name} there are: {', '.join(there)}")
+        raise NotReadYetError(f"{what} is not read by cexkit yet. Available for {self.name}: {', '.join(there)}")
 
     @property
     def companions(self) -> frozenset[str]:
-        """Endpoints whose responses complete others and hold no rows of their own."""
+        """Endpoints whose responses only complete other responses and yield no rows."""
         return frozenset(part.endpoint for source in self.sources.values() for part in source.companions)
 
     def endpoints(self, table: str) -> tuple[str, ...]:
-        """Names of all endpoints that a table is read from, companions and archives included."""
+        """Return the names of all endpoints of a table, including companions and archives."""
         return tuple(self._parsers(table))
 
     def parser(self, table: str, endpoint: str) -> Parse:
-        """How a response of an endpoint is parsed.
+        """Return the parser for responses of an endpoint.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class Exchange:
         return {part.endpoint: part.parse for part in (*parts, *archives)}
 
     def endpoint(self, table: str, endpoint: str) -> Source:
-        """The source, or the part of one that is read beside it, that a response came from."""
+        """Return the source, companion, or additional list that a response came from."""
         for (name, _), source in self.sources.items():
             for candidate in source.parts:
                 if name == table and candidate.endpoint == endpoint:

@@ -39,35 +39,35 @@ def fetch(
     exchange : str
         Name of the venue, such as ``"binance"``.
     table : str
-        Name of a table, such as ``"funding_rates"`` or ``"ohlcv_1h"``; ``"instruments"`` for what
-        the venue lists (symbol and times may be left out then).
+        Name of a table, such as ``"funding_rates"`` or ``"ohlcv_1h"``; ``"instruments"`` for the
+        venue's listing (then ``symbol`` and times are optional).
     symbol : str
         Canonical symbol (``"BTCUSDT"``, ``"BTCUSDT-20240628"``), or the venue's own name.
     start, end : str, date or datetime
         Half-open UTC window, ``start <= timestamp < end``; naive times are UTC. ``end`` is now by
         default.
     instrument_type : {"spot", "perp", "future"}, optional
-        Needed where the symbol means several.
+        Required if the symbol matches several instruments.
 
     Returns
     -------
     pyarrow.Table
-        In the table's declared schema, sorted by key, each key once, finished bars only. Without
-        rows where the venue has none. Whether bars are missing is not checked: a venue leaves out
-        bars in outages, and some leave out bars without trades.
+        Rows in the table's declared schema: sorted by key, unique by key, completed bars only. Empty
+        if the venue has no rows. Missing bars are not detected: venues omit bars during outages, and
+        some omit bars without trades.
 
     Raises
     ------
     UnknownNameError
-        No such venue, table or instrument; the message lists what there is.
+        If the venue, table, or instrument is unknown; the message lists the valid names.
     AmbiguousInstrumentError
-        The symbol means several instruments.
+        If the symbol matches several instruments.
     NotOfferedError, NotReadYetError
-        The venue does not publish it; cexkit does not read it yet.
+        If the venue does not publish the table, or cexkit does not read it yet.
     FetchError
-        The venue could not be read.
+        If the venue cannot be read.
     PayloadError
-        A response is not what the endpoint promises; nothing is returned then.
+        If a response is not what the endpoint promises; no rows are returned.
 
     Examples
     --------

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     import httpx
     import pyarrow as pa
 
-#: What is this close to being forgotten may be so before it is asked for.
+#: Margin before the retention limit. Data this close to the limit may expire before it is requested.
 REACH_MARGIN = timedelta(minutes=5)
 
 
 class Fetcher:
-    """Reads exchanges. Reusable and thread-safe; holds connections, budgets and the lists of instruments.
+    """Reader of exchanges. Reusable and thread-safe; holds connections, budgets, and instrument listings.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Fetcher:
     transport : httpx.BaseTransport, optional
         Replaces the network.
     clock, sleep : callable
-        Monotonic seconds and how to wait, for budgets and retries.
+        Monotonic clock and sleep function, both in seconds, for budgets and retries.
 
     Examples
     --------
@@ -89,14 +89,14 @@ class Fetcher:
         self._http.close()
 
     def instruments(self, exchange: str, instrument_type: InstrumentType | None = None) -> pa.Table:
-        """What a venue lists now, companions joined.
+        """Return the instruments that a venue lists now, with companions joined.
 
         Parameters
         ----------
         exchange : str
             Name of the venue.
         instrument_type : str, optional
-            Only this kind; default: all.
+            Instrument type to return; default: all.
 
         Raises
         ------
@@ -109,34 +109,34 @@ class Fetcher:
     def instrument_pages(
         self, exchange: str, instrument_type: InstrumentType | None = None, *, companions: bool = True
     ) -> Iterator[Page]:
-        """The responses behind :meth:`instruments`; malformed ones too, with their error.
+        """Yield the responses behind :meth:`instruments`; malformed ones too, with their error.
 
-        One response may list several kinds of instruments. Companions follow the pages they complete.
+        One response may list several instrument types. Companions follow the pages that they complete.
         """
         yield from self._listings.read_pages(find_venue(exchange), instrument_type, companions=companions)
 
     def resolve(
         self, exchange: str, table: str, symbol: str, instrument_type: InstrumentType | None = None
     ) -> Instrument:
-        """The instrument that a symbol means in a table.
+        """Return the instrument that a symbol refers to in a table.
 
         Parameters
         ----------
         exchange, table : str
-            Where it is looked for.
+            Venue and table to search.
         symbol : str
-            Canonical symbol, or else the venue's own name; in any case.
+            Canonical symbol, or else the venue's own name; case-insensitive.
         instrument_type : str, optional
-            Needed where the symbol means several.
+            Required if the symbol matches several instruments.
 
         Raises
         ------
         UnknownNameError
-            If the venue does not list it; the message names near ones.
+            If the venue does not list the symbol; the message suggests similar ones.
         AmbiguousInstrumentError
-            If it means several instruments; the message lists them.
+            If the symbol matches several instruments; the message lists them.
         InvalidInputError
-            If it is no text.
+            If ``symbol`` is not a non-empty string.
         """
         venue = find_venue(exchange)
         return self._listings.resolve(venue, _require_venue_table(table), symbol, instrument_type)
@@ -144,13 +144,13 @@ class Fetcher:
     def pages(self, exchange: str, table: str, instrument: Instrument, window: Window) -> Iterator[Page]:
         """Read a table of one instrument, page by page.
 
-        A malformed page is yielded with its error, and reading goes on behind it. Rows lie within
+        A malformed page is yielded with its error, and reading continues after it. All rows are within
         the window; pages come in the venue's order.
 
         Raises
         ------
         NotOfferedError
-            If the window begins before what the venue keeps; see :meth:`earliest`.
+            If the window starts before the venue's retention period; see :meth:`earliest`.
         FetchError
             If the venue cannot be read at all.
         """
@@ -165,9 +165,9 @@ class Fetcher:
         return walk_pages(self._client, venue, source, context)
 
     def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:
-        """The oldest time a venue's API still has rows of a table for, by the venue's clock; None: all of them."""
+        """Return the oldest time for which a venue's API retains rows, by the venue's clock; None if unlimited."""
         reach = find_venue(exchange).source(_require_venue_table(table), instrument_type).reach
-        # until the venue's clock is known ours stands still: what is just young enough must not age until it is read
+        # Our clock is frozen until the venue's clock is known. Otherwise data at the limit would age before the read.
         return None if reach is None else self._client.recall_server_time(exchange) - reach + REACH_MARGIN
 
     def fetch(
@@ -180,7 +180,7 @@ class Fetcher:
         *,
         instrument_type: InstrumentType | None = None,
     ) -> pa.Table:
-        """As :func:`cexkit.exchanges.fetch.fetch`, with this fetcher's connections and budgets."""
+        """Read a table with this fetcher's connections and budgets. See :func:`cexkit.exchanges.fetch.fetch`."""
         if _require_venue_table(table) == "instruments":
             return self._fetch_instruments(exchange, symbol, instrument_type)
         # Report an unknown venue before a missing start.
@@ -190,11 +190,11 @@ class Fetcher:
         return assemble_table(self.pages(exchange, table, instrument, window), table)
 
     def file(self, exchange: str, path: str) -> Response | None:
-        """A file of a venue's archive; None where there is none."""
+        """Return a file of a venue's archive; None if the file does not exist."""
         return self._client.get_file(find_venue(exchange), path)
 
     def _fetch_instruments(self, exchange: str, symbol: str | None, instrument_type: InstrumentType | None) -> pa.Table:
-        """Return a venue's listing, or only the rows that a symbol means in it."""
+        """Return a venue's listing, or only the rows that match a symbol."""
         if symbol is not None:
             require_symbol(symbol)
         instruments = self.instruments(exchange, instrument_type)
@@ -202,10 +202,10 @@ class Fetcher:
 
 
 def _require_venue_table(table: str) -> str:
-    """The name of a table that venues publish."""
+    """Return the name of a table that venues publish; raise UnknownTableError for any other."""
     published = [name for name, declared in TABLES.items() if declared.layer == "silver"]
     if table in TABLES and table not in published:
-        raise UnknownTableError(f"{table!r} is computed from others; to fetch there are: {', '.join(published)}")
+        raise UnknownTableError(f"{table!r} is computed, not published by venues. Available: {', '.join(published)}")
     if table not in published:
         raise UnknownTableError.of("table", table, published)
     return table

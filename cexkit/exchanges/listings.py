@@ -1,4 +1,4 @@
-"""Instrument listings of venues, and the instrument that a symbol means in them."""
+"""Instrument listings of venues, and the lookup of symbols in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Listings:
-    """Instrument listings of venues: read page by page, and kept in memory to resolve symbols. Thread-safe.
+    """Instrument listings of venues, read page by page and kept in memory to resolve symbols. Thread-safe.
 
     Parameters
     ----------
@@ -55,25 +55,25 @@ class Listings:
     def resolve(
         self, venue: Exchange, table: str, symbol: str, instrument_type: InstrumentType | None = None
     ) -> Instrument:
-        """Return the instrument that a symbol means in a table; errors are those of ``Fetcher.resolve``."""
+        """Return the instrument that a symbol refers to in a table; raises the same errors as ``Fetcher.resolve``."""
         instrument_types = _select_instrument_types(venue, table, instrument_type)
         require_symbol(symbol)
         try:
             return the_one(self._load_instruments(venue, instrument_types, fresh=False), symbol, venue.name, table)
         except UnknownNameError:
-            # it may have been listed since
+            # The instrument may have been listed since the last read.
             return the_one(self._load_instruments(venue, instrument_types, fresh=True), symbol, venue.name, table)
 
     def _load_instruments(
         self, venue: Exchange, instrument_types: tuple[InstrumentType, ...], *, fresh: bool
     ) -> pa.Table:
-        """Instruments of these kinds, from memory unless ``fresh``. Companions are not needed here.
+        """Return instruments of these types, from memory unless ``fresh``. Companions are not needed here.
 
-        Lists of what is no longer traded are read where ``fresh`` only: few ask for such instruments.
+        Lists of instruments that no longer trade are read only if ``fresh``, because they are rarely requested.
         """
         sources = _listing_sources(venue, instrument_types)
         tables = []
-        # one thread asks, the others wait for what it gets
+        # One thread sends the requests; the others wait for its result.
         with self._read_lock:
             for endpoint, source in (_supplementary_sources(sources) | sources).items():
                 key = (venue.name, endpoint)
@@ -90,7 +90,7 @@ class Listings:
         return stacked([page.table for page in require_well_formed(pages)])
 
     def _walk_listing(self, venue: Exchange, source: Source) -> Iterator[Page]:
-        """One list of instruments to its last page; a limit that it announces holds from then on."""
+        """Yield all pages of one list of instruments; a limit that a page announces applies from then on."""
         context = Context(exchange=venue.name, table="instruments", now=datetime.now(UTC))
         for page in walk_pages(self._client, venue, source, context):
             try:
@@ -111,7 +111,7 @@ def require_symbol(symbol: object) -> None:
 def _select_instrument_types(
     venue: Exchange, table: str, instrument_type: InstrumentType | None
 ) -> tuple[InstrumentType, ...]:
-    """The kinds of instruments to look at, or the error that says why there are none."""
+    """Return the instrument types to read; raise the error that explains why none is available."""
     if instrument_type is not None and instrument_type not in INSTRUMENT_TYPES:
         raise UnknownNameError.of("instrument_type", instrument_type, INSTRUMENT_TYPES)
     if instrument_type is not None:

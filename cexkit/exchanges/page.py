@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One response and what was made of it.
+    """One response and the rows parsed from it.
 
     Parameters
     ----------
     response : Response
-        As received; goes to Bronze whatever it holds.
+        Raw response; stored in Bronze whatever it contains.
     endpoint : str
-        Where it came from, such as ``um.fundingRate``.
+        Endpoint of the response, such as ``um.fundingRate``.
     context : Context
-        What parsing it takes beside the bytes.
+        Inputs of the parser in addition to the bytes.
     table : pyarrow.Table or None
-        The rows; None where the body is malformed.
+        Parsed rows; None if the body is malformed.
     error : PayloadError or None
-        What was wrong with the body.
+        Problem with the body; None if the body is well-formed.
     skipped : Window or None
-        The span that paging gave up because of it.
+        Time span that pagination skipped because of the error.
     companion : bool
-        Whether it completes another page (by ``join_companions``) and holds no rows of its own.
+        True if the response only completes another page (see ``join_companions``) and yields no rows.
     """
 
     response: Response
@@ -46,5 +46,5 @@ class Page:
 
     @property
     def is_file(self) -> bool:
-        """Whether the body is a file of an archive, which is parsed later."""
+        """True if the body is an archive file, which is parsed later."""
         return self.endpoint.startswith("archive.")

@@ -12,8 +12,8 @@ from cexkit.exchanges.page import Page
 from cexkit.exchanges.parsing import Context, extent
 from cexkit.exchanges.venue_client import VenueClient
 
-#: How often a page is asked for until its malformed body, or its lack of rows, is believed: an empty
-#: page that ends the reading deserves more doubt than one between others.
+#: Number of requests after which a malformed or empty page is accepted. An empty page at the end of the walk needs more
+#: confirmation than an empty page between others.
 MALFORMED_ASKS = 5
 EMPTY_ASKS_AT_END = 3
 EMPTY_ASKS = 2
@@ -36,9 +36,9 @@ def walk_pages(client: VenueClient, venue: Exchange, source: Source, context: Co
 
 
 def _read_page(client: VenueClient, venue: Exchange, source: Source, context: Context, request: PageRequest) -> Page:
-    """One page, asked for again where its body is malformed, or without rows.
+    """Return one page; request it again if its body is malformed or has no rows.
 
-    Venues now and then answer with half a body or an empty list, and do better a moment later.
+    Venues occasionally send a truncated body or an empty list, and the correct page shortly afterwards.
     """
     malformed_count = empty_count = 0
     while True:

@@ -25,12 +25,12 @@ EXCHANGES: dict[str, Exchange] = {
 
 
 def exchange(name: str) -> Exchange:
-    """The descriptor of a venue.
+    """Return the descriptor of a venue.
 
     Raises
     ------
     UnknownNameError
-        If there is none of this name; the message lists those there are.
+        If the venue is unknown; the message lists the valid names.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def exchange(name: str) -> Exchange:
 
 
 def parse_response(exchange_name: str, endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Parse one response, fresh or out of Bronze. Pure: same bytes and context, same table.
+    """Parse one response, fresh or from Bronze. Pure: the same bytes and context give the same table.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ def parse_response(exchange_name: str, endpoint: str, body: bytes, context: Cont
     body : bytes
         The response's body.
     context : Context
-        As it was kept with the response.
+        Context that was stored with the response.
 
     Returns
     -------
     pyarrow.Table
-        Conforming to ``context.table``; for the response of a companion its own columns, meant for
-        :func:`join_companions`.
+        Rows that conform to ``context.table``. For a companion, the columns that :func:`join_companions`
+        requires.
 
     Raises
     ------
@@ -87,16 +87,16 @@ def parse_response(exchange_name: str, endpoint: str, body: bytes, context: Cont
 def join_companions(
     exchange_name: str, endpoint: str, instruments: pa.Table, companions: Mapping[str, pa.Table]
 ) -> pa.Table:
-    """Complete parsed instruments with what the venue says elsewhere. Pure.
+    """Complete parsed instruments with data from the venue's other endpoints. Pure.
 
     Parameters
     ----------
     exchange_name, endpoint : str
-        Where ``instruments`` came from.
+        Source of ``instruments``.
     instruments : pyarrow.Table
-        What :func:`parse_response` made of it.
+        Instruments parsed by :func:`parse_response`.
     companions : mapping of endpoint to pyarrow.Table
-        What it made of the companions' responses. One that is missing leaves its columns null.
+        Parsed companion responses. A missing companion leaves its columns null.
     """
     source = exchange(exchange_name).endpoint("instruments", endpoint)
     return source.join(instruments, companions) if source.join else instruments

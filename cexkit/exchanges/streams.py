@@ -1,4 +1,4 @@
-"""Live liquidations: messages of the venues' streams as events and as rows. Pure: no I/O."""
+"""Parsers of live liquidation messages, to events and to rows. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STREAMS: Mapping[str, Stream] = {name: venue.stream for name, venue in EXCHANGES
 
 
 def read_events(stream: Stream, body: bytes) -> list[Event]:
-    """Events of one message, as received.
+    """Return the events of one raw message.
 
     Raises
     ------
@@ -39,32 +39,32 @@ def read_events(stream: Stream, body: bytes) -> list[Event]:
         for event in events:
             from_ms(event.ms)
             if not (event.quantity.is_finite() and abs(event.price) < float("inf")):
-                raise ValueError("a number that is none")
+                raise ValueError("price and quantity must be finite")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise PayloadError(stream.endpoint, f"{type(error).__name__}: {error}") from error
     except InvalidOperation:
-        raise PayloadError(stream.endpoint, "an amount that is no number") from None
+        raise PayloadError(stream.endpoint, "quantity must be a number") from None
     return events
 
 
 def liquidations_of(
     exchange: str, messages: Iterable[bytes], instruments: Iterable[Instrument]
 ) -> tuple[pa.Table, list[str]]:
-    """Messages as rows of table ``liquidations``. Pure.
+    """Convert messages to rows of table ``liquidations``. Pure.
 
     Parameters
     ----------
     exchange : str
-        Whose messages.
+        Venue of the messages.
     messages : iterable of bytes
-        As received. A message that stands twice is a replay and counts once.
+        Raw messages. A repeated message is a replay and counts once.
     instruments : iterable of Instrument
-        What the venue's names mean.
+        Instruments to which the venue's names refer.
 
     Returns
     -------
     tuple of pyarrow.Table and list of str
-        Rows, and what could not be read: malformed messages and names without an instrument.
+        Rows, and problems: malformed messages and names without an instrument.
     """
     import polars as pl
 

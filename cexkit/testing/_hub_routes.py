@@ -1,4 +1,4 @@
-"""What a hub answers: the routes that ``huggingface_hub`` and readers ask for."""
+"""Routes of a loopback hub, as ``huggingface_hub`` and readers call them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cexkit.testing.loopback import Reply, Request
 
 _ID, _SHA = r"(?P<id>[^/]+/[^/]+?)", r"(?P<sha>[0-9a-f]{64})"
 _API = rf"/api/datasets/{_ID}"
-#: Route → method and path. Anything else is 404.
+#: Method and path of each route. Any other request gets status 404.
 ROUTES: dict[str, tuple[str, str]] = {
     "create": ("POST", r"/api/repos/create"),
     "delete": ("DELETE", r"/api/repos/delete"),
@@ -40,7 +40,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "info": ("GET", rf"{_API}(?:/revision/(?P<rev>.+))?"),
     "resolve": ("GET", rf"/datasets/{_ID}/resolve/(?P<rev>[^/]+)/(?P<path>.+)"),
 }
-#: Routes of content, which are asked without a token.
+#: Routes of content, which clients call without a token.
 _OPEN = {"content", "upload", "part", "complete"}
 _WRITES = {"create", "delete", "preupload", "batch", "commit", "tag", "branch"}
 _PATTERNS = [(name, method, re.compile(path)) for name, (method, path) in ROUTES.items()]
@@ -48,7 +48,7 @@ _PATTERNS = [(name, method, re.compile(path)) for name, (method, path) in ROUTES
 
 @dataclass(frozen=True, slots=True)
 class HubRequest(Request):
-    """A request to a hub. ``route`` is its kind (see :data:`ROUTES`), ``route_number`` counts those from 1."""
+    """A request to a hub. ``route`` names its route (see :data:`ROUTES`); ``route_number`` counts per route from 1."""
 
     method: str = "GET"
     route: str = ""
@@ -56,7 +56,7 @@ class HubRequest(Request):
 
 
 class HubRoutes:
-    """Repositories and what is said of them. See :class:`cexkit.testing.hub.LoopbackHub`."""
+    """Repositories and the responses of their routes. See :class:`cexkit.testing.hub.LoopbackHub`."""
 
     url: str
     content_url: str
@@ -69,12 +69,12 @@ class HubRoutes:
 
     @staticmethod
     def route_of(method: str, path: str) -> str:
-        """The name of a route."""
+        """Return the name of a request's route, or ``unknown``."""
         wanted = "GET" if method == "HEAD" else method
         return next((name for name, by, at in _PATTERNS if by == wanted and at.fullmatch(path)), "unknown")
 
     def respond(self, request: HubRequest, body: BinaryIO) -> Reply | Path:
-        """What is answered; a path is a file whose content is sent, by ranges where asked."""
+        """Return the response; a path means a file, whose content is sent, in ranges if requested."""
         if request.route == "unknown":
             raise Refused(404, "NotFound", f"no such route: {request.method} {request.path}")
         found = re.fullmatch(ROUTES[request.route][1], request.path).groupdict()
@@ -85,7 +85,7 @@ class HubRoutes:
         return do(request, body, **found)
 
     def _admit(self, request: HubRequest, repo: str | None) -> None:
-        """Refuse who may not, in the hub's words."""
+        """Raise the hub's own error if the token does not permit the request."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token and token not in self.tokens:
             raise Refused(401, "", "Invalid credentials in Authorization header")
@@ -96,7 +96,7 @@ class HubRoutes:
         if repo is not None and (repo not in self.repos or (self.repos[repo].private and not token)):
             raise Refused(404 if token else 401, "RepoNotFound", "Repository not found")
 
-    # what routes do, by their names in ROUTES
+    # Handlers of routes, by their names in ROUTES.
 
     def _create(self, request: HubRequest, body: BinaryIO) -> Reply:
         payload = json.load(body)
@@ -172,7 +172,7 @@ class HubRoutes:
         return _json({})
 
     def _keep(self, sha: str, streams: Iterable[BinaryIO]) -> None:
-        """Take a large file if it is the one it says it is."""
+        """Store a large file if its content matches its sha256."""
         digest, path = hashlib.sha256(), self.blobs.temporary()
         with path.open("wb") as file:
             for stream in streams:
@@ -267,7 +267,7 @@ class HubRoutes:
         return Reply(302, headers={"X-Repo-Commit": commit.oid, "ETag": f'"{entry.oid}"', "Location": at, **linked})
 
     def headers_of(self, request: HubRequest, path: Path) -> dict[str, str]:
-        """Headers of a file that is sent: its name is its hash."""
+        """Return the headers of a file response; the file's name is its hash."""
         if request.route == "content":
             return {"ETag": f'"{path.name}"'}
         found = re.fullmatch(ROUTES["resolve"][1], request.path).groupdict()
@@ -284,7 +284,7 @@ def _when(commit: Commit) -> str:
 
 
 def _listing(commit: Commit, folder: str, recursive: str) -> list[dict]:
-    """Folders and files below a folder, folders first."""
+    """Return folders and files below a folder, folders first."""
     prefix = f"{folder}/" if folder else ""
     inside = {path: entry for path, entry in sorted(commit.tree.items()) if path.startswith(prefix)}
     if folder and not inside:

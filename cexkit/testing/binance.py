@@ -1,4 +1,4 @@
-"""Binance on this machine: canonical frames in, Binance's wire form out, quirks included."""
+"""Loopback Binance: serves canonical frames in Binance's wire format, including its quirks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
-#: Weight a minute per API, and requests per 5 minutes for funding and for ``/futures/data``.
+#: Weight per minute for each API, and requests per 5 minutes for funding and for ``/futures/data``.
 LIMITS = {"spot": 6000, "um": 2400, "funding": 500, "data": 500}
-#: What ``fundingRate`` gives at most, whatever ``limit`` allows.
+#: Maximum rows of a ``fundingRate`` response, even if ``limit`` allows more.
 FUNDING_ROWS = 500
-#: How far back ``openInterestHist`` goes.
+#: Retention period of ``openInterestHist``.
 OPEN_INTEREST_REACH = timedelta(days=30)
 SPAN_SECONDS = {"spot": 60, "um": 60, "funding": 300, "data": 300}
 
@@ -40,17 +40,17 @@ class _Refused(Exception):
 class LoopbackBinance(LoopbackVenue):
     """Binance's public market data, spot and USD-M, from a feed.
 
-    Quirks it has in common with the venue: the last bar is unfinished, settlements are some
-    milliseconds off the minute, ``fundingRate`` gives 500 rows where 1,000 were asked for,
-    ``fundingInfo`` leaves out what pays every 8 hours, delisted instruments are not listed,
-    contracts not open yet have no type, prices are text.
+    Like the venue, it has these quirks: the last bar is unfinished, and settlements are some
+    milliseconds off the minute. ``fundingRate`` returns 500 rows if 1,000 are requested.
+    ``fundingInfo`` omits perpetuals that pay every 8 hours. Delisted instruments are not listed, and
+    contracts that are not open yet have no type. Prices are text.
 
     Parameters
     ----------
     feed, now, faults, page_rows, clock
-        As for :class:`~cexkit.testing.LoopbackVenue`.
+        See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
-        Other limits than :data:`LIMITS`; beyond them it answers 429.
+        Limits that replace those of :data:`LIMITS`; requests beyond them get status 429.
 
     Examples
     --------
@@ -79,11 +79,11 @@ class LoopbackBinance(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings under which cexkit reads this venue in place of the real one."""
+        """Settings with which cexkit reads this venue instead of the real one."""
         return Settings(base_urls={f"binance.{api}": self.url for api in EXCHANGE.apis}, http_timeout_seconds=5)
 
     def respond(self, request: Request) -> Reply:
-        """The response of the endpoint, after its weight is charged."""
+        """Return the response of the endpoint after charging its weight."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return Reply(404, b"<html>Not Found</html>")
@@ -115,7 +115,7 @@ class LoopbackBinance(LoopbackVenue):
         }
 
     def _charge(self, cost: Mapping[str, float], at: float) -> tuple[float, int]:
-        """Weight used in the running minute, and seconds to wait where a limit is exceeded."""
+        """Return the weight used in the current minute, and the seconds to wait if a limit is exceeded."""
         used, wait = 0.0, 0
         for name, weight in cost.items():
             window = int(at // SPAN_SECONDS[name])
@@ -161,7 +161,7 @@ class LoopbackBinance(LoopbackVenue):
         return _kline_rows(with_partial(rows, self.now - bar), bar)
 
     def _price_klines(self, table: str, name: str, api: str, params: dict[str, str]) -> list[list[Any]]:
-        # a pair is asked for where a symbol is elsewhere; the perpetual of a pair has its name
+        # The index endpoint takes a pair instead of a symbol; the perpetual of a pair has the pair's name.
         instrument = self._instrument(api, {"symbol": params.get(name, "")})
         if params.get("interval") != "1h":
             raise _Refused(-1120, "Invalid interval.")
@@ -213,7 +213,7 @@ class LoopbackBinance(LoopbackVenue):
         instrument = self._instrument(api, params)
         limit = self.cut(min(_number(params, "limit", 100, highest=1000), FUNDING_ROWS))
         rows = self.feed.rows("funding_rates", "binance", instrument["instrument_type"], instrument["symbol"])
-        # half of all settlements are up to 47 ms late
+        # Half of all settlements are up to 47 ms late.
         jitter = pl.col("timestamp").dt.timestamp("ms") // 3_600_000 * 29 % 95 - 47
         raw = pl.coalesce("venue_timestamp", pl.col("timestamp") + pl.duration(milliseconds=jitter.clip(0)))
         rows = rows.with_columns(raw=raw.dt.timestamp("ms"))
@@ -257,7 +257,7 @@ def _number(params: Mapping[str, str], name: str, default: int | None, highest: 
 
 
 def _page(rows: pl.DataFrame, time: pl.Expr, params: Mapping[str, str], limit: int) -> pl.DataFrame:
-    """From ``startTime`` on where there is one, else the latest; both ends inclusive."""
+    """Return the rows from ``startTime`` on if given, else the latest; both ends are inclusive."""
     start, end = _number(params, "startTime", None), _number(params, "endTime", None)
     if start is not None:
         rows = rows.filter(time >= from_ms(start))

@@ -1,4 +1,4 @@
-"""Bybit on this machine: canonical frames in, Bybit's wire form out, quirks included."""
+"""Loopback Bybit: serves canonical frames in Bybit's wire format, including its quirks."""
 
 from __future__ import annotations
 
@@ -31,41 +31,44 @@ _CLOUDFRONT = (
 
 
 def shut_out(when: When) -> Fault:
-    """403 for asking too fast: the address is banned for ten minutes."""
+    """Respond 403 to requests that come too fast: the address is banned for ten minutes."""
     body = b'{"retCode":10006,"retMsg":"access too frequent. Please try again in 10 minutes."}'
     return Fault("403 too fast", when, lambda reply: Reply(403, body))
 
 
 def wrong_country(when: When) -> Fault:
-    """403 for where the request comes from."""
+    """Respond 403 because of the country that the request comes from."""
     return Fault("403 country", when, lambda reply: Reply(403, _CLOUDFRONT, {"Content-Type": "text/html"}))
 
 
 def code(when: When, ret_code: int, message: str) -> Fault:
-    """An error of the venue, with status 200 as all of them."""
+    """Respond with an error of the venue; the status is 200, as for all its errors."""
     return Fault(str(ret_code), when, lambda reply: Reply(200, _error(ret_code, message, 0)))
 
 
 class _Refused(Exception):
-    """Parameters that are refused, with code 10001."""
+    """Refused parameters; the response has code 10001."""
 
 
 class LoopbackBybit(LoopbackVenue):
     """Bybit's public market data, spot and linear, from a feed.
 
-    Quirks it has in common with the venue: errors have status 200; spot and linear share names; rows go
-    from new to old and a window wider than a page keeps its newest part; a start inside a bar gives that
-    bar; the newest bar is unfinished and does not say so; funding refuses a start without an end;
-    open interest counts both sides, the oldest row of a page is stamped in seconds, cursors are
-    URL-encoded; linear instruments come in pages and closed ones only when asked for; funding intervals
-    are in minutes; a perpetual's delivery time is "0"; numbers are text.
+    Like the venue, it has these quirks:
+
+    - Errors have status 200, and numbers are text. Spot and linear instruments share names.
+    - Rows are newest first, and a page of a wider window holds its newest rows.
+    - A start inside a bar returns that bar. The newest bar is unfinished, without a flag that says so.
+    - Funding refuses a start without an end. Funding intervals are in minutes.
+    - Open interest counts both sides. The oldest row of a page has its timestamp in seconds, and cursors are
+      URL-encoded.
+    - Linear instruments come in pages, closed ones only if requested. A perpetual's delivery time is "0".
 
     Parameters
     ----------
     feed, now, faults, page_rows, clock
-        As for :class:`~cexkit.testing.LoopbackVenue`.
+        See :class:`~cexkit.testing.LoopbackVenue`.
     limit : int, optional
-        Requests in 5 seconds; beyond them it answers 10006.
+        Maximum requests in 5 seconds; requests beyond it get code 10006.
 
     Examples
     --------
@@ -93,11 +96,11 @@ class LoopbackBybit(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings under which cexkit reads this venue in place of the real one."""
+        """Settings with which cexkit reads this venue instead of the real one."""
         return Settings(base_urls={"bybit.v5": self.url}, http_timeout_seconds=5)
 
     def respond(self, request: Request) -> Reply:
-        """The response of the endpoint, after the request is counted."""
+        """Return the response of the endpoint after counting the request."""
         serve, now_ms = self._endpoints.get(request.path.removeprefix("/v5/market/")), int(self.now.timestamp() * 1000)
         if serve is None:
             return Reply(404, b"404 page not found")
@@ -176,7 +179,7 @@ class LoopbackBybit(LoopbackVenue):
     def _bars(self, table: str, columns: tuple[str, ...], params: dict[str, str]) -> dict[str, Any]:
         bar, rows = TABLES[table].bar, self._rows(table, params)
         start, end = _number(params, "start", None), _number(params, "end", None)
-        # a start inside a bar gives that bar
+        # A start inside a bar returns that bar.
         since = None if start is None else from_ms(start) - (from_ms(start) - EPOCH) % bar
         page = _newest(rows, since, end, self.cut(_number(params, "limit", 200, highest=1000)))
         page = with_partial(page, self.now - bar)
@@ -224,7 +227,7 @@ class LoopbackBybit(LoopbackVenue):
 
 
 def _newest(rows: pl.DataFrame, since: datetime | None, end: int | None, limit: int | None) -> pl.DataFrame:
-    """From new to old, both ends inclusive; of more than a page the newest."""
+    """Return rows newest first, both ends inclusive; at most ``limit``, the newest."""
     if since is not None:
         rows = rows.filter(pl.col("timestamp") >= since)
     if end is not None:
@@ -234,7 +237,7 @@ def _newest(rows: pl.DataFrame, since: datetime | None, end: int | None, limit: 
 
 
 def _place(params: Mapping[str, str]) -> int:
-    """Where a cursor leads to; one that was encoded twice is refused."""
+    """Return the row that a cursor points to; refuse a cursor that was encoded twice."""
     cursor = params.get("cursor")
     if cursor is None:
         return 0

@@ -1,4 +1,4 @@
-"""Coinbase on this machine: canonical frames in, the wire forms of its two APIs out, quirks included."""
+"""Loopback Coinbase: serves canonical frames in the wire formats of its two APIs, including their quirks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
-#: Requests a second and at once, by API, and for lists of instruments.
+#: Requests per second and largest burst, by API, and for lists of instruments.
 LIMITS = {"spot": (10.0, 15.0), "drb": (10.0, 10.0), "listing": (1.0, 1.0)}
-#: Where the gateway is found, as on the real host.
+#: Path of the gateway, as on the real host.
 GATEWAY = "/api/v2"
-#: Most candles of a spot request, bars of a chart, hours of funding.
+#: Maximum candles of a spot request, bars of a chart, and hours of funding.
 CANDLES, CHART_BARS, FUNDING_ROWS = 300, 5001, 740
-#: Expiration of what never expires: the year 3000.
+#: Expiration of instruments that never expire: the year 3000.
 NEVER_MS = 32_503_708_800_000
 
 _GRANULARITIES = (60, 300, 900, 3600, 21600, 86400)
@@ -36,7 +36,7 @@ _CANDLES = re.compile(r"/products/([^/]+)/candles")
 
 
 class _Refused(Exception):
-    """A response of Coinbase Exchange that is none."""
+    """An error response of Coinbase Exchange."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -54,19 +54,23 @@ class _Failed(Exception):
 class LoopbackCoinbase(LoopbackVenue):
     """Coinbase's public market data, spot and derivatives gateway, from a feed.
 
-    Quirks it has in common with the venue: spot candles are ``[time, low, high, open, close, volume]``
-    in seconds, newest first, with one from before ``start``; more than 300 are refused; ``start``
-    without ``end`` is ignored; nobody is served who does not say who asks; delisted products are
-    listed. The gateway's charts are columns with flat bars where nothing was traded, cut at 5,001 rows;
-    its funding is hourly, begins behind ``start_timestamp`` and is cut at 740 rows, and its errors have
-    status 200. The last bar is unfinished on both.
+    Like the venue, it has these quirks:
+
+    - Spot candles are ``[time, low, high, open, close, volume]`` with times in seconds, newest first. One candle
+      from before ``start`` is included.
+    - Spot requests for more than 300 candles are refused, and ``start`` without ``end`` is ignored.
+    - Spot requests without a ``User-Agent`` are refused. Delisted products are listed.
+    - The gateway's charts are columns, with flat bars for intervals without trades, truncated to 5,001 rows.
+    - The gateway's funding is hourly, excludes ``start_timestamp``, and is truncated to 740 rows.
+    - The gateway's errors have status 200.
+    - The last bar is unfinished on both APIs.
 
     Parameters
     ----------
     feed, now, faults, page_rows, clock
-        As for :class:`~cexkit.testing.LoopbackVenue`.
+        See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
-        Other limits than :data:`LIMITS`.
+        Limits that replace those of :data:`LIMITS`.
 
     Examples
     --------
@@ -95,12 +99,12 @@ class LoopbackCoinbase(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings under which cexkit reads this venue in place of the real one."""
+        """Settings with which cexkit reads this venue instead of the real one."""
         urls = {"coinbase.spot": self.url, "coinbase.drb": self.url + GATEWAY}
         return Settings(base_urls=urls, http_timeout_seconds=5)
 
     def respond(self, request: Request) -> Reply:
-        """The response of the endpoint, after it is charged."""
+        """Return the response of the endpoint after counting the request."""
         if request.path.startswith(GATEWAY + "/"):
             return self._gateway(request)
         try:
@@ -132,7 +136,7 @@ class LoopbackCoinbase(LoopbackVenue):
             return Reply(200, as_json(envelope | {"error": failure.error}), weight=1)
 
     def _charge(self, name: str, at: float) -> bool:
-        """Whether a token bucket still had a token; it is taken."""
+        """Take a token from a bucket; return False if the bucket is empty."""
         rate, burst = self.limits[name]
         tokens, since = self._buckets.get(name, (burst, at))
         tokens = min(burst, tokens + (at - since) * rate)
@@ -174,7 +178,7 @@ class LoopbackCoinbase(LoopbackVenue):
         return _candle_rows(with_partial(sent, self.now - bar))
 
     def _traded(self, bar: timedelta, kind: str, symbol: str) -> pl.DataFrame:
-        """Bars so far; none of a length that no table has."""
+        """Return the bars so far; empty for a length that no table has."""
         if bar not in _TABLES:
             return to_polars(TABLES["ohlcv_1m"]).to_frame()
         rows = self.feed.rows(_TABLES[bar], "coinbase", kind, symbol)
@@ -192,7 +196,7 @@ class LoopbackCoinbase(LoopbackVenue):
     def _parse_request(
         self, params: dict[str, str], kinds: tuple[str, ...]
     ) -> tuple[dict[str, Any], datetime, datetime]:
-        """The instrument and the ends of the span."""
+        """Return the instrument and both ends of the span."""
         times = []
         for name in ("start_timestamp", "end_timestamp"):
             if not params.get(name, "").isdecimal():
@@ -233,7 +237,7 @@ class LoopbackCoinbase(LoopbackVenue):
 
 
 def _span(params: Mapping[str, str]) -> tuple[datetime, datetime] | None:
-    """Both ends, ISO text or seconds; None where one is missing: the other is ignored then."""
+    """Return both ends, given as ISO text or seconds; None if one is missing, because the other is then ignored."""
     if "start" not in params or "end" not in params:
         return None
     try:
@@ -255,7 +259,7 @@ def _candle_rows(rows: pl.DataFrame) -> list[list[Any]]:
 
 
 def _flat(rows: pl.DataFrame, bar: timedelta) -> pl.DataFrame:
-    """Bars between the first and the last one where nothing was traded: at the last close, without volume."""
+    """Add bars for intervals without trades between the first and last bar: at the last close, with zero volume."""
     if rows.is_empty():
         return rows
     filled = rows.upsample("timestamp", every=bar)
@@ -302,6 +306,6 @@ def _contract(row: Mapping[str, Any]) -> dict[str, Any]:
         "is_active": row["status"] == "trading",
         "contract_size": row["contract_size"],
         "tick_size": row["tick_size"],
-        # amounts of inverse contracts are in dollars
+        # Amounts of inverse contracts are in dollars.
         "min_trade_amount": row["contract_size"] if row["inverse"] else row["lot_size"],
     }

@@ -1,6 +1,6 @@
-"""A real HTTP server on this machine that responds like a venue, and fails on command.
+"""A real local HTTP server that responds like a venue, and fails on command.
 
-Sockets, threads, timeouts and cut-off bodies are real; only the venue is not.
+Sockets, threads, timeouts, and truncated bodies are real; only the venue is simulated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from cexkit.schema.intervals import TimeLike, utc
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it came in.
+    """A received request.
 
-    ``number`` counts all requests from 1, ``path_number`` those of the same path; ``at`` is the
-    server's clock in seconds; names of ``headers`` are in lower case.
+    ``number`` counts all requests from 1, and ``path_number`` counts requests of the same path. ``at`` is
+    the server's clock in seconds. Names in ``headers`` are in lower case.
     """
 
     number: int
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is sent back. ``weight`` is what the venue charged."""
+    """A reply to a request. ``weight`` is the request weight that the venue charged."""
 
     status: int = 200
     body: bytes = b""
@@ -51,7 +51,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A request with what it was answered."""
+    """A request with its response status, weight, and fault."""
 
     request: Request
     status: int
@@ -63,7 +63,7 @@ When = Callable[[Request], bool]
 
 
 def nth(*numbers: int, path: str | None = None) -> When:
-    """The requests of these numbers (from 1), counted per path where one is given.
+    """Match the requests with these numbers (from 1), counted per path if ``path`` is given.
 
     Examples
     --------
@@ -76,14 +76,14 @@ def nth(*numbers: int, path: str | None = None) -> When:
 
 
 def every(n: int, *, path: str | None = None) -> When:
-    """Every ``n``-th request, counted per path where one is given."""
+    """Match every ``n``-th request, counted per path if ``path`` is given."""
     return lambda request: (
         request.number % n == 0 if path is None else request.path == path and request.path_number % n == 0
     )
 
 
 def chance(probability: float, seed: int = 0, *, path: str | None = None) -> When:
-    """Each request with this probability; the same seed strikes the same request numbers."""
+    """Match each request with this probability; the same seed matches the same request numbers."""
     return lambda request: (
         path in (None, request.path) and random.Random(f"{seed}:{request.number}").random() < probability
     )
@@ -91,7 +91,7 @@ def chance(probability: float, seed: int = 0, *, path: str | None = None) -> Whe
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A failure and when it strikes. The first fault of a server that strikes is the one that happens.
+    """A failure and its condition. If several faults of a server match a request, the first one applies.
 
     Made by :func:`too_many_requests`, :func:`banned`, :func:`server_error`, :func:`garbled`,
     :func:`truncated`, :func:`stalled`, :func:`reset`, :func:`web_page`, :func:`error_in_body`,
@@ -100,11 +100,11 @@ class Fault:
 
     name: str
     when: When
-    #: The reply in place of the right one.
+    #: Changes the correct reply into the faulty one.
     change: Callable[[Reply], Reply] = lambda reply: reply
-    #: Seconds to wait before anything is sent.
+    #: Seconds to wait before sending.
     stall_seconds: float = 0.0
-    #: Part of the body that is sent, though all of it is announced; None: the connection is reset instead.
+    #: Fraction of the body to send; its full length is announced. None resets the connection instead.
     sent: float | None = 1.0
 
 
@@ -114,67 +114,67 @@ def _instead(status: int, body: bytes, retry_after: float | None = None) -> Call
 
 
 def too_many_requests(when: When, retry_after: float | None = 1) -> Fault:
-    """429, with ``Retry-After`` in seconds where given."""
+    """Respond 429, with ``Retry-After`` in seconds if given."""
     return Fault("429", when, _instead(429, b'{"code":-1003,"msg":"Too many requests."}', retry_after))
 
 
 def banned(when: When, retry_after: float | None = 120) -> Fault:
-    """418: the address is banned."""
+    """Respond 418: the address is banned."""
     return Fault("418", when, _instead(418, b'{"code":-1003,"msg":"Way too many requests; IP banned."}', retry_after))
 
 
 def server_error(when: When, status: int = 503, retry_after: float | None = None) -> Fault:
-    """A 5xx answer with a page in place of JSON."""
+    """Respond with a 5xx status and an HTML page instead of JSON."""
     return Fault(str(status), when, _instead(status, b"<html>Service Unavailable</html>", retry_after))
 
 
 def garbled(when: When) -> Fault:
-    """Status 200, the right length, but JSON that breaks off in the middle."""
+    """Respond with status 200 and the announced length, but JSON that breaks off in the middle."""
     return Fault("garbled", when, lambda reply: replace(reply, body=reply.body[: len(reply.body) // 2] + b"<<"))
 
 
 def truncated(when: When, sent: float = 0.5) -> Fault:
-    """The connection ends before the announced length."""
+    """End the connection before the announced length."""
     return Fault("truncated", when, sent=sent)
 
 
 def stalled(when: When, seconds: float) -> Fault:
-    """Nothing comes for a while (longer than the client's patience, for a timeout)."""
+    """Wait before responding; exceed the client's timeout to provoke one."""
     return Fault("stalled", when, stall_seconds=seconds)
 
 
 def reset(when: When) -> Fault:
-    """The connection is reset in place of a response."""
+    """Reset the connection instead of responding."""
     return Fault("reset", when, sent=None)
 
 
 def web_page(when: When) -> Fault:
-    """Status 200 with a page for people in place of JSON, as a gateway gives."""
+    """Respond with status 200 and an HTML page instead of JSON, as gateways do."""
     return Fault("html", when, _instead(200, b"<html><body>We will be right back.</body></html>"))
 
 
 def error_in_body(when: When, body: bytes) -> Fault:
-    """Status 200 with an error of the venue in the body."""
+    """Respond with status 200 and an error of the venue in the body."""
     return Fault("error in 200", when, _instead(200, body))
 
 
 def emptied(when: When) -> Fault:
-    """A page without its rows."""
+    """Respond with a page without its rows."""
     return Fault("emptied", when, _with_rows(lambda rows: []))
 
 
 def doubled(when: When) -> Fault:
-    """A page whose rows come twice."""
+    """Respond with a page that has each row twice."""
     return Fault("doubled", when, _with_rows(lambda rows: rows + rows))
 
 
 def disordered(when: When) -> Fault:
-    """A page whose rows come in another order."""
+    """Respond with a page whose rows are in another order."""
     return Fault("disordered", when, _with_rows(lambda rows: rows[1::2] + rows[::2]))
 
 
 def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
-    """A change of the rows of a page: the outermost list of its body."""
+    """Return a change of a page's rows, which are the outermost list of its body."""
 
     def of(value: object) -> object:
         if isinstance(value, list):
@@ -187,16 +187,16 @@ def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
 
 
 class Loopback:
-    """A venue on 127.0.0.1. Subclasses say what is answered; see :meth:`response`.
+    """A venue on 127.0.0.1. Subclasses define its responses; see :meth:`respond`.
 
     Parameters
     ----------
     now : str, date, datetime or callable
-        The venue's clock, or what returns it. It is what ``Date`` says.
+        The venue's clock, or a function that returns it. It sets the ``Date`` header.
     faults : iterable of Fault
-        What goes wrong, and when.
+        Failures and their conditions.
     clock : callable
-        Seconds, for rate limits and the log.
+        Returns seconds, for rate limits and the log.
 
     Attributes
     ----------
@@ -232,7 +232,7 @@ class Loopback:
 
     @property
     def now(self) -> datetime:
-        """The venue's clock; set it to move on."""
+        """The venue's clock; set it to advance the time."""
         return utc(self._now())
 
     @now.setter
@@ -242,13 +242,13 @@ class Loopback:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Base URL of the server."""
         if self._server is None:
             raise RuntimeError("the loopback venue is not started")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def respond(self, request: Request) -> Reply:
-        """What is answered when nothing goes wrong. Called by one thread at a time."""
+        """Return the reply to a request without a fault. Called by one thread at a time."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -258,7 +258,7 @@ class Loopback:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stop listening; stalled responses are given up."""
+        """Stop listening, and abandon stalled responses."""
         if self._server is not None:
             self._stopping.set()
             self._server.shutdown()
@@ -297,7 +297,7 @@ class _Server(ThreadingHTTPServer):
         self.venue = venue
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are part of the game; anything else is shown as usual."""
+        """Ignore clients that disconnect; report any other error as usual."""
         import sys
 
         if not isinstance(sys.exception(), ConnectionError):
@@ -315,16 +315,16 @@ class _Handler(BaseHTTPRequestHandler):
         reply, fault = self.server.venue._serve(parts.path, params, headers)
         sent = 1.0 if fault is None else fault.sent
         if sent is None:
-            # lingering for 0 s makes close() send RST
+            # A linger time of 0 s makes close() send RST.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
             return
         headers = reply.headers | {"Content-Length": str(len(reply.body))}
         lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}", *map(": ".join, headers.items()), "", ""]
-        # in one piece: header and body apart would wait for the client's delayed ACK
+        # Write header and body in one call, because separate writes would wait for the client's delayed ACK.
         self.wfile.write("\r\n".join(lines).encode("latin-1") + reply.body[: int(len(reply.body) * sent)])
         self.close_connection = self.close_connection or sent < 1
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silent; see ``Loopback.log``."""
+        """Log nothing here; see ``Loopback.log``."""

@@ -199,9 +199,9 @@ def _bars(endpoint: str, column: Mapping[str, Any], volumes: Mapping[str, Any], 
 
 def _check_length(endpoint: str, longest: int | None, bar: timedelta, rows: int) -> None:
     length = bar // MILLISECOND
-    # one bar of an outage may be cut short, a whole page of short bars is another interval
+    # A single bar may be short because of an outage. A whole page of short bars has another interval.
     if longest is not None and (longest + 1 > length or (longest + 1 < length and rows > 1)):
-        raise PayloadError(endpoint, f"bars of {longest + 1} ms where {length} ms were asked for", field="closeTime")
+        raise PayloadError(endpoint, f"bars must last {length} ms, got {longest + 1} ms", field="closeTime")
 
 
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:

@@ -1,7 +1,7 @@
 """Binance's stream of liquidations.
 
-Binance sends the latest order of a symbol at most once a second: totals are too low in every cascade, so its events are
-``throttled``. ``S`` is the side of the order: SELL closed a long. The price is the average fill.
+Binance sends at most one order per symbol and second, always the latest. Totals are too low in every cascade, so its
+events are ``throttled``. ``S`` is the side of the order: SELL closed a long. The price is the average fill.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _events(message: Any) -> Iterator[Event]:
 
 STREAM = Stream(
     endpoint="stream.forceOrder",
-    # what is not about the book lies under /market; the stream is named in the address, so nothing is granted
+    # Streams other than the order book are under /market. The URL names the stream, so no subscription is needed.
     url="wss://fstream.binance.com/market/stream?streams=!forceOrder@arr",
     coverage="throttled",
     price_type="average_fill",

@@ -42,11 +42,11 @@ BAR = ("startTime", "open", "high", "low", "close", "volume", "turnover")
 STATUS = {"Trading": "trading", "PreLaunch": "pending", "Delivering": "halted", "Closed": "delisted"}
 KINDS = {"LinearPerpetual": "perp", "LinearFutures": "future"}
 
-#: Where seconds are mixed in: brought to milliseconds.
+#: Milliseconds, from a field in which the venue mixes in seconds; seconds are converted.
 MsOrSeconds = Annotated[
     int, AfterValidator(lambda time: time * 1000 if 10**9 <= time < 10**10 else time), Field(ge=10**12, lt=10**13)
 ]
-#: A moment that may be missing: "0" or no text.
+#: A timestamp that may be missing: "0" or an empty string.
 Moment = Annotated[Ms | None, BeforeValidator(lambda value: None if value in ("0", "", 0) else value)]
 Bar = tuple[Ms, Price, Price, Price, Price, Price, Price]
 _NEXT = {"nextPageCursor": NotRequired[str | None]}
@@ -108,8 +108,8 @@ class ListedContract(Listed):
 
 @lru_cache
 def _body(row: Any) -> TypeAdapter:
-    """What a body with rows of a type promises."""
-    # the cursor is promised here too, so that a page that parses also tells where the next one is
+    """Return the validator of a body with rows of a type."""
+    # Validate the cursor here too, so that a page that parses also locates the next one.
     result = {"category": str, "symbol": NotRequired[str], "list": list[row]} | _NEXT
     return TypeAdapter(TypedDict("body", {"retCode": Literal[0], "result": TypedDict("result", result)}))
 
@@ -122,7 +122,7 @@ def _result(row: Any, endpoint: str, body: bytes, part: str, fields: tuple[str, 
 
 
 def _rows_of(row: Any, endpoint: str, body: bytes, context: Context, fields: tuple[str, ...] = ()) -> list:
-    """Rows of the instrument that was asked for, or an error."""
+    """Return the rows of a body; raise PayloadError if it is for another instrument."""
     result = _result(row, endpoint, body, category(context.instrument), fields)
     wanted = context.instrument.venue_symbol
     if result.get("symbol", wanted) != wanted:
@@ -131,7 +131,7 @@ def _rows_of(row: Any, endpoint: str, body: bytes, context: Context, fields: tup
 
 
 def category(instrument: Instrument) -> str:
-    """The part of the venue that an instrument belongs to."""
+    """Return the venue's category of an instrument."""
     return "spot" if instrument.instrument_type == "spot" else "linear"
 
 
@@ -162,7 +162,7 @@ def _bar_columns(row: Any, endpoint: str, body: bytes, context: Context) -> list
 
 @lru_cache
 def _quick_body(numbers: int) -> msgspec.json.Decoder:
-    """As :func:`_body`, of bars of so many numbers."""
+    """Return the fast decoder of a body whose bars have this many numbers. See :func:`_body`."""
     row = tuple[QuickMs, *([QuickPrice] * numbers)]  # type: ignore[misc]
     page = TypedDict("page", {"category": str, "symbol": str, "list": list[row]} | _NEXT)  # type: ignore[misc]
     return msgspec.json.Decoder(TypedDict("body", {"retCode": Literal[0], "result": page}), strict=False)
@@ -195,12 +195,12 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
 
 
 def _check_both_sides(endpoint: str, both: pa.Array, one: pa.Array) -> None:
-    """Refuse a page where one is not half of the other: halving would be wrong then."""
+    """Raise PayloadError if ``one`` is not half of ``both``, because halving would then be wrong."""
     import pyarrow.compute as pc
 
     known = pc.is_valid(one)
     of_both, of_one = (pc.sum(pc.filter(values, known)).as_py() or 0.0 for values in (both, one))
-    # the venue rounds; on the sum of a page that is little
+    # The venue rounds its values; the error is small on the sum of a page.
     if abs(of_both - 2 * of_one) > 0.1 * of_both:
         problem = f"openInterest {of_both:g} is not twice singleOpenInterest {of_one:g} (sums of the page)"
         raise PayloadError(endpoint, problem, field="openInterest")
@@ -212,15 +212,15 @@ def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table
 
 
 def parse_linear_listing(endpoint: str, status: str | None, body: bytes, context: Context) -> pa.Table:
-    """Linear perpetuals and dated futures of ``instruments-info``, of one status where that was asked for."""
+    """Parse linear perpetuals and dated futures of ``instruments-info``; all must have ``status`` if given."""
     rows = _result(ListedContract, endpoint, body, "linear")["list"]
     for place, row in enumerate(rows):
         if status is not None and row["status"] != status:
-            message = f"got {row['status']!r} where {status!r} was asked for"
+            message = f"must be {status!r}, got {row['status']!r}"
             raise PayloadError(endpoint, message, row=place, field="status")
-        # the field is documented in minutes; below an hour it must be something else
+        # The field is documented in minutes, so a value below an hour must have another unit.
         if 0 < (row.get("fundingInterval") or 0) < 60:
-            message = f"{row['fundingInterval']} minutes cannot be meant"
+            message = f"must be 0 or at least 60 minutes, got {row['fundingInterval']}"
             raise PayloadError(endpoint, message, row=place, field="fundingInterval")
     return _instruments(rows, _contract, context)
 
@@ -231,7 +231,7 @@ def _instruments(rows: list[Any], record: Callable[[Any], dict[str, Any]], conte
 
 
 def _unread(row: Mapping[str, Any]) -> str:
-    """Why an instrument cannot be read; empty where it can."""
+    """Return why an instrument cannot be read; empty if it can."""
     if row["status"] not in STATUS:
         return f"its status {row['status']!r} is not known"
     kind = KINDS.get(row["contractType"]) if "contractType" in row else "spot"
@@ -289,6 +289,6 @@ _PAGED = TypeAdapter(TypedDict("body", {"result": TypedDict("page", _NEXT)}))
 
 
 def read_cursor(endpoint: str, body: bytes) -> str | None:
-    """The next page's cursor, as it is before the URL-encoding that it comes in and that HTTP adds again."""
+    """Return the next page's cursor. The venue sends it URL-encoded; decode it because HTTP encodes it again."""
     cursor = validated(_PAGED, body, endpoint)["result"].get("nextPageCursor")
     return unquote(cursor) if cursor else None

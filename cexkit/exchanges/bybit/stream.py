@@ -1,6 +1,6 @@
 """Bybit's stream of liquidations.
 
-Bybit sends every event. ``S`` is the side of the **position**: Buy was a long. The price is that of bankruptcy.
+Bybit sends every event. ``S`` is the side of the **position**: Buy was a long. The price is the bankruptcy price.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cexkit.errors import VenueError
 from cexkit.exchanges.base import Event, Side, Stream
 from cexkit.schema.symbols import Instrument
 
-#: Topics that Bybit takes in one message.
+#: Maximum number of topics per message.
 TOPICS = 100
 
 

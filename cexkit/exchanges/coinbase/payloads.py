@@ -106,7 +106,7 @@ class FundingRow(TypedDict):
 
 
 class Envelope(TypedDict):
-    """Around every result of the gateway. What a test network answers is no market data."""
+    """Envelope of every gateway result. Results of a test network are rejected because they are not market data."""
 
     testnet: NotRequired[Literal[False]]
 
@@ -164,14 +164,14 @@ def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
 
 
 def parse_chart(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Candles of the gateway, unfinished ones dropped and those without trades kept."""
+    """Parse candles of the gateway; drop unfinished candles and keep candles without trades."""
     import pyarrow as pa
 
     chart = validated(adapter(ChartResult), body, endpoint)["result"]
     rows = len(chart["ticks"])
     for name in ("open", "high", "low", "close", "volume", "cost"):
         if len(chart[name]) != rows:
-            raise PayloadError(endpoint, f"{len(chart[name])} values beside {rows} ticks", field=name)
+            raise PayloadError(endpoint, f"must have {rows} values, one per tick, got {len(chart[name])}", field=name)
     if (chart["status"] == "ok") != bool(rows):
         raise PayloadError(endpoint, f"{rows} rows with status {chart['status']!r}", field="status")
     columns = {name: chart[name] for name in ("open", "high", "low", "close")}

@@ -81,11 +81,11 @@ INST_TYPE = {"spot": "SPOT", "perp": "SWAP", "future": "FUTURES"}
 
 @dataclass(frozen=True, slots=True)
 class Overlapping:
-    """Newest first, any number of rows in one moment: the next page begins with this one's oldest moment again.
+    """Pagination from newest to oldest, with any number of rows per timestamp.
 
-    A page may end in the middle of a moment. That moment is asked for again, so that all of it is seen;
-    a page of one moment alone is followed by what is before it. Where a page holds no rows of the
-    instrument, its cursor says how far it went.
+    A page may end between rows of the same timestamp. The next page therefore starts with the oldest timestamp again,
+    so that it is read completely. After a page with a single timestamp, the next page starts before that timestamp. If
+    a page has no rows of the instrument, its cursor says how far back the page reached.
 
     Examples
     --------
@@ -102,11 +102,11 @@ class Overlapping:
     limit: int
 
     def first(self, window: Window | None) -> PageRequest | None:
-        """The page at the window's end."""
+        """Return the page at the window's end; None for an empty window."""
         return None if window is None or window.empty else PageRequest(window, self.limit)
 
     def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
-        """The page from the oldest moment on; None after an empty page or at the window's start."""
+        """Return the page from the oldest timestamp back; None after an empty page or at the window's start."""
         oldest = result.first or (moment(int(result.cursor)) if result.cursor else None)
         if oldest is None or oldest < request.window.start:
             return None
@@ -114,12 +114,12 @@ class Overlapping:
         return self.first(Window(request.window.start, again if again < request.window.end else oldest))
 
     def skip(self, request: PageRequest) -> tuple[Window, None]:
-        """All is given up: how far the page reached is not known."""
+        """Skip the whole window, because it is unknown how far back the page reached."""
         return request.window, None
 
 
 def read_error(response: Response) -> Exception | None:
-    """OKX's ``{"code": "51001", "msg": …}``, whatever the HTTP status."""
+    """Return the error of OKX's ``{"code": "51001", "msg": …}``, for any HTTP status."""
     error = complaint(response.body) or {}
     code = error.get("code")
     if not isinstance(code, str) or code == "0":
@@ -135,7 +135,7 @@ def read_error(response: Response) -> Exception | None:
 
 
 def _older(request: PageRequest, window: Window | None = None) -> dict[str, str]:
-    """A page before the window's end; rows before its start are dropped by the parser."""
+    """Return the parameters of a page before the window's end; the parser drops rows before its start."""
     return {"after": str(to_ms((window or request.window).end)), "limit": str(request.limit)}
 
 

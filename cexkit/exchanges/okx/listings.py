@@ -77,11 +77,11 @@ def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Ta
 
 
 class _NotRead(Exception):
-    """Why an instrument is left out."""
+    """Reason why an instrument is left out."""
 
 
 def _listing(rows: list[Any], context: Context, read: Callable[[Any, Context], dict[str, Any]]) -> pa.Table:
-    """Records of the instruments that can be read; the others by name. Of two with one symbol the shorter name."""
+    """Return readable instruments, and the reasons for the others. If two share a symbol, the shorter name is kept."""
     records: dict[str, dict[str, Any]] = {}
     reasons: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: (len(row["instId"]), row["instId"])):
@@ -89,7 +89,7 @@ def _listing(rows: list[Any], context: Context, read: Callable[[Any, Context], d
             record = read(row, context)
             named = records.setdefault(record["symbol"], record)["venue_symbol"]
             if named != row["instId"]:
-                raise _NotRead(f"its symbol {record['symbol']} is that of {named}")
+                raise _NotRead(f"its symbol {record['symbol']} already belongs to {named}")
         except _NotRead as reason:
             reasons[row["instId"]] = str(reason)
     return listing(list(records.values()), reasons)

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HOUR = timedelta(hours=1)
-#: Events that a page of ``liquidation-orders`` holds.
+#: Maximum number of events on a page of ``liquidation-orders``.
 LIQUIDATION_ROWS = 100
-#: A page's average price may be this many times off its range of prices before its volumes are in other units.
+#: Tolerated factor between a page's average price and its price range; beyond it, volumes are in other units.
 ROUNDING = 3.0
 
 CANDLE = ("ts", "open", "high", "low", "close", "vol", "volCcy", "volCcyQuote", "confirm")
@@ -82,7 +82,7 @@ class Liquidations(TypedDict):
 
 @lru_cache
 def _adapter(row: Any) -> TypeAdapter:
-    # `code` is text; the number 0 would be another API's
+    # `code` is text; a numeric 0 would come from another API.
     return TypeAdapter(TypedDict("Body", {"code": Literal["0"], "data": list[row]}))
 
 
@@ -91,7 +91,7 @@ def rows_of(row: Any, body: bytes, endpoint: str, fields: tuple[str, ...] = ()) 
 
 
 def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Trade bars of ``history-candles`` that are confirmed, amounts in coins."""
+    """Parse confirmed trade bars of ``history-candles``; base volumes are in coins."""
     column = by_name(rows_of(Candle, body, endpoint, CANDLE), CANDLE)
     base = column["vol" if context.instrument.instrument_type == "spot" else "volCcy"]
     _check_units(endpoint, column, base)
@@ -99,7 +99,7 @@ def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
 
 
 def parse_references(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Bars of mark or index prices that are confirmed."""
+    """Parse confirmed bars of mark or index prices."""
     return _bars(endpoint, context, by_name(rows_of(Reference, body, endpoint, REFERENCE), REFERENCE), {})
 
 
@@ -120,13 +120,13 @@ def _bars(endpoint: str, context: Context, column: Mapping[str, Any], volumes: M
 
 
 def _check_order(endpoint: str, times: pa.Array, window: Window) -> None:
-    """Refuse a page on which paging would go astray: not newest first, or not older than it was asked for."""
+    """Raise PayloadError for a page that misleads pagination: not newest first, or not older than requested."""
     import pyarrow.compute as pc
 
     if not len(times):
         return
     if times[0].as_py() >= to_ms(window.end):
-        text = f"{moment(times[0].as_py()).isoformat()} where rows before {window.end.isoformat()} were asked for"
+        text = f"rows must be before {window.end.isoformat()}, got {moment(times[0].as_py()).isoformat()}"
         raise PayloadError(endpoint, text, row=0, field="ts")
     row = pc.index(pc.greater(times[1:], times[:-1]), True).as_py()
     if row >= 0:
@@ -134,20 +134,21 @@ def _check_order(endpoint: str, times: pa.Array, window: Window) -> None:
 
 
 def _check_units(endpoint: str, column: Mapping[str, Any], base: tuple[float, ...]) -> None:
-    """Refuse volumes in other units than read: the average price of a page lies within its range of prices."""
+    """Raise PayloadError if the volumes imply other units: a page's average price must be near its price range."""
     base, quote = sum(base), sum(column["volCcyQuote"])
     if not base or not quote:
         return
     low, high = min(column["low"]), max(column["high"])
     if not low / ROUNDING <= quote / base <= high * ROUNDING:
-        text = f"{quote:g} over {base:g} is no price between {low:g} and {high:g}: volumes are in other units"
+        text = f"price {quote:g} / {base:g} must be near {low:g} to {high:g}; volumes are in other units"
         raise PayloadError(endpoint, text, field="volCcyQuote")
 
 
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Settlements of ``funding-rate-history``: the rate that was paid, keyed on the nearest minute.
+    """Parse settlements of ``funding-rate-history``: the paid rate, keyed on the nearest minute.
 
-    A settlement without that rate is dropped while it may still be under way; later it is an error.
+    A settlement without a paid rate is dropped for one hour, because it may still be in progress. An older one raises
+    PayloadError.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -167,9 +168,9 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Hourly rows of ``open-interest-history`` whose hour is over, in coins.
+    """Parse hourly rows of ``open-interest-history`` whose hour is over, in coins.
 
-    The value in US dollars is the one in the quote currency only where that is USD.
+    The value in the quote currency is null unless that currency is USD, because the venue reports US dollars.
     """
     import pyarrow as pa
 
@@ -184,23 +185,24 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
 
 
 def parse_liquidations(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Events of one instrument in ``liquidation-orders``, in coins at the bankruptcy price.
+    """Parse events of one instrument in ``liquidation-orders``, in coins at the bankruptcy price.
 
-    Contracts of an inverse instrument are dollars; the coins are as many as these buy at that price.
+    Contracts of an inverse instrument are in dollars; they are converted to coins at the bankruptcy price.
     """
     items = rows_of(Liquidations, body, endpoint)
     times = [event["ts"] for item in items for event in item["details"]]
     if len(times) >= LIQUIDATION_ROWS and min(times) == max(times):
-        raise PayloadError(endpoint, f"a whole page of {len(times)} events in one moment: others may be cut off")
+        text = f"all {len(times)} events of a full page have the same timestamp; further events may be missing"
+        raise PayloadError(endpoint, text)
     return liquidation_rows(endpoint, items, context)
 
 
 def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context) -> pa.Table:
-    """Rows of the context's instrument in items that hold lists of events.
+    """Return the rows of the context's instrument from items that hold lists of events.
 
-    Events that are alike in all columns are numbered from 0 **within their moment**. A page that shows a moment
-    whole therefore gives its events the same numbers whenever it is read, and one that shows a part of it gives
-    the first of these: read twice, an event is one row, and two that are alike stay two.
+    Events that are equal in all columns are numbered from 0 **within their timestamp**. A page with all events of a
+    timestamp therefore assigns the same numbers on every read, and a page with some of them assigns the first of
+    these numbers. An event that is read twice is one row, and two equal events remain two rows.
     """
     import polars as pl
 
@@ -217,7 +219,7 @@ def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context)
     if items:
         newest = max((event["ts"] for item in items for event in item["details"]), default=0)
         if newest >= to_ms(context.window.end):
-            text = f"{moment(newest).isoformat()} where events before {context.window.end.isoformat()} were asked for"
+            text = f"events must be before {context.window.end.isoformat()}, got {moment(newest).isoformat()}"
             raise PayloadError(endpoint, text, field="ts")
     numbers = pl.DataFrame(columns).select(pl.int_range(pl.len()).over(list(columns))).to_series()
     return facts(
@@ -233,7 +235,7 @@ def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context)
 
 
 def _coins(event: Liquidation, instrument: Instrument) -> float:
-    """The size of an event in coins, by exact decimals."""
+    """Return the size of an event in coins, computed from exact decimals."""
     worth = event["sz"] * Decimal(repr(instrument.contract_size))
     if not instrument.inverse:
         return float(worth)
@@ -241,7 +243,7 @@ def _coins(event: Liquidation, instrument: Instrument) -> float:
 
 
 def _closed(endpoint: str, row: int, event: Liquidation) -> str:
-    """Side of the position: as the venue says, or against the order that closed it where it does not."""
+    """Return the side of the position: the venue's value, or else the opposite of the order that closed it."""
     side = "long" if event["side"] == "sell" else "short"
     if event["posSide"] in ("long", "short") and event["posSide"] != side:
         text = f"a {event['posSide']} position closed by an order to {event['side']}"
@@ -250,7 +252,7 @@ def _closed(endpoint: str, row: int, event: Liquidation) -> str:
 
 
 def oldest_event(body: bytes) -> str | None:
-    """Time of the oldest event of a page of ``liquidation-orders``, whosever it is."""
+    """Return the time of the oldest event on a page of ``liquidation-orders``, for any instrument."""
     items = validated(_adapter(Liquidations), body, "v5.liquidation-orders")["data"]
     times = [event["ts"] for item in items for event in item["details"]]
     return str(min(times)) if times else None

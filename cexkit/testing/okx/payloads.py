@@ -16,7 +16,7 @@ from cexkit.testing.venue import plain, with_partial
 
 #: Delay between a settlement and the moment when its paid rate is published.
 SETTLEMENT_DELAY = timedelta(minutes=1)
-#: Listed among the futures at all times.
+#: Instrument that is always listed among the futures.
 X_PERP = "BTC-USD_UM_XPERP-310404"
 
 _STATES = {"trading": "live", "pending": "preopen", "halted": "suspend"}
@@ -37,7 +37,7 @@ def format_rows(page: pl.DataFrame, columns: tuple[str, ...]) -> list[list[str]]
 
 
 def add_confirm(rows: pl.DataFrame, confirmed_until: datetime) -> pl.DataFrame:
-    """Bars and whether they are confirmed."""
+    """Add ``confirm`` to bars: "1" if the bar is confirmed, else "0"."""
     is_running = pl.col("timestamp") > confirmed_until
     return with_partial(rows, confirmed_until).with_columns(
         confirm=pl.when(is_running).then(pl.lit("0")).otherwise(pl.lit("1"))
@@ -74,7 +74,7 @@ def build_listing(instrument: Mapping[str, Any], inst_type: str) -> dict[str, An
 
 
 def _build_contract_terms(instrument: Mapping[str, Any], base: str, quote: str) -> dict[str, Any]:
-    """What a contract is worth; large ones are said as a value and a multiplier."""
+    """Return the contract terms; a size of 1,000 or more is split into a value and a multiplier of 10."""
     size = Decimal(repr(instrument["contract_size"]))
     multiplier = 10 if size >= 1000 else 1
     lots = (
@@ -139,7 +139,7 @@ def build_liquidation(row: Mapping[str, Any], instrument: Mapping[str, Any]) -> 
         "bkLoss": "0",
         "bkPx": _format_number(row["price"]),
         "ccy": "",
-        # accounts in net mode have no side of a position
+        # Positions of accounts in net mode have no side.
         "posSide": ("net", row["side"], "", row["side"])[row["ms"] % 4],
         "side": "sell" if row["side"] == "long" else "buy",
         "sz": _format_number(Decimal(repr(size)) / Decimal(repr(instrument["contract_size"]))),
@@ -157,7 +157,7 @@ def zip_settlements(rows: pl.DataFrame, venue_symbol: str, month: int, rate_erro
     rows : polars.DataFrame
         Funding rates, oldest first.
     venue_symbol : str
-        Name of the instrument at OKX.
+        OKX's name of the instrument.
     month : int
         Number of the month in the file's name.
     rate_error : float
@@ -170,7 +170,7 @@ def zip_settlements(rows: pl.DataFrame, venue_symbol: str, month: int, rate_erro
     ]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        # one date, so that the same rows are the same bytes
+        # Use a constant date, so that the same rows give the same bytes.
         info = zipfile.ZipInfo("rates.csv", (2020, 1, 1, 0, 0, 0))
         file.writestr(info, (headers[month % 3] + "".join(lines)).encode("gb18030"))
     return buffer.getvalue()

@@ -28,7 +28,7 @@ from cexkit.testing.okx.payloads import (
 )
 from cexkit.testing.venue import LoopbackVenue, as_json
 
-#: Requests in 2 seconds, and most rows of a page, by endpoint.
+#: Requests per 2 seconds, and maximum rows per page, by endpoint.
 LIMITS = {
     "instruments": 20,
     "funding-rate": 20,
@@ -40,7 +40,7 @@ LIMITS = {
     "liquidation-orders": 20,
 }
 PAGE_ROWS = {"history-candles": 300, "funding-rate-history": 400}
-#: How far back an endpoint goes; the others have everything.
+#: Retention period, by endpoint; the others retain everything.
 DEPTH = {
     "funding-rate-history": timedelta(days=92),
     "open-interest-history": timedelta(hours=1440),
@@ -48,7 +48,7 @@ DEPTH = {
 }
 #: Delay between the end of a bar and its confirmation.
 CONFIRM_DELAY = timedelta(seconds=2)
-#: Where the files of the archive lie.
+#: Path of the archive's files.
 ARCHIVE = "/cdn/okex/traderecords/swaprates/monthly/"
 
 _INSTRUMENT_TYPES = {"SPOT": "spot", "SWAP": "perp", "FUTURES": "future"}
@@ -57,24 +57,28 @@ _INSTRUMENT_TYPES = {"SPOT": "spot", "SWAP": "perp", "FUTURES": "future"}
 class LoopbackOkx(LoopbackVenue):
     """OKX's public market data from a feed.
 
-    Quirks it has in common with the venue: everything is newest first, ``after`` and ``before`` are exclusive and
-    ``before`` alone gives the newest page; bars are not confirmed until 2 s after their end; volumes of
-    contracts are in contracts; ``1D`` opens at 16:00 UTC; the published funding rate is not the paid one, which is
-    empty in the first minute; the running hour of open interest is off; liquidations are lists within a list, in
-    contracts, some without the position's side, and ``limit`` does nothing there; delisted instruments are not
-    listed, an X-Perp is; swaps name their currencies in ``uly`` only; errors have status 200, a throttled request
-    has 429 and no ``data``.
+    Like the venue, it has these quirks:
+
+    - All lists are newest first. ``after`` and ``before`` are exclusive, and ``before`` alone returns the newest page.
+    - Bars are not confirmed until 2 s after their end. ``1D`` bars open at 16:00 UTC.
+    - Volumes of swaps and futures are in contracts.
+    - The published funding rate differs from the paid rate, which is empty in the first minute.
+    - Open interest of the current hour is not final.
+    - Liquidations are lists within a list, in contracts, and some lack the position's side. ``limit`` has no effect
+      on them.
+    - Delisted instruments are not listed, but an X-Perp is. Swaps name their currencies in ``uly`` only.
+    - Errors have status 200. A throttled request gets status 429 and no ``data``.
 
     Parameters
     ----------
     feed, now, faults, page_rows, clock
-        As for :class:`~cexkit.testing.LoopbackVenue`.
+        See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
-        Other limits than :data:`LIMITS`; beyond them it answers 429.
+        Limits that replace those of :data:`LIMITS`; requests beyond them get status 429.
     depth : mapping, optional
-        Other depths than :data:`DEPTH`.
+        Retention periods that replace those of :data:`DEPTH`.
     archive_error : float
-        By how much rates of the archive are off those of the API.
+        Offset of the archive's rates from the API's rates.
 
     Examples
     --------
@@ -107,11 +111,11 @@ class LoopbackOkx(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings under which cexkit reads this venue in place of the real one."""
+        """Settings with which cexkit reads this venue instead of the real one."""
         return Settings(base_urls={"okx.v5": self.url, "okx.archive": self.url}, http_timeout_seconds=5)
 
     def respond(self, request: Request) -> Reply:
-        """The response of the endpoint, after the request is counted."""
+        """Return the response of the endpoint after counting the request."""
         serve = self._endpoints.get(request.path)
         if request.path.startswith(ARCHIVE):
             return self._serve_archive(request.path)
@@ -141,7 +145,7 @@ class LoopbackOkx(LoopbackVenue):
         }
 
     def _serve_archive(self, path: str) -> Reply:
-        """A zip of a month's settlements, by months of UTC+8, two days after its end; headers as they come."""
+        """Return a zip of the settlements of a UTC+8 month, from two days after its end; its CSV header varies."""
         match = re.fullmatch(r"\d{6}/(.+)-fundingrates-(\d{4}-\d{2})\.zip", path.removeprefix(ARCHIVE))
         venue_symbol, month = match.groups() if match else ("", "")
         instruments = self.feed.instruments("okx").filter(instrument_type="perp", venue_symbol=venue_symbol)
@@ -183,7 +187,7 @@ class LoopbackOkx(LoopbackVenue):
         params: Mapping[str, str],
         bounds=("after", "before"),
     ) -> pl.DataFrame:
-        """Rows between the two times, exclusively, the newest first; only so many of them."""
+        """Return rows between the two times, exclusive, newest first, up to the page limit."""
         older, newer = (parse_number(params, bound) for bound in bounds)
         limit = self.cut(min(parse_number(params, "limit") or 100, PAGE_ROWS.get(endpoint, 100)))
         rows = rows.with_columns(ms=timestamp.dt.timestamp("ms"))
@@ -253,7 +257,7 @@ class LoopbackOkx(LoopbackVenue):
         if params.get("period") != "1H":
             raise RequestError("51000", "Parameter period error")
         is_running = pl.col("timestamp") > self.now - INTERVALS["1h"]
-        # dollars are not the quote currency, unless that is USD
+        # The value in dollars differs from the value in the quote currency, unless that currency is USD.
         usd_rate = 1.0 if instrument["quote"] == "USD" else 1.0003
         base = pl.col("open_interest_base") * pl.when(is_running).then(1.01).otherwise(1.0)
         rows = self._read_rows("open_interest", instrument).with_columns(

@@ -1,7 +1,7 @@
-"""What there is in the simulated world: its time, coins, venues and instruments.
+"""The simulated world: its time, coins, venues, and instruments.
 
-The names are those of real coins and venues, so that code written on the simulated market runs on real data. Every
-number is made up: prices, dates of listing and delisting, changes of interval, shares of volume.
+Coins and venues have real names, so that code written on the simulated market runs on real data. Every number is
+invented: prices, dates of listing and delisting, changes of interval, and shares of volume.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.symbols import canonical
 
-#: All of simulated time.
+#: The simulated period.
 HISTORY = Window.of("2025-05-01", "2026-07-01")
-#: From here on hours are built from minutes; one-minute bars and liquidations exist only from here on.
+#: Hours are built from minutes from this time on. One-minute bars and liquidations start here.
 MINUTES_FROM = datetime(2026, 5, 2, tzinfo=UTC)
 
 HOUR = timedelta(hours=1)
 
 
 def hour(moment: datetime) -> int:
-    """Whole hours from the start of history to a moment, rounded up.
+    """Return the whole hours from the start of history to a time, rounded up.
 
     Examples
     --------
@@ -31,14 +31,14 @@ def hour(moment: datetime) -> int:
     return -((HISTORY.start - moment) // HOUR)
 
 
-#: Hours in all, and the first one that is built from minutes.
+#: Total hours, and the first hour that is built from minutes.
 HOURS = hour(HISTORY.end)
 MINUTES_FROM_HOUR = hour(MINUTES_FROM)
 
 
 @dataclass(frozen=True, slots=True)
 class Shock:
-    """A fall of the whole market within one minute, and the nervous days after it."""
+    """A fall of the whole market within one minute, followed by days of higher volatility."""
 
     at: datetime
     market_return: float
@@ -57,11 +57,12 @@ _LONG_AGO = utc("2021-01-11T08:00")
 
 @dataclass(frozen=True, slots=True)
 class Coin:
-    """A coin: where its price starts, how it moves, how much of it is traded.
+    """A coin: its initial price, dynamics, and traded volume.
 
-    ``price`` is in USD at the start of history. ``volatility`` is the yearly one of what is its own, beside ``beta``
-    times the market. ``spread`` scales how far venues and perps are apart. Volumes (a day) and open interest are in
-    millions of USD over all venues. ``decimals`` are those of prices and quantities of spot and perp.
+    ``price`` is in USD at the start of history. ``volatility`` is annual and covers only the coin's own returns, to
+    which ``beta`` times the market is added. ``spread`` scales price differences between venues and between spot and
+    perps. Daily volumes and open interest are in millions of USD over all venues. ``spot_decimals`` and
+    ``perp_decimals`` are the decimals of prices and of quantities.
     """
 
     price: float
@@ -91,11 +92,11 @@ COINS: dict[str, Coin] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
-    """A venue: what it lists, its share of the market, which columns it fills and how it settles funding.
+    """A venue: its listings, market share, columns, and funding rule.
 
-    ``funding`` names the rule in :mod:`cexkit.testing.simulation.funding`; ``cap`` is the largest rate of one
-    settlement, for BTC and ETH and for the others. ``liquidations`` is the coverage of their stream; ``references`` is
-    true if the venue has bars of mark and index prices.
+    ``funding`` names the rule in :mod:`cexkit.testing.simulation.funding`. ``cap`` is the largest rate of one
+    settlement, first for BTC and ETH, then for the other coins. ``liquidations`` is the coverage of the liquidation
+    stream. ``references`` is true if the venue has bars of mark and index prices.
     """
 
     spot: tuple[str, ...]
@@ -175,15 +176,15 @@ VENUES: dict[str, Venue] = {
     ),
 }
 
-#: Hours between settlements: of these perps, of their venue and coin, else 8.
+#: Hours between settlements, by venue and coin; other perps settle every hour on Coinbase and every 8 hours elsewhere.
 _HOURS = {("binance", "PEPE"): 4, ("bybit", "PEPE"): 4, ("binance", "WIF"): 4, ("bybit", "WIF"): 4, ("okx", "WIF"): 4}
-#: Changes of it: from when, to how many hours.
+#: Changes of the interval: the time of each change, and the new hours.
 _CHANGES = {
     ("binance", "DOGE"): ((utc("2025-12-03T08:00"), 4),),
     ("binance", "WIF"): ((utc("2026-05-20T16:00"), 1),),
     ("bybit", "PEPE"): ((utc("2025-10-11T00:00"), 1), (utc("2025-10-14T00:00"), 4)),
 }
-#: Settlements that took place but are missing in the data.
+#: Settlements that took place but are missing from the data.
 _GAPS = {("okx", "SOL"): Window.of("2025-11-18", "2025-11-20")}
 _OKX_CONTRACT = {
     "BTC": 0.01,
@@ -215,22 +216,22 @@ class Listing:
 
     @property
     def coin(self) -> Coin:
-        """The coin that is priced."""
+        """The instrument's base coin."""
         return COINS[self.base]
 
     @property
     def venue(self) -> Venue:
-        """The venue that lists it."""
+        """The venue that lists the instrument."""
         return VENUES[self.exchange]
 
     @property
     def name(self) -> str:
-        """Name of its random streams."""
+        """Name of the instrument's random streams."""
         return f"{self.exchange} {self.instrument_type} {self.symbol}"
 
     @property
     def life(self) -> tuple[int, int]:
-        """First hour of trading and the one after the last, counted from the start of history."""
+        """First hour of trading and the hour after the last, counted from the start of history."""
         last = HISTORY.end if self.coin.delisted is None else self.coin.delisted
         return max(hour(self.coin.listed), 0), hour(last)
 
@@ -275,7 +276,7 @@ def _perp(exchange: str, base: str) -> Listing:
     )
 
 
-#: Every instrument, sorted by exchange, instrument type and symbol.
+#: Every instrument, sorted by exchange, instrument type, and symbol.
 LISTINGS: tuple[Listing, ...] = tuple(
     sorted(
         [_spot(name, base) for name, venue in VENUES.items() for base in venue.spot]

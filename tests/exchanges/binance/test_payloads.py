@@ -107,7 +107,8 @@ class TestKlines:
 
     @pytest.mark.parametrize("length", [60_000, 24 * HOUR_MS])
     def test_another_interval_is_not_taken_for_ours(self, length):
-        with pytest.raises(PayloadError, match=rf"um\.klines, field 'closeTime': bars of {length} ms"):
+        message = rf"um\.klines, field 'closeTime': bars must last 3600000 ms, got {length} ms"
+        with pytest.raises(PayloadError, match=message):
             klines([kline(h, length) for h in range(3)])
 
     @pytest.mark.parametrize(
@@ -433,5 +434,5 @@ class TestRecordings:
         # the examples are weekly bars: right in form, and refused for their length
         for name, endpoint in (("Spot", "spot.klines"), ("UsdFutures", "um.klines")):
             body = json.dumps(shape(f"{name}_ExchangeData_GetKlines")).encode()
-            with pytest.raises(PayloadError, match="604800000 ms where 86400000 ms"):
+            with pytest.raises(PayloadError, match="bars must last 86400000 ms, got 604800000 ms"):
                 parse_response("binance", endpoint, body, context("ohlcv_1d", window=("2017-01-01", "2018-01-01")))

@@ -280,7 +280,9 @@ class TestInstruments:
         assert linear(contract(fundingInterval=minutes))["funding_interval_hours"].to_pylist() == [hours]
 
     def test_hours_where_minutes_are_meant_are_refused(self):
-        with pytest.raises(PayloadError, match=r"row 1, field 'fundingInterval': 8 minutes cannot be meant"):
+        with pytest.raises(
+            PayloadError, match=r"row 1, field 'fundingInterval': must be 0 or at least 60 minutes, got 8"
+        ):
             linear(contract(), contract(fundingInterval=8))
 
     @pytest.mark.parametrize(
@@ -307,7 +309,7 @@ class TestInstruments:
         closed = contract(status="Closed", deliveryTime="1719561600000")
         (row,) = linear(closed, endpoint=CLOSED).to_pylist()
         assert (row["status"], row["delisting_time"]) == ("delisted", utc("2024-06-28T08:00"))
-        with pytest.raises(PayloadError, match="got 'Trading' where 'Closed' was asked for"):
+        with pytest.raises(PayloadError, match="must be 'Closed', got 'Trading'"):
             linear(closed, contract(), endpoint=CLOSED)
 
     def test_spot(self):

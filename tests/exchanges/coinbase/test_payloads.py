@@ -176,7 +176,7 @@ class TestChart:
     @pytest.mark.parametrize(
         ("body", "text"),
         [
-            (chart(0, 1, close=[1]), "field 'close': 1 values beside 2 ticks"),
+            (chart(0, 1, close=[1]), "field 'close': must have 2 values, one per tick, got 1"),
             (chart(0, status="no_data"), "1 rows with status 'no_data'"),
             (chart(status="ok"), "0 rows with status 'ok'"),
             (chart(0, status="late"), "'ok' or 'no_data'"),

@@ -301,7 +301,7 @@ class TestQuirks:
         newest = get(venue, CANDLES, instId="BTC-USDT", bar="1H")
         body = json.dumps({"code": "0", "data": newest, "msg": ""}).encode()
         page = next(fetcher.pages("okx", "ohlcv_1h", instrument, Window.of(SPAN.start, SPAN.start + HOUR)))
-        with pytest.raises(PayloadError, match="where rows before"):
+        with pytest.raises(PayloadError, match="rows must be before"):
             source.parse(body, page.context)
 
 
