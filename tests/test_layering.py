@@ -144,7 +144,9 @@ _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines(
 ALLOWED = {part: set(allowed.split()) for part, _, allowed in _LINES}
 
 #: Parts of ``exchanges`` that are values and pure functions.
-PURE = {f"exchanges.{name}" for name in "<venue> archives base coverage instruments parsing streams".split()}
+PURE = {
+    f"exchanges.{name}" for name in ["<venue>", "archives", "base", "coverage", "instruments", "parsing", "streams"]
+}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "_sample" not in path.parts)
 
