@@ -320,7 +320,7 @@ def test_gold_is_made_of_silver_and_of_nothing_else(warehouse, truth):
 
 
 def test_gold_says_what_is_missing(warehouse, truth):
-    with pytest.raises(DatasetNotFoundError, match="made of liquidations"):
+    with pytest.raises(DatasetNotFoundError, match="requires liquidations, which is missing"):
         build_gold(warehouse, "liquidations_1d")
     with pytest.raises(UnknownTableError, match="liquidations_1d"):
         build_gold(warehouse, "liquidation_1d")
