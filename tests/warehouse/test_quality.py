@@ -136,7 +136,7 @@ class TestAgainstBronze:
             (table, name) for name in LOOPBACKS for table in PULLED if exchange(name).instrument_types(table)
         }
         bars = found.filter(table_name="ohlcv_1h", exchange="binance")
-        assert bars["rows_checked"].to_list() == [48, 48], "the bar kept apart counts"
+        assert bars["rows_checked"].to_list() == [48, 48], "the quarantined bar counts"
         raise_on_failures(run_checks(warehouse, now=END))
 
     def test_a_row_that_got_lost_is_found_on_its_day(self, warehouse):
