@@ -9,14 +9,15 @@ from cexkit.schema.tables import Table
 if TYPE_CHECKING:
     import polars as pl
 
-#: Check that every table of bars or snapshots has beside its declared ones.
+#: Check of every table of bars or snapshots, in addition to its declared checks.
 ON_GRID = "on_grid"
 
 
 def conditions(table: Table) -> dict[str, pl.Expr]:
-    """What every row must meet: check name → boolean expression, never null.
+    """Return the conditions that every row must meet.
 
-    Beside the declared checks, a row of a table with an interval must lie on its grid.
+    Keys are check names; values are boolean expressions that are never null. In addition to the declared checks, the
+    timestamp of a row in a table with an interval must be on the grid of that interval.
 
     Examples
     --------
@@ -33,20 +34,20 @@ def conditions(table: Table) -> dict[str, pl.Expr]:
 
 
 def split(rows: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that meet all checks, and those that do not, with a ``reason`` column.
+    """Split rows into those that meet all checks and those that do not, with a ``reason`` column.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        In the declared columns.
+        Rows in the declared columns.
     table : Table
-        Their declaration.
+        Declaration of the rows' table.
 
     Returns
     -------
     tuple of polars.DataFrame
         Good rows in the declared columns; failed rows with ``reason``, the names of the failed checks
-        joined by ``+``. Together they are all rows.
+        joined by ``+``. Every row is in exactly one of the two.
 
     Examples
     --------

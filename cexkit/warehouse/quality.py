@@ -1,7 +1,7 @@
 """What is wrong with a warehouse: every check, counted per venue and UTC day of data.
 
-Silver holds no row that fails a declared check (those are quarantined, see ``quarantine/``); these checks look at the
-files themselves again, at what was kept apart, and at what no single row can show: keys, gaps, age, other venues.
+Silver holds no row that fails a declared check (those are quarantined, see ``quarantine/``). These checks read the
+files themselves again, the quarantined rows, and what no single row can show: keys, gaps, age, other venues.
 The outcome is the table ``data_quality``. A failure of a ``blocking`` check stops a publication.
 """
 
@@ -29,14 +29,14 @@ from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.parquet import scan, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
-#: Checks beside those that tables declare: name → whether it blocks, and what it says.
+#: Checks in addition to those that tables declare: name → whether it blocks, and what it requires.
 CHECKS = {
     "schema": (True, "every file has the declared columns and types"),
     "unique_key": (True, "no key stands twice"),
     "bronze_files": (True, "every Bronze file that rows came from is there unchanged, or retired on purpose"),
     "bronze_rows": (
         True,
-        "every row that the venue's responses in Bronze hold is in the table or kept apart, no other is",
+        "every row that the venue's responses in Bronze hold is in the table or quarantined, and no other row is",
     ),
     "quarantined_rows": (False, "rows that failed a check on the way in, and are not in the table"),
     "gaps": (False, "every bar, snapshot and settlement of the instrument's own calendar is there"),
@@ -66,9 +66,9 @@ def run_checks(
     Parameters
     ----------
     warehouse : Warehouse
-        What to look at; nothing is changed.
+        Warehouse to check; it is not changed.
     names : iterable of str, optional
-        Tables to look at; all that are there by default.
+        Tables to check. Default: all that have rows.
     now : datetime, optional
         Time that the age of data is measured at; the clock by default.
     max_age : timedelta
@@ -82,7 +82,7 @@ def run_checks(
     Raises
     ------
     UnknownTableError
-        If there is no table of such a name.
+        If a table is unknown.
 
     Examples
     --------
@@ -155,7 +155,7 @@ class CheckResult:
 
 
 def check_results(warehouse: Warehouse, exchange: str, table: Table) -> list[CheckResult]:
-    """All checks of a table of a venue, one outcome each, also where there are no rows."""
+    """Return one result per check of a venue's table, even if the table has no rows."""
     found = run_checks(warehouse, [table.name]).filter(exchange=exchange)
     parts = {name: found.filter(check_name=name) for name in checks_of(table)}
     return [
@@ -274,7 +274,7 @@ def _days(start: datetime | None, end: datetime | None, newest: datetime) -> lis
 
 
 def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
-    """Keys in Bronze held against those in the table and in what was kept apart; of venues that have a Bronze.
+    """Compare the keys in Bronze with those in the table and in quarantine, for venues that have a Bronze.
 
     A table without times has one count, on the day it was last observed.
     """
@@ -343,15 +343,15 @@ def _listed(warehouse: Warehouse) -> pl.DataFrame:
 
 
 def _missing_bars(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """Rows missing between the first one of an instrument and its end, per day of the row they should have been.
+    """Count the rows missing between an instrument's first row and its end, each on the day where it should be.
 
-    The end is that of the instrument, else the venue's newest row in the table. A venue that leaves out bars without
-    trades shows them here too.
+    The end is the instrument's delisting or expiry, else the venue's newest row in the table. A venue that leaves out
+    bars without trades shows them here too.
     """
     life = rows.group_by(INSTRUMENT_KEYS).agg(first=pl.min("timestamp"), last=pl.max("timestamp")).collect()
     life = life.join(listed, on=INSTRUMENT_KEYS, how="left")
     newest = pl.max("last").over("exchange")
-    # no bar opens in the moment in which an instrument is gone
+    # No bar opens at the very time of a delisting or expiry.
     gone = pl.coalesce("delisting_time", "expiry") - pl.duration(microseconds=1)
     end = pl.min_horizontal(pl.coalesce(gone, newest), newest)
     life = life.with_columns(end=pl.max_horizontal("last", end.dt.truncate(table.interval)))
@@ -359,7 +359,7 @@ def _missing_bars(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame) -> pl.
     days = life.select(
         *INSTRUMENT_KEYS, "first", "end", timestamp=pl.datetime_ranges(_midnight("first"), _midnight("end"), "1d")
     ).explode("timestamp")
-    # a day's bars, less those before the first and after the end
+    # A day's bars, minus those before the first and after the end.
     expected = (
         bars_a_day
         - _bars(pl.col("first") - pl.col("timestamp"), table).clip(lower_bound=0)
@@ -388,7 +388,7 @@ def _missing_settlements(table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
 def _stale(table: Table, rows: pl.LazyFrame, listed: pl.DataFrame, now: datetime, max_age: timedelta) -> pl.DataFrame:
     """Trading instruments whose newest row is too old, counted on the day of the newest row of the venue.
 
-    A bar is as old as its end: that of yesterday is the newest there can be, until today is over.
+    A bar is as old as its end: yesterday's bar is the newest possible one until today is over.
     """
     newest = rows.group_by(INSTRUMENT_KEYS).agg(last=pl.max("timestamp")).collect()
     trading = newest.join(listed.filter(status="trading"), on=INSTRUMENT_KEYS, how="semi")

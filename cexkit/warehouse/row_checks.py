@@ -14,21 +14,21 @@ Frame = pl.DataFrame | pl.LazyFrame
 
 
 def data_quality(table: Table, frame: Frame, checks: Sequence[Check] | None = None) -> pl.DataFrame:
-    """What the checks of a table find in its rows, per venue and UTC day of data.
+    """Count the rows that fail the checks of a table, per venue and UTC day of data.
 
     Parameters
     ----------
     table : Table
         Declaration of the table.
     frame : polars.DataFrame or polars.LazyFrame
-        Its rows, before or after failing ones were set apart.
+        Rows of the table, before or after failing ones were quarantined.
     checks : sequence of Check, optional
-        Conditions to apply; those declared by default. A row on which one is not true, or null, fails it.
+        Conditions to apply. Default: those that the table declares. A row fails a condition that is false or null.
 
     Returns
     -------
     polars.DataFrame
-        Table ``data_quality``, also where nothing failed. Rows of a table without times are counted on the day they
+        Table ``data_quality``, even if no row failed. Rows of a table without times are counted on the day they
         were observed.
 
     Raises
@@ -49,7 +49,7 @@ def data_quality(table: Table, frame: Frame, checks: Sequence[Check] | None = No
     have = lazy.collect_schema().names()
     missing = [name for name in ("exchange", time) if name not in have]
     if missing:
-        raise MissingColumnError(f"data_quality of {table.name} needs columns {', '.join(missing)}; there are: {have}")
+        raise MissingColumnError(f"data_quality of {table.name} needs columns {', '.join(missing)}; available: {have}")
     lazy = lazy.with_columns(pl.col(time).dt.truncate("1d").alias("_day"))
     rows = [lazy.group_by("exchange", timestamp="_day").agg(*_found(check)) for check in checks]
     if not rows:

@@ -139,7 +139,7 @@ class TestAgainstBronze:
             (table, name) for name in LOOPBACKS for table in PULLED if exchange(name).instrument_types(table)
         }
         bars = found.filter(table_name="ohlcv_1h", exchange="binance")
-        assert bars["rows_checked"].to_list() == [48, 48], "the bar kept apart counts"
+        assert bars["rows_checked"].to_list() == [48, 48], "the quarantined bar counts"
         raise_on_failures(run_checks(warehouse, now=END))
 
     def test_a_row_that_got_lost_is_found_on_its_day(self, warehouse):
@@ -323,7 +323,7 @@ def test_gold_is_made_of_silver_and_of_nothing_else(warehouse, truth):
 
 
 def test_gold_says_what_is_missing(warehouse, truth):
-    with pytest.raises(DatasetNotFoundError, match="made of liquidations"):
+    with pytest.raises(DatasetNotFoundError, match="requires liquidations, which is missing"):
         build_gold(warehouse, "liquidations_1d")
     with pytest.raises(UnknownTableError, match="liquidations_1d"):
         build_gold(warehouse, "liquidation_1d")

@@ -15,7 +15,7 @@ from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
-#: Gold tables made of Silver ones: name → function and the tables it takes, in order.
+#: Function and input tables, in argument order, of each Gold table derived from Silver tables.
 MADE_OF: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {
     "funding_weighted_8h": (funding_weighted_8h, ("funding_rates", "open_interest")),
     "ohlcv_1d_composite": (ohlcv_1d_composite, ("ohlcv_1d", "instruments")),
@@ -24,28 +24,28 @@ MADE_OF: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {
 
 
 def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> tuple[DataFile, ...]:
-    """Make one Gold table anew from the Silver tables of a warehouse.
+    """Rebuild one Gold table from the Silver tables of a warehouse.
 
     Parameters
     ----------
     warehouse : Warehouse
-        Holds Silver and gets Gold.
+        Source of the Silver tables and destination of the Gold table.
     name : str
-        Gold table.
+        Name of the Gold table.
     now : datetime, optional
-        Time that ``data_quality`` measures the age of data at; the clock by default.
+        Time at which ``data_quality`` measures the age of data. Default: the current time.
 
     Returns
     -------
     tuple of DataFile
-        The file written; none where the table has no rows.
+        The written file; empty if the table has no rows.
 
     Raises
     ------
     UnknownTableError
-        If there is no such Gold table.
+        If the Gold table is unknown.
     DatasetNotFoundError
-        If a Silver table it is made of is not there.
+        If a required Silver table is missing.
 
     Examples
     --------
@@ -75,5 +75,5 @@ def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame
 def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:
     files = warehouse.manifest.select(table)
     if not files:
-        raise DatasetNotFoundError(f"{wanted} is made of {table}, of which {warehouse.root} holds nothing; bring it in")
+        raise DatasetNotFoundError(f"{wanted} requires {table}, which is missing from {warehouse.root}; pull it first")
     return scan_table([warehouse.root / file.path for file in files], TABLES[table])

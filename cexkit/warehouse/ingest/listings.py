@@ -1,4 +1,4 @@
-"""What is listed: every list of instruments ever read → the table of instruments, and who lived when."""
+"""Instrument listings: the table of instruments, from every list ever read, and each instrument's listing window."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-#: How far the times of an instrument's life may be wrong.
+#: Largest expected error of a listing or delisting time.
 LISTING_MARGIN = timedelta(days=1)
 
 
@@ -37,7 +37,10 @@ def instruments(
     symbols: str | Sequence[str] | None = None,
     instrument_type: InstrumentType | None = None,
 ) -> list[Instrument]:
-    """Instruments of Silver that have rows of a table in a window: listed by its end, not gone before it.
+    """Return the Silver instruments that can have rows of a table in a window.
+
+    They were listed before the window ends and not delisted before it starts; an unknown time passes. Pending
+    instruments are excluded.
 
     Raises
     ------
@@ -88,7 +91,7 @@ def clip_to_listing(windows: Mapping[tuple[str, str], Window], instrument: Instr
 
 
 def types_read(exchange_name: str, table: Table, instrument_type: InstrumentType | None) -> tuple[InstrumentType, ...]:
-    """Types of instruments whose rows of a table are read; an error where there are none."""
+    """Return the instrument types that are read for a table; raise an error if no type is read."""
     venue = exchange(exchange_name)
     if instrument_type is not None:
         venue.source(table.name, instrument_type)
@@ -98,7 +101,7 @@ def types_read(exchange_name: str, table: Table, instrument_type: InstrumentType
 
 @dataclass(slots=True)
 class _List:
-    """One list of instruments as one run read it: its pages, and whether these are all of it."""
+    """A list of instruments as read in one run: its pages, and whether they are complete."""
 
     endpoint: str
     run: str
@@ -110,11 +113,11 @@ class _List:
 
     @property
     def whole(self) -> bool:
-        """Whether an instrument that it lacks is not listed."""
+        """True if the list is complete, so that an instrument missing from it is not listed."""
         return self.ended and not self.malformed
 
     def add(self, context: Context, rows: pa.Table | None, cursor: Callable[[], str | None]) -> None:
-        """The next page; None where it is malformed."""
+        """Add the next page; ``rows`` is None if the page is malformed."""
         if rows is None:
             self.malformed = True
             return
@@ -126,7 +129,10 @@ class _List:
 def listings(
     warehouse: Warehouse, exchange_name: str, table: Table, inputs: Inputs | None = None
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Everything ever listed, as last seen; what a later whole list lacks is delisted, at the latest then."""
+    """Return every instrument ever listed, as last seen, and the problems; None if no list can be read.
+
+    An instrument missing from a later complete list is delisted, at the latest at the time of that list.
+    """
     import polars as pl
     import pyarrow as pa
 
@@ -152,7 +158,7 @@ def _lists(
     problems: list[Problem],
     inputs: Inputs | None,
 ) -> list[_List]:
-    """All lists with a page that can be read; what completes them goes to ``companions``, by run."""
+    """Return all lists with a readable page; add the rows that complete them to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
     for row, context, rows in responses(warehouse, exchange_name, table, None, problems, inputs):
         endpoint, run = row["endpoint"], row["run"]
@@ -167,9 +173,9 @@ def _lists(
 def _succeed(
     before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, str], at: datetime, *, whole: bool
 ) -> pl.DataFrame:
-    """The newer list, and what it no longer has marked as delisted if it is whole.
+    """Return the newer list and the instruments missing from it, which are delisted if the list is ``whole``.
 
-    What the newer list has in a form that is not read (``unread``) is not gone; it stays as it was.
+    An instrument that the newer list has in a form that is not read (``unread``) is not delisted; it stays as it was.
     """
     import polars as pl
 

@@ -39,44 +39,45 @@ def pull(
     refresh: bool = False,
     now: datetime | None = None,
 ) -> Report:
-    """Bring tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
+    """Download tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
 
-    Several venues are read side by side, each at its own pace; within one, one request follows another.
+    Venues are read in parallel, each at its own pace; requests to one venue are sequential.
 
     Parameters
     ----------
     exchange_name : str or sequence of str
         Venues.
     tables : str or sequence of str
-        Tables to bring in.
+        Tables to download.
     symbols : str or sequence of str, optional
-        Canonical symbols; all that were listed in the window by default. A symbol that is both spot and
-        perp is brought in as both, each under its own ``instrument_type``.
+        Canonical symbols. Default: all that were listed in the window. A symbol that is both spot and
+        perp is downloaded as both, each under its own ``instrument_type``.
     start, end : str, date or datetime
         Half-open UTC window; ``end`` defaults to now. Not needed for ``instruments``.
     instrument_type : str, optional
         Only instruments of this type.
     warehouse : Warehouse or path, optional
-        Where to; the setting ``CEXKIT_WAREHOUSE`` by default.
+        Destination. Default: the setting ``CEXKIT_WAREHOUSE``.
     fetcher : Fetcher, optional
-        How to read the venues.
+        Client that reads the venues. Default: a new one.
     step : callable, optional
-        Called with a short text as each instrument is done; from several threads where there are several venues.
+        Called with a short text as each instrument finishes; from several threads if there are several venues.
     refresh : bool
-        Ask for everything anew; by default only for what was not answered before, and for the last two days.
+        Request everything again. Default: request only data without an earlier response, and the last two days.
     now : datetime, optional
-        Time that decides which months of bars of a minute are closed and in one file; the clock by default.
+        Time that decides which months of 1-minute bars are closed and in one file. Default: the current time.
 
     Returns
     -------
     Report
-        With every problem; what could be brought in was. A venue that refuses this address is a problem where others
-        were asked for too.
+        Report with every problem; all other data was downloaded. A venue that refuses this address is a problem if
+        other venues were requested too.
 
     Raises
     ------
     UnknownNameError, NotOfferedError, InvalidInputError
-        If what is asked for does not exist; nothing is read then.
+        If a requested name is unknown, not offered, or invalid. Raised before any request. Symbols are checked
+        later, against the venue's instruments; with several venues, an unknown symbol is a problem instead.
     BlockedError
         If the only venue refuses this address.
 
@@ -118,7 +119,7 @@ def resolve_request(
     instrument_type: InstrumentType | None,
     warehouse: Warehouse | str | Path | None,
 ) -> tuple[Warehouse, Window, list[Table]]:
-    """What a pull was asked for: where to, when, and which tables beside listings; raises what ``pull`` raises."""
+    """Return the warehouse, window, and tables (without ``instruments``) of a pull; raise the errors of ``pull``."""
     wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
     facts = [table for table in wanted if table.name != "instruments"]
     for name in exchanges:
@@ -153,7 +154,7 @@ def _pull_one(
 
 
 def _reported(one: Callable[[str], Report], name: str) -> Report:
-    """A venue that cannot be read at all keeps no other from being read."""
+    """Pull a venue; report an unreadable venue as a problem, so that the others are still read."""
     try:
         return one(name)
     except (FetchError, UnknownNameError) as error:

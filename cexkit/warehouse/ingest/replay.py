@@ -1,4 +1,4 @@
-"""Answers of Bronze, parsed again."""
+"""Replay of Bronze: stored responses, parsed again."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def responses(
     problems: list[Problem],
     inputs: Inputs | None = None,
 ) -> Iterator[tuple[dict, Context, pa.Table | None]]:
-    """Parse the Bronze responses of a table; malformed ones are None and become problems."""
+    """Yield the parsed Bronze responses of a table; malformed ones yield None and are added to ``problems``."""
     for endpoint in exchange(exchange_name).endpoints(table.name):
         for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window):
             if row["body"] is None:
@@ -120,7 +120,7 @@ def streamed(
 
 
 def stream_instruments(warehouse: Warehouse, exchange_name: str, table: Table) -> list[Instrument]:
-    """Return the instruments that names in a live stream mean; empty if a table has no live stream."""
+    """Return the instruments that names in a live stream refer to; empty if the table has no live stream."""
     if _stream(exchange_name, table) is None:
         return []
     listed = warehouse.read(TABLES["instruments"], exchange=exchange_name)
@@ -128,7 +128,7 @@ def stream_instruments(warehouse: Warehouse, exchange_name: str, table: Table) -
 
 
 def endpoints(exchange_name: str, table: Table) -> tuple[str, ...]:
-    """Endpoints whose responses rows of a table are made of, the live stream among them."""
+    """Return the endpoints whose responses a table is derived from, including the live stream."""
     stream = _stream(exchange_name, table)
     return (*exchange(exchange_name).endpoints(table.name), *([stream.endpoint] if stream else []))
 

@@ -1,4 +1,4 @@
-"""What a step of bringing data in did, and what it could not."""
+"""Ingestion reports and problems."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import datetime
 from cexkit.schema.intervals import Window
 
 Step = Callable[[str], object]
-#: In place of a table where a venue could not be read at all.
+#: Replaces the table name if a venue could not be read at all.
 ALL_TABLES = "all tables"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that was not brought in, and why."""
+    """An ingestion failure and its cause."""
 
     exchange: str
     table: str
@@ -30,22 +30,22 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a step did; reports add up.
+    """The result of an ingestion step; reports can be added.
 
     Attributes
     ----------
     responses : int
-        Answers kept in Bronze.
+        Responses stored in Bronze.
     rows : int
         Rows written to Silver.
     quarantined : int
-        Rows that failed a check and are kept apart.
+        Rows that failed a check and were quarantined.
     files : tuple of str
-        Files written, below the warehouse.
+        Files written, relative to the warehouse.
     problems : tuple of Problem
-        What is missing because of an error; empty where all went well.
+        Data missing because of an error; empty if all steps succeeded.
     spans : tuple of Window
-        What the responses can hold rows of, one for each table: a file of an archive holds more than was asked for.
+        Window that the responses can hold rows of, one per table. An archive file holds more than was requested.
     """
 
     responses: int = 0
@@ -65,7 +65,7 @@ class Report:
 
 @dataclass(slots=True)
 class Tally:
-    """A report in the making."""
+    """A report under construction."""
 
     responses: int = 0
     files: list[str] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Tally:
     span: Window | None = None
 
     def add(self, start: datetime | None, end: datetime | None) -> None:
-        """One more response was kept, with rows of this span."""
+        """Count one more stored response, with rows of this span."""
         self.responses += 1
         if start is not None and end is not None:
             self.span = (

@@ -1,4 +1,4 @@
-"""Rows that Bronze holds, counted apart from how Silver is made of them, so that each can be held against the other."""
+"""Row counts of Bronze, computed independently of Silver so that the two can be reconciled."""
 
 from __future__ import annotations
 

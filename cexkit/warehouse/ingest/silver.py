@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Rates closer than this are the same, written with fewer digits.
 SAME_RATE = 1e-8
-#: How far around a file period settlements are looked at to tell intervals from gaps.
+#: How far around a file period settlements are read, to distinguish intervals from gaps.
 NEIGHBORS = timedelta(days=2)
 
 
@@ -53,8 +53,8 @@ def build_silver(
         What to make.
     periods : iterable of str, optional
         File periods (``"2024"``, ``"2024-05"``, and of a month's pieces ``"2024-05-08..14"``, ``"2024-05-23"``); all
-        that Bronze has answers for by default. A month that is not closed is made in pieces; a day that was put
-        together with others is made with these.
+        that Bronze has responses for by default. A month that is not closed is made in pieces; a day that was merged
+        with others is made with these.
     now : datetime, optional
         Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: now.
     """

@@ -1,4 +1,4 @@
-"""The dataset card, ``README.md``: generated from the schema, the venues' descriptors and ``spec.json``."""
+"""The dataset card, ``README.md``: generated from the schema, the venues' descriptors, and ``spec.json``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.layout import TABLES as FOLDER
 
 CARD = "README.md"
-#: The table that readers get who name none.
+#: The table that readers get if they name none.
 DEFAULT_TABLE = "funding_rates"
 _SIZES = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _TAGS = ["crypto", "finance", "time-series", "perpetual-swaps", "funding-rates", "open-interest", "liquidations"]
 
 _LOAD_ANYWHERE = """## How to load it
 
-With cexkit, which reads only the files that a question touches:
+With cexkit, which reads only the files that a query needs:
 
 ```python
 import cexkit
@@ -35,7 +35,7 @@ from datasets import load_dataset
 load_dataset("{repo}", "{table}", split="train")
 ```
 
-With polars:
+With Polars:
 
 ```python
 import polars as pl
@@ -43,7 +43,7 @@ import polars as pl
 pl.scan_parquet("{place}/{folder}/{table}/**/*.parquet", hive_partitioning=False)
 ```
 
-With pandas (`partitioning=None`, for the columns in the folders' names are in the files too):
+With pandas (`partitioning=None`, because the files also contain the columns in the folder names):
 
 ```python
 import pandas as pd
@@ -57,27 +57,27 @@ With DuckDB:
 SELECT * FROM read_parquet('{place}/{folder}/{table}/**/*.parquet', hive_partitioning = false);
 ```
 """
-_LOAD_FACTS = """`{manifest}` names every file with its rows, times and sha256, and `spec.json` sums them up. Files are
-named by their content and never change; give a tag or a commit as revision to read the same data again.
+_LOAD_FACTS = """`{manifest}` lists every file with its rows, times, and sha256; `spec.json` summarizes them. Files are
+named by their content and never change. To read the same data again, give a tag or a commit as revision.
 """
 
 
 def card(spec: dict[str, Any], *, name: str | None = None, license: str | None = None) -> str:
-    """The card of a dataset.
+    """Return the card of a dataset.
 
     Parameters
     ----------
     spec : dict
-        What :func:`cexkit.warehouse.publish.spec.describe` says.
+        Result of :func:`cexkit.warehouse.publish.spec.describe`.
     name : str, optional
-        What readers call it, ``hf://datasets/owner/name``; None for a folder.
+        Name for readers, ``hf://datasets/owner/name``; None for a folder.
     license : str, optional
-        License of the data by its name on HuggingFace; by default ``mit`` where all is simulated, else ``other``.
+        License of the data by its name on Hugging Face. Default: ``mit`` if all data is simulated, else ``other``.
 
     Returns
     -------
     str
-        Markdown below a head in YAML, in which every table is a configuration of the viewer.
+        Markdown below a YAML header, in which every table is a configuration of the viewer.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def _head(spec: dict[str, Any], license: str | None) -> str:
     configs = [
         {
             "config_name": name,
-            # only files of the current manifest are there, so the pattern is the table
+            # Only files of the current manifest are published, so the pattern matches the table.
             "data_files": [{"split": "train", "path": f"{FOLDER}/{name}/**/*.parquet"}],
             **({"default": True} if name == default else {}),
         }
@@ -121,7 +121,7 @@ def _head(spec: dict[str, Any], license: str | None) -> str:
 
 
 def _size_category(rows: int) -> str:
-    """The hub's name of a size.
+    """Return the hub's name of a size.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def _about(spec: dict[str, Any]) -> str:
     return (
         f"{simulated}{description}Updated {spec['updated_at'][:16].replace('T', ' ')} UTC. Schema version "
         f"{spec['schema_version']}, made by cexkit {spec['cexkit_version']}. Times are UTC and windows half-open; "
-        "rates are fractions, not percent; each column's unit stands in the data dictionary below."
+        "rates are fractions, not percent. The data dictionary below states each column's unit."
     )
 
 
@@ -165,7 +165,7 @@ def _overview(spec: dict[str, Any]) -> str:
     ]
     note = (
         "Blocking checks (schema, unique keys, price order, ranges) all passed: a dataset that fails one is not "
-        "published. Warnings (gaps, age, outliers between venues, rows kept apart) are counted in `spec.json`"
+        "published. Warnings (gaps, age, outliers between venues, quarantined rows) are counted in `spec.json`"
         + (" and, by day, in the table `data_quality`." if "data_quality" in spec["tables"] else ".")
     )
     return "\n\n".join(["## Tables", "\n".join([head, *rows]), note])
@@ -177,7 +177,7 @@ def _moment(time: str | None) -> str:
 
 def _verdict(table: dict[str, Any]) -> str:
     if "quality" not in table:
-        return "made of the above"
+        return "derived from the tables above"
     warned = [name for name, check in table["quality"]["checks"].items() if check["rows_failed"]]
     return f"warnings: {', '.join(warned)}" if warned else "no warnings"
 
@@ -201,22 +201,22 @@ def _default(spec: dict[str, Any]) -> str | None:
 
 
 def _limits(spec: dict[str, Any]) -> str:
-    """What the dataset cannot say, venue by venue."""
+    """Return the limits of the dataset, per venue."""
     venues = sorted({venue for table in spec["tables"].values() for venue in table.get("venues", [])})
     lines = [f"- **{venue}**: {text}" for venue in venues if venue in EXCHANGES for text in _not_offered(venue)]
     shown = spec["tables"].get("liquidations", {}).get("coverage", {}).get("names")
     liquidations = (
-        "Liquidations are what venues show, column `coverage`: `full` (every event), `throttled` (at most one order a "
-        "symbol and second, as Binance and OKX stream them: **totals are lower bounds, most of all in cascades**) or "
-        "`absent` (nobody listened). "
-        + (f"Here: {', '.join(f'`{name}`' for name in shown)}." if shown else "There are none here.")
+        "Liquidations are what venues publish, see column `coverage`: `full` (every event), `throttled` (at most one "
+        "order per symbol and second, as Binance and OKX stream them: **totals are lower bounds, most of all in "
+        "cascades**) or `absent` (no collector was running). "
+        + (f"Here: {', '.join(f'`{name}`' for name in shown)}." if shown else "This dataset has no liquidations.")
     )
-    gaps = "A time without rows is a gap, not a zero; candles that were not finished are not in here."
+    gaps = "A time without rows is a gap, not a zero. Unfinished candles are not included."
     return "\n\n".join(["## What is not in here", liquidations, gaps, *(["\n".join(lines)] if lines else [])])
 
 
 def _not_offered(venue: str) -> list[str]:
-    """The reasons a venue gives no data, each with the tables and kinds it holds for."""
+    """Return the reasons why a venue offers no data, each with its tables and instrument types."""
     by_reason: dict[str, dict[str, list[str]]] = {}
     for (table, kind), reason in EXCHANGES[venue].not_offered.items():
         by_reason.setdefault(reason, {}).setdefault(table, []).append(kind)

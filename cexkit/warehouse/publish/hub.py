@@ -1,8 +1,8 @@
-"""Publishing to HuggingFace: large files first, then one commit on the head that was looked at.
+"""Publishing to Hugging Face: large files first, then one commit on the head that the plan was compared with.
 
-``huggingface_hub`` itself tries uploads again (five times, on 408, 429, 5xx and broken connections), but neither the
-commit nor what is asked before and after it; that is done here. A commit whose response was lost, and one that somebody
-else came before, end the same way: the plan is made anew against the head that is there now.
+``huggingface_hub`` retries uploads (five times, on 408, 429, 5xx, and broken connections), but neither the commit nor
+the requests before and after it. This module retries those. If the response to a commit is lost, or somebody else
+commits first, the plan is recomputed against the current head.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cexkit.warehouse.publish.rules import require_may_replace
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
 
-#: Files that are sent together; each is told to the progress when all of them are there.
+#: Files that are uploaded together; each is reported to ``step`` once all of them are uploaded.
 BATCH = 8
 _KIND = "dataset"
 #: Somebody else committed first.
@@ -43,11 +43,11 @@ class Hub:
     Parameters
     ----------
     repo, branch : str
-        ``owner/name`` and its branch; both are made where they are not there.
+        ``owner/name`` and its branch; both are created if missing.
     replace : bool
-        Let a publication take the place of another or newer dataset.
+        Allow a publication to replace another or newer dataset.
     private : bool
-        Whether a repository that is made is private.
+        Whether a newly created repository is private.
 
     Examples
     --------
@@ -63,12 +63,12 @@ class Hub:
 
     @cached_property
     def _api(self) -> HfApi:
-        """The client, which finds the token itself: none passes through here."""
+        """The client; it finds the token itself, so that no token passes through this module."""
         return HfApi(library_name="cexkit")
 
     @property
     def name(self) -> str:
-        """What readers call it; the same on every branch, so that a branch can become another one."""
+        """Name for readers; the same on every branch, so that a branch can become another one."""
         return f"hf://datasets/{self.repo}"
 
     @property
@@ -76,7 +76,7 @@ class Hub:
         return f"{self.name}@{self.branch}"
 
     def plan(self, content: Content, tag: str | None = None) -> Plan:
-        """What would change; nothing is."""
+        """Return what would change, without changing anything."""
         with self._report_outcome("nothing was changed"):
             published = self._there()
             found = self._compare(content, published)
@@ -84,7 +84,7 @@ class Hub:
         return found
 
     def put(self, content: Content, *, tag: str | None, step: Step) -> tuple[Plan, str | None, str]:
-        """Make the branch hold the content, in one commit; none where it does already."""
+        """Publish the content to the branch in one commit; make no commit if the branch already holds it."""
         self.plan(content, tag)
         with self._report_outcome("no data was published"):
             self._make()
@@ -95,7 +95,7 @@ class Hub:
         return done, revision, f"{self._api.endpoint}/datasets/{self.repo}/commit/{revision}"
 
     def _settle(self, content: Content, step: Step) -> tuple[Plan, str]:
-        """Plan and commit until the head holds the content. Returns what was changed, and the head."""
+        """Plan and commit until the head holds the content; return the changes and the head."""
         plans: list[Plan] = []
         try:
             for attempt in retrying(lambda error: isinstance(error, Again)):
@@ -109,7 +109,7 @@ class Hub:
         return plans[0], revision
 
     def _commit(self, content: Content, found: Plan, operations: list) -> str:
-        """Commit what was uploaded, and hold what the hub then says against the manifest."""
+        """Commit the uploaded files, then compare the content of the hub with what was sent."""
         try:
             made = self._api.create_commit(
                 self.repo,
@@ -121,7 +121,7 @@ class Hub:
             )
         except FAILURES as error:
             if status_of(error) == _STALE or is_transient(error):
-                # whether it was done after all, the next plan sees
+                # The next plan shows whether the commit was made after all.
                 raise Again from error
             raise self._problem(error, "nothing was changed") from error
         with self._report_outcome(f"commit {made.oid} was made, but could not be verified; run again"):
@@ -129,7 +129,7 @@ class Hub:
         return made.oid
 
     def _fate(self, revision: str | None) -> str:
-        """What became of a commit whose responses were lost."""
+        """Return the outcome of a commit whose responses were lost."""
         try:
             head = self._api.dataset_info(self.repo, revision=self.branch).sha
         except FAILURES:
@@ -137,7 +137,7 @@ class Hub:
         return "nothing was changed" if head == revision else f"the head is now {head}; run again"
 
     def _verify(self, content: Content, revision: str) -> None:
-        """Raise if a commit holds anything else than was meant."""
+        """Raise if a commit holds other content than intended."""
         left = compare(self._here, content.pieces, PublishedState(revision, self._files(revision)))
         if left.changes:
             names = [*(piece.path for piece in left.add), *left.delete]
@@ -147,7 +147,7 @@ class Hub:
             )
 
     def _upload(self, found: Plan, step: Step) -> list[CommitOperationAdd | CommitOperationDelete]:
-        """Send what the hub does not have yet. No reader sees it before the commit."""
+        """Upload the files that the hub lacks; return the operations. Readers see no change before the commit."""
         added = [(piece, CommitOperationAdd(piece.path, piece.source)) for piece in found.add]
         for batch in _batches(added, BATCH):
             with _without_bars():
@@ -159,7 +159,7 @@ class Hub:
                     free_memory=False,
                 )
             for piece, operation in batch:
-                # the hash of the bytes that were sent, which is not that of the file before where someone wrote to it
+                # The hash of the sent bytes differs from the planned one if someone wrote to the file meanwhile.
                 if operation.upload_info.sha256.hex() != piece.sha256:
                     raise PublicationError(f"{piece.path} changed while it was sent; nothing was changed, run again")
                 step(piece.path)
@@ -172,7 +172,7 @@ class Hub:
         return compare(self._here, content.pieces, published)
 
     def _there(self) -> PublishedState:
-        """What the branch holds; for a branch that is still to be made, what it will begin with."""
+        """Return the content of the branch; for a branch that does not exist yet, its initial content."""
         for branch in dict.fromkeys((self.branch, "main")):
             try:
                 revision = self._call(lambda branch=branch: self._api.dataset_info(self.repo, revision=branch)).sha
@@ -201,7 +201,7 @@ class Hub:
             return read_manifest(Path(path))
 
     def _make(self) -> None:
-        """Make the repository and the branch where they are not there."""
+        """Create the repository and the branch if they are missing."""
         try:
             self._call(lambda: self._api.dataset_info(self.repo, revision=self.branch))
         except RepositoryNotFoundError:
@@ -214,7 +214,7 @@ class Hub:
             self._call(lambda: self._api.create_branch(self.repo, branch=self.branch, repo_type=_KIND, exist_ok=True))
 
     def _tags(self) -> dict[str, str]:
-        """Commits by tag."""
+        """Return the commit of each tag."""
         try:
             refs = self._call(lambda: self._api.list_repo_refs(self.repo, repo_type=_KIND))
         except RepositoryNotFoundError:
@@ -222,7 +222,7 @@ class Hub:
         return {ref.name: ref.target_commit for ref in refs.tags}
 
     def _require_free(self, tag: str | None, content: Content) -> None:
-        """Refuse a tag that names other data."""
+        """Raise if the tag exists and names other data."""
         if tag is None or (named := self._tags().get(tag)) is None:
             return
         if compare(self._here, content.pieces, PublishedState(named, self._files(named))).changes:
@@ -240,12 +240,12 @@ class Hub:
             self._require_free(tag, content)
 
     def _call(self, do: Callable[[], T]) -> T:
-        """Ask what can be asked twice, and try again where that may help."""
+        """Make a request that can safely be repeated; retry it after transient errors."""
         return retrying(is_transient)(do)
 
     @contextmanager
     def _report_outcome(self, so_far: str) -> Iterator[None]:
-        """Failures of the client as errors of cexkit that say what was done so far."""
+        """Raise failures of the client as cexkit errors that state what was done so far."""
         try:
             yield
         except CexkitError:
@@ -254,7 +254,7 @@ class Hub:
             raise self._problem(error, so_far) from error
 
     def _problem(self, error: Exception, so_far: str) -> PublicationError:
-        """What went wrong, in words that hold neither token nor signed address."""
+        """Return the error to raise; its message contains neither a token nor a signed URL."""
         if isinstance(error, RuntimeError) and isinstance(error.__cause__, FAILURES):
             error = error.__cause__
         status, problem = status_of(error), f"{type(error).__name__}: {error}"
@@ -266,7 +266,7 @@ class Hub:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """No progress bars of the client, which knows nothing of whether there is a screen; see ``step``."""
+    """Disable the client's progress bars, because it cannot know if a screen exists; ``step`` reports progress."""
     were = are_progress_bars_disabled()
     disable_progress_bars()
     try:

@@ -1,4 +1,4 @@
-"""What every place of a dataset can do, and what is said of one that lacks a file or does not respond."""
+"""Base class of dataset locations, and the errors for a missing file and an unreachable location."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import ClassVar
 from cexkit.errors import DatasetError, DatasetNotFoundError, DatasetUnreachableError
 from cexkit.warehouse.store.layout import MANIFEST
 
-#: Told of bytes as they come in.
+#: Called with the number of bytes as they arrive.
 OnProgress = Callable[[int], object]
 #: A statement for DuckDB and its bound values.
 Statement = tuple[str, dict[str, object]]
 
 
 class Location:
-    """A place that holds a dataset. Subclasses say how its files are asked for.
+    """The location of a dataset. Subclasses implement how its files are read.
 
     Attributes
     ----------
     address : str
-        The place as it is shown; never with a secret in it.
+        The location as displayed; never contains a secret.
     remote : bool
-        Whether files come over a network.
+        True if files are read over a network.
     pinned : bool
-        Whether the place can only ever hold one state of the dataset (a commit).
+        True if the location can hold only one state of the dataset (a commit).
     direct : bool
-        Whether DuckDB can read from it without the cache.
+        True if DuckDB can read from it without the cache.
     """
 
     address: str
@@ -42,41 +42,41 @@ class Location:
 
     @property
     def prefix(self) -> str:
-        """What the addresses of all its files begin with."""
+        """The common prefix of the addresses of all its files."""
         raise NotImplementedError
 
     def pin(self) -> Location:
-        """The same place at the state it has now."""
+        """Return this location pinned to its current state."""
         return self
 
     def at(self, revision: str) -> Location:
-        """The same place at a state that was found before."""
+        """Return this location at a revision found earlier."""
         return self
 
     def revision_of(self, text: str) -> str:
-        """What names the state of the dataset: for most places the hash of the manifest's content."""
+        """Return the revision of the dataset: for most locations, the hash of the manifest's content."""
         import hashlib
 
         return hashlib.sha256(text.encode()).hexdigest()
 
     def read(self, path: str) -> str:
-        """Text of a small file, as the manifest is."""
+        """Return the text of a small file, such as the manifest."""
         raise NotImplementedError
 
     def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
-        """Bring a file into a folder."""
+        """Download a file to a folder."""
         raise NotImplementedError
 
     def url(self, path: str) -> str:
-        """The address of a file for DuckDB."""
+        """Return the address of a file for DuckDB."""
         return self.prefix + path
 
     def statements(self) -> list[Statement]:
-        """What DuckDB must be told before it can read from here."""
+        """Return the statements that DuckDB must run before it can read from this location."""
         return []
 
     def ping(self) -> None:
-        """Ask for something small."""
+        """Send a small request."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -84,18 +84,18 @@ class Location:
 
 
 def missing(address: str, path: str) -> DatasetError:
-    """What to say of a file that is not there."""
+    """Return the error for a missing file."""
     if path == MANIFEST:
         return DatasetNotFoundError(f"no dataset at {address} (no {path} there); check the address")
     return DatasetError(
-        f"{address} no longer has {path}: the dataset was published anew since this connection was made. "
-        "market.refresh() moves on to what is there now"
+        f"{address} no longer contains {path}: the dataset was republished after you connected; "
+        "call market.refresh() to use the latest revision"
     )
 
 
 def unreachable(address: str, error: object) -> DatasetUnreachableError:
-    """What to say where nothing answers."""
+    """Return the error for a location that does not respond."""
     return DatasetUnreachableError(
-        f"{address} cannot be reached ({type(error).__name__}). Without a network, connect(…, offline=True) reads what "
-        "is in the cache, and connect('sample') the embedded sample"
+        f"{address} cannot be reached ({type(error).__name__}); use connect(…, offline=True) to read the cache, "
+        "or connect('sample') to read the embedded sample"
     )

@@ -1,4 +1,4 @@
-"""Bronze: every response exactly as received, so that Silver can be made again from it alone."""
+"""Bronze: every raw response, stored unmodified so that Silver can be rebuilt from Bronze alone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from cexkit.warehouse.store.parquet import write_atomic
 
 _TIME = pa.timestamp("us", tz="UTC")
 
-#: ``context`` is what a parser needs beside the body, as JSON. ``table``, ``data_start`` and ``data_end``
-#: say what a response can hold rows of, so that only responses in question are read. The body of an archive
-#: file is not in ``body`` but in the ``file`` of that path, named by its hash.
+#: ``context`` holds what a parser needs in addition to the body, as JSON. ``table``, ``data_start``, and
+#: ``data_end`` state which rows a response can hold, so that only relevant responses are read. The body of an
+#: archive file is not in ``body`` but in the ``file`` of that path, named by its hash.
 SCHEMA = pa.schema(
     [
         ("run", pa.string()),
@@ -42,9 +42,9 @@ SCHEMA = pa.schema(
 
 
 class BronzeWriter:
-    """Collects responses of one run and endpoint and writes them in files of bounded size.
+    """A writer of the responses of one run and endpoint, in files of bounded size.
 
-    Use it as a context manager; what was added before an error is written all the same.
+    Use it as a context manager; responses added before an error are still written.
     """
 
     def __init__(self, root: Path, exchange: str, endpoint: str, run: str, *, file_bytes: int = 32 << 20):
@@ -55,7 +55,7 @@ class BronzeWriter:
         self.files: list[Path] = []
 
     def add(self, row: dict) -> None:
-        """Add one response: the columns of :data:`SCHEMA` but run, exchange and endpoint."""
+        """Add one response: the columns of :data:`SCHEMA` except run, exchange, and endpoint."""
         whose = {"run": self._run, "exchange": self._exchange, "endpoint": self._endpoint}
         self._rows.append({"file": None} | row | whose)
         self._bytes += len(row["body"])
@@ -63,14 +63,14 @@ class BronzeWriter:
             self.flush()
 
     def add_file(self, row: dict) -> None:
-        """Add one response whose body is a file of an archive: kept as it is, once, under its hash."""
+        """Add one response whose body is an archive file; the file is stored unmodified, once, under its hash."""
         place = archive_file(self._exchange, row["sha256"])
         if not (self._root / place).exists():
             write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]), via=self._via)
         self.add(row | {"body": b"", "file": place.as_posix()})
 
     def flush(self) -> None:
-        """Write what was added since the last file."""
+        """Write the responses added since the last file."""
         if not self._rows:
             return
         day = self._rows[0]["received_at"].date()
@@ -88,10 +88,10 @@ class BronzeWriter:
 
 
 def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:
-    """Answers of an endpoint that were asked for a table and a window, in the order received.
+    """Yield an endpoint's responses for a table and a window, in the order received.
 
-    Only one record batch is in memory at a time; the order across files is that of their runs. A row also has the
-    ``path`` of its file below the root. The body of an archive file that is missing is None.
+    Only one record batch is in memory at a time; files are read in the order of their runs.
+    A row also has the ``path`` of its file below the root. The body of an archive file that is missing is None.
     """
     wanted = ds.field("table") == table
     if window is not None:
@@ -113,7 +113,7 @@ def _archive_body(path: Path) -> bytes | None:
 
 
 def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
-    """Files of an archive that were kept: address → hash of the newest version."""
+    """Return the hash of the newest stored version of each archive file, by its address."""
     found: dict[str, str] = {}
     for path in _files(root, exchange, endpoint):
         rows = pq.read_table(path, columns=["url", "sha256"], partitioning=None)
@@ -122,7 +122,7 @@ def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
 
 
 def has_bronze(root: Path, exchange: str) -> bool:
-    """Whether any response of a venue is kept here; a dataset that was downloaded or simulated has none."""
+    """Return whether any response of a venue is stored here; a downloaded or simulated dataset has none."""
     return (root / bronze_venue(exchange)).is_dir()
 
 
@@ -140,6 +140,6 @@ def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[P
 
 
 def _files(root: Path, exchange: str, endpoint: str) -> list[Path]:
-    """Files in the order received: run names begin with their time. Temporaries are skipped."""
+    """Return files in the order received, because run names begin with their time; skip temporaries."""
     paths = (root / bronze_folder(exchange, endpoint)).glob("date=*/[!.]*.parquet")
     return sorted(paths, key=lambda path: (path.parent.name, path.name))

@@ -153,7 +153,7 @@ def period_window(table: Table, period: str) -> Window:
     """
     kind, span = _parsed(period)
     if kind not in _KINDS[table.period]:
-        raise InvalidInputError(f"{table.name} has one file a {table.period}; {period!r} names none")
+        raise InvalidInputError(f"{table.name} has one file per {table.period}; {period!r} names none")
     return span
 
 

@@ -1,4 +1,4 @@
-"""Where a dataset can be: what ``connect(source)`` takes."""
+"""Dataset locations that ``connect(source)`` accepts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Folder(Location):
         return f"{self.root.absolute()}/"
 
     def url(self, path: str) -> str:
-        # DuckDB takes an address for a pattern: without this `data[1]` would mean `data1` too
+        # DuckDB treats an address as a pattern: unescaped, `data[1]` would also mean `data1`.
         return glob.escape(self.prefix) + path
 
     def read(self, path: str) -> str:
@@ -44,19 +44,19 @@ class Folder(Location):
 
 
 def locate(source: str | Path | None = None) -> Location:
-    """The place that a user names.
+    """Return the location that a user names.
 
     Parameters
     ----------
     source : str or Path, optional
         ``"sample"`` for the embedded sample (``"./sample"`` for a folder of that name), a folder,
-        ``hf://datasets/org/name[@revision]``, an ``http(s)://`` prefix or ``s3://bucket/prefix``. By default
+        ``hf://datasets/org/name[@revision]``, an ``http(s)://`` prefix or ``s3://bucket/prefix``. Default:
         the setting ``CEXKIT_DATA``, else the sample.
 
     Raises
     ------
     InvalidInputError
-        If it is none of these.
+        If ``source`` has none of these forms.
 
     Examples
     --------
@@ -75,12 +75,12 @@ def locate(source: str | Path | None = None) -> Location:
 
 
 def folder_of(source: str | Path) -> Path:
-    """The folder that a user names; ``~`` stands for a home.
+    """Return the folder that a user names; ``~`` expands to a home folder.
 
     Raises
     ------
     InvalidInputError
-        If it names none.
+        If ``source`` does not name a folder.
 
     Examples
     --------
@@ -90,13 +90,13 @@ def folder_of(source: str | Path) -> Path:
     try:
         if "\0" not in str(source):
             return Path(source).expanduser()
-    except RuntimeError:  # nobody of that name has a home
+    except RuntimeError:  # the user of that name has no home folder
         pass
     raise InvalidInputError(f"not a folder: {str(source)!r}")
 
 
 def hub_address(source: str) -> tuple[str, str]:
-    """Repository and revision of a dataset on the hub.
+    """Return the repository and revision of a dataset on the hub.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def hub_address(source: str) -> tuple[str, str]:
     Raises
     ------
     InvalidInputError
-        If it is no such address.
+        If ``source`` does not have this form.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def _remote(source: str) -> Location:
         from cexkit.warehouse.store.hub import Hub
 
         return Hub(*hub_address(source))
-    # errors do not repeat what may hold a secret
+    # Errors do not repeat the address, because it may contain a secret.
     try:
         parts = urlsplit(source)
     except ValueError:
@@ -147,4 +147,4 @@ def _remote(source: str) -> Location:
         from cexkit.warehouse.store.remote import Bucket
 
         return Bucket(parts.netloc, parts.path.strip("/"))
-    raise InvalidInputError(f"{source!r} is no place of a dataset; those that can be opened: {_FORMS}")
+    raise InvalidInputError(f"source must be one of {_FORMS}, got {source!r}")

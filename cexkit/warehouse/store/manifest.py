@@ -1,6 +1,6 @@
-"""The manifest: which files make up a dataset, and what is in each.
+"""The manifest: the files of a dataset and the content of each.
 
-Readers open exactly the files it names, and of those only the ones a question can touch.
+Readers open only files that it names, and among them only those that can hold rows of a query.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME, _SHA256 = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """One data file: identity, size and the times in it (``start`` the first, ``end`` the last)."""
+    """A data file: identity, size, and time range (``start`` is the first time, ``end`` the last)."""
 
     path: str
     table: str
@@ -42,16 +42,16 @@ class DataFile:
 
     @property
     def place(self) -> tuple[str, str | None, str]:
-        """What it is the current file of."""
+        """The table, venue, and period whose current file this is."""
         return self.table, self.exchange, self.period
 
     def replaces(self, other: DataFile) -> bool:
-        """Whether it holds all that the other may: the same period, or the month or week of a piece.
+        """Return whether this file covers the other: the same period, or the month or week of a piece.
 
         Raises
         ------
         InvalidInputError
-            If it is a piece of the other, whose other rows would be lost.
+            If this file is a piece of the other; the other's remaining rows would be lost.
         """
         if (self.table, self.exchange) != (other.table, other.exchange):
             return False
@@ -66,7 +66,7 @@ class DataFile:
         )
 
     def overlaps(self, start: datetime | None, end: datetime | None) -> bool:
-        """Whether a row of the window ``start <= t < end`` can be in it."""
+        """Return whether the file can hold a row of the window ``start <= t < end``."""
         if self.start is None or self.end is None:
             return True
         return (end is None or self.start < end) and (start is None or self.end >= start)
@@ -74,7 +74,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much some files hold together; ``start`` and ``end`` are the first and the last time in them.
+    """The combined extent of files; ``start`` and ``end`` are the first and the last time in them.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Extent:
 
     @classmethod
     def of(cls, files: Collection[DataFile]) -> Extent:
-        """The sum of what the manifest says of each."""
+        """Return the combined extent of files, as stated in the manifest."""
         return cls(
             files=len(files),
             rows=sum(file.rows for file in files),
@@ -128,7 +128,7 @@ class Manifest:
         end: datetime | None = None,
         exchanges: Collection[str] | None = None,
     ) -> tuple[DataFile, ...]:
-        """The files of a table that can hold rows of a window and of these venues."""
+        """Return the files of a table that can hold rows of a window and of these venues."""
         return tuple(
             file
             for file in self.files
@@ -138,12 +138,12 @@ class Manifest:
         )
 
     def with_files(self, files: Iterable[DataFile]) -> Manifest:
-        """A copy in which these files replace those of the same place and its pieces; empty ones leave it.
+        """Return a copy in which these files replace those of the same place and its pieces; empty files are left out.
 
         Raises
         ------
         InvalidInputError
-            If one is a piece of a file that is there.
+            If one is a piece of an existing file.
         """
         newer = {file.place: file for file in files}
         kept = [file for file in self.files if not any(new.replaces(file) for new in newer.values())]
@@ -168,9 +168,9 @@ class Manifest:
         Raises
         ------
         NewerSchemaError
-            If a later version of the schema wrote it.
+            If it was written with a later version of the schema.
         DatasetError
-            If it is no manifest.
+            If the text is not a manifest.
         """
         try:
             raw = json.loads(text)
@@ -204,7 +204,7 @@ def _with_unknown(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(file: DataFile) -> DataFile:
-    """What a manifest says of a file becomes a path, a URL and a name: only harmless ones go on."""
+    """Return the file if its values are safe, because they become a path, a URL, and a name."""
     inside(file.path)
     if not _NAME.fullmatch(file.table):
         raise ValueError(f"not the name of a table: {file.table!r}")
@@ -218,7 +218,7 @@ def _checked(file: DataFile) -> DataFile:
 
 
 def _require_places_once(files: Sequence[DataFile]) -> None:
-    """Two files of one venue and period would be read both, and their rows count twice."""
+    """Raise if two files have the same place, because both would be read and their rows counted twice."""
     doubled = [place for place, times in Counter(file.place for file in files).items() if times > 1]
     if doubled:
         raise ValueError(f"more than one file of {doubled[0]}")
@@ -229,12 +229,12 @@ def _timed(raw: dict) -> dict:
 
 
 def manifest_text(path: Path) -> str:
-    """Content of a manifest file.
+    """Return the content of a manifest file.
 
     Raises
     ------
     DatasetNotFoundError
-        If there is none.
+        If the file does not exist.
     DatasetError
         If it cannot be read.
     """

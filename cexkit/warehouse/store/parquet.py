@@ -1,4 +1,4 @@
-"""Parquet files: written whole or not at all, laid out for the queries they serve."""
+"""Parquet files: written atomically, and laid out for the queries that read them."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from cexkit.warehouse.store.layout import TEMPORARY
 if TYPE_CHECKING:
     import polars as pl
 
-#: Rows that a row group holds at least, where it holds several instruments. Smaller ones make footers
-#: larger than the data; one instrument per row group pays only for 1-minute bars.
+#: Minimum rows of a row group, if it holds several instruments. Smaller row groups make footers larger
+#: than the data; one instrument per row group pays off only for 1-minute bars.
 ROW_GROUP_ROWS = 32_768
 _PRICES = {"open", "high", "low", "close"}
 
 
 def write_atomic(path: Path, write: Callable[[Path], object], *, via: Path | None = None) -> Path:
-    """Let ``write`` fill a temporary file, then put it in place in one step.
+    """Write to a temporary file with ``write``, then move it into place atomically.
 
-    The file is on disk before it gets its name, so neither a reader nor a crash ever sees half of it.
+    The file is on disk before it gets its name, so readers never see half of it, even after a crash.
 
     Parameters
     ----------
     path : Path
-        Where the file is to be.
+        Destination of the file.
     write : callable
-        Fills the file whose path it is given.
+        Called with the path of the file to fill.
     via : Path, optional
-        Folder of the temporary file, on the same disk; the folder of ``path`` by default.
+        Folder of the temporary file, on the same disk. Default: the folder of ``path``.
 
     Raises
     ------
     DatasetError
-        If the disk is full or the folder cannot be written; nothing is left behind.
+        If the disk is full or the folder cannot be written. The temporary file is deleted.
     """
     return write_named(path.parent, write, lambda _: path.name, via=via)
 
@@ -56,7 +56,7 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, via: Path | Non
 def write_named(
     folder: Path, write: Callable[[Path], object], name: Callable[[Path], str], *, via: Path | None = None
 ) -> Path:
-    """The same for a file whose name depends on its content: ``name`` is given the filled file."""
+    """Write a file atomically under a name that depends on its content: ``name`` gets the filled file."""
     with writing(folder), _temporary(via or folder) as temporary:
         folder.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -69,7 +69,7 @@ def write_named(
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Errors of the operating system as one that says where it was, and that nothing is lost."""
+    """Raise errors of the operating system as one that names the place and states that existing data is intact."""
     try:
         yield
     except DatasetError:
@@ -81,7 +81,7 @@ def writing(place: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes and threads out for as long as the block runs; the lock ends with its process."""
+    """Keep other processes and threads out while the block runs; the lock ends with its process."""
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -94,7 +94,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _temporary(folder: Path) -> Iterator[Path]:
-    """A temporary file that is locked for as long as its writer lives, and gone after."""
+    """Yield a temporary file that is locked while its writer lives, and deleted afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
     handle = _locked(path)
@@ -107,7 +107,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 
 def _locked(path: Path) -> int:
-    """Make a file and lock it; once more if a sweep came in between."""
+    """Create a file and lock it; try again if a sweep deleted it in between."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -118,9 +118,9 @@ def _locked(path: Path) -> int:
 
 
 def sweep_temporaries(folder: Path) -> int:
-    """Delete the temporaries in a folder whose writers are dead; how many these were.
+    """Delete the temporaries in a folder whose writers are dead; return their number.
 
-    A killed writer no longer holds the lock of its file, wherever and as whom it ran.
+    A killed writer no longer holds the lock of its file, wherever and as whichever user it ran.
     """
     found = 0
     for path in folder.glob(f"{TEMPORARY}*"):
@@ -143,7 +143,7 @@ def _flush(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file."""
+    """Return the hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -156,8 +156,8 @@ def write_table(rows: pa.Table, table: Table, path: Path) -> None:
 def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
     """Write row groups as one Parquet file; only one of them is in memory at a time.
 
-    Times are stored as differences, all is under zstd 9. Prices go through a dictionary where they
-    repeat, in bars of a minute; longer bars repeat too few, and plain they are a fifth smaller.
+    Times and integers are delta-encoded; all columns are compressed with zstd 9. Prices of 1-minute bars are
+    dictionary-encoded because they repeat. Prices of longer bars repeat too rarely, and are a fifth smaller unencoded.
     """
     repeated = _PRICES if table.period == "month" else set()
     dictionary = [f.name for f in table.fields if f.type == "string" or f.name in repeated]
@@ -176,14 +176,14 @@ def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
 
 
 def merge(paths: Sequence[Path], table: Table, into: Path) -> None:
-    """Write the rows of files that follow each other in time as one file, instrument by instrument.
+    """Merge files that follow each other in time into one file, instrument by instrument.
 
-    Only tables with one row group an instrument can be merged so.
+    Only tables with one row group per instrument can be merged this way.
 
     Raises
     ------
     DatasetError
-        If the file that was written, read again, does not hold exactly the rows of the others.
+        If the written file, read again, does not hold exactly the rows of the others.
     """
     with ExitStack() as stack:
         files = [stack.enter_context(pq.ParquetFile(path)) for path in paths]
@@ -194,10 +194,10 @@ def merge(paths: Sequence[Path], table: Table, into: Path) -> None:
             whole.read_row_group(number).equals(group) for number, group in enumerate(_merged(places, table))
         )
     if not same:
-        raise DatasetError(f"{table.name}: {len(paths)} files put together are not the rows they were; they stay apart")
+        raise DatasetError(f"{table.name}: merging {len(paths)} files changed their rows; the files stay separate")
 
 
-#: Where the rows of an instrument lie: files and row groups in them, in time order.
+#: Files and row groups that hold the rows of an instrument, in time order.
 _Places = dict[tuple[str, ...], list[tuple[pq.ParquetFile, int]]]
 
 
@@ -220,7 +220,7 @@ def _merged(places: _Places, table: Table) -> Iterator[pa.Table]:
 
 
 def scan(paths: Path | Sequence[Path]) -> pl.LazyFrame:
-    """Rows of these very files, lazily: no path is taken for a pattern, and no part of one for a column."""
+    """Scan exactly these files; a path is not treated as a pattern, nor a part of it as a column."""
     import polars as pl
 
     return pl.scan_parquet(paths, hive_partitioning=False, glob=False)
@@ -284,7 +284,7 @@ def require_columns(path: str | Path, names: Sequence[str], table: Table) -> Non
 
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:
-    """Cut sorted rows into row groups that each hold whole instruments."""
+    """Split sorted rows into row groups that each hold whole instruments."""
     at_least = 1 if table.period == "month" else ROW_GROUP_ROWS
     starts = [*_instrument_starts(rows, table), rows.num_rows]
     begin = 0
@@ -295,7 +295,7 @@ def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:
 
 
 def _instrument_starts(rows: pa.Table, table: Table) -> list[int]:
-    """Row numbers at which a new instrument begins."""
+    """Return the row numbers at which a new instrument begins."""
     keys = [name for name in INSTRUMENT_KEYS if name in table.columns]
     if rows.num_rows == 0 or not keys:
         return [0]

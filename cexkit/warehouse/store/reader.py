@@ -1,4 +1,4 @@
-"""Tables of one state of a dataset, as Ibis expressions on a DuckDB of its own."""
+"""Tables of one state of a dataset, as Ibis expressions on a dedicated DuckDB."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
     from cexkit.warehouse.store.engine import Engine
 
-#: Who an instrument is: venue, type, symbol.
+#: Identity of an instrument: venue, type, symbol.
 Identity = tuple[str, str, str]
 #: Column → the values to keep; None keeps all.
 Wanted = Mapping[str, tuple[str, ...] | None]
 
 
 class Reader:
-    """Reads one state; threads may share it.
+    """A reader of one state of a dataset; threads may share it.
 
     Parameters
     ----------
     snapshot : Snapshot
-        The state.
+        State to read.
     extension : {"cache_httpfs"}, optional
-        DuckDB's own cache of what is read directly.
+        DuckDB's own cache for files that are read directly.
     """
 
     def __init__(self, snapshot: Snapshot, extension: str | None = None):
@@ -46,7 +46,7 @@ class Reader:
 
     @cached_property
     def engine(self) -> Engine:
-        """The database, made at the first question."""
+        """The database, created on first use."""
         from cexkit.warehouse.store.engine import engine
 
         with self._lock:
@@ -56,41 +56,41 @@ class Reader:
 
     @cached_property
     def extents(self) -> dict[str, Extent]:
-        """How much there is of each table that is there, in the order of their declarations."""
+        """The extent of each available table, in declaration order."""
         return {name: Extent.of(files) for name, table in TABLES.items() if (files := self.files(table))}
 
     @property
     def names(self) -> list[str]:
-        """The tables that are there."""
+        """Names of the available tables."""
         return list(self.extents)
 
     def files(self, table: Table) -> tuple[DataFile, ...]:
-        """All files of a table."""
+        """Return all files of a table."""
         return self.manifest.select(table.name)
 
     def cut(self, table: Table, start: TimeLike | None, end: TimeLike | None, wanted: Wanted) -> ir.Table:
-        """A table's rows of a window, of these venues, types and symbols; only files that matter are opened."""
+        """Return a table's rows of a window, venues, types, and symbols; open only files that can hold them."""
         first, last = bounds(table, start, end)
         self._check_names(table, wanted)
         files = self.manifest.select(table.name, start=first, end=last, exchanges=wanted["exchange"])
         return _cut(self._view(table, files), table, *_open_conditions(files, first, last, wanted))
 
     def whole(self, table: Table) -> ir.Table:
-        """A table under its own name, as SQL sees it."""
+        """Return a table under its own name, as SQL sees it."""
         if self.snapshot.big(table.name):
             size, address = self.snapshot.bytes(table.name) / 1e6, self.snapshot.location.address
             raise InvalidInputError(
-                f"{table.name} is {size:,.0f} MB at {address}, too much to "
-                f"read whole unasked; market.table({table.name!r}, start=…, end=…, exchange=…, symbol=…) reads what it "
-                "needs. The setting CEXKIT_BIG_TABLE_BYTES says what is too much"
+                f"{table.name} at {address} is {size:,.0f} MB, above the limit for implicit full reads "
+                "(CEXKIT_BIG_TABLE_BYTES); select rows with "
+                f"market.table({table.name!r}, start=…, end=…, exchange=…, symbol=…)"
             )
         return self._view(table, self.files(table), table.name)
 
     def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> ir.Table:
-        """The declared columns of these files (with none, an empty table of the same shape)."""
+        """Return the declared columns of these files; without files, an empty table of the same shape."""
         if not files:
             return self._nothing(table)
-        # asked for each time: what is in the cache is looked after
+        # Resolve paths on every call, because that also keeps the files in the cache.
         paths = self.snapshot.paths(files)
         name = name or f"_{table.name}_{hashlib.sha256(repr(paths).encode()).hexdigest()[:16]}"
         if name not in self._views:
@@ -98,7 +98,7 @@ class Reader:
         return self._views[name]
 
     def _nothing(self, table: Table) -> ir.Table:
-        """An empty table, made in SQL: threads that read Python's memory through DuckDB can wait for each other."""
+        """Return an empty table, made in SQL: threads that read Python's memory through DuckDB can deadlock."""
         name = f"_{table.name}_nothing"
         with self._lock:
             if name not in self._views:
@@ -111,8 +111,8 @@ class Reader:
         """Create the view of a table's files; of ``outdated`` ones, DuckDB reads the columns of each."""
         from duckdb import ColumnExpression, IOException, SQLExpression
 
-        # hive keys let DuckDB skip files of a whole table on `exchange`. The cache has no such names; and one in the
-        # place of the dataset itself (`/data/exchange=okx`) DuckDB would take for the venue of every row
+        # Hive keys let DuckDB skip files of a whole table on `exchange`. Files in the cache have no such names. A key
+        # in the location of the dataset (`/data/exchange=okx`) would be mistaken for the venue of every row.
         hive = name == table.name and self.snapshot.direct(table.name) and "=" not in self.snapshot.location.prefix
         try:
             rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=outdated)
@@ -120,8 +120,8 @@ class Reader:
                 rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=True)
         except IOException as error:
             raise DatasetError(
-                f"{self.snapshot.location.address}: a file of {table.name} cannot be read: {error}. If the dataset was "
-                "written anew since this connection was made, market.refresh() moves on to what is there now"
+                f"{self.snapshot.location.address}: a file of {table.name} cannot be read: {error}; if the dataset was "
+                "rewritten after you connected, call market.refresh() to use the latest revision"
             ) from error
         require_columns(self.snapshot.location.address, rows.columns, table)
         nulls = _nulls(table)
@@ -131,7 +131,7 @@ class Reader:
             self._views[name] = self.engine.table(name)
 
     def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
-        """Who is in the dataset, of these venues: from the list of instruments, else from all tables."""
+        """Return the instruments of these venues: from the list of instruments, else from all tables."""
         listed = self.manifest.select("instruments", exchanges=exchanges)
         names = ["instruments"] if self.files(TABLES["instruments"]) else self.names
         key = ",".join(file.path for file in listed)
@@ -144,7 +144,7 @@ class Reader:
         return self._known[key]
 
     def _check_names(self, table: Table, wanted: Wanted) -> None:
-        """Refuse names that the dataset does not know, and symbols that mean several instruments."""
+        """Raise for names that the dataset does not know, and for symbols that mean several instruments."""
         filters = {column: names for column, names in wanted.items() if names is not None}
         for column in filters:
             if column not in table.columns:
@@ -187,11 +187,9 @@ def _refuse_ambiguous(known: Iterable[Identity]) -> None:
 
 
 def bounds(table: Table, start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
-    """A window as times, if the table has times and the window makes sense."""
+    """Return a window as times; raise if the table has no times or the window is invalid."""
     if (start is not None or end is not None) and table.time is None:
-        raise InvalidInputError(
-            f"{table.name} has one row an instrument and no time to cut by; leave start and end out"
-        )
+        raise InvalidInputError(f"{table.name} has one row per instrument and no time to cut by; omit start and end")
     first, last = (None if moment is None else utc(moment) for moment in (start, end))
     if first and last and last < first:
         raise InvalidInputError(f"the window ends before it starts: {first.isoformat()} … {last.isoformat()}")
@@ -201,7 +199,7 @@ def bounds(table: Table, start: TimeLike | None, end: TimeLike | None) -> tuple[
 def _open_conditions(
     files: Collection[DataFile], start: datetime | None, end: datetime | None, wanted: Wanted
 ) -> tuple[datetime | None, datetime | None, Wanted]:
-    """What the choice of files leaves to be asked of their rows."""
+    """Return the conditions that the choice of files does not meet for all their rows."""
     if start is not None and all(file.start and file.start >= start for file in files):
         start = None
     if end is not None and all(file.end and file.end < end for file in files):
@@ -212,7 +210,7 @@ def _open_conditions(
 
 
 def _cut(view: ir.Table, table: Table, start: datetime | None, end: datetime | None, wanted: Wanted) -> ir.Table:
-    """All in one filter, which Ibis compiles several times faster than one after the other."""
+    """Apply all conditions in one filter, which Ibis compiles several times faster than consecutive filters."""
     conditions = [] if start is None else [view[table.time] >= start]
     conditions += [] if end is None else [view[table.time] < end]
     for column, values in wanted.items():

@@ -58,7 +58,7 @@ class Web(Location):
         return to
 
     def _tried(self, path: str, do):
-        """Do it, again where that can help, and say in the words of a dataset what went wrong."""
+        """Call ``do``, retry transient errors, and raise failures as dataset errors."""
         attempts = Retrying(
             stop=stop_after_attempt(3),
             wait=wait_random_exponential(0.2, 2),
@@ -70,13 +70,13 @@ class Web(Location):
         except httpx.HTTPStatusError as error:
             raise _refused(error.response.status_code, self.address, path) from error
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise InvalidInputError(f"{self.address!r} is no address: {error}") from error
+            raise InvalidInputError(f"{self.address!r} is not a valid address: {error}") from error
         except httpx.HTTPError as error:
             raise unreachable(self.address, error) from error
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether an error may pass by itself."""
+    """Return whether an error may be temporary, so that a retry can succeed."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code == 429 or error.response.status_code >= 500
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
@@ -87,16 +87,16 @@ def _refused(status: int, address: str, path: str) -> DatasetError:
         return DatasetAccessError(f"{address} refuses {path} (HTTP {status}); it is not public")
     if status == 404:
         return missing(address, path)
-    return DatasetUnreachableError(f"{address} answers HTTP {status} for {path}; try again later")
+    return DatasetUnreachableError(f"{address} returned HTTP {status} for {path}; try again later")
 
 
 class Bucket(Location):
-    """Files below a prefix of an S3 bucket, or of anything that speaks S3."""
+    """Files below a prefix of an S3 bucket, or of an S3-compatible store."""
 
     def __init__(self, bucket: str, prefix: str):
         self._root = f"{bucket}/{prefix}".rstrip("/")
         self.address = f"s3://{self._root}"
-        # DuckDB knows keys only if told; profiles and roles are known to the cached way alone
+        # DuckDB knows only explicit keys; profiles and roles work only through the cache.
         self.direct = settings().s3_access_key_id is not None
 
     @property
@@ -125,7 +125,7 @@ class Bucket(Location):
         return to
 
     def _chunks(self, path: str) -> Iterator[bytes]:
-        """A file piece by piece; what the disk raises that they are written to is none of S3's errors."""
+        """Yield a file in chunks; errors of the disk that they are written to are not treated as errors of S3."""
         with _translate_errors(self.address, path), self._files().open_input_stream(f"{self._root}/{path}") as source:
             while chunk := source.read(_CHUNK):
                 yield chunk
@@ -168,7 +168,7 @@ def _plain(secret) -> str | None:
 
 @contextmanager
 def _translate_errors(address: str, path: str) -> Iterator[None]:
-    """Errors of Arrow's S3 in the words of a dataset."""
+    """Raise errors of Arrow's S3 client as dataset errors."""
     try:
         yield
     except FileNotFoundError as error:

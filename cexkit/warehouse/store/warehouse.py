@@ -1,4 +1,4 @@
-"""A local dataset that can be written: Silver and Gold tables, Bronze responses, quarantined rows."""
+"""A writable local dataset: Silver and Gold tables, Bronze responses, quarantined rows."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from cexkit.warehouse.store.rows import by_file, judged, require_unique, within
 
 
 class Warehouse:
-    """A folder that holds a dataset and the responses it was made from.
+    """A folder that holds a dataset and the responses it is derived from.
 
     Parameters
     ----------
     root : str or Path
-        The folder; it is made at the first write.
+        The folder; created by the first write.
 
     Examples
     --------
@@ -60,22 +60,22 @@ class Warehouse:
 
     @property
     def manifest(self) -> Manifest:
-        """The current manifest; an empty one where nothing was written yet."""
+        """The current manifest; empty before the first write."""
         try:
             return read_manifest(self.root / layout.MANIFEST)
         except DatasetNotFoundError:
             return Manifest()
 
     def write(self, table: Table, rows: pa.Table) -> tuple[DataFile, ...]:
-        """Make these rows the content of the files they fall into.
+        """Replace the content of the files that the rows belong to.
 
-        The rows must be all of each venue and period they touch: files are replaced, not added to.
+        Pass all rows of each venue and period they touch, because files are replaced, not appended to.
         Writing the same rows again changes nothing.
 
         Parameters
         ----------
         table : Table
-            The declaration; rows are brought to it.
+            Declaration that the rows are converted to.
         rows : pyarrow.Table
             Rows in any order.
 
@@ -103,15 +103,15 @@ class Warehouse:
     def replace(
         self, table: Table, exchange: str | None, periods: Sequence[str], rows: pa.Table
     ) -> tuple[DataFile, ...]:
-        """Make these rows all that a venue has in some file periods; readers see the change as one.
+        """Replace all rows of a venue in some file periods; readers see the change as one.
 
-        A period without rows leaves the dataset. A month replaces its pieces, see
+        A period without rows is removed from the dataset. A month replaces its pieces, see
         :mod:`cexkit.warehouse.store.layout`.
 
         Parameters
         ----------
         table : Table
-            The declaration; rows are brought to it.
+            Declaration that the rows are converted to.
         exchange : str or None
             Venue; None for tables over venues.
         periods : sequence of str
@@ -127,15 +127,15 @@ class Warehouse:
         Raises
         ------
         InvalidInputError
-            If a row lies in none of the periods, or a period is a piece of one that is there in one file.
+            If a row is in none or in two of the periods, or a period is a piece of an existing file's period.
         SchemaError, DuplicateKeyError, DatasetError
-            As for :meth:`write`.
+            See :meth:`write`.
         """
         rows = conform(rows, table)
         parts = {period: within(rows, table, layout.period_window(table, period)) for period in periods}
         if sum(part.num_rows for part in parts.values()) != rows.num_rows:
             raise InvalidInputError(
-                f"{table.name}: not all rows lie in {', '.join(periods)}, or some lie in two of them"
+                f"{table.name}: rows must be in exactly one of {', '.join(periods)}, got rows in none or in two of them"
             )
         files = tuple(
             self._write_file(table, exchange, period, part) for period, part in parts.items() if part.num_rows
@@ -145,16 +145,16 @@ class Warehouse:
         return files
 
     def remove(self, table: Table, exchange: str | None, period: str) -> None:
-        """Take a file period out of the dataset (its rows are gone)."""
+        """Remove a file period, including its rows, from the dataset."""
         self.replace(table, exchange, [period], to_pyarrow(table).empty_table())
 
     def combine(self, table: Table, exchange: str | None, period: str, parts: Sequence[DataFile]) -> DataFile:
-        """Put the pieces of a month or week into one file with the very same rows; readers see the change as one.
+        """Merge the pieces of a month or week into one file with exactly the same rows; readers see the change as one.
 
         Raises
         ------
         DatasetError
-            If the file, read again, does not hold exactly the rows of the pieces; these stay then.
+            If the file, read again, does not hold exactly the rows of the pieces; the pieces then stay.
         """
         paths = [self.root / part.path for part in sorted(parts, key=lambda part: part.period)]
         whole = Extent.of(parts)
@@ -197,8 +197,8 @@ class Warehouse:
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
         """Keep other processes and threads from rewriting a table of a venue meanwhile.
 
-        Who makes files out of what is there holds it, or what another wrote in between would be lost. It ends with its
-        process, however that ends. Temporaries of writers that were killed are deleted first.
+        Hold it while making files from existing ones, or what another process writes in between is lost. It ends with
+        its process, however that ends. Temporaries of killed writers are deleted first.
         """
         self.tidy()
         with locked(self.root / layout.lock_file(table, exchange)):
@@ -214,11 +214,11 @@ class Warehouse:
         return rows if span is None else within(rows, table, span)
 
     def describe(self, *, simulated: bool, description: str) -> None:
-        """State what the dataset is; kept in the manifest."""
+        """State in the manifest whether the dataset is simulated, and its description."""
         self._change(lambda manifest: replace(manifest, simulated=simulated, description=description))
 
     def tidy(self) -> int:
-        """Delete temporaries of writers that were killed; those of living ones stay. Returns how many."""
+        """Delete temporaries of killed writers and return their number; those of living writers stay."""
         with writing(self.root):
             return sum(sweep_temporaries(self.root / name) for name in layout.WRITTEN)
 
@@ -231,7 +231,7 @@ class Warehouse:
         Returns
         -------
         int
-            How many files were deleted.
+            Number of deleted files.
         """
         with locked(self.root / layout.LOCK), writing(self.root):
             current = {file.path for file in self.manifest.files}
@@ -270,7 +270,7 @@ class Warehouse:
         start: datetime | None,
         end: datetime | None,
     ) -> DataFile:
-        """A data file, on the disk under the name of its content; no manifest names it yet."""
+        """Write a data file under a name given by its content; no manifest names it yet."""
         path = write_named(
             (self.root / layout.data_file(table, exchange, period, "digest")).parent,
             write,
@@ -292,7 +292,7 @@ class Warehouse:
     def _commit(self, files: Sequence[DataFile]) -> None:
         def change(manifest: Manifest) -> Manifest:
             swept = [file.path for file in files if file.rows and not (self.root / file.path).exists()]
-            if swept:  # it was there already, had left the dataset long ago, and went at this very moment
+            if swept:  # it existed, had left the dataset long ago, and was swept just now
                 raise DatasetError(f"{swept[0]} was deleted while it was written again; nothing was changed, try again")
             return manifest.with_files(files)
 
@@ -311,14 +311,14 @@ class Warehouse:
             write_atomic(self.root / layout.MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def _leave(self, paths: Iterable[str]) -> None:
-        """Note on the files themselves when they left the dataset."""
+        """Set the modification time of files to when they leave the dataset."""
         for path in paths:
             with suppress(FileNotFoundError), writing(self.root):
                 os.utime(self.root / path)
 
 
 def _blank(table: Table, exchange: str | None, period: str) -> DataFile:
-    """A file without rows: what it takes the place of leaves the dataset."""
+    """Return a file without rows; the file that it replaces leaves the dataset."""
     return DataFile(
         path="", table=table.name, exchange=exchange, period=period, rows=0, bytes=0, sha256="", start=None, end=None
     )

@@ -27,7 +27,7 @@ MODULES = sorted(
     if path.name not in ("__init__.py", "accessors.py") and "plotting" not in path.parts
 )
 
-#: What analytics may import beside the standard library and itself.
+#: Modules that analytics may import in addition to the standard library and itself.
 ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.schema.intervals", "cexkit.errors")
 #: Below polars: the order of rows, by comparing text where it lies and by numpy's repeat and scatter; full windows.
 ALLOWED_OF = {"order": ("numpy", "pyarrow.compute"), "columns": ("numpy",), "windows": ("numpy",)}

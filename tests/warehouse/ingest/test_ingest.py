@@ -170,7 +170,7 @@ def test_doing_it_twice_changes_nothing(venue, warehouse):
 
 
 def test_every_layer_done_twice_changes_no_byte(venue, warehouse):
-    """Bronze of what is settled, the inventory, Silver, rows kept apart, counts, Gold, compaction."""
+    """Layers: Bronze of settled data, the inventory, Silver, quarantined rows, counts, Gold, compaction."""
     venue.pages[RATES, "BTCUSDT"] = [settlement(f"2024-01-{day:02}T08:00") for day in range(1, 20)]
     venue.pages[KLINES, "BTCUSDT"] = [kline("2024-01-01T00:00"), kline("2024-01-01T01:00", high="8")]
     window, now = Window.of("2024-01-01", "2024-01-25"), utc("2024-02-01")

@@ -1,4 +1,4 @@
-"""The running month in pieces: named by one rule, put together as they close, and always the same rows."""
+"""The current month in pieces: named by one rule, merged once they are closed, always with the same rows."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def expected(truth, start: datetime, end: datetime) -> pl.DataFrame:
 
 
 def day_by_day(warehouse: Warehouse, until: str, since: str = "2026-05-01") -> None:
-    """What a daily refresh does: the last two days made anew, then what is closed put together."""
+    """Rebuild the last two days, then merge the closed pieces, as a daily refresh does."""
     now = utc(since)
     while now < utc(until):
         now += DAY
@@ -96,7 +96,7 @@ class TestNames:
     )
     def test_a_span_is_closed_two_days_after_its_end(self, day, now, name):
         assert layout.period_of(MINUTES, utc(day), utc(now)) == name
-        assert layout.period_of(HOURS, utc(day), utc(now)) == day[:4], "other tables have a file a year"
+        assert layout.period_of(HOURS, utc(day), utc(now)) == day[:4], "other tables have one file per year"
 
     @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.integers(0, 40))
     def test_pieces_tile_every_month_and_their_names_mean_themselves(self, day, later):
@@ -117,7 +117,7 @@ class TestNames:
             layout.period_window(MINUTES, name)
 
     def test_a_table_by_years_has_no_days(self):
-        with pytest.raises(InvalidInputError, match="one file a year"):
+        with pytest.raises(InvalidInputError, match="one file per year"):
             layout.period_window(HOURS, "2026-06-09")
 
 
@@ -189,7 +189,7 @@ def test_what_is_not_the_same_rows_does_not_take_their_place(warehouse, monkeypa
     day_by_day(warehouse, "2026-05-09")
     before, groups = lies(warehouse), parquet.write_groups
     monkeypatch.setattr(parquet, "write_groups", lambda parts, *rest: groups((part.slice(1) for part in parts), *rest))
-    with pytest.raises(DatasetError, match="not the rows they were"):
+    with pytest.raises(DatasetError, match="changed their rows"):
         compact(warehouse, now=utc("2026-05-10"))
     assert lies(warehouse) == before
     assert not list(warehouse.root.rglob(f"{layout.TEMPORARY}*"))
@@ -207,7 +207,7 @@ def test_a_month_in_one_file_is_not_taken_apart(warehouse, truth):
 
 def test_rows_beside_the_periods_are_refused(warehouse, truth):
     two_days = expected(truth, utc("2026-05-01"), utc("2026-05-03")).to_arrow()
-    with pytest.raises(InvalidInputError, match="not all rows lie in 2026-05-01"):
+    with pytest.raises(InvalidInputError, match="exactly one of 2026-05-01"):
         warehouse.replace(MINUTES, "binance", ["2026-05-01"], two_days)
     assert lies(warehouse) == []
 
