@@ -1,4 +1,4 @@
-"""When assets run: schedules for what is read from venues, conditions for what is made of it."""
+"""Automation of assets: schedules for data read from venues, conditions for data derived from it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cexkit.exchanges.streams import STREAMS
 from cexkit.warehouse.store.layout import SETTLED
 from cexkit_pipeline.compaction import compaction
 
-#: Silver and Gold follow their inputs, whichever partition changed. Without the rule that every input partition
-#: must be there: a year's file is wanted long before its last day has been read.
+#: Silver and Gold run when any partition of their inputs changes. Missing input partitions do not block a run, because
+#: a year's file is needed long before its last day has been read.
 WHEN_INPUTS_CHANGE = (
     dg.AutomationCondition.eager()
     .without(~dg.AutomationCondition.any_deps_missing())
@@ -23,9 +23,9 @@ WHEN_INPUTS_CHANGE = (
 
 _BRONZE = dg.AssetSelection.key_prefixes("bronze")
 _LISTINGS = dg.AssetSelection.groups("listings") & _BRONZE
-#: How long ago a day began that nothing is corrected of any more.
+#: Age, from its start, at which venues no longer correct a day.
 _SETTLED_DAY = SETTLED + timedelta(days=1)
-#: What venues forget before that.
+#: Tables that venues retain for less than that.
 _FORGOTTEN = dg.AssetSelection.assets(
     *(
         ["bronze", venue.name, table]
@@ -35,10 +35,10 @@ _FORGOTTEN = dg.AssetSelection.assets(
     )
 )
 
-listings = dg.define_asset_job("listings", _LISTINGS, description="What every venue lists at the moment.")
-day = dg.define_asset_job("day", _BRONZE - _LISTINGS, description="Answers of every venue about one UTC day.")
+listings = dg.define_asset_job("listings", _LISTINGS, description="Read the current listing of every venue.")
+day = dg.define_asset_job("day", _BRONZE - _LISTINGS, description="Read every venue's data for one UTC day.")
 settled = dg.define_asset_job(
-    "settled", _BRONZE - _LISTINGS - _FORGOTTEN, description="A day once more, when venues no longer correct it."
+    "settled", _BRONZE - _LISTINGS - _FORGOTTEN, description="Read a day again once venues no longer correct it."
 )
 stream_silver = dg.define_asset_job(
     "stream_silver",
@@ -49,7 +49,7 @@ stream_silver = dg.define_asset_job(
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """A job at fixed times; ``partition`` says of which partition, from the time it was meant to run at."""
+    """A job at fixed times; ``partition`` maps the scheduled time to the partition to run."""
 
     name: str
     job: object
@@ -58,7 +58,7 @@ class ScheduleSpec:
     partition: Callable[[datetime], str | None] = lambda at: None
 
     def schedule(self, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
-        """As Dagster has it; a tick that is repeated starts nothing twice."""
+        """Return the Dagster schedule; a repeated tick does not start a second run."""
 
         def request(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
             at = context.scheduled_execution_time
@@ -76,55 +76,53 @@ class ScheduleSpec:
 
 
 SCHEDULES = (
-    ScheduleSpec(
-        "hourly_listings", listings, "5 * * * *", "Listings every hour: a delisting is seen while it is news."
-    ),
+    ScheduleSpec("hourly_listings", listings, "5 * * * *", "Read listings every hour, to record delistings promptly."),
     ScheduleSpec(
         "hourly_running_day",
         day,
         "10 1-23 * * *",
-        "The running day so far; only what is new is asked for.",
+        "Read the current day so far; only new data is requested.",
         lambda at: f"{at:%Y-%m-%d}",
     ),
     ScheduleSpec(
         "daily_closed_day",
         day,
         "20 0 * * *",
-        "The day that has just ended, whole.",
+        "Read the whole day that has just ended.",
         lambda at: f"{at - timedelta(days=1):%Y-%m-%d}",
     ),
     ScheduleSpec(
         "daily_settled_day",
         settled,
         "40 0 * * *",
-        "The day that ended two days ago, once more: what was corrected late, and what could not be read before.",
+        "Read the day that ended two days ago again, for late corrections and data that could not be read before.",
         lambda at: f"{at - _SETTLED_DAY:%Y-%m-%d}",
     ),
-    # when what was corrected late has become Silver, and before the dataset is published
-    ScheduleSpec("daily_compaction", compaction, "50 1 * * *", "Closed pieces of the running month are put together."),
+    # Run after late corrections have reached Silver, and before the dataset is published.
+    ScheduleSpec("daily_compaction", compaction, "50 1 * * *", "Merge the completed files of the current month."),
     ScheduleSpec(
         "hourly_stream_silver",
         stream_silver,
-        # the collector tells Dagster nothing, so its files are looked at
+        # The collector does not notify Dagster, so this schedule reads its files.
         "15 * * * *",
         "Parse messages received by the collector into rows.",
-        # by the hour that has ended: the first tick of a year is about the last hour of the year before
+        # Use the hour that has ended: the first tick of a year belongs to the last hour of the previous year.
         lambda at: f"{at - timedelta(hours=1):%Y}",
     ),
 )
 
 
 def schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
-    """All schedules, started with the daemon or waiting to be started by hand."""
+    """Return all schedules. ``running`` starts them with the daemon; otherwise they wait for a manual start."""
     status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
     return [spec.schedule(status) for spec in SCHEDULES]
 
 
 def follower(*, running: bool) -> dg.AutomationConditionSensorDefinition:
-    """What makes Silver, checks and Gold follow their inputs."""
+    """Return the sensor that runs Silver, checks, and Gold when their inputs change."""
     return dg.AutomationConditionSensorDefinition(
         "follow_inputs",
         target=dg.AssetSelection.all(),
-        description="Starts Silver, its checks and Gold when what they are made of has changed.",
+        description="Run Silver, its checks, and Gold when their inputs have changed.",
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
     )

@@ -1,4 +1,4 @@
-"""The collector of liquidations as a Dagster job: a process of its own, that Dagster starts, watches and ends.
+"""The liquidation collector as a Dagster job, in a separate process that Dagster starts, watches, and ends.
 
 Listening is implemented in :mod:`cexkit.warehouse.collect`. The job runs until it is stopped; in production, run the
 collector as a separate service (``cexkit collect``) and use this job to try it out.
@@ -19,15 +19,15 @@ from cexkit_pipeline.resources import Store, Venues
 
 
 class Listening(dg.Config):
-    """Whom to listen to, and for how long."""
+    """Venues to listen to, and the duration in seconds; no duration means until stopped."""
 
     exchanges: list[str] = Field(default_factory=lambda: sorted(STREAMS))
     seconds: float | None = None
 
 
-@dg.op(description="Runs `cexkit collect` until it ends or the run is ended.")
+@dg.op(description="Run `cexkit collect` until it ends or the run is ended.")
 def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venues: Venues) -> None:
-    """The process' words go to the log; a run that is ended ends it as SIGTERM would, losing nothing."""
+    """Log the output of the process. If the run is ended, send SIGTERM to the process, which then loses no data."""
     words = [sys.executable, "-m", "cexkit.cli", "collect", *config.exchanges, "--warehouse", store.warehouse]
     if config.seconds is not None:
         words += ["--seconds", str(config.seconds)]
@@ -39,7 +39,8 @@ def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venu
             output, _ = process.communicate()
         except BaseException:
             process.send_signal(signal.SIGTERM)
-            # it writes what it heard and says so; nobody to say it to would be an error there
+            # The process now writes the received messages and prints a summary. Read it, because a closed pipe would
+            # be an error there.
             context.log.info(process.communicate()[0])
             raise
     context.log.info(output)
@@ -47,7 +48,7 @@ def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venu
         raise dg.Failure(f"cexkit collect ended with {process.returncode}: {output[-2000:]}")
 
 
-@dg.job(description="Liquidations live, until the run is ended.")
+@dg.job(description="Collect live liquidations until the run is ended.")
 def collect_liquidations() -> None:
-    """One op that runs for as long as it is let."""
+    """Run one op until it is stopped."""
     listen()

@@ -1,4 +1,4 @@
-"""The whole pipeline at once, offline: simulated venues, Bronze, Silver, checks, Gold, a publication in a folder."""
+"""An offline demo of the whole pipeline: simulated venues, Bronze, Silver, checks, Gold, and a publication."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from cexkit_pipeline.partitions import DAYS, YEARS
 from cexkit_pipeline.resources import Store, Venues
 from cexkit_pipeline.summary import counts_of, format_counts, total
 
-#: Simulated days with a fall of the market on the second; the last becomes today.
+#: Simulated days, with a market crash on the second; the last becomes today.
 START, END = "2026-05-19", "2026-05-22"
 COINS = ("BTC", "ETH")
-#: Longest that the streams may take to tell all they have.
+#: Maximum seconds for the streams to send all their messages.
 STREAM_SECONDS = 60.0
 
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -46,30 +46,30 @@ class Stage:
 
 
 def demo(folder: Path, say: Callable[[str], object]) -> Path:
-    """Run it and say what it did.
+    """Run the demo and report its results.
 
     Parameters
     ----------
     folder : Path
-        Where to; must not hold anything yet.
+        Output folder; must be empty or missing.
     say : callable
-        Takes each line for people.
+        Receives each line of output.
 
     Returns
     -------
     Path
-        The published dataset.
+        Folder of the published dataset.
 
     Raises
     ------
     InvalidInputError
-        If there is something else than an empty folder.
+        If ``folder`` exists and is not an empty folder.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InvalidInputError(f"{folder} is not an empty folder; the demo needs one of its own")
+        raise InvalidInputError(f"folder must be empty or missing, got {folder}; choose another one")
     warnings.simplefilter("ignore", dg.BetaWarning)
     began, warehouse, published = time.monotonic(), folder / "warehouse", folder / "published"
-    say("cexkit-pipeline demo: SIMULATED venues on this machine, no network. Each line is a run of Dagster.\n")
+    say("cexkit-pipeline demo: SIMULATED venues on this machine, offline. Each line is a Dagster run.\n")
     with LoopbackMarket(START, END, coins=COINS) as market, _quiet_instance() as instance:
         store = Store(warehouse=str(warehouse))
         store.open().describe(
@@ -86,7 +86,7 @@ def demo(folder: Path, say: Callable[[str], object]) -> Path:
 
 
 def _stages(window: Window, to: str) -> list[Stage]:
-    """From listings to the publication; Silver in two runs, for its files are of two kinds of periods."""
+    """Return the stages from listings to publication; Silver takes two, because its files cover days or years."""
     bronze, silver = (dg.AssetSelection.key_prefixes(layer) for layer in ("bronze", "silver"))
     listings, minutes = dg.AssetSelection.groups("listings"), dg.AssetSelection.tag("table", "ohlcv_1m")
     last = window.end - timedelta(days=1)
@@ -94,7 +94,7 @@ def _stages(window: Window, to: str) -> list[Stage]:
     config = {"ops": {"publication": {"config": {"to": to}}}}
     return [
         Stage("Listings, Bronze and Silver", listings),
-        Stage("Bronze: responses as received", bronze - listings, days),
+        Stage("Bronze: raw responses", bronze - listings, days),
         Stage("Silver: files of years, checks", silver - listings - minutes, years),
         Stage("Silver: files of days, checks", silver & minutes, days),
         Stage("Gold: tables over venues", dg.AssetSelection.key_prefixes("gold")),
@@ -108,13 +108,13 @@ def _keys(parts: dg.TimeWindowPartitionsDefinition, first: datetime, last: datet
 
 @contextmanager
 def _quiet_instance() -> Iterator[dg.DagsterInstance]:
-    """An instance in memory, that tells nobody anything."""
+    """Yield an in-memory instance without telemetry."""
     with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as instance:
         yield instance
 
 
 def _run(defs: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> str:
-    """One run in this process, with a bar that moves as assets and checks are done, and what it did."""
+    """Run a stage in this process with a progress bar, and return a line with its results."""
     began = time.monotonic()
     with tqdm(desc=stage.title, unit=" steps", leave=False, disable=None) as bar:
         job = _job(defs, stage, bar)
@@ -128,7 +128,7 @@ def _run(defs: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> st
 
 
 def _job(defs: dg.Definitions, stage: Stage, bar: tqdm) -> dg.JobDefinition:
-    """The stage as a job that moves the bar with each of its steps."""
+    """Return the stage as a job that advances the bar after each step."""
 
     @dg.success_hook(name="done")
     def done(context: dg.HookContext) -> None:
@@ -141,13 +141,13 @@ def _job(defs: dg.Definitions, stage: Stage, bar: tqdm) -> dg.JobDefinition:
 
 
 def _hear(market: LoopbackMarket, warehouse: Path) -> CollectReport:
-    """Listen to all venues that have a stream until they have told all they have."""
+    """Collect from all venues with a stream until they have sent all their messages."""
     stop = threading.Event()
 
     def end() -> None:
         for stream in market.streams.values():
             stream.sent_all.wait(STREAM_SECONDS)
-        # the last messages are still under way
+        # The last messages are still in transit.
         stop.wait(1.0)
         stop.set()
 
@@ -163,7 +163,7 @@ def _line(title: str, text: str) -> str:
 
 def _ending(warehouse: Path, published: Path, seconds: float) -> str:
     places = {
-        warehouse / "bronze": "responses exactly as received",
+        warehouse / "bronze": "raw responses, unmodified",
         warehouse / "tables": "Silver and Gold",
         published: "what readers get: the same tables, spec.json, a card",
     }

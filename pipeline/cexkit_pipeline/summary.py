@@ -1,4 +1,4 @@
-"""What a run did, counted per venue and table from what its assets and checks reported."""
+"""Summary of a run, per venue and table, from the reports of its assets and checks."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-#: What assets report of themselves, in the order it is said; see ``assets.bronze.result``.
+#: Counts that assets report, in display order; see ``assets.bronze.result``.
 COUNTS = ("responses", "rows", "quarantined", "problems")
-#: Events that are read at once.
+#: Number of events per page.
 PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did.
+    """The counts and failed checks of a run.
 
     Attributes
     ----------
     title : str
-        Which run.
+        Name of the run.
     counts : dict
-        Asset → what it reported: ``responses``, ``rows``, ``quarantined``, ``problems``; those it has.
+        Counts of each asset: ``responses``, ``rows``, ``quarantined``, ``problems``, as far as it reports them.
     failed : tuple of str
-        Checks that found something.
+        Names of failed checks.
 
     Examples
     --------
@@ -39,7 +39,7 @@ class Summary:
 
     @property
     def fine(self) -> bool:
-        """Whether nothing was quarantined, missing or failed a check."""
+        """True if no row was quarantined, no problem was reported, and no check failed."""
         return not self.failed and not any(
             count.get(name) for count in self.counts.values() for name in ("quarantined", "problems")
         )
@@ -54,7 +54,7 @@ class Summary:
 
 
 def summary(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Summary:
-    """Read what a finished run reported."""
+    """Return the summary of a finished run."""
     evaluations = _events(instance, run, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     found = [event.asset_check_evaluation_data for event in evaluations]
     failed = sorted(f"{check.check_name} of {check.asset_key.to_user_string()}" for check in found if not check.passed)
@@ -64,7 +64,7 @@ def summary(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Summary:
 
 
 def counts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, dict[str, int]]:
-    """Asset → what it reported; an asset reports once a partition, each time the counts of the whole run."""
+    """Return the counts of each asset. An asset reports once per partition, each time for the whole run."""
     materializations = [
         event.materialization for event in _events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
     ]
@@ -75,7 +75,7 @@ def counts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, dic
 
 
 def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
-    """Events of one kind, page by page: a backfill of years has one a day and asset."""
+    """Yield events of one kind, page by page, because a backfill of years has one per day and asset."""
     cursor = None
     while True:
         page = instance.get_records_for_run(run.run_id, cursor, of_type=kind, limit=PAGE)
@@ -86,12 +86,12 @@ def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEv
 
 
 def total(counts: dict[str, dict[str, int]]) -> dict[str, int]:
-    """The counts of all assets together."""
+    """Return the sum of the counts of all assets."""
     return {name: sum(count.get(name, 0) for count in counts.values()) for name in COUNTS}
 
 
 def format_counts(counts: dict[str, int]) -> str:
-    """Counts in words, but those that are zero.
+    """Return the counts as text, without zeros.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bronze: one asset a venue and table, one partition a day. How it is read stands in ``cexkit.warehouse.ingest``."""
+"""Bronze assets: one per venue and table, partitioned by day. :mod:`cexkit.warehouse.ingest` implements ingestion."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 import dagster as dg
@@ -16,7 +16,7 @@ LISTING = TABLES["instruments"]
 
 
 def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
-    """Every response of a venue about a table, as received."""
+    """Return the asset of a venue's raw responses about a table, malformed ones included."""
     if table is LISTING:
         return _listing(exchange)
 
@@ -25,11 +25,11 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[dg.AssetKey(["silver", exchange, LISTING.name])],
-        description=f"Answers of {exchange} about {table.name}, exactly as received.",
+        description=f"Raw responses of {exchange} about {table.name}, unmodified.",
         pool=exchange,
     )
     def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
-        # of all days of the run: a backfill asks for them in one go
+        # The window covers all days of the run, because a backfill requests them together.
         span = context.partition_time_window
         window, warehouse = Window(span.start, span.end), store.open()
         of = instruments(warehouse, exchange, table, window, store.symbols or None)
@@ -42,7 +42,7 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
 def _listing(exchange: str) -> dg.AssetsDefinition:
     @dg.asset(
         **labels("bronze", LISTING.name, exchange),
-        description=f"What {exchange} lists at the moment, exactly as received.",
+        description=f"Raw responses of {exchange} with its current listing, unmodified.",
         pool=exchange,
     )
     def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
@@ -53,16 +53,16 @@ def _listing(exchange: str) -> dg.AssetsDefinition:
 
 
 def live_asset(exchange: str) -> dg.AssetSpec:
-    """Liquidations of a venue that publishes them only as they happen: the collector's, not Dagster's, to make."""
+    """Return the asset of a venue's live liquidations, which the collector materializes instead of Dagster."""
     return dg.AssetSpec(
         **labels("bronze", "liquidations", exchange),
         deps=[dg.AssetKey(["silver", exchange, LISTING.name])],
-        description=f"Liquidations of {exchange}, heard live by the collector, exactly as received.",
+        description=f"Raw liquidation messages of {exchange}, received live by the collector, unmodified.",
     )
 
 
 def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeResult:
-    """A report as Dagster shows it: counts as metadata, every problem in the log."""
+    """Convert a report for Dagster: counts become metadata, and every problem is logged."""
     for problem in report.problems:
         context.log.warning(str(problem))
     return dg.MaterializeResult(

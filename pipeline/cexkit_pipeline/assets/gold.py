@@ -13,8 +13,8 @@ from cexkit_pipeline.resources import Store
 
 
 def gold_asset(table: Table, silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinition:
-    """A Gold table, made anew from those of this Silver that it is made of."""
-    # the table of quality looks at all of them
+    """Return the asset of a Gold table, rebuilt from the Silver tables that it depends on."""
+    # The data quality table depends on all Silver tables.
     names = MADE_OF[table.name][1] if table.name in MADE_OF else None
 
     @dg.asset(
