@@ -38,7 +38,15 @@ def test_an_error_does_not_repeat_the_value(monkeypatch):
 def test_an_empty_variable_counts_as_not_set(monkeypatch):
     monkeypatch.delenv("CEXKIT_CACHE_DIR")
     unset = Settings()
-    for name in ("DATA", "WAREHOUSE", "CACHE_DIR", "HTTP_TIMEOUT_S", "BASE_URLS", "ALERT_WEBHOOK", "S3_ACCESS_KEY_ID"):
+    for name in (
+        "DATA",
+        "WAREHOUSE",
+        "CACHE_DIR",
+        "HTTP_TIMEOUT_SECONDS",
+        "BASE_URLS",
+        "ALERT_WEBHOOK",
+        "S3_ACCESS_KEY_ID",
+    ):
         monkeypatch.setenv(f"CEXKIT_{name}", "")
     assert settings() == unset
     assert settings().cache_dir == Path.home() / ".cache" / "cexkit"

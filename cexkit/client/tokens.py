@@ -28,7 +28,7 @@ class Tokens(TokenMethods):
     Parameters
     ----------
     names : iterable of str
-        Coins or symbols, as for :class:`~cexkit.client.token.Token`.
+        Coins or symbols, see :class:`~cexkit.client.token.Token`.
     exchange, instrument_type, market, return_type
         See :class:`~cexkit.client.token.Token`.
 

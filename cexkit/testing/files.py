@@ -20,7 +20,7 @@ class LoopbackFiles(LoopbackHub):
     root : Path
         The folder. What changes in it is served as it is then.
     **options
-        As for :class:`LoopbackHub`.
+        See :class:`LoopbackHub`.
 
     Examples
     --------

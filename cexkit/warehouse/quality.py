@@ -235,7 +235,7 @@ def _is_sound(schema: pa.Schema, expected: pa.Schema, *, outdated: bool) -> bool
 def _lost_files(warehouse: Warehouse, table: Table) -> pl.DataFrame:
     """Count the rows of Bronze files in the ledgers, and of those that are missing or changed, by their first day.
 
-    A file counts as one row at least, so that one without rows of its own is reported too.
+    A file counts as one row at least, so that a file without rows is reported too.
     """
     today = warehouse.manifest.updated_at
     rows = [

@@ -167,7 +167,7 @@ def _underlying(instrument: Instrument) -> str:
     return f"{base}-{quote.partition('_')[0]}"
 
 
-def _error_text(params: Mapping[str, str], instrument: Instrument | None, request: PageRequest) -> dict[str, str]:
+def _copy_params(params: Mapping[str, str], instrument: Instrument | None, request: PageRequest) -> dict[str, str]:
     return dict(params)
 
 
@@ -180,7 +180,7 @@ def _source(path: str, parse: Any, *, name: str | None = None, **more: Any) -> S
 
 
 def _listing_source(kind: str, parse: Any, **more: Any) -> Source:
-    params = partial(_error_text, {"instType": INST_TYPE[kind]})
+    params = partial(_copy_params, {"instType": INST_TYPE[kind]})
     return _source("/api/v5/public/instruments", parse, name=f"instruments-{kind}", params=params, **more)
 
 
@@ -191,7 +191,7 @@ def _bars_source(table: str, path: str, parse: Any, params: Any, limit: int) -> 
 
 
 _NEXT_FUNDING = _source(
-    "/api/v5/public/funding-rate", parse_next_funding, params=partial(_error_text, {"instId": "ANY"})
+    "/api/v5/public/funding-rate", parse_next_funding, params=partial(_copy_params, {"instId": "ANY"})
 )
 _FUNDING = _source(
     "/api/v5/public/funding-rate-history",

@@ -98,15 +98,15 @@ def _missing(before: list[DataFile], after: list[DataFile]) -> Iterator[str]:
     if old.start is None or new.start is None:
         return
     if old.start < new.start:
-        yield _said(old.start, new.start)
+        yield _format_span(old.start, new.start)
     spans = [span_of(file.period) for file in after]
     for file in before:
         within = file.start and new.start <= file.start and file.end <= new.end
         if within and not any(span.start <= file.end and file.start < span.end for span in spans):
-            yield _said(file.start, file.end)
+            yield _format_span(file.start, file.end)
     if new.end < old.end:
-        yield _said(new.end, old.end)
+        yield _format_span(new.end, old.end)
 
 
-def _said(start: datetime, end: datetime) -> str:
+def _format_span(start: datetime, end: datetime) -> str:
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"

@@ -61,7 +61,7 @@ class Hub(Location):
         self._sha()
 
     def _sha(self) -> str:
-        with self._said(""):
+        with self._translate_errors(""):
             api = HfApi(endpoint=constants.ENDPOINT)
             return str(api.dataset_info(self._repo, revision=self._revision, expand=["sha"]).sha)
 
@@ -82,7 +82,7 @@ class Hub(Location):
             def update(self, n: float | None = 1) -> None:
                 on_progress(int(n or 0))
 
-        with self._said(path):
+        with self._translate_errors(path):
             place = hf_hub_download(
                 self._repo,
                 path,
@@ -106,7 +106,7 @@ class Hub(Location):
         ]
 
     @contextmanager
-    def _said(self, path: str) -> Iterator[None]:
+    def _translate_errors(self, path: str) -> Iterator[None]:
         """Errors of the hub's client in the words of a dataset."""
         try:
             yield
