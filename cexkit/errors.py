@@ -77,7 +77,7 @@ class UnknownNameError(InvalidInputError, LookupError):
     --------
     >>> raise UnknownNameError.of("exchange", "binanse", ["binance", "bybit"])
     Traceback (most recent call last):
-    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: binance, bybit
+    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? Available: binance, bybit
     """
 
     @classmethod
@@ -87,7 +87,7 @@ class UnknownNameError(InvalidInputError, LookupError):
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
         shown = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")
-        return cls(f"unknown {what} {name!r}{hint} There are: {shown or 'none'}")
+        return cls(f"unknown {what} {name!r}{hint} Available: {shown or 'none'}")
 
 
 class UnknownTableError(UnknownNameError, AttributeError):

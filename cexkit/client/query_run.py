@@ -39,7 +39,7 @@ class QueryMixin:
         >>> cexkit.connect("sample").queries["universe"]
         universe: Which instruments were listed at a time, those delisted since included?
         Parameters:
-          as_of: time [UTC], may be left out. The time; none: the newest at which venues were looked at.
+          as_of: time [UTC], may be left out. The time; none: the newest observation of the venues.
           exchange: text, may be left out. One venue; none: all.
           instrument_type: text, may be left out. spot, perp or future; none: all.
         """

@@ -22,7 +22,7 @@ def check_return_type(return_type: str) -> str:
     'polars'
     >>> check_return_type("spark")
     Traceback (most recent call last):
-    cexkit.errors.UnknownNameError: unknown kind of frame 'spark'... There are: arrow, ibis, pandas, polars
+    cexkit.errors.UnknownNameError: unknown kind of frame 'spark'... Available: arrow, ibis, pandas, polars
     """
     if return_type not in get_args(ReturnType):
         raise UnknownNameError.of("kind of frame", return_type, get_args(ReturnType))

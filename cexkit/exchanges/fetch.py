@@ -74,6 +74,6 @@ def fetch(
     >>> from cexkit.exchanges.fetch import fetch
     >>> fetch("binanse", "funding_rates", "BTCUSDT", "2024-01-01")
     Traceback (most recent call last):
-    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: binance, ...
+    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? Available: binance, ...
     """
     return _default_fetcher().fetch(exchange, table, symbol, start, end, instrument_type=instrument_type)

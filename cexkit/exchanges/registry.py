@@ -38,7 +38,7 @@ def exchange(name: str) -> Exchange:
     ('perp',)
     >>> exchange("binanse")
     Traceback (most recent call last):
-    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? There are: ...
+    cexkit.errors.UnknownNameError: unknown exchange 'binanse'; did you mean 'binance'? Available: ...
     """
     try:
         return EXCHANGES[name]

@@ -279,7 +279,7 @@ def table(name: str) -> Table:
     ('exchange', 'instrument_type', 'symbol', 'timestamp')
     >>> table("funding")
     Traceback (most recent call last):
-    cexkit.errors.UnknownTableError: unknown table 'funding'; did you mean 'funding_rates'? There are: ...
+    cexkit.errors.UnknownTableError: unknown table 'funding'; did you mean 'funding_rates'? Available: ...
     """
     try:
         return TABLES[name]

@@ -1,7 +1,7 @@
 -- Which instruments were listed at a time, those delisted since included?
 --
 -- Parameters
---   as_of           | time | UTC | none | The time; none: the newest at which venues were looked at.
+--   as_of           | time | UTC | none | The time; none: the newest observation of the venues.
 --   exchange        | text |     | none | One venue; none: all.
 --   instrument_type | text |     | none | spot, perp or future; none: all.
 --

@@ -187,11 +187,11 @@ def test_sql_finds_its_tables_however_they_are_written(query):
     ("words", "error", "says"),
     [
         ({"name": "funding"}, UnknownTableError, "did you mean 'funding_rates'"),
-        ({"name": "funding_rates", "exchange": "ocks"}, UnknownNameError, "There are: binance, bybit, coinbase, okx"),
+        ({"name": "funding_rates", "exchange": "ocks"}, UnknownNameError, "Available: binance, bybit, coinbase, okx"),
         ({"name": "funding_rates", "symbol": "BTCUSD"}, UnknownNameError, "did you mean 'BTCUSD[CT]'"),
         ({"name": "funding_rates", "symbol": "BTC'; drop table x"}, UnknownNameError, "unknown symbol"),
         ({"name": "ohlcv_1h", "symbol": "BTCUSDT"}, AmbiguousInstrumentError, "'perp' or instrument_type='spot'"),
-        ({"name": "ohlcv_1h", "instrument_type": "swap"}, UnknownNameError, "There are: perp, spot"),
+        ({"name": "ohlcv_1h", "instrument_type": "swap"}, UnknownNameError, "Available: perp, spot"),
         ({"name": "instruments", "start": "2026-01-01"}, InvalidInputError, "no time to cut by"),
         ({"name": "funding_weighted_8h", "symbol": "BTCUSDT"}, InvalidInputError, "has no column 'symbol'"),
         ({"name": "ohlcv_1h", "start": "2026-01-02", "end": "2026-01-01"}, InvalidInputError, "ends before"),

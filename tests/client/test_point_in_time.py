@@ -204,7 +204,7 @@ def test_basis_of_spot_and_unknown_words_are_refused(market):
     with pytest.raises(InvalidInputError, match="spot is what derivatives are compared with"):
         market.basis(instrument_type="spot")
     for words in ({"reference": "moon"}, {"price": "moon"}, {"interval": "7m"}):
-        with pytest.raises(UnknownNameError, match=r"There are: .*(spot|trade|1h)"):
+        with pytest.raises(UnknownNameError, match=r"Available: .*(spot|trade|1h)"):
             market.basis(**words)
     with pytest.raises(UnknownNameError, match="unknown exchange 'binanse'"):
         market.basis(exchange="binanse")
@@ -357,7 +357,7 @@ def test_hostile_names_are_unknown_names_and_do_no_harm(market, name):
         lambda: market.symbols[name],
     ]
     for question in questions:
-        with pytest.raises(UnknownNameError, match="There are: "):
+        with pytest.raises(UnknownNameError, match="Available: "):
             question()
     assert market.ohlcv_1d.count().execute() == rows
 

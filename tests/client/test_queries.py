@@ -342,7 +342,7 @@ HOSTILE = ["x'; DROP TABLE ohlcv_1d; --", "' OR '1'='1", "BTCUSDT\x00", "ВТСU
 @pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_values_are_unknown_names_and_do_no_harm(market, value):
     for name, parameter in [("returns", "symbol"), ("universe", "exchange"), ("funding_weighted", "base")]:
-        with pytest.raises(UnknownNameError, match="There are: "):
+        with pytest.raises(UnknownNameError, match="Available: "):
             market.query(name, **{parameter: value})
     with pytest.raises(UnknownNameError, match="unknown query"):
         market.query(value)

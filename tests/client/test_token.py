@@ -74,8 +74,8 @@ def test_venues_and_types_narrow_it_down(token):
     [
         ("BTCC", {}, "did you mean 'BTC"),
         ("BTC", {"exchange": "binanse"}, "did you mean 'binance'"),
-        ("FTT", {"exchange": "coinbase"}, "There are: binance, bybit, okx"),
-        ("WIF", {"exchange": "coinbase", "instrument_type": "perp"}, "instrument type of WIF 'perp'. There are: spot"),
+        ("FTT", {"exchange": "coinbase"}, "Available: binance, bybit, okx"),
+        ("WIF", {"exchange": "coinbase", "instrument_type": "perp"}, "instrument type of WIF 'perp'. Available: spot"),
         ("BTC'; DROP TABLE instruments; --", {}, "unknown coin or symbol"),
         ("ВТС", {}, "unknown coin or symbol"),
         ("BTC\x00", {}, "unknown coin or symbol"),
@@ -411,7 +411,7 @@ def test_the_kind_is_set_for_a_token_or_a_call(market):
     assert isinstance(token.price(), pa.Table)
     assert isinstance(token.price(return_type="pandas"), pd.DataFrame)
     for wrong in (lambda: Token("BTC", market=market, return_type="spark"), lambda: token.price(return_type="sparks")):
-        with pytest.raises(UnknownNameError, match="There are: arrow, ibis, pandas, polars"):
+        with pytest.raises(UnknownNameError, match="Available: arrow, ibis, pandas, polars"):
             wrong()
 
 

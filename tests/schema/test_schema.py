@@ -105,5 +105,5 @@ def test_conform_refuses_what_does_not_conform(change, says):
 def test_unknown_table_lists_what_there_is():
     with pytest.raises(UnknownTableError, match="did you mean 'funding_rates'"):
         table("funding_rate")
-    with pytest.raises(ValueError, match="There are: data_quality"):
+    with pytest.raises(ValueError, match="Available: data_quality"):
         table(None)

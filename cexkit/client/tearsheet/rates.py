@@ -118,9 +118,9 @@ def basis(data: TearsheetData) -> Section:
     """Build the section on the basis over index or spot, and on dated futures by expiry."""
     rows = data.of_main_perps(data.basis_prices)
     names = dict(rows.group_by("exchange").agg(pl.col("reference_name").first()).sort("exchange").rows())
-    beside = ", ".join(f"{venue} over its {name}" for venue, name in names.items())
+    pairs = ", ".join(f"{venue} over its {name}" for venue, name in names.items())
     without = ", ".join(venue for venue in data.main_perps["exchange"] if venue not in names)
-    lead = f"Hourly closes of perpetuals: {beside or 'none'}."
+    lead = f"Hourly closes of perpetuals: {pairs or 'none'}."
     return Section(
         "basis",
         "Basis",
@@ -133,7 +133,7 @@ def basis(data: TearsheetData) -> Section:
                 "(price − reference) / reference; positive: the perpetual is dearer.",
                 lambda ax: plotting.basis(rows, ax=ax),
                 rows=rows,
-                of="hourly bars with an index or spot price beside them",
+                of="hourly bars with a matching index or spot price",
             ),
             render_figure(
                 data,
