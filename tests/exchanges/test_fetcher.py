@@ -390,7 +390,7 @@ class TestFaults:
     def test_the_table_is_the_truth_all_the_same(self, fault):
         clock = Clock()
         with LoopbackBinance(TRUTH, now=LATER, faults=[fault]) as venue:
-            settings = venue.settings.model_copy(update={"http_timeout_s": 0.4})
+            settings = venue.settings.model_copy(update={"http_timeout_seconds": 0.4})
             with Fetcher(settings, sleep=clock.sleep) as fetcher:
                 rows = fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2023-01-01", "2024-12-01")
             struck = [entry for entry in venue.log if entry.fault]

@@ -60,7 +60,7 @@ def faults(share: float):
 def run(truth, root, page_rows, wrong=()):
     limits = {"um": LIMIT, "spot": LIMIT, "funding": LIMIT, "data": LIMIT}
     with LoopbackBinance(truth, now=f"{END}T00:00:05", faults=wrong, page_rows=page_rows, limits=limits) as venue:
-        settings = venue.settings.model_copy(update={"http_timeout_s": 0.25, "http_attempts": 10})
+        settings = venue.settings.model_copy(update={"http_timeout_seconds": 0.25, "http_attempts": 10})
         # retries wait a fiftieth of their time; budgets are kept by the clock all the same
         with Fetcher(settings, sleep=lambda seconds: time.sleep(seconds / 50)) as fetcher:
             report = pull("binance", TABLES, None, START, END, warehouse=root, fetcher=fetcher)
