@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 #: How often a file whose bytes do not match its checksum is downloaded in all.
 ATTEMPTS = 3
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def archive_pages(
@@ -58,7 +60,11 @@ def archive_pages(
     waiting = list(made.files)
     while waiting:
         piece = waiting.pop(0)
-        promised = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM" if archive.checksums else piece.path)
+        promised = (
+            _read_checksum(fetcher, piece, instrument)
+            if archive.checksums
+            else fetcher.file(instrument.exchange, piece.path)
+        )
         if promised is None:
             days = days_of(piece, instrument, window)
             waiting[:0] = days
@@ -69,9 +75,23 @@ def archive_pages(
             if known.get(promised.url) != promised.sha256:
                 yield _page(promised, table, piece, instrument)
             continue
-        digest = promised.body.decode("ascii", errors="replace").strip().partition(" ")[0].lower()
+        digest = _digest(promised)
         if known.get(promised.url.removesuffix(".CHECKSUM")) != digest:
             yield _verified(fetcher, table, piece, instrument, digest)
+
+
+def _digest(checksum: Response) -> str:
+    """Return the digest in a checksum file: its first word."""
+    return checksum.body.decode("ascii", errors="replace").strip().partition(" ")[0].lower()
+
+
+def _read_checksum(fetcher: Fetcher, piece: Piece, instrument: Instrument) -> Response | None:
+    """Return the checksum file of a piece, requested again if it holds no SHA-256; None if there is no such file."""
+    for _ in range(ATTEMPTS):
+        checksum = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM")
+        if checksum is None or _SHA256.fullmatch(_digest(checksum)):
+            return checksum
+    raise TransportError(f"{piece.path}.CHECKSUM: no SHA-256 in {ATTEMPTS} responses; try again later")
 
 
 def _verified(fetcher: Fetcher, table: str, piece: Piece, instrument: Instrument, digest: str) -> Page:

@@ -174,7 +174,7 @@ def disordered(when: When) -> Fault:
 
 
 def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
-    """Return a change of a page's rows, which are the outermost list of its body."""
+    """Return a change of a page's rows, which are the outermost list of its body; other bodies stay as they are."""
 
     def of(value: object) -> object:
         if isinstance(value, list):
@@ -183,7 +183,14 @@ def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
             return {name: of(inner) for name, inner in value.items()}
         return value
 
-    return lambda reply: replace(reply, body=json.dumps(of(json.loads(reply.body)), separators=(",", ":")).encode())
+    def changed(reply: Reply) -> Reply:
+        try:
+            body = json.loads(reply.body)
+        except ValueError:
+            return reply
+        return replace(reply, body=json.dumps(of(body), separators=(",", ":")).encode())
+
+    return changed
 
 
 class Loopback:

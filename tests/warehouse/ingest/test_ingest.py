@@ -389,6 +389,17 @@ class TestArchive:
         assert ["does not match its checksum" in problem.message for problem in report.problems] == [True]
         assert not list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))
 
+    def test_checksum_that_is_a_web_page_once_is_requested_again(self, venue, warehouse):
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
+        page = httpx.Response(200, content=b"<html>Busy</html>", headers={"Date": "Thu, 01 Feb 2024 00:00:00 GMT"})
+        served, pages = venue._file, [page]
+        venue._file = lambda path, headers: (
+            pages.pop() if path.endswith(".CHECKSUM") and pages else served(path, headers)
+        )
+        report = january(venue, warehouse, symbols="BTCUSDT")
+        assert report.problems == ()
+        assert 0.0003 in funding(warehouse)["funding_rate"].to_list()
+
     def test_bars_of_a_delisted_instrument_come_from_the_archive(self, venue, warehouse):
         january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
         gone = httpx.Response(400, json={"code": -1121, "msg": "Invalid symbol."})
