@@ -42,7 +42,7 @@ analytics.resample: analytics._core analytics.liquidations errors schema.fields
 analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
-cli.bronze: config errors warehouse.store
+cli.bronze: cli.output config errors warehouse.store
 cli.commands: cli.bronze cli.demo cli.doctor cli.output client.market client.tearsheet config errors warehouse.collect
   warehouse.ingest warehouse.ingest.plan warehouse.publish
 cli.demo: analytics.plotting schema warehouse.store

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cexkit.cli.output import INCOMPLETE
 from cexkit.errors import InvalidInputError
-
-#: Exit code of a check that found missing files.
-INCOMPLETE = 3
 
 app = typer.Typer(help="Bronze files: which are missing, and which were removed on purpose.", no_args_is_help=True)
 
@@ -47,7 +45,10 @@ def retire(
 
     root = _root(warehouse)
     if bool(files) == missing:
-        raise InvalidInputError("retire takes files or --missing, not both; `cexkit bronze check` lists missing files")
+        raise InvalidInputError(
+            "exactly one of files and --missing must be given, got "
+            f"{'both' if missing else 'neither'}; run `cexkit bronze check` to list missing files"
+        )
     if missing:
         lost = (entry for _, _, ledger in read_ledgers(root) for entry in ledger.missing())
         files = sorted({entry.path for entry in lost if not (root / entry.path).exists()})

@@ -10,11 +10,8 @@ from typing import Annotated
 import typer
 
 from cexkit.cli import bronze
-from cexkit.cli.output import emit_rows
+from cexkit.cli.output import FAILED, INCOMPLETE, emit_rows
 from cexkit.errors import CexkitError, InvalidInputError
-
-#: Exit codes: all went well; an error; finished, but something is missing and was said.
-OK, FAILED, INCOMPLETE = 0, 1, 3
 
 app = typer.Typer(
     help="Crypto derivatives data for research.",

@@ -11,6 +11,8 @@ from cexkit.errors import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Exit codes: an error; finished, but something is missing and was reported.
+FAILED, INCOMPLETE = 1, 3
 #: Rows that fit on a screen.
 SCREEN_ROWS = 40
 

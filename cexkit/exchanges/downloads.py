@@ -53,18 +53,15 @@ def archive_pages(
     Raises
     ------
     TransportError
-        If a file does not match its checksum in :data:`ATTEMPTS` downloads.
+        If a file does not match its checksum, or the checksum is malformed, in :data:`ATTEMPTS` downloads.
     """
     made = plan(archive, instrument, window, datetime.now(UTC))
     rest.extend(made.rest)
     waiting = list(made.files)
     while waiting:
         piece = waiting.pop(0)
-        promised = (
-            _read_checksum(fetcher, piece, instrument)
-            if archive.checksums
-            else fetcher.file(instrument.exchange, piece.path)
-        )
+        read = _read_checksum if archive.checksums else _read_file
+        promised = read(fetcher, piece, instrument)
         if promised is None:
             days = days_of(piece, instrument, window)
             waiting[:0] = days
@@ -78,6 +75,10 @@ def archive_pages(
         digest = _digest(promised)
         if known.get(promised.url.removesuffix(".CHECKSUM")) != digest:
             yield _verified(fetcher, table, piece, instrument, digest)
+
+
+def _read_file(fetcher: Fetcher, piece: Piece, instrument: Instrument) -> Response | None:
+    return fetcher.file(instrument.exchange, piece.path)
 
 
 def _digest(checksum: Response) -> str:
@@ -96,7 +97,7 @@ def _read_checksum(fetcher: Fetcher, piece: Piece, instrument: Instrument) -> Re
 
 def _verified(fetcher: Fetcher, table: str, piece: Piece, instrument: Instrument, digest: str) -> Page:
     for _ in range(ATTEMPTS):
-        response = fetcher.file(instrument.exchange, piece.path)
+        response = _read_file(fetcher, piece, instrument)
         if response is not None and hashlib.sha256(response.body).hexdigest() == digest:
             return _page(response, table, piece, instrument)
     raise TransportError(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")

@@ -7,7 +7,7 @@ The outcome is the table ``data_quality``. A failure of a ``blocking`` check sto
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -198,8 +198,9 @@ def _found(warehouse: Warehouse, table: Table, now: datetime, max_age: timedelta
         return
     rows = scan_table(sound, table)
     yield data_quality(table, rows)
-    yield _lost_files(warehouse, table)
-    yield _recounted(warehouse, table, rows)
+    ledgers = {name: Ledger(warehouse.root, name, table) for name in EXCHANGES}
+    yield _lost_files(warehouse, ledgers, table)
+    yield _recounted(warehouse, ledgers, table, rows)
     yield data_quality(table, *_quarantined_rows(warehouse, table, rows))
     yield _doubled(table, rows)
     fits, listed = checks_of(table), _listed(warehouse)
@@ -232,7 +233,7 @@ def _is_sound(schema: pa.Schema, expected: pa.Schema, *, outdated: bool) -> bool
     return schema.equals(pa.schema(fields), check_metadata=False)
 
 
-def _lost_files(warehouse: Warehouse, table: Table) -> pl.DataFrame:
+def _lost_files(warehouse: Warehouse, ledgers: Mapping[str, Ledger], table: Table) -> pl.DataFrame:
     """Count the rows of Bronze files in the ledgers, and of those that are missing or changed, by their first day.
 
     A file counts as one row at least, so that a file without rows is reported too.
@@ -245,8 +246,8 @@ def _lost_files(warehouse: Warehouse, table: Table) -> pl.DataFrame:
             "rows_checked": (count := max(1, sum(entry.rows))),
             "rows_failed": 0 if entry.retired or entry.problem(warehouse.root) is None else count,
         }
-        for name in EXCHANGES
-        for entry in Ledger(warehouse.root, name, table).entries.values()
+        for name, ledger in ledgers.items()
+        for entry in ledger.entries.values()
     ]
     schema = {"exchange": pl.String, "timestamp": pl.Datetime("us", "UTC"), "rows_checked": pl.Int64}
     frame = pl.DataFrame(rows, schema=schema | {"rows_failed": pl.Int64}).with_columns(_DAY)
@@ -254,13 +255,13 @@ def _lost_files(warehouse: Warehouse, table: Table) -> pl.DataFrame:
     return _named(counts, table, "bronze_files")
 
 
-def _retired_days(warehouse: Warehouse, table: Table) -> pl.DataFrame:
+def _retired_days(ledgers: Mapping[str, Ledger], newest: datetime) -> pl.DataFrame:
     """Return the days on which rows may come from retired Bronze files, by venue."""
     days = {
         (name, moment.date())
-        for name in EXCHANGES
-        for entry in Ledger(warehouse.root, name, table).retired()
-        for moment in _days(entry.start, entry.end, warehouse.manifest.updated_at)
+        for name, ledger in ledgers.items()
+        for entry in ledger.retired()
+        for moment in _days(entry.start, entry.end, newest)
     }
     schema = {"exchange": pl.String, "day": pl.Date}
     return pl.DataFrame(sorted(days), schema=schema, orient="row").with_columns(retired=pl.lit(True))
@@ -273,7 +274,7 @@ def _days(start: datetime | None, end: datetime | None, newest: datetime) -> lis
     return [start + timedelta(days=number) for number in range((end.date() - start.date()).days + 1)]
 
 
-def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
+def _recounted(warehouse: Warehouse, ledgers: Mapping[str, Ledger], table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
     """Compare the keys in Bronze with those in the table and in quarantine, for venues that have a Bronze.
 
     A table without times has one count, on the day it was last observed.
@@ -287,7 +288,7 @@ def _recounted(warehouse: Warehouse, table: Table, rows: pl.LazyFrame) -> pl.Dat
     with_bronze = [name for name in both["exchange"].unique() if has_bronze(warehouse.root, name)]
     both = both.filter(pl.col("exchange").is_in(with_bronze)).with_columns(pl.col("there", "counted").fill_null(0))
     both = both.with_columns(day=pl.col("timestamp").dt.date())
-    both = both.join(_retired_days(warehouse, table), on=["exchange", "day"], how="left")
+    both = both.join(_retired_days(ledgers, warehouse.manifest.updated_at), on=["exchange", "day"], how="left")
     lacking = pl.col("counted").cast(pl.Int64) - pl.col("there").cast(pl.Int64)
     # rows of a retired file are in the table only
     off = pl.when(pl.col("retired")).then(lacking.clip(0)).otherwise(lacking.abs())

@@ -30,12 +30,14 @@ class Inputs:
 
     Attributes
     ----------
+    parser_version : int
+        Version of the venue's parsers.
     corrupt : set of str
         Files with a body that does not match its hash.
     """
 
     def __init__(self, root: Path, parser_version: int):
-        self._root, self._parser_version = root, parser_version
+        self._root, self.parser_version = root, parser_version
         self._responses: dict[str, dict[str, int]] = defaultdict(dict)
         self._spans: dict[str, list[tuple[datetime | None, datetime | None]]] = defaultdict(list)
         self.corrupt: set[str] = set()
@@ -59,7 +61,7 @@ class Inputs:
             bytes=(self._root / path).stat().st_size,
             start=None if None in starts else min(starts),
             end=None if None in ends else max(ends),
-            parser_version=self._parser_version,
+            parser_version=self.parser_version,
             sha256=tuple(self._responses[path]),
             rows=tuple(self._responses[path].values()),
             corrupt=path in self.corrupt,

@@ -114,11 +114,12 @@ def _report_missing(ledger: Ledger, exchange_name: str, table: Table) -> Iterato
 def _with_stored_instruments(
     warehouse: Warehouse, exchange_name: str, table: Table, rows: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the instruments of the available lists, and those that only Silver still has."""
+    """Return the instruments of the available lists and of Silver: each as last observed, delisted at the earliest."""
     import polars as pl
 
-    stored = pl.from_arrow(warehouse.read(table, exchange=exchange_name))
-    return pl.concat([rows, stored.join(rows, on=table.key, how="anti").select(rows.columns)])
+    stored = pl.from_arrow(warehouse.read(table, exchange=exchange_name)).select(rows.columns)
+    both = pl.concat([stored, rows]).sort("observed_at", "delisting_time", descending=[False, True], nulls_last=False)
+    return both.unique(subset=table.key, keep="last", maintain_order=True)
 
 
 def _stored_rows(warehouse: Warehouse, exchange_name: str, table: Table, span: Window) -> list[pa.Table]:
@@ -142,7 +143,8 @@ def _facts(
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the rows of a span without ``unused`` ones; the last response wins per key; None without responses.
 
-    Rows of Bronze files that are missing, changed, or retired come from Silver, where any response overrides them.
+    If a Bronze file is missing, changed, or retired, the rows that Silver holds follow those of the responses that it
+    was built from, and precede those of newer responses. So neither a row nor a correction is lost with its file.
     """
     import polars as pl
     import pyarrow as pa
@@ -150,16 +152,17 @@ def _facts(
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBORS, span.end + NEIGHBORS) if table.name == "funding_rates" else span
     parsed = [
-        rows
+        (ledger.holds(row, inputs.parser_version), rows)
         for row, context, rows in responses(warehouse, exchange_name, table, around, problems, inputs)
         if rows is not None and (row["endpoint"], context.instrument) not in unused
     ]
-    parsed += streamed(warehouse, exchange_name, table, span, problems, inputs)
+    parsed += [(True, rows) for rows in streamed(warehouse, exchange_name, table, span, problems, inputs)]
     if not parsed:
         return None, problems
     if inputs.corrupt or ledger.missing(around) or ledger.retired(around):
-        parsed = [*_stored_rows(warehouse, exchange_name, table, around), *parsed]
-    rows = pl.from_arrow(pa.concat_tables([empty(table), *parsed]))
+        parsed += [(True, rows) for rows in _stored_rows(warehouse, exchange_name, table, around)]
+        parsed.sort(key=lambda part: not part[0])  # stable: built from, stored, newer
+    rows = pl.from_arrow(pa.concat_tables([empty(table), *(rows for _, rows in parsed)]))
     rows = _latest(rows, table)
     if table.name == "funding_rates":
         rows = _with_intervals(rows)

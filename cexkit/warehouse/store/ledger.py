@@ -7,10 +7,11 @@ its rows stay in Silver, and a check blocks publication until the file is back o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -118,6 +119,7 @@ class Ledger:
         self.root = root
         self._path = root / ledger_file(table, exchange)
         self.entries = _read(self._path)
+        self._hashes: dict[str, frozenset[str]] = {}
 
     def record(self, entries: Iterable[LedgerEntry]) -> None:
         """Add entries, and their responses to those of the same files; entries of other files stay.
@@ -136,11 +138,21 @@ class Ledger:
         rows = dict(zip(before.sha256, before.rows, strict=True)) | dict(zip(entry.sha256, entry.rows, strict=True))
         return replace(
             entry,
+            retired=before.retired,
             start=_earliest(before.start, entry.start),
             end=_latest(before.end, entry.end),
             sha256=tuple(rows),
             rows=tuple(rows.values()),
         )
+
+    def holds(self, row: Mapping[str, Any], parser_version: int) -> bool:
+        """Return whether a stored response gave its rows to Silver already, by these parsers."""
+        entry = self.entries.get(row["file"] or row["path"])
+        if entry is None or entry.parser_version != parser_version:
+            return False
+        if entry.path not in self._hashes:
+            self._hashes[entry.path] = frozenset(entry.sha256)
+        return row["sha256"] in self._hashes[entry.path]
 
     def missing(self, span: Window | None = None) -> list[LedgerEntry]:
         """Return the entries of a span whose file is missing or changed and was not retired."""
@@ -163,7 +175,7 @@ class Ledger:
     def _write(self, entries: dict[str, LedgerEntry]) -> None:
         if entries == self.entries:
             return
-        self.entries = dict(sorted(entries.items()))
+        self.entries, self._hashes = dict(sorted(entries.items())), {}
         names = _SCHEMA.names
         rows = pa.Table.from_pylist(
             [{name: getattr(e, name) for name in names} for e in self.entries.values()], _SCHEMA

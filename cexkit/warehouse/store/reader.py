@@ -124,8 +124,10 @@ class Reader:
                 "rewritten after you connected, call market.refresh() to use the latest revision"
             ) from error
         require_columns(self.snapshot.location.address, rows.columns, table)
-        nulls = _nulls(table)
-        columns = [ColumnExpression(each) if each in rows.columns else SQLExpression(nulls[each]) for each in nulls]
+        nulls = {} if set(table.columns) <= set(rows.columns) else _nulls(table)
+        columns = [
+            ColumnExpression(each) if each in rows.columns else SQLExpression(nulls[each]) for each in table.columns
+        ]
         with self._lock:
             rows.select(*columns).create_view(name)
             self._views[name] = self.engine.table(name)

@@ -37,12 +37,13 @@ def truth() -> dict[str, pl.DataFrame]:
     return simulate(start="2026-06-01", end="2026-06-08", coins=["BTC"]).tables
 
 
-def _pull(truth, warehouse: Warehouse, day: int, venue: str = "okx", tables=("ohlcv_1h",)):
+def _pull(truth, warehouse: Warehouse, day: int, *, refresh: bool = False):
     """Pull one day as it is three days later, so that it is settled and never read again."""
     end = START + (day + 1) * DAY
-    loopback = LOOPBACKS[venue](truth, now=(end + 3 * DAY).isoformat())
+    loopback = LOOPBACKS["okx"](truth, now=(end + 3 * DAY).isoformat())
     with loopback as server, Fetcher(server.settings) as fetcher:
-        return pull(venue, list(tables), None, START + day * DAY, end, warehouse=warehouse, fetcher=fetcher)
+        start = START + day * DAY
+        return pull("okx", "ohlcv_1h", None, start, end, warehouse=warehouse, fetcher=fetcher, refresh=refresh)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,40 @@ def test_missing_file_blocks_publication(warehouse, tmp_path):
     assert _failed(warehouse) == _rows(warehouse).height // 3
     with pytest.raises(QualityError, match="bronze_files"):
         cexkit.publish(warehouse, tmp_path / "published")
+
+
+def test_value_of_a_lost_correction_stays(truth, warehouse):
+    corrected = {name: truth[name] for name in truth}
+    corrected["ohlcv_1h"] = truth["ohlcv_1h"].with_columns(pl.col("close", "high", "low", "open") * 2)
+    before = set(_bronze_files(warehouse))
+    _pull(corrected, warehouse, 1, refresh=True)
+    (correction,) = set(_bronze_files(warehouse)) - before
+    rows = _rows(warehouse)
+    correction.unlink()
+    _pull(truth, warehouse, 3)
+    after = _rows(warehouse).join(rows, on=BARS.key, how="semi", maintain_order="left")
+    assert after["close"].to_list() == rows["close"].to_list()
+    build_silver(warehouse, "okx", BARS)
+    assert _rows(warehouse).join(rows, on=BARS.key, how="semi", maintain_order="left").equals(after)
+
+
+def test_response_received_after_the_loss_overrides_stored_rows(truth, warehouse):
+    _bronze_files(warehouse)[1].unlink()
+    corrected = {name: truth[name] for name in truth}
+    corrected["ohlcv_1h"] = truth["ohlcv_1h"].with_columns(pl.col("close", "high", "low", "open") * 2)
+    rows = _rows(warehouse)
+    _pull(corrected, warehouse, 1, refresh=True)
+    day = pl.col("timestamp").dt.truncate("1d") == START + DAY
+    assert (_rows(warehouse).filter(day)["close"] / rows.filter(day)["close"]).unique().to_list() == [2.0]
+
+
+def test_retired_file_that_is_still_there_stays_retired(truth, warehouse):
+    file = _bronze_files(warehouse)[0]
+    name = file.relative_to(warehouse.root).as_posix()
+    retire(warehouse.root, [name])
+    _pull(truth, warehouse, 3)
+    file.unlink()
+    assert not _failed(warehouse)
 
 
 def test_restored_file_clears_the_failure(warehouse, tmp_path):
