@@ -106,7 +106,7 @@ def test_each_declared_check_finds_the_row_that_breaks_it_and_blocks(warehouse, 
 
 
 class TestAgainstBronze:
-    """Rows held against those that the responses hold, counted anew."""
+    """Rows compared with an independent count of those in the responses."""
 
     @pytest.fixture(scope="class")
     @classmethod

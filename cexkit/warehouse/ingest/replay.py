@@ -33,7 +33,7 @@ class Inputs:
     parser_version : int
         Version of the venue's parsers.
     corrupt : set of str
-        Files with a body that does not match its hash.
+        Files that are not Parquet, or hold a body that does not match its hash.
     """
 
     def __init__(self, root: Path, parser_version: int):
@@ -52,15 +52,15 @@ class Inputs:
 
     def entries(self) -> list[LedgerEntry]:
         """Return the ledger entries of the files."""
-        return [self._entry(path, spans) for path, spans in self._spans.items()]
+        return [self._entry(path, self._spans[path]) for path in {*self._spans, *self.corrupt}]
 
     def _entry(self, path: str, spans: list[tuple[datetime | None, datetime | None]]) -> LedgerEntry:
         starts, ends = [start for start, _ in spans], [end for _, end in spans]
         return LedgerEntry(
             path=path,
             bytes=(self._root / path).stat().st_size,
-            start=None if None in starts else min(starts),
-            end=None if None in ends else max(ends),
+            start=None if None in starts else min(starts, default=None),
+            end=None if None in ends else max(ends, default=None),
             parser_version=self.parser_version,
             sha256=tuple(self._responses[path]),
             rows=tuple(self._responses[path].values()),
@@ -77,8 +77,9 @@ def responses(
     inputs: Inputs | None = None,
 ) -> Iterator[tuple[dict, Context, pa.Table | None]]:
     """Yield the parsed Bronze responses of a table; malformed ones yield None and are added to ``problems``."""
+    unreadable: list[str] = []
     for endpoint in exchange(exchange_name).endpoints(table.name):
-        for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window):
+        for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window, unreadable=unreadable):
             if row["body"] is None:
                 continue  # the ledger reports the file
             context = Context.from_json(row["context"])
@@ -95,6 +96,17 @@ def responses(
                 inputs.add(row, 0 if rows is None else rows.num_rows)
                 inputs.corrupt |= set() if sound else {row["file"] or row["path"]}
             yield row, context, rows
+    _report_unreadable(exchange_name, table, unreadable, problems, inputs)
+
+
+def _report_unreadable(
+    exchange_name: str, table: Table, paths: list[str], problems: list[Problem], inputs: Inputs | None
+) -> None:
+    for path in paths:
+        text = f"Bronze file {path} must be Parquet, got other content; restore it or run `cexkit bronze retire`"
+        problems.append(Problem(exchange_name, table.name, None, None, text))
+    if inputs is not None:
+        inputs.corrupt |= set(paths)
 
 
 def streamed(
@@ -109,11 +121,12 @@ def streamed(
     stream = _stream(exchange_name, table)
     if stream is None:
         return []
-    messages = []
-    for row in read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window):
+    messages, unreadable = [], []
+    for row in read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window, unreadable=unreadable):
         messages.append(row["body"])
         if inputs is not None:
             inputs.add(row, None)
+    _report_unreadable(exchange_name, table, unreadable, problems, inputs)
     if not messages:
         return []
     rows, quarantined = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))

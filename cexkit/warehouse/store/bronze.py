@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from cexkit.errors import DatasetError
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
 from cexkit.warehouse.store.parquet import write_atomic
@@ -87,11 +89,25 @@ class BronzeWriter:
         self.flush()
 
 
-def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:
+def read_bronze(
+    root: Path,
+    exchange: str,
+    endpoint: str,
+    table: str,
+    window: Window | None = None,
+    *,
+    unreadable: list[str] | None = None,
+) -> Iterator[dict]:
     """Yield an endpoint's responses for a table and a window, in the order received.
 
     Only one record batch is in memory at a time; files are read in the order of their runs.
     A row also has the ``path`` of its file below the root. The body of an archive file that is missing is None.
+    The paths of files that are not Parquet are added to ``unreadable``.
+
+    Raises
+    ------
+    DatasetError
+        If a file cannot be read and ``unreadable`` is None.
     """
     wanted = ds.field("table") == table
     if window is not None:
@@ -99,10 +115,18 @@ def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Wi
             ds.field("data_end") > pa.scalar(window.start, _TIME)
         )
     for path in _files(root, exchange, endpoint):
-        for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
-            for row in batch.to_pylist():
-                row["path"] = path.relative_to(root).as_posix()
-                yield row if row["file"] is None else row | {"body": _archive_body(root / row["file"])}
+        name = path.relative_to(root).as_posix()
+        try:
+            for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
+                for row in batch.to_pylist():
+                    row["path"] = name
+                    yield row if row["file"] is None else row | {"body": _archive_body(root / row["file"])}
+        except (pa.ArrowInvalid, OSError) as error:
+            if unreadable is None:
+                raise DatasetError(
+                    f"Bronze file {path} must be Parquet, got {error}; restore it or remove it"
+                ) from error
+            unreadable.append(name)
 
 
 def _archive_body(path: Path) -> bytes | None:
@@ -116,8 +140,9 @@ def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
     """Return the hash of the newest stored version of each archive file, by its address."""
     found: dict[str, str] = {}
     for path in _files(root, exchange, endpoint):
-        rows = pq.read_table(path, columns=["url", "sha256"], partitioning=None)
-        found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
+        with suppress(pa.ArrowInvalid):  # reading the responses reports the file
+            rows = pq.read_table(path, columns=["url", "sha256"], partitioning=None)
+            found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
     return found
 
 
@@ -130,9 +155,12 @@ def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[P
     """Return the files of a table's responses and the span of their rows; all time for lists of instruments."""
     found = {}
     for path in _files(root, exchange, endpoint):
-        rows = pq.read_table(
-            path, columns=["data_start", "data_end"], partitioning=None, filters=ds.field("table") == table
-        )
+        try:
+            rows = pq.read_table(
+                path, columns=["data_start", "data_end"], partitioning=None, filters=ds.field("table") == table
+            )
+        except pa.ArrowInvalid:
+            continue  # reading the responses reports the file
         if rows.num_rows:
             first, last = pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()
             found[path] = Window(first or datetime.min.replace(tzinfo=UTC), last or datetime.max.replace(tzinfo=UTC))

@@ -57,7 +57,7 @@ class LedgerEntry:
     rows : tuple of int
         Rows that each response gave; 0 for a malformed one.
     corrupt : bool
-        True if a body in the file did not match its hash when it was read.
+        True if the file was not Parquet, or a body in it did not match its hash, when it was read.
     retired : bool
         True if the file was removed on purpose.
     """
@@ -79,7 +79,7 @@ class LedgerEntry:
     def problem(self, root: Path) -> str | None:
         """Return what is wrong with the file on disk; None if it is as it was parsed, by its size."""
         if self.corrupt:
-            return f"{self.path} holds a body that does not match its hash"
+            return f"{self.path} is not Parquet, or holds a body that does not match its hash"
         try:
             size = (root / self.path).stat().st_size
         except FileNotFoundError:

@@ -1,6 +1,6 @@
 """Every plot as a picture, from the embedded sample, beside one that was looked at.
 
-``python tests/analytics/plotting/test_pictures.py`` draws the baselines anew; look at them before they are committed.
+``python tests/analytics/plotting/test_pictures.py`` draws the baselines again; inspect them before you commit them.
 """
 
 from __future__ import annotations

@@ -188,6 +188,18 @@ def test_body_that_does_not_match_its_hash_is_not_parsed(warehouse, truth):
     assert _failed(warehouse)
 
 
+@pytest.mark.parametrize("same_size", [True, False])
+def test_file_that_is_not_parquet_is_reported_and_its_rows_stay(warehouse, truth, same_size):
+    before, changed = _rows(warehouse), _bronze_files(warehouse)[0]
+    changed.write_bytes(b"x" * (changed.stat().st_size if same_size else 7))
+    report = _pull(truth, warehouse, 3)
+    after = _rows(warehouse)
+    assert after.join(before, on=BARS.key, how="semi").equals(before)
+    assert after.height == before.height // 3 * 4
+    assert any("must be Parquet" in problem.message for problem in report.problems)
+    assert _failed(warehouse)
+
+
 def test_instruments_of_a_missing_list_stay(warehouse, truth):
     listed = _rows(warehouse, LISTING)
     only_spot = {name: rows.filter(instrument_type="spot") for name, rows in truth.items() if name == "instruments"}
