@@ -61,7 +61,7 @@ def require_well_formed(pages: Iterable[Page]) -> Iterator[Page]:
 
 
 def _sort_unique(rows: pa.Table, table: str) -> pa.Table:
-    """Sorted by key and each key once.
+    """Return rows sorted by key, with each key once.
 
     Raises
     ------

@@ -105,7 +105,7 @@ class Listings:
 def require_symbol(symbol: object) -> None:
     """Raise InvalidInputError unless a symbol is a text with at least one character."""
     if not isinstance(symbol, str) or not symbol:
-        raise InvalidInputError(f"a symbol is needed, such as 'BTCUSDT'; got {symbol!r}")
+        raise InvalidInputError(f"symbol must be a non-empty string such as 'BTCUSDT', got {symbol!r}")
 
 
 def _select_instrument_types(

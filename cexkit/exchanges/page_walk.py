@@ -14,9 +14,9 @@ from cexkit.exchanges.venue_client import VenueClient
 
 #: Number of requests after which a malformed or empty page is accepted. An empty page at the end of the walk needs more
 #: confirmation than an empty page between others.
-MALFORMED_ASKS = 5
-EMPTY_ASKS_AT_END = 3
-EMPTY_ASKS = 2
+MAX_MALFORMED_REQUESTS = 5
+MAX_EMPTY_REQUESTS_AT_END = 3
+MAX_EMPTY_REQUESTS = 2
 
 
 def walk_pages(client: VenueClient, venue: Exchange, source: Source, context: Context) -> Iterator[Page]:
@@ -48,11 +48,11 @@ def _read_page(client: VenueClient, venue: Exchange, source: Source, context: Co
             table = source.parse(response.body, page_context)
         except PayloadError as error:
             malformed_count += 1
-            if malformed_count == MALFORMED_ASKS:
+            if malformed_count == MAX_MALFORMED_REQUESTS:
                 return Page(response, source.endpoint, page_context, None, error)
             continue
         result = extent(table, source.cursor(response.body))
         empty_count += 1
-        empty_limit = EMPTY_ASKS if source.paginator.next(request, result) else EMPTY_ASKS_AT_END
+        empty_limit = MAX_EMPTY_REQUESTS if source.paginator.next(request, result) else MAX_EMPTY_REQUESTS_AT_END
         if request.window is None or result.last is not None or empty_count >= empty_limit:
             return Page(response, source.endpoint, page_context, table)

@@ -601,9 +601,9 @@ class TestSymbols:
             (("binance", "liquidations_1d", "BTCUSDT"), UnknownTableError, "computed"),
             (("binance", "liquidations", "BTCUSDT"), NotOfferedError, "live stream"),
             (("kraken", "funding_rates", "BTCUSDT"), UnknownNameError, "binance"),
-            (("binance", "funding_rates", ""), InvalidInputError, "a symbol is needed"),
-            (("binance", "funding_rates", None), InvalidInputError, "a symbol is needed"),
-            (("binance", "instruments", 7), InvalidInputError, "a symbol is needed"),
+            (("binance", "funding_rates", ""), InvalidInputError, "symbol must be a non-empty string"),
+            (("binance", "funding_rates", None), InvalidInputError, "symbol must be a non-empty string"),
+            (("binance", "instruments", 7), InvalidInputError, "symbol must be a non-empty string"),
         ],
     )
     def test_errors_say_what_there_is(self, fetcher, call, error, text):
