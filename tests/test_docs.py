@@ -84,7 +84,7 @@ def test_every_block_of_a_page_runs(page, as_a_user, capsys):
         pytest.importorskip("pyspark", reason="needs the extra `spark`")
         if shutil.which("java") is None:
             pytest.skip("Spark needs Java")
-    exec(compile(script(SCRIPTS[page]), page, "exec"), {"__name__": "__main__"})
+    exec(compile(script(SCRIPTS[page]), page, "exec", dont_inherit=True), {"__name__": "__main__"})
     assert PRINTS.get(page, "") in capsys.readouterr().out
 
 
@@ -173,7 +173,7 @@ def test_modules_and_files_that_commands_name_are_there(project_root):
 
 def test_the_readme_runs_as_it_stands(venues, capfd):
     page = ROOT / "README.md"
-    exec(compile(script(page), "README.md", "exec"), {"__name__": "__main__"})
+    exec(compile(script(page), "README.md", "exec", dont_inherit=True), {"__name__": "__main__"})
     printed = [line.rstrip() for line in capfd.readouterr().out.splitlines()]
     for shown in blocks(page, "text"):
         assert "\n".join(shown.splitlines()) in "\n".join(printed)

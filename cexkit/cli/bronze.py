@@ -52,11 +52,17 @@ def retire(
     if missing:
         lost = (entry for _, _, ledger in read_ledgers(root) for entry in ledger.missing())
         files = sorted({entry.path for entry in lost if not (root / entry.path).exists()})
-    for path, rows in run(root, files or ()).items():
+    retired = run(root, files or ())
+    for path, rows in retired.items():
         print(f"retired {path} ({rows:,} rows)")
+    print(f"{len(retired):,} files retired")
 
 
 def _root(warehouse: Path | None) -> Path:
     from cexkit.config import settings
+    from cexkit.warehouse.store.layout import MANIFEST
+    from cexkit.warehouse.store.manifest import read_manifest
 
-    return Path(warehouse or settings().warehouse)
+    root = Path(warehouse or settings().warehouse)
+    read_manifest(root / MANIFEST)  # raises if the folder is not a warehouse
+    return root

@@ -98,7 +98,7 @@ def query(
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """Answer one of the questions in SQL that come with cexkit."""
+    """Run one of the SQL queries that come with cexkit."""
     from cexkit.client.market import connect
 
     market = connect(data)
@@ -149,7 +149,7 @@ def pull(
     end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: now.")] = None,
     instrument_type: Annotated[str | None, typer.Option("--type", help="spot, perp or future. Default: all.")] = None,
     warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Ask anew for what was answered before.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Re-request data already downloaded.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the listings, show the plan and stop.")] = False,
 ) -> None:
     """Bring tables of exchanges into a warehouse: Bronze, then Silver. A run that was cut goes on where it was."""

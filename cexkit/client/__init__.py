@@ -1,1 +1,1 @@
-"""Reading a dataset: connections, tokens, questions, and queries."""
+"""Reading a dataset: connections, tokens, point-in-time joins, and SQL queries."""

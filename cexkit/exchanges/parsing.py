@@ -38,9 +38,9 @@ class Context:
     Parameters
     ----------
     exchange, table : str
-        Whose answer, and for which table of the schema.
+        Venue of the response, and its table of the schema.
     now : datetime
-        The venue's clock when it answered; bars that were not over by then are dropped.
+        The venue's clock when it responded; bars that were not over by then are dropped.
     instrument : Instrument, optional
         Whose data was asked for; None for lists of instruments.
     window : Window, optional
@@ -242,7 +242,7 @@ def from_ms(milliseconds: Any) -> pa.Array:
 
 
 def finished(context: Context, opened_ms: pa.Array) -> pa.Array:
-    """Which bars, by their opening times in milliseconds, were over when the venue answered."""
+    """Return which bars, by opening times in milliseconds, were complete when the venue responded."""
     import pyarrow.compute as pc
 
     last = (context.now - STAMPED_LATE - TABLES[context.table].bar - EPOCH) // MILLISECOND

@@ -42,7 +42,7 @@ def test_yaml_is_yaml_and_limits_are_those_of_the_instance(distributed, project_
 
 def test_python_runs_and_another_executor_takes_the_place_of_dagsters(distributed):
     space: dict = {}
-    exec(compile("\n".join(blocks(distributed, "python")), "go-distributed", "exec"), space)
+    exec(compile("\n".join(blocks(distributed, "python")), "go-distributed", "exec", dont_inherit=True), space)
     assert space["defs"].executor.name == "multiprocess"
     job = space["defs"].resolve_job_def("day")
     assert job.executor_def is space["defs"].executor

@@ -33,6 +33,12 @@ def metric(
 
     def register(definition: Callable[Concatenate[Frame, P], Frame]) -> MetricFunction[P]:
         name, signature = definition.__name__, inspect.signature(definition)
+        annotations = [each.annotation for each in signature.parameters.values() if each.annotation is not each.empty]
+        if not all(isinstance(annotation, str) for annotation in annotations):
+            # Evaluated, the annotation Column is str, and the caller's columns would be taken for plain arguments.
+            raise TypeError(
+                f"annotations of {name} must be text; begin its module with from __future__ import annotations"
+            )
 
         @functools.wraps(definition)
         def function(frame: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:

@@ -129,7 +129,7 @@ class HttpClient:
         inspect: Inspect = lambda response: None,
         usage: ReadUsage = lambda response: (),
     ) -> Response:
-        """One answer with status 200.
+        """Return one response with status 200.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.layout import SETTLED
 from cexkit.warehouse.store.warehouse import Warehouse
 
-#: Answers of at most so long are lost by a cut.
+#: An interruption loses the responses of at most this time.
 FLUSH_SECONDS = 30.0
 
 
@@ -134,7 +134,7 @@ class _Progress:
             self.flush()
 
     def flush(self) -> None:
-        """Answers first, then the claim that they are there."""
+        """Write the responses first, then the inventory that states them."""
         for writer in self.writers.values():
             writer.flush()
         self.inventory.flush()

@@ -30,7 +30,7 @@ class Again(Exception):
 
 
 def status_of(error: BaseException) -> int | None:
-    """Status of the hub's answer, where it was one that failed."""
+    """Return the HTTP status of the hub's failed response; None without one."""
     return error.response.status_code if isinstance(error, HfHubHTTPError) else None
 
 

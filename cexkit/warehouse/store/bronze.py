@@ -1,4 +1,4 @@
-"""Bronze: every raw response, stored unmodified so that Silver can be rebuilt from Bronze alone."""
+"""Bronze: every raw response, stored unmodified so that Silver can be rebuilt from them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def read_bronze(
         except (pa.ArrowInvalid, OSError) as error:
             if unreadable is None:
                 raise DatasetError(
-                    f"Bronze file {path} must be Parquet, got {error}; restore it or remove it"
+                    f"Bronze file {path} must be Parquet, got {error}; restore it or delete it"
                 ) from error
             unreadable.append(name)
 

@@ -134,6 +134,16 @@ def test_no_frame(frame):
         cexkit.crypto(frame)
 
 
+def test_evaluated_annotations_are_refused():
+    def definition(frame, *, price: str = "close"):
+        return frame
+
+    definition.__annotations__["price"] = str
+    with pytest.raises(TypeError, match="from __future__ import annotations"):
+        metric(kind="row", inputs=("close",), outputs=("x",))(definition)
+    assert "definition" not in METRICS
+
+
 def test_unknown_kinds_and_engines_register_nothing():
     def sums(frame): ...
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import cexkit
 from cexkit.cli.commands import app
-from cexkit.errors import QualityError, UnknownNameError
+from cexkit.errors import DatasetNotFoundError, QualityError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
@@ -236,6 +236,10 @@ def test_commands_list_and_retire_missing_files(warehouse):
     done = run(app, ["bronze", "retire", "--missing", "--warehouse", str(warehouse.root)])
     assert f"retired {name} (" in done.stdout
     assert run(app, ["bronze", "check", "--warehouse", str(warehouse.root)]).exit_code == 0
+    again = run(app, ["bronze", "retire", "--missing", "--warehouse", str(warehouse.root)])
+    assert "0 files retired" in again.stdout
+    elsewhere = run(app, ["bronze", "check", "--warehouse", str(warehouse.root / "none")])
+    assert isinstance(elsewhere.exception, DatasetNotFoundError)
     with pytest.raises(UnknownNameError, match="Bronze file"):
         retire(warehouse.root, ["bronze/none.parquet"])
 
