@@ -28,6 +28,7 @@ and ends with what to do about it::
         ├── DatasetAccessError (PermissionError)       no access with this token, or without one
         ├── DatasetUnreachableError (ConnectionError)  no response, or offline and not cached
         ├── NewerSchemaError                       written by a later cexkit
+        ├── DataLossError                          a rebuild would drop keys; nothing was changed
         └── PublicationError                       could not be published; says what readers see now
 
     CexkitWarning (UserWarning)
@@ -205,6 +206,10 @@ class DatasetUnreachableError(DatasetError, ConnectionError):
 
 class NewerSchemaError(DatasetError):
     """The dataset was written by a later version of cexkit; upgrade to read it."""
+
+
+class DataLossError(DatasetError):
+    """A rebuild that would drop keys and was not told to; nothing was changed."""
 
 
 class PublicationError(DatasetError):

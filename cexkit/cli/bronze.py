@@ -23,11 +23,11 @@ def check(warehouse: Warehouse = None) -> None:
     root = _root(warehouse)
     ledgers = read_ledgers(root)
     count = 0
-    for exchange, table, ledger in ledgers:
-        for entry in ledger.missing():
+    for ledger in ledgers:
+        for file in ledger.lost:
             count += 1
-            print(f"{exchange} {table}: {entry.problem(root)} ({sum(entry.rows):,} rows)")
-    files = sum(len(ledger.entries) for _, _, ledger in ledgers)
+            print(f"{ledger.exchange} {ledger.table.name}: {file.problem} ({file.rows:,} rows)")
+    files = sum(ledger.files.height for ledger in ledgers)
     print(f"{files:,} files in {len(ledgers)} ledgers, {count:,} missing or changed")
     if count:
         raise typer.Exit(INCOMPLETE)
@@ -50,8 +50,8 @@ def retire(
             f"{'both' if missing else 'neither'}; run `cexkit bronze check` to list missing files"
         )
     if missing:
-        lost = (entry for _, _, ledger in read_ledgers(root) for entry in ledger.missing())
-        files = sorted({entry.path for entry in lost if not (root / entry.path).exists()})
+        lost = (file for ledger in read_ledgers(root) for file in ledger.lost)
+        files = sorted({file.path for file in lost if not (root / file.path).exists()})
     retired = run(root, files or ())
     for path, rows in retired.items():
         print(f"retired {path} ({rows:,} rows)")

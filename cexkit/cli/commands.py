@@ -11,6 +11,7 @@ import typer
 
 from cexkit.cli import bronze
 from cexkit.cli.output import FAILED, INCOMPLETE, emit_rows
+from cexkit.cli.rebuild import rebuild
 from cexkit.errors import CexkitError, InvalidInputError
 
 app = typer.Typer(
@@ -175,6 +176,9 @@ def pull(
     print(report)
     if report.problems:
         raise typer.Exit(INCOMPLETE)
+
+
+app.command()(rebuild)
 
 
 @app.command()

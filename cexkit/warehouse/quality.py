@@ -21,10 +21,8 @@ from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, USD_LIKE, Che
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars, to_pyarrow
-from cexkit.warehouse.ingest.row_counts import count_bronze_rows
 from cexkit.warehouse.row_checks import as_quality, data_quality
 from cexkit.warehouse.store import layout
-from cexkit.warehouse.store.bronze import has_bronze
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.parquet import scan, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -33,7 +31,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 CHECKS = {
     "schema": (True, "every file has the declared columns and types"),
     "unique_key": (True, "no key stands twice"),
-    "bronze_files": (True, "every Bronze file that rows came from is there unchanged, or retired on purpose"),
+    "bronze_files": (True, "every Bronze file is merged, and there unchanged or retired on purpose"),
     "bronze_rows": (
         True,
         "every row that the venue's responses in Bronze hold is in the table or quarantined, and no other row is",
@@ -234,48 +232,29 @@ def _is_sound(schema: pa.Schema, expected: pa.Schema, *, outdated: bool) -> bool
 
 
 def _lost_files(warehouse: Warehouse, ledgers: Mapping[str, Ledger], table: Table) -> pl.DataFrame:
-    """Count the rows of Bronze files in the ledgers, and of those that are missing or changed, by their first day.
+    """Count the rows of Bronze files in the ledgers, and of those that are lost, by their first day.
 
     A file counts as one row at least, so that a file without rows is reported too.
     """
-    today = warehouse.manifest.updated_at
     rows = [
-        {
-            "exchange": name,
-            "timestamp": entry.start or today,
-            "rows_checked": (count := max(1, sum(entry.rows))),
-            "rows_failed": 0 if entry.retired or entry.problem(warehouse.root) is None else count,
-        }
+        ledger.files.filter(pl.col("state") != "other").select(
+            pl.lit(name).alias("exchange"),
+            pl.col("start").fill_null(warehouse.manifest.updated_at).alias("timestamp"),
+            pl.max_horizontal("rows", 1).alias("rows_checked"),
+            pl.when(pl.col("path").is_in([file.path for file in ledger.lost]) | pl.col("state").eq("pending"))
+            .then(pl.max_horizontal("rows", 1))
+            .otherwise(0)
+            .alias("rows_failed"),
+        )
         for name, ledger in ledgers.items()
-        for entry in ledger.entries.values()
     ]
-    schema = {"exchange": pl.String, "timestamp": pl.Datetime("us", "UTC"), "rows_checked": pl.Int64}
-    frame = pl.DataFrame(rows, schema=schema | {"rows_failed": pl.Int64}).with_columns(_DAY)
+    frame = pl.concat(rows, how="vertical_relaxed").with_columns(_DAY)
     counts = frame.group_by("exchange", "timestamp").agg(pl.sum("rows_checked", "rows_failed"))
     return _named(counts, table, "bronze_files")
 
 
-def _retired_days(ledgers: Mapping[str, Ledger], newest: datetime) -> pl.DataFrame:
-    """Return the days on which rows may come from retired Bronze files, by venue."""
-    days = {
-        (name, moment.date())
-        for name, ledger in ledgers.items()
-        for entry in ledger.retired()
-        for moment in _days(entry.start, entry.end, newest)
-    }
-    schema = {"exchange": pl.String, "day": pl.Date}
-    return pl.DataFrame(sorted(days), schema=schema, orient="row").with_columns(retired=pl.lit(True))
-
-
-def _days(start: datetime | None, end: datetime | None, newest: datetime) -> list[datetime]:
-    """Return a time on each day of a span; a list of instruments counts on the newest day."""
-    if start is None or end is None:
-        return [newest]
-    return [start + timedelta(days=number) for number in range((end.date() - start.date()).days + 1)]
-
-
 def _recounted(warehouse: Warehouse, ledgers: Mapping[str, Ledger], table: Table, rows: pl.LazyFrame) -> pl.DataFrame:
-    """Compare the keys in Bronze with those in the table and in quarantine, for venues that have a Bronze.
+    """Compare the rows in the table and in quarantine with those that the ledger recorded, for venues that have one.
 
     A table without times has one count, on the day it was last observed.
     """
@@ -284,28 +263,24 @@ def _recounted(warehouse: Warehouse, ledgers: Mapping[str, Ledger], table: Table
     if table.time is None:
         there = there.with_columns(pl.max("timestamp").over("exchange"))
     silver = there.group_by("exchange", "timestamp").agg(there=pl.len()).collect()
-    both = silver.join(_in_bronze(warehouse, table, silver), on=["exchange", "timestamp"], how="full", coalesce=True)
-    with_bronze = [name for name in both["exchange"].unique() if has_bronze(warehouse.root, name)]
-    both = both.filter(pl.col("exchange").is_in(with_bronze)).with_columns(pl.col("there", "counted").fill_null(0))
-    both = both.with_columns(day=pl.col("timestamp").dt.date())
-    both = both.join(_retired_days(ledgers, warehouse.manifest.updated_at), on=["exchange", "day"], how="left")
-    lacking = pl.col("counted").cast(pl.Int64) - pl.col("there").cast(pl.Int64)
-    # rows of a retired file are in the table only
-    off = pl.when(pl.col("retired")).then(lacking.clip(0)).otherwise(lacking.abs())
+    recorded = _recorded(warehouse, ledgers, silver)
+    both = silver.join(recorded, on=["exchange", "timestamp"], how="full", coalesce=True)
+    both = both.filter(pl.col("exchange").is_in([name for name, ledger in ledgers.items() if ledger.days]))
+    both = both.with_columns(pl.col("there", "counted").fill_null(0))
+    off = (pl.col("counted").cast(pl.Int64) - pl.col("there").cast(pl.Int64)).abs()
     return _named(
         both.with_columns(rows_checked=pl.max_horizontal("there", "counted"), rows_failed=off), table, "bronze_rows"
     )
 
 
-def _in_bronze(warehouse: Warehouse, table: Table, silver: pl.DataFrame) -> pl.DataFrame:
-    """Keys by venue and day, as counted in the responses; those without a time on the newest day of the table."""
+def _recorded(warehouse: Warehouse, ledgers: Mapping[str, Ledger], silver: pl.DataFrame) -> pl.DataFrame:
+    """Rows by venue and day in the ledgers; those without a time on the newest day of the table."""
     newest = dict(silver.group_by("exchange").agg(pl.max("timestamp")).iter_rows())
     today = warehouse.manifest.updated_at.replace(hour=0, minute=0, second=0, microsecond=0)
     counted = [
         {"exchange": name, "timestamp": newest.get(name, today) if day == "all" else utc(day), "counted": count}
-        for name in EXCHANGES
-        if has_bronze(warehouse.root, name)
-        for day, count in count_bronze_rows(warehouse, name, table).items()
+        for name, ledger in ledgers.items()
+        for day, count in ledger.days.items()
     ]
     return pl.DataFrame(counted, schema=_COUNTED)
 

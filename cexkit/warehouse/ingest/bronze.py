@@ -26,6 +26,7 @@ from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import BronzeWriter, archived
 from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.layout import SETTLED
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: An interruption loses the responses of at most this time.
@@ -74,6 +75,7 @@ def ingest_bronze(
     windows = {} if table.name == "instruments" else listing_windows(warehouse, exchange_name)
     progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, windows)
     with ExitStack() as stack:
+        stack.callback(_announce, warehouse, exchange_name, table, progress)
         writers = progress.writers
         stack.callback(progress.flush)
         for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, of, tally.problems, progress):
@@ -220,6 +222,12 @@ def _api_pages(
             progress.begin()
             yield from fetcher.pages(exchange_name, table.name, instrument, span)
             progress.end(instrument, span)
+
+
+def _announce(warehouse: Warehouse, exchange_name: str, table: Table, progress: _Progress) -> None:
+    """Tell the ledger of the files, so that a check finds them until a build has merged them."""
+    files = [path.relative_to(warehouse.root).as_posix() for w in progress.writers.values() for path in w.files]
+    Ledger(warehouse.root, exchange_name, table).announce(files)
 
 
 def _bronze_row(page: Page) -> dict:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cexkit.errors import UnknownNameError
+from cexkit.errors import DatasetError, UnknownNameError
 from cexkit.exchanges.instruments import latest, left_out
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, join_companions
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.warehouse.ingest.replay import Inputs, responses
-from cexkit.warehouse.ingest.report import Problem
+from cexkit.schema.validate import split
+from cexkit.warehouse.ingest.replay import LOST_ACTION, Record, parse
+from cexkit.warehouse.ingest.report import Problem, Report
+from cexkit.warehouse.store.bronze import bronze_files, read_file
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -126,8 +130,57 @@ class _List:
         self.at, self.ended = context.now, not cursor()
 
 
+def build_listing(warehouse: Warehouse, exchange_name: str, table: Table) -> Report:
+    """Build the table of instruments from all lists in Bronze; hold its lock meanwhile."""
+    ledger = Ledger(warehouse.root, exchange_name, table)
+    record = Record(warehouse.root, exchange(exchange_name).parser_version)
+    lost = [
+        Problem(exchange_name, table.name, None, None, f"{file.problem}: {LOST_ACTION}")
+        for file in ledger.lost
+        if file.problem != file.damage
+    ]
+    rows, problems = listings(warehouse, exchange_name, table, record)
+    if rows is None:
+        return Report(problems=(*problems, *lost))
+    ledger.record([file | {"state": "pending"} for file in record.files("")])
+    if record.damaged or ledger.absent():
+        rows = _with_stored(warehouse, exchange_name, table, rows)
+    good, quarantined = split(rows, table)
+    warehouse.write_quarantine(table, exchange_name, "all", quarantined.to_arrow())
+    files = warehouse.replace(table, exchange_name, ["all"], good.to_arrow())
+    ledger.record(record.files(""), record.responses, {"all": rows.height})
+    return Report(
+        rows=good.height,
+        quarantined=quarantined.height,
+        files=tuple(file.path for file in files),
+        problems=(*problems, *lost),
+    )
+
+
+def _with_stored(warehouse: Warehouse, exchange_name: str, table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the instruments of the available lists and of Silver: each as last observed, delisted at the earliest.
+
+    What the list that was observed last does not say stays as the other one said it: its companion may be lost.
+    """
+    import polars as pl
+
+    stored = pl.from_arrow(warehouse.read(table, exchange=exchange_name)).select(rows.columns)
+    both = pl.concat([stored, rows]).sort("observed_at", maintain_order=True)
+    facts = [name for name in rows.columns if name not in (*table.key, "status", "delisting_time")]
+    gone = pl.col("status") == "delisted"
+    return (
+        both.group_by(table.key, maintain_order=True)
+        .agg(
+            *(pl.col(name).drop_nulls().last() for name in facts),
+            pl.when(gone.any()).then(pl.lit("delisted")).otherwise(pl.col("status").last()).alias("status"),
+            pl.col("delisting_time").min(),
+        )
+        .select(rows.columns)
+    )
+
+
 def listings(
-    warehouse: Warehouse, exchange_name: str, table: Table, inputs: Inputs | None = None
+    warehouse: Warehouse, exchange_name: str, table: Table, record: Record
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return every instrument ever listed, as last seen, and the problems; None if no list can be read.
 
@@ -139,7 +192,7 @@ def listings(
     problems: list[Problem] = []
     companions: dict[str, dict[str, pa.Table]] = {}
     seen: dict[str, pl.DataFrame] = {}
-    lists = _lists(warehouse, exchange_name, table, companions, problems, inputs)
+    lists = _lists(warehouse, exchange_name, table, companions, problems, record)
     for found in sorted(lists, key=lambda one: one.at):
         rows = latest(pa.concat_tables(found.pages))
         joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions.get(found.run, {})))
@@ -156,11 +209,11 @@ def _lists(
     table: Table,
     companions: dict[str, dict[str, pa.Table]],
     problems: list[Problem],
-    inputs: Inputs | None,
+    record: Record,
 ) -> list[_List]:
     """Return all lists with a readable page; add the rows that complete them to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
-    for row, context, rows in responses(warehouse, exchange_name, table, None, problems, inputs):
+    for row, context, rows in _responses(warehouse, exchange_name, table, problems, record):
         endpoint, run = row["endpoint"], row["run"]
         if endpoint not in venue.companions:
             found = lists.setdefault((run, endpoint), _List(endpoint, run))
@@ -168,6 +221,33 @@ def _lists(
         elif rows is not None:
             companions.setdefault(run, {})[endpoint] = rows
     return [found for found in lists.values() if found.pages]
+
+
+def _responses(
+    warehouse: Warehouse, exchange_name: str, table: Table, problems: list[Problem], record: Record
+) -> Iterator[tuple[dict, Context, pa.Table | None]]:
+    """Yield all parsed lists in Bronze; malformed ones yield None and are added to ``problems``."""
+    for endpoint in exchange(exchange_name).endpoints(table.name):
+        for path in bronze_files(warehouse.root, exchange_name, endpoint):
+            try:
+                for row in read_file(warehouse.root, path, range(sys.maxsize)):
+                    if row["table"] == table.name:
+                        parsed = parse(exchange_name, table, row, problems)
+                        record.add(parsed)
+                        if row["damage"] is not None:
+                            _report_damage(exchange_name, table, path, row["damage"], problems, record)
+                        elif parsed.context is not None:
+                            yield row, parsed.context, parsed.rows
+            except DatasetError:
+                text = f"{path} must be Parquet with the columns of responses, got other content"
+                _report_damage(exchange_name, table, path, text, problems, record)
+
+
+def _report_damage(
+    exchange_name: str, table: Table, path: str, text: str, problems: list[Problem], record: Record
+) -> None:
+    record.damage(path, text)
+    problems.append(Problem(exchange_name, table.name, None, None, f"{text}: {LOST_ACTION}"))
 
 
 def _succeed(

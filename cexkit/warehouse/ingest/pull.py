@@ -20,7 +20,6 @@ from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments, types_read
 from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step
 from cexkit.warehouse.ingest.silver import build_silver
-from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -147,8 +146,7 @@ def _pull_one(
     for table in facts:
         found = instruments(target, name, table, window, symbols, instrument_type)
         kept = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
-        periods = [period for span in (window, *kept.spans) for period in layout.periods(table, span, now)]
-        report += kept + build_silver(target, name, table, periods, now=now)
+        report += kept + build_silver(target, name, table, now=now)
     compact(target, exchange=name, now=now)
     return report
 

@@ -2,151 +2,171 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
-from collections.abc import Iterator
-from datetime import datetime
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, parse_response
-from cexkit.exchanges.streams import STREAMS, Stream, liquidations_of
-from cexkit.schema import TABLES, Table
+from cexkit.exchanges.streams import STREAMS, Stream
+from cexkit.schema import Table
 from cexkit.schema.intervals import Window
-from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.report import Problem
-from cexkit.warehouse.store.bronze import read_bronze
-from cexkit.warehouse.store.ledger import LedgerEntry
-from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: What a user does about a file that is lost.
+LOST_ACTION = "its rows stay in Silver; restore it, or run `cexkit bronze retire`"
+#: Instrument type and symbol; None for responses about several instruments.
+Identity = tuple[str, str] | None
+#: Place of a response among all others: the later one wins.
+Order = tuple[bool, int, str, int]
 
-class Inputs:
-    """Bronze files that a build of Silver reads, as entries for the ledger.
+
+@dataclass(slots=True)
+class Parsed:
+    """A stored response and the rows that it gave.
 
     Attributes
     ----------
-    parser_version : int
-        Version of the venue's parsers.
-    corrupt : set of str
-        Files that are not Parquet, or hold a body that does not match its hash.
+    row : dict
+        Columns of Bronze, see :func:`cexkit.warehouse.store.bronze.read_file`.
+    context : Context or None
+        None if what is stored is no context.
+    rows : pyarrow.Table or None
+        None if the response is malformed or damaged.
     """
+
+    row: dict[str, Any]
+    context: Context | None
+    rows: pa.Table | None
+    #: Times of the events in a message of a live stream, whose rows are parsed with others.
+    events: Window | None = None
+    event_count: int = 0
+
+    @property
+    def identity(self) -> Identity:
+        instrument = self.context.instrument if self.context else None
+        return None if instrument is None else (instrument.instrument_type, instrument.symbol)
+
+    @property
+    def span(self) -> Window | None:
+        """The span of its rows or events; None without any."""
+        import pyarrow.compute as pc
+
+        if self.events is not None:
+            return self.events
+        if self.rows is None or not self.rows.num_rows or "timestamp" not in self.rows.column_names:
+            return None
+        times = pc.min_max(self.rows["timestamp"]).as_py()
+        return Window(times["min"], times["max"] + timedelta(microseconds=1))
+
+
+def order(row: dict[str, Any], endpoints: tuple[str, ...]) -> Order:
+    """Return the place of a response: by its number, else by endpoint and time of its run, before numbered ones."""
+    if (sequence := row.get("sequence")) is not None:
+        return True, sequence, "", 0
+    return False, endpoints.index(row["endpoint"]), row["path"], row["position"]
+
+
+def identity_of(head: dict[str, Any]) -> Identity:
+    """Return the instrument that a response is about, from the columns of its head; None if it cannot be told."""
+    try:
+        instrument = json.loads(head["context"]).get("instrument")
+        return None if instrument is None else (instrument["instrument_type"], instrument["symbol"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def parse(exchange_name: str, table: Table, row: dict[str, Any], problems: list[Problem]) -> Parsed:
+    """Parse a stored response; a malformed one has no rows and is added to ``problems``.
+
+    A damaged one has no rows either, and says so in ``row["damage"]``.
+    """
+    if row["damage"] is None:
+        try:
+            context = Context.from_json(row["context"])
+        except (ValueError, TypeError, KeyError):
+            row["damage"] = f"{row['path']} must hold responses with their context, got one without"
+    if row["damage"] is not None:
+        return Parsed(row, None, None)
+    try:
+        return Parsed(row, context, parse_response(exchange_name, row["endpoint"], row["body"], context))
+    except PayloadError as error:
+        symbol = context.instrument.symbol if context.instrument else None
+        problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
+        return Parsed(row, context, None)
+
+
+class Record:
+    """What a build read, for the ledger: files, and the responses in them."""
 
     def __init__(self, root: Path, parser_version: int):
         self._root, self.parser_version = root, parser_version
-        self._responses: dict[str, dict[str, int]] = defaultdict(dict)
-        self._spans: dict[str, list[tuple[datetime | None, datetime | None]]] = defaultdict(list)
-        self.corrupt: set[str] = set()
+        self.responses: list[dict[str, Any]] = []
+        self.damaged: dict[str, str] = {}
+        self.waiting: set[str] = set()
+        self._pending: set[str] = set()
+        self._files: dict[str, dict[str, Any]] = {}
 
-    def add(self, row: dict, rows: int | None) -> None:
-        """Add a stored response and the rows it gave; None for a stream, whose messages are parsed together."""
-        paths = [row["path"]] if row["file"] is None else [row["path"], row["file"]]
-        for path in paths:
-            self._spans[path].append((row["data_start"], row["data_end"]))
-        if rows is not None:
-            self._responses[paths[-1]][row["sha256"]] = rows
+    def add(self, parsed: Parsed) -> None:
+        """Add a response that was read whole."""
+        row, span, identity = parsed.row, parsed.span, parsed.identity or (None, None)
+        count = parsed.event_count if parsed.rows is None else parsed.rows.num_rows
+        start, end = (row["data_start"], row["data_end"]) if span is None else (span.start, span.end)
+        names = ("path", "position", "sequence", "sha256")
+        facts = {"start": start, "end": end, "rows": count, "parser_version": self.parser_version}
+        whose = {"instrument_type": identity[0], "symbol": identity[1]}
+        self.responses.append({name: row.get(name) for name in names} | whose | facts)
+        for path in dict.fromkeys((row["path"], row["file"] or row["path"])):
+            self._extend(path, start, end, count, row.get("sequence"))
 
-    def entries(self) -> list[LedgerEntry]:
-        """Return the ledger entries of the files."""
-        return [self._entry(path, self._spans[path]) for path in {*self._spans, *self.corrupt}]
+    def _extend(self, path: str, start: datetime | None, end: datetime | None, rows: int, sequence: int | None) -> None:
+        before = self._files.get(path)
+        if before is None:
+            self._files[path] = {"start": start, "end": end, "responses": 1, "rows": rows, "last_sequence": sequence}
+            return
+        before["start"] = None if None in (start, before["start"]) else min(start, before["start"])
+        before["end"] = None if None in (end, before["end"]) else max(end, before["end"])
+        before["responses"] += 1
+        before["rows"] += rows
+        before["last_sequence"] = max((n for n in (sequence, before["last_sequence"]) if n is not None), default=None)
 
-    def _entry(self, path: str, spans: list[tuple[datetime | None, datetime | None]]) -> LedgerEntry:
-        starts, ends = [start for start, _ in spans], [end for _, end in spans]
-        return LedgerEntry(
-            path=path,
-            bytes=(self._root / path).stat().st_size,
-            start=None if None in starts else min(starts, default=None),
-            end=None if None in ends else max(ends, default=None),
-            parser_version=self.parser_version,
-            sha256=tuple(self._responses[path]),
-            rows=tuple(self._responses[path].values()),
-            corrupt=path in self.corrupt,
-        )
+    def damage(self, path: str, text: str, *, holder: str | None = None) -> None:
+        """Add a damaged file; it, and the file that refers to it, are read again by the next build."""
+        self.damaged[path] = text
+        self._pending |= {path, holder or path}
 
-
-def responses(
-    warehouse: Warehouse,
-    exchange_name: str,
-    table: Table,
-    window: Window | None,
-    problems: list[Problem],
-    inputs: Inputs | None = None,
-) -> Iterator[tuple[dict, Context, pa.Table | None]]:
-    """Yield the parsed Bronze responses of a table; malformed ones yield None and are added to ``problems``."""
-    unreadable: list[str] = []
-    for endpoint in exchange(exchange_name).endpoints(table.name):
-        for row in read_bronze(warehouse.root, exchange_name, endpoint, table.name, window, unreadable=unreadable):
-            if row["body"] is None:
-                continue  # the ledger reports the file
-            context = Context.from_json(row["context"])
-            sound = hashlib.sha256(row["body"]).hexdigest() == row["sha256"]
-            try:
-                if not sound:
-                    raise PayloadError(endpoint, f"the body stored in {row['path']} does not match its hash")
-                rows = parse_response(exchange_name, endpoint, row["body"], context)
-            except PayloadError as error:
-                symbol = context.instrument.symbol if context.instrument else None
-                problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
-                rows = None
-            if inputs is not None:
-                inputs.add(row, 0 if rows is None else rows.num_rows)
-                inputs.corrupt |= set() if sound else {row["file"] or row["path"]}
-            yield row, context, rows
-    _report_unreadable(exchange_name, table, unreadable, problems, inputs)
+    def files(self, names: str) -> list[dict[str, Any]]:
+        """Return the files as rows of the ledger; ``names`` is what waiting ones were read with."""
+        found = []
+        for path in dict.fromkeys([*self._files, *sorted(self._pending)]):
+            facts = self._files.get(path)
+            state = "pending" if path in self._pending else "waiting" if path in self.waiting else "merged"
+            row = {"path": path, "state": state, "damage": self.damaged.get(path), "bytes": _size(self._root / path)}
+            row |= {} if facts is None else facts | {"parser_version": self.parser_version, "names": names}
+            if row["bytes"] is not None:
+                found.append(row)
+        return found
 
 
-def _report_unreadable(
-    exchange_name: str, table: Table, paths: list[str], problems: list[Problem], inputs: Inputs | None
-) -> None:
-    for path in paths:
-        text = f"Bronze file {path} must be Parquet, got other content; restore it or run `cexkit bronze retire`"
-        problems.append(Problem(exchange_name, table.name, None, None, text))
-    if inputs is not None:
-        inputs.corrupt |= set(paths)
-
-
-def streamed(
-    warehouse: Warehouse,
-    exchange_name: str,
-    table: Table,
-    window: Window,
-    problems: list[Problem],
-    inputs: Inputs | None = None,
-) -> list[pa.Table]:
-    """Return the rows of messages received live."""
-    stream = _stream(exchange_name, table)
-    if stream is None:
-        return []
-    messages, unreadable = [], []
-    for row in read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window, unreadable=unreadable):
-        messages.append(row["body"])
-        if inputs is not None:
-            inputs.add(row, None)
-    _report_unreadable(exchange_name, table, unreadable, problems, inputs)
-    if not messages:
-        return []
-    rows, quarantined = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))
-    problems += [Problem(exchange_name, table.name, None, window, text) for text in quarantined]
-    return [rows]
-
-
-def stream_instruments(warehouse: Warehouse, exchange_name: str, table: Table) -> list[Instrument]:
-    """Return the instruments that names in a live stream refer to; empty if the table has no live stream."""
-    if _stream(exchange_name, table) is None:
-        return []
-    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name)
-    return [Instrument.of(row) for row in listed.to_pylist()]
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def endpoints(exchange_name: str, table: Table) -> tuple[str, ...]:
     """Return the endpoints whose responses a table is derived from, including the live stream."""
-    stream = _stream(exchange_name, table)
+    stream = stream_of(exchange_name, table)
     return (*exchange(exchange_name).endpoints(table.name), *([stream.endpoint] if stream else []))
 
 
-def _stream(exchange_name: str, table: Table) -> Stream | None:
+def stream_of(exchange_name: str, table: Table) -> Stream | None:
+    """Return the live stream that a table of a venue is derived from."""
     return STREAMS.get(exchange_name) if table.name == "liquidations" else None

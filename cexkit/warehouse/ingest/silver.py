@@ -1,272 +1,259 @@
-"""Bronze → Silver: one schema, validated, deduplicated."""
+"""Bronze → Silver: one schema, validated, deduplicated, merged into what is there."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
 
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
-from cexkit.schema.render import empty, to_pyarrow
-from cexkit.schema.symbols import Instrument
+from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.validate import split
-from cexkit.warehouse.ingest.listings import listings
-from cexkit.warehouse.ingest.replay import Inputs, endpoints, responses, streamed
+from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
+from cexkit.warehouse.ingest.inputs import Inputs
+from cexkit.warehouse.ingest.listings import build_listing
+from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
+from cexkit.warehouse.ingest.region import Region
+from cexkit.warehouse.ingest.replay import Identity, Order, Parsed
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store import layout
-from cexkit.warehouse.store.bronze import bronze_spans
-from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.ledger import EXCLUDED
 from cexkit.warehouse.store.rows import within
 from cexkit.warehouse.store.warehouse import Warehouse
 
-if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
-
-#: Rates closer than this are the same, written with fewer digits.
-SAME_RATE = 1e-8
-#: How far around a file period settlements are read, to distinguish intervals from gaps.
-NEIGHBORS = timedelta(days=2)
+#: Rule by which rows leave Silver that an older parser gave and the present one does not.
+NEW_PARSER = "new parser"
+_FIRST: Order = (False, -1, "", -1)
 
 
 def build_silver(
     warehouse: Warehouse,
     exchange_name: str,
     table: Table,
-    periods: Iterable[str] | None = None,
     *,
     now: datetime | None = None,
 ) -> Report:
-    """Make Silver files of a table from Bronze: parsed, deduplicated, checked, sorted.
+    """Merge the Bronze responses of a table that are new into Silver: parsed, deduplicated, checked, sorted.
 
-    A malformed response fails for itself only and is reported; where a response corrects an earlier one, the later
-    holds, but for what it does not say; rows that fail a check go to ``quarantine/``.
+    Only the instruments and times of new responses are made again, from all responses that can hold rows of them. So
+    Silver equals what :func:`cexkit.warehouse.ingest.rebuild.rebuild` makes of all Bronze, whatever the order of runs.
+    A malformed response costs only itself and is reported. If a response corrects an earlier one, the later request
+    wins, except for what it does not say. Rows that fail a check are quarantined. A row leaves Silver only by a rule
+    that the ledger records, and is listed there.
 
     Parameters
     ----------
     warehouse : Warehouse
         Holds Bronze and gets Silver.
     exchange_name, table
-        What to make.
-    periods : iterable of str, optional
-        File periods (``"2024"``, ``"2024-05"``, and of a month's pieces ``"2024-05-08..14"``, ``"2024-05-23"``); all
-        that Bronze has responses for by default. A month that is not closed is made in pieces; a day that was merged
-        with others is made with these.
+        What to build.
     now : datetime, optional
         Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: now.
+
+    Returns
+    -------
+    Report
+        ``rows`` are those that were made again.
     """
     with warehouse.exclusive(table, exchange_name):
-        ledger = Ledger(warehouse.root, exchange_name, table)
-        lost = Report(problems=tuple(_report_missing(ledger, exchange_name, table)))
         if table.name == "instruments":
-            inputs = Inputs(warehouse.root, exchange(exchange_name).parser_version)
-            rows, problems = listings(warehouse, exchange_name, table, inputs)
-            if rows is not None and (inputs.corrupt or ledger.missing() or ledger.retired()):
-                rows = _with_stored_instruments(warehouse, exchange_name, table, rows)
-            report = _write(warehouse, exchange_name, table, ["all"], rows, problems)
-            ledger.record(inputs.entries())
-            return report + lost
-        wanted = _periods(warehouse, exchange_name, table) if periods is None else periods
-        report, differing = Report(), []
-        unused = conflicting_archives(warehouse, exchange_name, table, differing)
-        for pieces in _pieces(warehouse, exchange_name, table, wanted, now or datetime.now(UTC)):
-            spans = [layout.period_window(table, piece) for piece in pieces]
-            span = Window(spans[0].start, spans[-1].end)
-            inputs = Inputs(warehouse.root, exchange(exchange_name).parser_version)
-            rows, problems = _facts(warehouse, ledger, exchange_name, table, span, unused, inputs)
-            report += _write(warehouse, exchange_name, table, pieces, rows, problems)
-            ledger.record(inputs.entries())
-        return report + Report(problems=tuple(differing)) + lost
+            return build_listing(warehouse, exchange_name, table)
+        return _Build(warehouse, exchange_name, table, now or datetime.now(UTC)).run()
 
 
-def _pieces(
-    warehouse: Warehouse, exchange_name: str, table: Table, wanted: Iterable[str], now: datetime
-) -> list[list[str]]:
-    """The files that hold these periods, those that follow each other within a month together: Bronze is read once."""
-    present = {file.period for file in warehouse.manifest.select(table.name, exchanges=[exchange_name])}
-    spans = [layout.period_window(table, period) for period in wanted]
-    pieces = dict.fromkeys(piece for span in spans for piece in layout.periods(table, span, now, present))
-    found: list[list[str]] = []
-    for piece in sorted(pieces):
-        follows = (
-            found
-            and piece[:7] == found[-1][-1][:7]
-            and (layout.span_of(found[-1][-1]).end == layout.span_of(piece).start)
+class _Build:
+    """One build of a table of a venue that has times."""
+
+    def __init__(self, warehouse: Warehouse, exchange_name: str, table: Table, now: datetime):
+        self._warehouse, self._exchange, self._table, self._now = warehouse, exchange_name, table, now
+        self._inputs = Inputs(warehouse, exchange_name, table)
+        self._archives = {
+            archive.endpoint
+            for (name, _), archive in exchange(exchange_name).archives.items()
+            if name == table.name and archive.compared
+        }
+        #: A settlement affects the intervals of others around it.
+        self._reach = REACH if table.name == "funding_rates" else timedelta()
+        self._empty = to_polars(table).to_frame()
+        self._parser_version = exchange(exchange_name).parser_version
+
+    def run(self) -> Report:
+        self._inputs.find(self._held_rows())
+        self._unused, self._reconsidered = self._conflicts()
+        spans = [*self._inputs.spans]
+        if self._reconsidered and (whole := self._inputs.ledger.span):
+            spans.append(whole)
+        report, done = Report(), set()
+        while groups := self._groups(spans, done):
+            spans = []
+            for pieces in groups:
+                done |= set(pieces)
+                report += self._build(pieces, spans)
+        self._inputs.finish()
+        return report + Report(problems=tuple(self._inputs.problems))
+
+    def _held_rows(self) -> int:
+        """Return the number of rows that Silver and its quarantine hold."""
+        files = self._warehouse.manifest.select(self._table.name, exchanges=[self._exchange])
+        return sum(file.rows for file in files) + self._warehouse.count_quarantined(self._table, self._exchange)
+
+    def _conflicts(self) -> tuple[set[Identity], set[Identity]]:
+        """Return the instruments whose archives are not used, and those of which this is new or no longer so.
+
+        Of an instrument that had none, only what is new can conflict; of one that had one, all is compared again, if
+        all is there.
+        """
+        ledger = self._inputs.ledger
+        before = {tuple(row) for row in ledger.rules.filter(rule=CONFLICT).select("instrument_type", "symbol").rows()}
+        touched = self._inputs.identities if self._archives else set()
+        if not touched:
+            return before, set()
+        spans = self._inputs.spans
+        bounds = Window(spans[0].start, spans[-1].end)
+        fresh = self._inputs.read_new(bounds)
+        region = Region(part for one in fresh if (part := self._inputs.region_of(one)))
+        whole = ledger.span or bounds
+        region = Region([*region, *((identity, whole) for identity in before & touched)])
+        if not region:
+            return before, set()
+        absent = bool(ledger.absent(region.bounds))
+        parsed = self._inputs.in_order([*fresh, *self._inputs.read_merged(region)])
+        stored = self._stored(region.bounds) if absent else self._empty
+        found = conflicting(parsed, self._archives, self._table, stored)
+        kept = {identity for identity in before if identity not in touched or absent}
+        after = kept | set(found)
+        for identity in set(found):
+            self._inputs.problems.append(Problem(self._exchange, self._table.name, identity[1], None, found[identity]))
+        ledger.set_rules(
+            CONFLICT,
+            [
+                {"endpoint": endpoint, "instrument_type": kind, "symbol": symbol}
+                for kind, symbol in after
+                for endpoint in self._archives
+            ],
         )
-        if follows:
-            found[-1].append(piece)
-        else:
-            found.append([piece])
-    return found
+        return after, after ^ before
 
+    def _groups(self, spans: Iterable[Window], done: Collection[str]) -> list[list[str]]:
+        """Return the files that hold these spans, those that follow each other within a month together."""
+        files = self._warehouse.manifest.select(self._table.name, exchanges=[self._exchange])
+        present = {file.period for file in files}
+        around = (Window(span.start - self._reach, span.end + self._reach) for span in spans)
+        names = {name for span in around for name in layout.periods(self._table, span, self._now, present)}
+        found: list[list[str]] = []
+        for name in sorted(names.difference(done), key=lambda name: layout.span_of(name).start):
+            last = found[-1][-1] if found else None
+            if last and last[:7] == name[:7] and layout.span_of(last).end == layout.span_of(name).start:
+                found[-1].append(name)
+            else:
+                found.append([name])
+        return found
 
-def _report_missing(ledger: Ledger, exchange_name: str, table: Table) -> Iterator[Problem]:
-    """Yield a problem for each Bronze file that Silver rows came from and that is missing or changed."""
-    for entry in ledger.missing():
-        span = None if entry.start is None or entry.end is None else Window(entry.start, entry.end)
-        text = f"{entry.problem(ledger.root)}: its rows stay in Silver; restore it, or run `cexkit bronze retire`"
-        yield Problem(exchange_name, table.name, None, span, text)
+    def _build(self, pieces: Sequence[str], elsewhere: list[Window]) -> Report:
+        """Merge what is new into files that follow each other; add spans of rows outside of them to ``elsewhere``."""
+        windows = [layout.period_window(self._table, piece) for piece in pieces]
+        span = Window(windows[0].start, windows[-1].end)
+        around = Window(span.start - self._reach, span.end + self._reach)
+        fresh = self._inputs.read_new(around)
+        changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
+        elsewhere += [window for _, window in changed]
+        region = changed.padded(self._reach).within(span)
+        region = Region([*region, *((identity, span) for identity in self._reconsidered)])
+        return self._merge(pieces, span, region, fresh) if region else Report()
 
+    def _merge(self, pieces: Sequence[str], span: Window, region: Region, fresh: list[Parsed]) -> Report:
+        """Make the rows of a region again and write the files that hold them."""
+        stored = self._stored(span)
+        inside = region.contains(stored)
+        made = self._made(region, fresh)
+        made = made.filter(region.contains(made))
+        made = pl.concat([made, self._unexplained(stored.filter(inside), made, fresh)])
+        rows = pl.concat([stored.filter(~inside), made])
+        good, quarantined = split(rows, self._table)
+        for piece in pieces:
+            failed = within(quarantined.to_arrow(), self._table, layout.period_window(self._table, piece))
+            self._warehouse.write_quarantine(self._table, self._exchange, piece, failed)
+        files = self._warehouse.replace(self._table, self._exchange, pieces, good.to_arrow())
+        days = rows.group_by(pl.col(self._table.time).dt.strftime("%Y-%m-%d")).len()
+        self._inputs.ledger.record([], days=dict(days.iter_rows()), within=span)
+        failed = int(region.contains(quarantined).sum())
+        return Report(rows=made.height - failed, quarantined=failed, files=tuple(file.path for file in files))
 
-def _with_stored_instruments(
-    warehouse: Warehouse, exchange_name: str, table: Table, rows: pl.DataFrame
-) -> pl.DataFrame:
-    """Return the instruments of the available lists and of Silver: each as last observed, delisted at the earliest."""
-    import polars as pl
+    def _made(self, region: Region, fresh: list[Parsed]) -> pl.DataFrame:
+        """Return the rows that all responses give in and around a region; the later response wins per key.
 
-    stored = pl.from_arrow(warehouse.read(table, exchange=exchange_name)).select(rows.columns)
-    both = pl.concat([stored, rows]).sort("observed_at", "delisting_time", descending=[False, True], nulls_last=False)
-    return both.unique(subset=table.key, keep="last", maintain_order=True)
+        If a merged response is not there any more, the rows that Silver holds follow those that are there and were
+        merged, and precede newer ones. So neither a row nor a correction is lost with its file.
+        """
+        inputs = self._inputs
+        around = region.padded(self._reach)
+        held = inputs.read_merged(around)
+        used = [one for one in (*held, *fresh) if one.rows is not None and self._is_used(one)]
+        parts = [(inputs.order(one), pl.from_arrow(one.rows)) for one in used]
+        if inputs.lost or inputs.ledger.absent(around.bounds):
+            at = max((inputs.order(one) for one in held), default=_FIRST)
+            sequences = [file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)]
+            at = max(at, (True, max(sequences), "", 0)) if any(sequences) else at
+            parts.append((at, self._stored(around.bounds)))
+        parts.sort(key=lambda part: part[0])
+        events = inputs.events([*held, *fresh])
+        rows = latest(pl.concat([self._empty, *(rows for _, rows in parts), *events]), self._table)
+        return with_intervals(rows) if self._reach else rows
 
+    def _is_used(self, parsed: Parsed) -> bool:
+        if parsed.row["sha256"] in self._inputs.excluded:
+            return False
+        return parsed.row["endpoint"] not in self._archives or parsed.identity not in self._unused
 
-def _stored_rows(warehouse: Warehouse, exchange_name: str, table: Table, span: Window) -> list[pa.Table]:
-    """Return the rows of a span that Silver and its quarantine hold, in the declared columns."""
-    schema = to_pyarrow(table)
-    parts = [warehouse.read(table, exchange=exchange_name, span=span)]
-    for period in layout.periods(table, span):
-        quarantined = within(warehouse.quarantine(table, exchange_name, period), table, span)
-        parts.append(quarantined.select(schema.names).cast(schema))
-    return parts
+    def _stored(self, span: Window) -> pl.DataFrame:
+        """Return the rows of a span that Silver and its quarantine hold, in the declared columns."""
+        schema = to_pyarrow(self._table)
+        parts = [self._warehouse.read(self._table, exchange=self._exchange, span=span)]
+        for period in layout.periods(self._table, span):
+            quarantined = self._warehouse.quarantine(self._table, self._exchange, period)
+            parts.append(within(quarantined, self._table, span).select(schema.names).cast(schema))
+        return pl.from_arrow(pa.concat_tables(parts))
 
-
-def _facts(
-    warehouse: Warehouse,
-    ledger: Ledger,
-    exchange_name: str,
-    table: Table,
-    span: Window,
-    unused: set[tuple[str, Instrument]],
-    inputs: Inputs,
-) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return the rows of a span without ``unused`` ones; the last response wins per key; None without responses.
-
-    If a Bronze file is missing, changed, or retired, the rows that Silver holds follow those of the responses that it
-    was built from, and precede those of newer responses. So neither a row nor a correction is lost with its file.
-    """
-    import polars as pl
-    import pyarrow as pa
-
-    problems: list[Problem] = []
-    around = Window(span.start - NEIGHBORS, span.end + NEIGHBORS) if table.name == "funding_rates" else span
-    parsed = [
-        (ledger.holds(row, inputs.parser_version), rows)
-        for row, context, rows in responses(warehouse, exchange_name, table, around, problems, inputs)
-        if rows is not None and (row["endpoint"], context.instrument) not in unused
-    ]
-    parsed += [(True, rows) for rows in streamed(warehouse, exchange_name, table, span, problems, inputs)]
-    if not parsed:
-        return None, problems
-    if inputs.corrupt or ledger.missing(around) or ledger.retired(around):
-        parsed += [(True, rows) for rows in _stored_rows(warehouse, exchange_name, table, around)]
-        parsed.sort(key=lambda part: not part[0])  # stable: built from, stored, newer
-    rows = pl.from_arrow(pa.concat_tables([empty(table), *(rows for _, rows in parsed)]))
-    rows = _latest(rows, table)
-    if table.name == "funding_rates":
-        rows = _with_intervals(rows)
-    return rows.filter(pl.col(table.time).is_between(span.start, span.end, closed="left")), problems
-
-
-def _latest(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """The last row of each key; what it does not say stays as an earlier one said it.
-
-    An archive of funding has no mark prices: without this they would be gone once a month's file is there.
-    """
-    import polars as pl
-
-    last = rows.unique(subset=table.key, keep="last", maintain_order=True)
-    incomplete = [] if last.height == rows.height else [name for name in last.columns if last[name].null_count()]
-    for name in incomplete:
-        earlier = rows.filter(pl.col(name).is_not_null()).unique(subset=table.key, keep="last")
-        earlier = earlier.select(*table.key, pl.col(name).alias("_earlier"))
-        last = last.join(earlier, on=table.key, how="left", maintain_order="left")
-        last = last.with_columns(pl.coalesce(name, "_earlier").alias(name)).drop("_earlier")
-    return last
-
-
-def conflicting_archives(
-    warehouse: Warehouse, exchange_name: str, table: Table, problems: list[Problem]
-) -> set[tuple[str, Instrument]]:
-    """Archives and instruments whose rows differ from those of the venue's API where both have them.
-
-    Which of the two is wrong for the rest nobody can say, so the archive's rows are not used at all.
-    """
-    compared = [a for (name, _), a in exchange(exchange_name).archives.items() if name == table.name and a.compared]
-    endpoints = {archive.endpoint for archive in compared}
-    found = set()
-    for instrument, archived, paid in _both(warehouse, exchange_name, table, endpoints):
-        both = archived.join(paid, on=table.key, suffix="_paid")
-        off = (both["funding_rate"] - both["funding_rate_paid"]).abs() > SAME_RATE
-        if off.any():
-            text = (
-                f"the archive's rate differs from the paid one in {off.sum()} of {both.height} settlements that both "
-                "have: only what the API has is used"
+    def _unexplained(self, before: pl.DataFrame, made: pl.DataFrame, fresh: list[Parsed]) -> pl.DataFrame:
+        """Return the rows that no response gives any more and no rule removes; what a rule removes is listed."""
+        key = list(self._table.key)
+        gone = before.join(made, on=key, how="anti", maintain_order="left")
+        if gone.is_empty():
+            return gone
+        excluded = [pl.from_arrow(one.rows).select(key) for one in fresh if one.rows and not self._is_used(one)]
+        gone = self._removed(gone, pl.concat(excluded) if excluded else gone.select(key).clear(), EXCLUDED)
+        reconsidered = pl.DataFrame(
+            [identity for identity in self._reconsidered if identity],
+            schema={"instrument_type": pl.String, "symbol": pl.String},
+            orient="row",
+        )
+        gone = self._removed(gone, reconsidered, CONFLICT)
+        if self._inputs.ledger.stale(self._parser_version):
+            gone = self._removed(gone, gone.select(key), NEW_PARSER)
+        if gone.height:
+            self._inputs.problems.append(
+                Problem(
+                    self._exchange,
+                    self._table.name,
+                    None,
+                    Window(gone[self._table.time].min(), gone[self._table.time].max()),
+                    f"{gone.height:,} rows come from no response in Bronze: they stay in Silver; restore what Bronze "
+                    "lacks, or run `cexkit rebuild` to remove them",
+                )
             )
-            problems.append(Problem(exchange_name, table.name, instrument.symbol, None, text))
-            found |= {(endpoint, instrument) for endpoint in endpoints}
-    return found
+        return gone
 
-
-def _both(
-    warehouse: Warehouse, exchange_name: str, table: Table, archives: set[str]
-) -> Iterator[tuple[Instrument, pl.DataFrame, pl.DataFrame]]:
-    """Instruments that archives and the API have rows of, with these, the latest of each key."""
-    import polars as pl
-
-    if not archives:
-        return
-    parts: dict[tuple[bool, Instrument], list[pl.DataFrame]] = defaultdict(list)
-    for row, context, rows in responses(warehouse, exchange_name, table, None, []):
-        if rows is not None:
-            parts[row["endpoint"] in archives, context.instrument].append(pl.from_arrow(rows))
-    for of_archive, instrument in parts:
-        if of_archive and (False, instrument) in parts:
-            one, other = (pl.concat(parts[which, instrument]) for which in (True, False))
-            yield instrument, *(rows.unique(table.key, keep="last", maintain_order=True) for rows in (one, other))
-
-
-def _with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
-    """Fill the interval where the venue does not say it, from the distance of settlements.
-
-    It is stored, so that a later cut of the table does not change a row's interval.
-    """
-    from cexkit.analytics.funding.rates import funding_interval
-
-    columns = rows.columns
-    return funding_interval(rows).select(columns)
-
-
-def _write(
-    warehouse: Warehouse,
-    exchange_name: str,
-    table: Table,
-    periods: Sequence[str],
-    rows: pl.DataFrame | None,
-    problems: list[Problem],
-) -> Report:
-    if rows is None:
-        return Report(problems=tuple(problems))
-    good, quarantined = split(rows, table)
-    for period in periods:
-        failed = within(quarantined.to_arrow(), table, layout.period_window(table, period))
-        warehouse.write_quarantine(table, exchange_name, period, failed)
-    files = warehouse.replace(table, exchange_name, periods, good.to_arrow())
-    return Report(
-        rows=good.height,
-        quarantined=quarantined.height,
-        files=tuple(file.path for file in files),
-        problems=tuple(problems),
-    )
-
-
-def _periods(warehouse: Warehouse, exchange_name: str, table: Table) -> list[str]:
-    spans = [
-        span
-        for endpoint in endpoints(exchange_name, table)
-        for span in bronze_spans(warehouse.root, exchange_name, endpoint, table.name).values()
-    ]
-    if not spans:
-        return []
-    return layout.periods(table, Window(min(s.start for s in spans), max(s.end for s in spans)))
+    def _removed(self, gone: pl.DataFrame, by: pl.DataFrame, rule: str) -> pl.DataFrame:
+        """List the rows that a rule removes, by the columns of ``by``; return the others."""
+        removed = gone.join(by.unique(), on=by.columns, how="semi", maintain_order="left")
+        if removed.is_empty():
+            return gone
+        self._inputs.ledger.log_removed(removed.select(self._table.key), rule, self._now)
+        span = Window(removed[self._table.time].min(), removed[self._table.time].max())
+        text = f"{removed.height:,} rows were removed by the rule '{rule}'"
+        self._inputs.problems.append(Problem(self._exchange, self._table.name, None, span, text))
+        return gone.join(by.unique(), on=by.columns, how="anti", maintain_order="left")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import UTC, datetime
+import hashlib
+import os
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from cexkit.errors import DatasetError
@@ -42,6 +41,12 @@ SCHEMA = pa.schema(
     ]
 )
 
+#: Columns by which responses are chosen before their bodies are read.
+HEAD = ("table", "data_start", "data_end", "context", "sha256", "file")
+#: Responses and bytes of bodies in one row group; whoever needs one response reads the others of its group.
+GROUP_ROWS = 128
+GROUP_BYTES = 1 << 20
+
 
 class BronzeWriter:
     """A writer of the responses of one run and endpoint, in files of bounded size.
@@ -67,7 +72,7 @@ class BronzeWriter:
     def add_file(self, row: dict) -> None:
         """Add one response whose body is an archive file; the file is stored unmodified, once, under its hash."""
         place = archive_file(self._exchange, row["sha256"])
-        if not (self._root / place).exists():
+        if not _has_size(self._root / place, len(row["body"])):
             write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]), via=self._via)
         self.add(row | {"body": b"", "file": place.as_posix()})
 
@@ -77,10 +82,14 @@ class BronzeWriter:
             return
         day = self._rows[0]["received_at"].date()
         path = self._root / bronze_file(self._exchange, self._endpoint, day, self._run, len(self.files))
-        rows = pa.Table.from_pylist(self._rows, schema=SCHEMA)
-        write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"), via=self._via)
+        write_atomic(path, self._write, via=self._via)
         self.files.append(path)
         self._rows, self._bytes = [], 0
+
+    def _write(self, path: Path) -> None:
+        with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+            for group in _groups(self._rows):
+                writer.write_table(pa.Table.from_pylist(group, schema=SCHEMA))
 
     def __enter__(self) -> BronzeWriter:
         return self
@@ -89,59 +98,125 @@ class BronzeWriter:
         self.flush()
 
 
-def read_bronze(
-    root: Path,
-    exchange: str,
-    endpoint: str,
-    table: str,
-    window: Window | None = None,
-    *,
-    unreadable: list[str] | None = None,
-) -> Iterator[dict]:
-    """Yield an endpoint's responses for a table and a window, in the order received.
+def _groups(rows: list[dict]) -> Iterator[list[dict]]:
+    group, size = [], 0
+    for row in rows:
+        group.append(row)
+        size += len(row["body"])
+        if len(group) == GROUP_ROWS or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
-    Only one record batch is in memory at a time; files are read in the order of their runs.
-    A row also has the ``path`` of its file below the root. The body of an archive file that is missing is None.
-    The paths of files that are not Parquet are added to ``unreadable``.
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:
+    """Yield an endpoint's responses for a table and a window, in the order received; see :func:`read_file`."""
+    for path in bronze_files(root, exchange, endpoint):
+        heads = read_heads(root, path, table)
+        yield from read_file(
+            root,
+            path,
+            {
+                head["position"]
+                for head in heads
+                if window is None or (head["data_start"] < window.end and head["data_end"] > window.start)
+            },
+        )
+
+
+def read_heads(root: Path, path: str, table: str) -> list[dict]:
+    """Return the columns in :data:`HEAD` of the responses about a table in one file, and the ``position`` of each.
 
     Raises
     ------
     DatasetError
-        If a file cannot be read and ``unreadable`` is None.
+        If the file cannot be read.
     """
-    wanted = ds.field("table") == table
-    if window is not None:
-        wanted &= (ds.field("data_start") < pa.scalar(window.end, _TIME)) & (
-            ds.field("data_end") > pa.scalar(window.start, _TIME)
-        )
-    for path in _files(root, exchange, endpoint):
-        name = path.relative_to(root).as_posix()
-        try:
-            for batch in ds.dataset(path, schema=SCHEMA).to_batches(filter=wanted, batch_size=256):
-                for row in batch.to_pylist():
-                    row["path"] = name
-                    yield row if row["file"] is None else row | {"body": _archive_body(root / row["file"])}
-        except (pa.ArrowInvalid, OSError) as error:
-            if unreadable is None:
-                raise DatasetError(
-                    f"Bronze file {path} must be Parquet, got {error}; restore it or delete it"
-                ) from error
-            unreadable.append(name)
+    with _opened(root, path) as file:
+        rows = _conform(file.read(_present(file, HEAD))).to_pylist()
+    return [row | {"path": path, "position": n} for n, row in enumerate(rows) if row["table"] == table]
 
 
-def _archive_body(path: Path) -> bytes | None:
+def read_file(root: Path, path: str, positions: Container[int]) -> Iterator[dict]:
+    """Yield the responses at some positions of one Bronze file; only the row groups that hold them are read.
+
+    Yields
+    ------
+    dict
+        Columns of :data:`SCHEMA`, the ``path`` and ``position``, and ``damage``: None, or what is wrong with the body,
+        which is then None.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read.
+    """
+    with _opened(root, path) as file:
+        first = 0
+        for number in range(file.num_row_groups):
+            count = file.metadata.row_group(number).num_rows
+            chosen = [n for n in range(count) if first + n in positions]
+            if chosen:
+                rows = _conform(file.read_row_group(number, columns=_present(file, SCHEMA.names)).take(chosen))
+                for position, row in zip(chosen, rows.to_pylist(), strict=True):
+                    yield _verified(root, row | {"path": path, "position": first + position})
+            first += count
+
+
+@contextmanager
+def _opened(root: Path, path: str) -> Iterator[pq.ParquetFile]:
+    """Open a Bronze file; whatever is wrong with its content is a DatasetError."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+        with pq.ParquetFile(root / path) as file:
+            yield file
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DatasetError(
+            f"{path} must be Parquet with the columns of responses, got {_first_line(error)}; restore it, or run "
+            "`cexkit bronze retire`"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def _present(file: pq.ParquetFile, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in file.schema_arrow.names]
+
+
+def _conform(rows: pa.Table) -> pa.Table:
+    """Return columns of Bronze as declared; a nullable one that an older file lacks is null."""
+    return rows.cast(pa.schema([SCHEMA.field(name) for name in rows.column_names]))
+
+
+def _verified(root: Path, row: dict) -> dict:
+    """Return a response with the body of its archive file, held against its hash."""
+    row = dict.fromkeys(SCHEMA.names) | row
+    body, damage = row["body"], None
+    if row["file"] is not None:
+        try:
+            body = (root / row["file"]).read_bytes()
+        except OSError:
+            return row | {"body": None, "damage": f"{row['file']} is missing"}
+    if row["sha256"] and hashlib.sha256(body or b"").hexdigest() != row["sha256"]:
+        body, damage = None, f"the body stored in {row['file'] or row['path']} does not match its hash"
+    return row | {"body": body, "damage": damage}
 
 
 def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
     """Return the hash of the newest stored version of each archive file, by its address."""
     found: dict[str, str] = {}
-    for path in _files(root, exchange, endpoint):
-        with suppress(pa.ArrowInvalid):  # reading the responses reports the file
-            rows = pq.read_table(path, columns=["url", "sha256"], partitioning=None)
+    for path in bronze_files(root, exchange, endpoint):
+        with suppress(pa.ArrowException, OSError, ValueError):  # reading the responses reports the file
+            rows = pq.read_table(root / path, columns=["url", "sha256"], partitioning=None)
             found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
     return found
 
@@ -151,23 +226,24 @@ def has_bronze(root: Path, exchange: str) -> bool:
     return (root / bronze_venue(exchange)).is_dir()
 
 
-def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[Path, Window]:
-    """Return the files of a table's responses and the span of their rows; all time for lists of instruments."""
+def bronze_files(root: Path, exchange: str, endpoint: str) -> dict[str, int]:
+    """Return the files of an endpoint below the root with their sizes in bytes, in the order received.
+
+    Names of runs begin with their time. Temporaries are skipped.
+    """
+    folder = root / bronze_folder(exchange, endpoint)
     found = {}
-    for path in _files(root, exchange, endpoint):
-        try:
-            rows = pq.read_table(
-                path, columns=["data_start", "data_end"], partitioning=None, filters=ds.field("table") == table
-            )
-        except pa.ArrowInvalid:
-            continue  # reading the responses reports the file
-        if rows.num_rows:
-            first, last = pc.min(rows["data_start"]).as_py(), pc.max(rows["data_end"]).as_py()
-            found[path] = Window(first or datetime.min.replace(tzinfo=UTC), last or datetime.max.replace(tzinfo=UTC))
+    for day in sorted(_entries(folder), key=lambda entry: entry.name):
+        if day.name.startswith("date="):
+            for file in sorted(_entries(day.path), key=lambda entry: entry.name):
+                if file.name.endswith(".parquet") and not file.name.startswith("."):
+                    found[f"{bronze_folder(exchange, endpoint)}/{day.name}/{file.name}"] = file.stat().st_size
     return found
 
 
-def _files(root: Path, exchange: str, endpoint: str) -> list[Path]:
-    """Return files in the order received, because run names begin with their time; skip temporaries."""
-    paths = (root / bronze_folder(exchange, endpoint)).glob("date=*/[!.]*.parquet")
-    return sorted(paths, key=lambda path: (path.parent.name, path.name))
+def _entries(folder: Path | str) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -7,7 +7,7 @@
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
     <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
-    <root>/ledger/<table>/exchange=<x>.parquet                           Bronze files that Silver rows came from
+    <root>/ledger/<table>/exchange=<x>/                                  Bronze responses that Silver rows came from
     <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
 
 A data file is named by its content and never changes once written; the manifest says which are current.
@@ -38,6 +38,8 @@ QUARANTINE = "quarantine"
 ROW_COUNTS = "row_counts"
 LEDGER = "ledger"
 LOCKS = ".locks"
+#: Folder in which a rebuild is made beside the present state.
+REBUILD = ".rebuild"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
 WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER)
@@ -257,14 +259,30 @@ def count_file(table: Table, exchange: str) -> PurePosixPath:
     return PurePosixPath(ROW_COUNTS, table.name, f"exchange={_part(exchange)}.json")
 
 
-def ledger_file(table: Table, exchange: str) -> PurePosixPath:
-    """Return the path of the ledger of a venue's table."""
-    return PurePosixPath(LEDGER, table.name, f"exchange={_part(exchange)}.parquet")
+def ledger_folder(table: Table, exchange: str) -> PurePosixPath:
+    """Return the folder of the ledger of a venue's table."""
+    return PurePosixPath(LEDGER, table.name, f"exchange={_part(exchange)}")
+
+
+def received_on(path: str) -> str:
+    """Return the day on which the responses of a Bronze file were received.
+
+    Examples
+    --------
+    >>> received_on("bronze/exchange=okx/endpoint=v5.candles/date=2026-06-23/20260623T000000-0000.parquet")
+    '2026-06-23'
+    """
+    return PurePosixPath(path).parent.name.removeprefix("date=")
 
 
 def lock_file(table: Table, exchange: str | None) -> PurePosixPath:
     """Place of the lock that who rewrites a table of a venue holds."""
     return PurePosixPath(LOCKS, f"{table.name}.{_part(exchange or 'all')}.lock")
+
+
+def ledger_lock(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the lock that is held while a ledger is read and written."""
+    return PurePosixPath(LOCKS, f"{table.name}.{_part(exchange)}.ledger.lock")
 
 
 def archive_file(exchange: str, digest: str) -> PurePosixPath:

@@ -1,94 +1,139 @@
-"""Ledger of a venue's table: the Bronze files that its Silver rows came from.
+"""Ledger of a venue's table: the Bronze responses that its Silver rows came from.
 
-Silver is built from Bronze, so a Bronze file that disappears would take its rows along unnoticed. The ledger remembers
-each file with the hash and row count of every response in it. A file that is missing or has another size is reported,
-its rows stay in Silver, and a check blocks publication until the file is back or retired on purpose.
+Silver is built from Bronze, and a build reads only what is new. The ledger remembers what was read::
+
+    ledger/<table>/exchange=<x>/files.parquet                   one row per Bronze file
+    ledger/<table>/exchange=<x>/days.parquet                    rows that the responses gave, by UTC day
+    ledger/<table>/exchange=<x>/rules.parquet                   what is left out on purpose
+    ledger/<table>/exchange=<x>/removed.parquet                 keys that left Silver, and by which rule
+    ledger/<table>/exchange=<x>/responses/<yyyy-mm-dd>.parquet  one row per response, by the day it was received
+
+A Bronze file that is missing or changed is reported, its rows stay in Silver, and a check blocks publication until the
+file is back or retired on purpose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, Literal
 
 from cexkit.errors import DatasetError, UnknownNameError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
-from cexkit.warehouse.store.layout import LEDGER, ledger_file
-from cexkit.warehouse.store.parquet import write_atomic
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.parquet import locked, write_atomic
 
-_TIME = pa.timestamp("us", tz="UTC")
-_SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("bytes", pa.int64()),
-        ("start", _TIME),
-        ("end", _TIME),
-        ("parser_version", pa.int32()),
-        ("sha256", pa.list_(pa.string())),
-        ("rows", pa.list_(pa.int64())),
-        ("corrupt", pa.bool_()),
-        ("retired", pa.bool_()),
-    ]
-)
+if TYPE_CHECKING:
+    import polars as pl
+
+#: ``pending``: read by a build that may not have ended. ``merged``: its rows are in Silver. ``waiting``: merged but for
+#: messages about instruments that are not listed yet. ``other``: it holds no response about the table.
+State = Literal["pending", "merged", "waiting", "other"]
+
+#: Rule by which the rows of a response are left out, by its ``sha256``.
+EXCLUDED = "excluded response"
+
+_FILES = {
+    "path": "String",
+    "bytes": "Int64",
+    "start": "Time",
+    "end": "Time",
+    "responses": "Int64",
+    "rows": "Int64",
+    "last_sequence": "Int64",
+    "parser_version": "Int64",
+    "state": "String",
+    "damage": "String",
+    "retired": "Boolean",
+    "names": "String",
+}
+_RESPONSES = {
+    "path": "String",
+    "position": "Int64",
+    "sequence": "Int64",
+    "sha256": "String",
+    "instrument_type": "String",
+    "symbol": "String",
+    "start": "Time",
+    "end": "Time",
+    "rows": "Int64",
+    "parser_version": "Int64",
+}
+_DAYS = {"day": "String", "rows": "Int64"}
+_RULES = {"rule": "String", "endpoint": "String", "instrument_type": "String", "symbol": "String", "sha256": "String"}
+_EMPTY: Mapping[str, Any] = {
+    "start": None,
+    "end": None,
+    "responses": 0,
+    "rows": 0,
+    "last_sequence": None,
+    "parser_version": 0,
+    "damage": None,
+    "retired": False,
+    "names": None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """One Bronze file as a table of a venue used it.
+class LedgerFile:
+    """One Bronze file in the ledger.
 
     Attributes
     ----------
     path : str
         The file below the warehouse.
     bytes : int
-        Its size.
+        Its size when it was read.
     start, end : datetime or None
         Span of the rows that its responses can hold; None for lists of instruments, which have no times.
+    responses, rows : int
+        Responses about the table, and the rows that they gave.
+    last_sequence : int or None
+        Largest sequence number of a response; None in files written before there were numbers.
     parser_version : int
         Version of the venue's parsers that read it.
-    sha256 : tuple of str
-        Hash of each response's body, in the order of the file.
-    rows : tuple of int
-        Rows that each response gave; 0 for a malformed one.
-    corrupt : bool
-        True if the file was not Parquet, or a body in it did not match its hash, when it was read.
+    state : str
+        See :data:`State`.
+    damage : str or None
+        What was wrong with its content when it was read.
     retired : bool
-        True if the file was removed on purpose.
+        True if the file was moved or removed on purpose.
+    names : str or None
+        Digest of the instrument names that a waiting file was read with.
+    problem : str or None
+        What is wrong with the file now: ``damage``, or that it is missing or has another size.
     """
 
     path: str
     bytes: int
     start: datetime | None
     end: datetime | None
+    responses: int
+    rows: int
+    last_sequence: int | None
     parser_version: int
-    sha256: tuple[str, ...]
-    rows: tuple[int, ...]
-    corrupt: bool = False
-    retired: bool = False
+    state: State
+    damage: str | None
+    retired: bool
+    names: str | None = None
+    problem: str | None = None
+
+    @property
+    def span(self) -> Window | None:
+        """The span of its rows; None if they have no times."""
+        return None if self.start is None or self.end is None else Window(self.start, self.end)
 
     def overlaps(self, span: Window) -> bool:
         """Return whether its responses can hold rows of a span."""
-        return self.start is None or self.end is None or (self.start < span.end and span.start < self.end)
-
-    def problem(self, root: Path) -> str | None:
-        """Return what is wrong with the file on disk; None if it is as it was parsed, by its size."""
-        if self.corrupt:
-            return f"{self.path} is not Parquet, or holds a body that does not match its hash"
-        try:
-            size = (root / self.path).stat().st_size
-        except FileNotFoundError:
-            return f"{self.path} is missing"
-        return None if size == self.bytes else f"{self.path} has {size} bytes, {self.bytes} when it was parsed"
+        return self.span is None or (self.span.start < span.end and span.start < self.span.end)
 
 
 class Ledger:
-    """Entries of one table of a venue, by the path of their Bronze file.
+    """What Silver holds of one table of a venue, by Bronze file.
 
     Parameters
     ----------
@@ -99,126 +144,307 @@ class Ledger:
     table : Table
         The declaration.
 
+    Raises
+    ------
+    DatasetError
+        If the ledger cannot be read.
+
     Examples
     --------
     >>> import tempfile
     >>> from cexkit.schema import TABLES
     >>> ledger = Ledger(Path(tempfile.mkdtemp()), "okx", TABLES["ohlcv_1h"])
-    >>> file = {"path": "bronze/a.parquet", "bytes": 9, "start": None, "end": None}
-    >>> entry = LedgerEntry(**file, parser_version=1, sha256=(), rows=())
-    >>> ledger.record([entry])
-    >>> ledger.missing()[0].problem(ledger.root)
-    'bronze/a.parquet is missing'
+    >>> ledger.record([{"path": "bronze/a.parquet", "bytes": 9, "state": "merged"}])
+    >>> [file.problem for file in ledger.lost]
+    ['bronze/a.parquet is missing']
     >>> ledger.retire(["bronze/a.parquet"])
     1
-    >>> ledger.missing()
+    >>> ledger.lost
     []
     """
 
     def __init__(self, root: Path, exchange: str, table: Table):
-        self.root = root
-        self._path = root / ledger_file(table, exchange)
-        self.entries = _read(self._path)
-        self._hashes: dict[str, frozenset[str]] = {}
+        self.root, self.exchange, self.table = root, exchange, table
+        self._folder = root / layout.ledger_folder(table, exchange)
+        self._read()
 
-    def record(self, entries: Iterable[LedgerEntry]) -> None:
-        """Add entries, and their responses to those of the same files; entries of other files stay.
+    def _read(self) -> None:
+        self.files = _read(self._folder / "files.parquet", _FILES)
+        self.__dict__.pop("_problems", None)
 
-        A file never changes once written. So the entry of one that has another size now stays as it was.
+    @property
+    def days(self) -> dict[str, int]:
+        """Rows of Silver and its quarantine by UTC day as ISO text; ``"all"`` for a table without times."""
+        return dict(_read(self._folder / "days.parquet", _DAYS).iter_rows())
+
+    @property
+    def rules(self) -> pl.DataFrame:
+        """What is left out on purpose: ``rule``, and the ``endpoint``, instrument, or ``sha256`` that it applies to."""
+        return _read(self._folder / "rules.parquet", _RULES)
+
+    def responses(self, day: str) -> pl.DataFrame:
+        """Return the responses received on a day: hash, parser version, and rows of each."""
+        return _read(self._folder / "responses" / f"{day}.parquet", _RESPONSES)
+
+    @property
+    def response_days(self) -> list[str]:
+        """Days on which responses were received."""
+        return sorted(path.stem for path in (self._folder / "responses").glob("[!.]*.parquet"))
+
+    def new(self, found: Iterable[str], names: str | None = None) -> list[str]:
+        """Return the Bronze files of those found that are still to be merged, in the order given.
+
+        A waiting file is new again when other instrument ``names`` (their digest) are known.
         """
-        changed = {entry.path: self._merged(entry) for entry in entries}
-        self._write(self.entries | changed)
+        import polars as pl
 
-    def _merged(self, entry: LedgerEntry) -> LedgerEntry:
-        before = self.entries.get(entry.path)
-        if before is None:
-            return entry
-        if before.bytes != entry.bytes or entry.corrupt:
-            return replace(before, corrupt=entry.corrupt)
-        rows = dict(zip(before.sha256, before.rows, strict=True)) | dict(zip(entry.sha256, entry.rows, strict=True))
-        return replace(
-            entry,
-            retired=before.retired,
-            start=_earliest(before.start, entry.start),
-            end=_latest(before.end, entry.end),
-            sha256=tuple(rows),
-            rows=tuple(rows.values()),
+        waits = (pl.col("state") == "waiting") & (pl.col("names") == names)
+        done = self.files.filter(pl.col("state").is_in(["merged", "other"]) | pl.col("retired") | waits)
+        known = set(done["path"])
+        return [path for path in found if path not in known]
+
+    @property
+    def is_complete(self) -> bool:
+        """True if no build was cut: what it recorded is what Silver must hold."""
+        return bool(self.days) and "pending" not in self.files["state"]
+
+    def reset(self) -> None:
+        """Make all files pending, so that the next build merges all of them again."""
+        import polars as pl
+
+        merged = self.files.filter(pl.col("state").is_in(["merged", "waiting"]))
+        self._replace_files(merged.with_columns(state=pl.lit("pending")).iter_rows(named=True))
+
+    def stale(self, parser_version: int) -> int:
+        """Return the number of merged files that an older version of the parsers read."""
+        import polars as pl
+
+        merged = pl.col("state").is_in(["merged", "waiting"]) & ~pl.col("retired")
+        return self.files.filter(merged, pl.col("parser_version") < parser_version).height
+
+    @property
+    def span(self) -> Window | None:
+        """The span of the rows of all files; None without times."""
+        start, end = self.files["start"].min(), self.files["end"].max()
+        return None if start is None or end is None else Window(start, end)
+
+    def overlapping(self, span: Window) -> list[LedgerFile]:
+        """Return the merged files that are there as they were read and can hold rows of a span."""
+        import polars as pl
+
+        sound = self.files.filter(
+            pl.col("state").is_in(["merged", "waiting"]),
+            ~pl.col("retired"),
+            ~pl.col("path").is_in(list(self._problems)),
+            (pl.col("start") < span.end) & (pl.col("end") > span.start),
+        )
+        return [LedgerFile(**row) for row in sound.iter_rows(named=True)]
+
+    @property
+    def lost(self) -> list[LedgerFile]:
+        """The files that are missing, changed, or damaged, and were not retired."""
+        import polars as pl
+
+        rows = self.files.filter(pl.col("path").is_in(list(self._problems)), ~pl.col("retired"))
+        return [LedgerFile(**row, problem=self._problems[row["path"]]) for row in rows.iter_rows(named=True)]
+
+    def absent(self, span: Window | None = None) -> list[LedgerFile]:
+        """Return the lost and the retired files that can hold rows of a span."""
+        import polars as pl
+
+        retired = [LedgerFile(**row) for row in self.files.filter(pl.col("retired")).iter_rows(named=True)]
+        return [file for file in (*self.lost, *retired) if span is None or file.overlaps(span)]
+
+    @cached_property
+    def _problems(self) -> dict[str, str]:
+        """What is wrong with files on disk, by path; content is only looked at where it is read."""
+        import polars as pl
+
+        found, rows = {}, self.files.filter(pl.col("state") != "other", ~pl.col("retired"))
+        for path, size, damage in rows.select("path", "bytes", "damage").iter_rows():
+            try:
+                now = (self.root / path).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                found[path] = f"{path} is missing"
+                continue
+            if now != size:
+                found[path] = f"{path} has {now:,} bytes, {size:,} when it was read"
+            elif damage is not None:
+                found[path] = damage
+        return found
+
+    def announce(self, paths: Iterable[str]) -> None:
+        """Add Bronze files that were just written and that no build has read yet."""
+        self._replace_files(
+            {"path": path, "bytes": (self.root / path).stat().st_size, "state": "pending"} for path in paths
         )
 
-    def holds(self, row: Mapping[str, Any], parser_version: int) -> bool:
-        """Return whether a stored response gave its rows to Silver already, by these parsers."""
-        entry = self.entries.get(row["file"] or row["path"])
-        if entry is None or entry.parser_version != parser_version:
-            return False
-        if entry.path not in self._hashes:
-            self._hashes[entry.path] = frozenset(entry.sha256)
-        return row["sha256"] in self._hashes[entry.path]
+    def record(
+        self,
+        files: Iterable[Mapping[str, Any]],
+        responses: Iterable[Mapping[str, Any]] = (),
+        days: Mapping[str, int] | None = None,
+        *,
+        within: Window | None = None,
+    ) -> None:
+        """Add or replace files and their responses; what is not given of a file stays, or is empty.
 
-    def missing(self, span: Window | None = None) -> list[LedgerEntry]:
-        """Return the entries of a span whose file is missing or changed and was not retired."""
-        return [
-            entry
-            for entry in self.entries.values()
-            if not entry.retired and (span is None or entry.overlaps(span)) and entry.problem(self.root)
-        ]
+        Parameters
+        ----------
+        files : iterable of mapping
+            Columns of ``files``; at least path, bytes, and state.
+        responses : iterable of mapping
+            Responses of these files; those recorded before of the same files are replaced.
+        days : mapping of str to int, optional
+            Rows by day; they replace those of all days ``within``.
+        within : Window, optional
+            Default: all time.
+        """
+        if days is not None:
+            self._record_days(days, within)
+        self._record_responses(list(responses))
+        self._replace_files(files)
 
-    def retired(self, span: Window | None = None) -> list[LedgerEntry]:
-        """Return the entries of a span whose file was retired."""
-        return [entry for entry in self.entries.values() if entry.retired and (span is None or entry.overlaps(span))]
+    def _record_days(self, days: Mapping[str, int], within: Window | None) -> None:
+        kept = {day: rows for day, rows in self.days.items() if within is not None and not _inside(day, within)}
+        after = dict(sorted((kept | {day: rows for day, rows in days.items() if rows}).items()))
+        if after != self.days:
+            self._write("days.parquet", [{"day": day, "rows": rows} for day, rows in after.items()], _DAYS)
 
-    def retire(self, paths: Iterable[str]) -> int:
-        """Mark files as removed on purpose; their hashes, row counts, and rows in Silver stay. Return how many."""
-        chosen = [self.entries[path] for path in paths if path in self.entries and not self.entries[path].retired]
-        self._write(self.entries | {entry.path: replace(entry, retired=True) for entry in chosen})
-        return len(chosen)
+    def _record_responses(self, responses: list[Mapping[str, Any]]) -> None:
+        import polars as pl
 
-    def _write(self, entries: dict[str, LedgerEntry]) -> None:
-        if entries == self.entries:
-            return
-        self.entries, self._hashes = dict(sorted(entries.items())), {}
-        names = _SCHEMA.names
-        rows = pa.Table.from_pylist(
-            [{name: getattr(e, name) for name in names} for e in self.entries.values()], _SCHEMA
-        )
+        by_day: dict[str, list[Mapping[str, Any]]] = {}
+        for response in responses:
+            by_day.setdefault(layout.received_on(response["path"]), []).append(response)
+        for day, rows in by_day.items():
+            before = self.responses(day)
+            others = before.filter(~pl.col("path").is_in(list({row["path"] for row in rows})))
+            after = pl.concat([others, pl.DataFrame(rows, _schema(_RESPONSES))]).sort("path", "position")
+            if not after.equals(before):
+                self._write(f"responses/{day}.parquet", after, _RESPONSES)
+
+    def _replace_files(self, files: Iterable[Mapping[str, Any]]) -> None:
+        given = {row["path"]: row for row in files}
+        if given:
+            with locked(self.root / layout.ledger_lock(self.table, self.exchange)):
+                self._read()  # another process may have added files
+                self._merge_files(given)
+
+    def _merge_files(self, given: Mapping[str, Mapping[str, Any]]) -> None:
+        import polars as pl
+
+        before = {
+            row["path"]: row for row in self.files.filter(pl.col("path").is_in(list(given))).iter_rows(named=True)
+        }
+        changed = [_EMPTY | before.get(path, {}) | row for path, row in given.items()]
+        others = self.files.filter(~pl.col("path").is_in(list(given)))
+        after = pl.concat([others, pl.DataFrame(changed, _schema(_FILES))]).sort("path")
+        if not after.equals(self.files):
+            self._write("files.parquet", after, _FILES)
+        self.files = after
+        self.__dict__.pop("_problems", None)
+
+    def set_rules(self, rule: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Replace all rules of a kind."""
+        import polars as pl
+
+        empty = dict.fromkeys(_RULES)
+        added = pl.DataFrame([empty | row | {"rule": rule} for row in rows], _schema(_RULES))
+        after = pl.concat([self.rules.filter(pl.col("rule") != rule), added]).unique().sort(pl.all())
+        if not after.equals(self.rules.sort(pl.all())):
+            self._write("rules.parquet", after, _RULES)
+
+    def log_removed(self, keys: pl.DataFrame, rule: str, at: datetime) -> None:
+        """Add keys that a rule removed from Silver to the list of removed ones."""
+        import polars as pl
+
+        path = self._folder / "removed.parquet"
+        added = keys.with_columns(rule=pl.lit(rule), removed_at=pl.lit(at).dt.cast_time_unit("us"))
+        before = [pl.read_parquet(path, hive_partitioning=False, glob=False)] if path.exists() else []
+        self._write("removed.parquet", pl.concat([*before, added], how="diagonal_relaxed"), None)
+
+    def adopt(self, other: Ledger) -> None:
+        """Replace what is recorded with what another ledger recorded, except retired files and removed keys."""
+        import polars as pl
+
+        for day in other.response_days:
+            self._write(f"responses/{day}.parquet", other.responses(day), _RESPONSES)
+        self._record_days(other.days, None)
+        self._write("rules.parquet", other.rules, _RULES)
+        retired = self.files.filter(pl.col("retired"), ~pl.col("path").is_in(other.files["path"].implode()))
+        self._write("files.parquet", pl.concat([other.files, retired]).sort("path"), _FILES)
+        self._read()
+
+    @property
+    def removed(self) -> pl.DataFrame:
+        """Keys that left Silver, the ``rule`` that removed them, and when."""
+        import polars as pl
+
+        path = self._folder / "removed.parquet"
+        return pl.read_parquet(path, hive_partitioning=False, glob=False) if path.exists() else pl.DataFrame()
+
+    def retire(self, paths: Collection[str]) -> int:
+        """Mark files as moved or removed on purpose; what is known of them and their rows stay. Return how many."""
+        import polars as pl
+
+        with locked(self.root / layout.ledger_lock(self.table, self.exchange)):
+            self._read()
+            chosen = self.files.filter(pl.col("path").is_in(list(paths)), ~pl.col("retired"))
+            if chosen.height:
+                rows = chosen.with_columns(retired=pl.lit(True)).iter_rows(named=True)
+                self._merge_files({row["path"]: row for row in rows})
+        return chosen.height
+
+    def _write(self, name: str, rows: Any, schema: Mapping[str, str] | None) -> None:
+        import polars as pl
+
+        frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, _schema(schema))
         write_atomic(
-            self._path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"), via=self.root / LEDGER
+            self._folder / name,
+            lambda temporary: frame.write_parquet(temporary, compression="zstd"),
+            via=self.root / layout.LEDGER,
         )
 
 
-def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:
-    return None if one is None or other is None else min(one, other)
+def _inside(day: str, span: Window) -> bool:
+    """Return whether a day lies in a span, whose ends are midnights."""
+    return f"{span.start:%Y-%m-%d}" <= day < f"{span.end:%Y-%m-%d}"
 
 
-def _latest(one: datetime | None, other: datetime | None) -> datetime | None:
-    return None if one is None or other is None else max(one, other)
+def _schema(columns: Mapping[str, str]) -> dict[str, Any]:
+    import polars as pl
+
+    time = pl.Datetime("us", "UTC")
+    return {name: time if kind == "Time" else getattr(pl, kind) for name, kind in columns.items()}
 
 
-def _read(path: Path) -> dict[str, LedgerEntry]:
+def _read(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
+    import polars as pl
+
+    schema = _schema(columns)
     if not path.exists():
-        return {}
+        return pl.DataFrame(schema=schema)
     try:
-        rows = pq.read_table(path, partitioning=None).to_pylist()
-        return {row["path"]: LedgerEntry(**_hashable(row)) for row in rows}
-    except (pa.ArrowException, OSError, TypeError, KeyError) as error:
+        return pl.read_parquet(path, hive_partitioning=False, glob=False).select(list(schema)).cast(schema)
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise DatasetError(
-            f"cannot read the ledger {path}: {error}; restore it from a copy, because without it a missing Bronze file "
-            "goes unnoticed"
+            f"the ledger {path} must be readable Parquet, got {error}; restore it from a copy, or run `cexkit rebuild`"
         ) from error
 
 
-def _hashable(row: dict) -> dict:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-
-
-def read_ledgers(root: Path) -> list[tuple[str, str, Ledger]]:
-    """Return the ledgers of a warehouse, with the venue and table of each."""
-    files = sorted((root / LEDGER).glob("*/exchange=*.parquet"))
-    names = [(path.stem.removeprefix("exchange="), path.parent.name) for path in files]
-    return [(exchange, table, Ledger(root, exchange, TABLES[table])) for exchange, table in names if table in TABLES]
+def read_ledgers(root: Path) -> list[Ledger]:
+    """Return the ledgers of a warehouse, by table and venue."""
+    folders = sorted((root / layout.LEDGER).glob("*/exchange=*"))
+    return [
+        Ledger(root, folder.name.removeprefix("exchange="), TABLES[folder.parent.name])
+        for folder in folders
+        if folder.is_dir() and folder.parent.name in TABLES
+    ]
 
 
 def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
-    """Mark Bronze files as removed on purpose, in every ledger that names them.
+    """Mark Bronze files as moved or removed on purpose, in every ledger that names them.
 
     Their hashes, row counts, and parser versions stay in the ledger, and their rows stay in Silver.
 
@@ -240,13 +466,14 @@ def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
         If no ledger names a file.
     """
     ledgers, chosen = read_ledgers(root), list(paths)
-    known = {path for _, _, ledger in ledgers for path in ledger.entries}
+    rows: dict[str, int] = {}
+    for ledger in ledgers:
+        for path, count, state in ledger.files.select("path", "rows", "state").iter_rows():
+            if state != "other":
+                rows[path] = rows.get(path, 0) + count
     for path in chosen:
-        if path not in known:
-            raise UnknownNameError.of("Bronze file", path, known)
-    retired: dict[str, int] = dict.fromkeys(chosen, 0)
-    for _, _, ledger in ledgers:
-        for path in chosen:
-            retired[path] += sum(ledger.entries[path].rows) if path in ledger.entries else 0
+        if path not in rows:
+            raise UnknownNameError.of("Bronze file", path, rows)
+    for ledger in ledgers:
         ledger.retire(chosen)
-    return retired
+    return {path: rows[path] for path in chosen}

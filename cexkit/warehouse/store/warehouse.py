@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,6 +146,19 @@ class Warehouse:
         self._commit([*files, *gone])
         return files
 
+    def adopt(self, other: Warehouse, table: Table, exchange: str) -> None:
+        """Replace all files of a venue's table with those of another warehouse; readers see the change as one."""
+        files = other.manifest.select(table.name, exchanges=[exchange])
+        for file in files:
+            source = other.root / file.path
+            write_atomic(self.root / file.path, partial(shutil.copyfile, source), via=self.root / layout.TABLES)
+
+        def change(manifest: Manifest) -> Manifest:
+            others = tuple(file for file in manifest.files if (file.table, file.exchange) != (table.name, exchange))
+            return replace(manifest, files=others).with_files(files)
+
+        self._change(change)
+
     def remove(self, table: Table, exchange: str | None, period: str) -> None:
         """Remove a file period, including its rows, from the dataset."""
         self.replace(table, exchange, [period], to_pyarrow(table).empty_table())
@@ -192,6 +207,11 @@ class Warehouse:
         """Return the quarantined rows of a file period; a month includes the rows of all its pieces."""
         path = self.root / layout.quarantine_file(table, exchange, period)
         return judged(pq.ParquetFile(path).read(), table) if path.exists() else judged(None, table)
+
+    def count_quarantined(self, table: Table, exchange: str) -> int:
+        """Return the number of quarantined rows of a venue's table that has times."""
+        folder = (self.root / layout.quarantine_file(table, exchange, "2000-01")).parent
+        return sum(pq.read_metadata(path).num_rows for path in folder.glob("[!.]*.parquet"))
 
     @contextmanager
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:

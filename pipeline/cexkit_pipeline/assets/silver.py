@@ -26,8 +26,7 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
         pool=f"silver_{exchange}_{table.name}",
     )
     def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
-        # of all partitions of the run: a backfill makes them in one go
-        periods = context.partition_keys if table.period != "all" else None
-        return result(context, build_silver(store.open(), exchange, table, periods))
+        # all that is new, whatever the partitions of the run: a backfill makes them in one go
+        return result(context, build_silver(store.open(), exchange, table))
 
     return silver

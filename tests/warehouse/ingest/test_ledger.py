@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def _rows(warehouse: Warehouse, table=BARS) -> pl.DataFrame:
 
 def _bronze_files(warehouse: Warehouse, table=BARS) -> list[Path]:
     ledger = Ledger(warehouse.root, "okx", table)
-    return [warehouse.root / path for path in ledger.entries]
+    return [warehouse.root / path for path in ledger.files["path"]]
 
 
 def _failed(warehouse: Warehouse, check: str = "bronze_files") -> int:
@@ -75,10 +76,15 @@ def _failed(warehouse: Warehouse, check: str = "bronze_files") -> int:
 
 def test_ledger_names_every_response_and_its_rows(warehouse, truth):
     ledger = Ledger(warehouse.root, "okx", BARS)
-    assert sum(sum(entry.rows) for entry in ledger.entries.values()) == _rows(warehouse).height
-    assert all((warehouse.root / path).stat().st_size == entry.bytes for path, entry in ledger.entries.items())
-    assert all(len(digest) == 64 for entry in ledger.entries.values() for digest in entry.sha256)
-    assert {(exchange, table) for exchange, table, _ in read_ledgers(warehouse.root)} == {
+    files = ledger.files.filter(state="merged")
+    assert files["rows"].sum() == _rows(warehouse).height
+    assert all((warehouse.root / path).stat().st_size == size for path, size in files.select("path", "bytes").rows())
+    responses = pl.concat([ledger.responses(day) for day in ledger.response_days])
+    assert responses["rows"].sum() == _rows(warehouse).height
+    assert set(responses["path"]) == set(files["path"])
+    assert responses["sha256"].str.len_chars().unique().to_list() == [64]
+    assert sum(ledger.days.values()) == _rows(warehouse).height
+    assert {(each.exchange, each.table.name) for each in read_ledgers(warehouse.root)} == {
         ("okx", "instruments"),
         ("okx", "ohlcv_1h"),
     }
@@ -155,15 +161,15 @@ def test_retired_file_keeps_its_rows_and_publishes(warehouse, truth, tmp_path):
     assert _rows(warehouse).join(before, on=BARS.key, how="semi").equals(before)
     assert blocking_failures(run_checks(warehouse, ["ohlcv_1h"])).is_empty()
     assert cexkit.publish(warehouse, tmp_path / "published").changed
-    entry = Ledger(warehouse.root, "okx", BARS).entries[name]
-    assert entry.retired
-    assert sum(entry.rows) == before.height // 3
+    (file,) = Ledger(warehouse.root, "okx", BARS).files.filter(path=name).to_dicts()
+    assert file["retired"]
+    assert file["rows"] == before.height // 3
 
 
 def test_rebuild_without_any_change_gives_the_same_rows(warehouse):
     before = _rows(warehouse)
     _bronze_files(warehouse)[1].unlink()
-    build_silver(warehouse, "okx", BARS, ["2026"])
+    build_silver(warehouse, "okx", BARS)
     assert _rows(warehouse).equals(before)
 
 
@@ -177,26 +183,28 @@ def test_truncated_file_is_reported_and_its_rows_stay(warehouse, truth):
     assert _failed(warehouse)
 
 
-def test_body_that_does_not_match_its_hash_is_not_parsed(warehouse, truth):
-    before, changed = _rows(warehouse), _bronze_files(warehouse)[0]
+def test_body_that_does_not_match_its_hash_is_not_parsed(warehouse, tmp_path):
+    before, copy = _rows(warehouse), Warehouse(tmp_path / "copy")
+    shutil.copytree(warehouse.root / "bronze", copy.root / "bronze")
+    changed = copy.root / _bronze_files(warehouse)[0].relative_to(warehouse.root)
     rows = pl.read_parquet(changed, hive_partitioning=False)
     other = rows.with_columns(body=pl.lit(b'{"code":"0","data":[]}'))
     pq.write_table(other.to_arrow().cast(pq.read_schema(changed)), changed)
-    report = _pull(truth, warehouse, 3)
-    assert _rows(warehouse).join(before, on=BARS.key, how="semi").equals(before)
+    build_silver(copy, "okx", LISTING)
+    report = build_silver(copy, "okx", BARS)
+    assert _rows(copy).height == before.height // 3 * 2
     assert any("does not match its hash" in problem.message for problem in report.problems)
-    assert _failed(warehouse)
+    assert _failed(copy)
 
 
 @pytest.mark.parametrize("same_size", [True, False])
 def test_file_that_is_not_parquet_is_reported_and_its_rows_stay(warehouse, truth, same_size):
     before, changed = _rows(warehouse), _bronze_files(warehouse)[0]
     changed.write_bytes(b"x" * (changed.stat().st_size if same_size else 7))
-    report = _pull(truth, warehouse, 3)
-    after = _rows(warehouse)
-    assert after.join(before, on=BARS.key, how="semi").equals(before)
-    assert after.height == before.height // 3 * 4
-    assert any("must be Parquet" in problem.message for problem in report.problems)
+    report = _pull(truth, warehouse, 0, refresh=True)
+    assert _rows(warehouse).equals(before)
+    expected = "must be Parquet" if same_size else "has 7 bytes"
+    assert any(expected in problem.message for problem in report.problems)
     assert _failed(warehouse)
 
 
@@ -223,6 +231,122 @@ def test_deleted_archive_file_is_a_problem_and_no_traceback(tmp_path):
     report = build_silver(warehouse, "okx", table)
     assert _rows(warehouse, table).equals(before)
     assert any(".zip is missing" in problem.message for problem in report.problems)
+
+
+def _pull_okx(tables, warehouse: Warehouse, table: str, start: str, end: str, *, now: str, refresh: bool = False):
+    with LOOPBACKS["okx"](tables, now=now) as server, Fetcher(server.settings) as fetcher:
+        return pull("okx", table, None, start, end, warehouse=warehouse, fetcher=fetcher, refresh=refresh)
+
+
+def _doubled(tables, name: str, *columns: str) -> dict[str, pl.DataFrame]:
+    changed = {each: tables[each] for each in tables}
+    return changed | {name: tables[name].with_columns(pl.col(columns) * 2)}
+
+
+def test_file_of_a_run_that_was_killed_before_the_ledger_is_known(truth, warehouse, monkeypatch):
+    record, known = Ledger.record, set(_bronze_files(warehouse))
+
+    def killed(self, files, responses=(), days=None, **words):
+        if responses and self.table is BARS:
+            raise KeyboardInterrupt
+        record(self, files, responses, days, **words)
+
+    monkeypatch.setattr(Ledger, "record", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _pull(truth, warehouse, 3)
+    monkeypatch.setattr(Ledger, "record", record)
+    rows = _rows(warehouse)
+    new = set((warehouse.root / "bronze").glob("exchange=okx/endpoint=*candles*/*/*.parquet")) - known
+    assert new
+    for path in new:
+        path.unlink()
+    report = _pull(truth, warehouse, 4)
+    assert _rows(warehouse).join(rows, on=BARS.key, how="semi").equals(rows)
+    assert any("is missing" in problem.message for problem in report.problems)
+    assert _failed(warehouse)
+
+
+def test_correction_across_a_year_reaches_both_years(tmp_path):
+    warehouse, table = Warehouse(tmp_path / "warehouse"), TABLES["funding_rates"]
+    tables = simulate(start="2025-12-28", end="2026-01-08", coins=["BTC"], exchanges=["okx"]).tables
+    span = ("2025-12-30", "2026-01-05")
+    _pull_okx(tables, warehouse, "funding_rates", *span, now="2026-01-07")
+    kept = set(_bronze_files(warehouse, table))
+    _pull_okx(tables, warehouse, "funding_rates", "2026-01-05", "2026-01-06", now="2026-01-07")
+    later = set(_bronze_files(warehouse, table)) - kept
+    assert later
+    retire(warehouse.root, [path.relative_to(warehouse.root).as_posix() for path in later])
+    before = _rows(warehouse, table)
+    twice = _doubled(tables, "funding_rates", "funding_rate")
+    _pull_okx(twice, warehouse, "funding_rates", *span, now="2026-01-07", refresh=True)
+    inside = pl.col("timestamp").is_between(utc(span[0]), utc(span[1]), closed="left")
+    ratio = _rows(warehouse, table).filter(inside)["funding_rate"] / before.filter(inside)["funding_rate"]
+    assert ratio.drop_nans().unique().to_list() == [2.0]
+
+
+def test_conflicting_archive_stays_out_after_the_loss_of_the_api_files(tmp_path):
+    warehouse, table = Warehouse(tmp_path / "warehouse"), TABLES["funding_rates"]
+    tables = simulate(start="2026-03-01", end="2026-06-01", coins=["BTC"], exchanges=["okx"]).tables
+    _pull_okx(tables, warehouse, "funding_rates", "2026-03-01", "2026-06-01", now="2026-06-05")
+    twice = _doubled(tables, "funding_rates", "funding_rate")
+    _pull_okx(twice, warehouse, "funding_rates", "2026-05-01", "2026-06-01", now="2026-06-05", refresh=True)
+    before = _rows(warehouse, table)
+    lost = [path for path in _bronze_files(warehouse, table) if "rate-history" in str(path)]
+    assert lost
+    for path in lost:
+        path.unlink()
+    retire(warehouse.root, [path.relative_to(warehouse.root).as_posix() for path in lost])
+    build_silver(warehouse, "okx", table)
+    assert _rows(warehouse, table).select(table.key).equals(before.select(table.key))
+    assert _rows(warehouse, table)["funding_rate"].to_list() == before["funding_rate"].to_list()
+
+
+def test_facts_of_a_lost_companion_list_stay(warehouse):
+    before = _rows(warehouse, LISTING)
+    assert before["funding_interval_hours"].drop_nulls().len()
+    lost = [path for path in _bronze_files(warehouse, LISTING) if "v5.funding-rate" in str(path)]
+    assert lost
+    for path in lost:
+        path.unlink()
+    build_silver(warehouse, "okx", LISTING)
+    assert _rows(warehouse, LISTING).equals(before)
+
+
+def test_retired_listing_does_not_block(truth, warehouse):
+    only_spot = {name: truth[name] for name in truth}
+    only_spot["instruments"] = truth["instruments"].filter(instrument_type="spot")
+    first = _bronze_files(warehouse, LISTING)
+    _pull(only_spot, warehouse, 3)
+    for path in first:
+        path.unlink()
+    retire(warehouse.root, [path.relative_to(warehouse.root).as_posix() for path in first])
+    _pull(only_spot, warehouse, 4)
+    assert blocking_failures(run_checks(warehouse, ["instruments", "ohlcv_1h"])).is_empty()
+
+
+def test_file_restored_after_a_truncated_first_build_is_accepted(warehouse, tmp_path):
+    copy = Warehouse(tmp_path / "copy")
+    shutil.copytree(warehouse.root / "bronze", copy.root / "bronze")
+    broken = copy.root / _bronze_files(warehouse)[0].relative_to(warehouse.root)
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    build_silver(copy, "okx", LISTING)
+    build_silver(copy, "okx", BARS)
+    broken.write_bytes(whole)
+    build_silver(copy, "okx", BARS)
+    assert _rows(copy).equals(_rows(warehouse))
+    assert not _failed(copy)
+
+
+def test_files_of_other_content_are_problems_and_no_exceptions(warehouse):
+    before = _rows(warehouse)
+    typed, context = _bronze_files(warehouse)[:2]
+    pq.write_table(pa.table({"table": [1.5], "data_start": ["x"], "data_end": ["y"]}), typed)
+    rows = pl.read_parquet(context, hive_partitioning=False).with_columns(context=pl.lit("{"))
+    pq.write_table(rows.to_arrow().cast(pq.read_schema(context)), context)
+    report = build_silver(warehouse, "okx", BARS)
+    assert _rows(warehouse).equals(before)
+    assert len(report.problems) >= 2
 
 
 def test_commands_list_and_retire_missing_files(warehouse):

@@ -1,0 +1,74 @@
+"""Conflicts of archives with the API: an archive whose rates differ from the paid ones is not used."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+import polars as pl
+
+from cexkit.schema import Table
+from cexkit.warehouse.ingest.replay import Identity, Parsed
+
+#: Rule by which rows of an archive are left out.
+CONFLICT = "conflicting archive"
+#: Rates closer than this are the same, written with fewer digits.
+SAME_RATE = 1e-8
+
+
+def conflicting(
+    parsed: Iterable[Parsed], archives: Collection[str], table: Table, stored: pl.DataFrame
+) -> dict[Identity, str]:
+    """Return the instruments whose archive differs from the API where both have a settlement, and how.
+
+    Which of the two is wrong for the rest nobody can say, so no row of the archive is used.
+
+    Parameters
+    ----------
+    parsed : iterable of Parsed
+        Responses in the order in which the later one wins.
+    archives : collection of str
+        Endpoints that are compared.
+    table : Table
+        The declaration.
+    stored : polars.DataFrame
+        Rows of Silver that stand for responses of the API which are not there any more. Those that equal a row of the
+        archive came from it and prove nothing.
+    """
+    parts: dict[tuple[bool, Identity], list[pl.DataFrame]] = defaultdict(list)
+    for one in parsed:
+        if one.rows is not None and one.rows.num_rows:
+            parts[one.row["endpoint"] in archives, one.identity].append(pl.from_arrow(one.rows))
+    found = {}
+    for identity in [identity for of_archive, identity in parts if of_archive]:
+        archived = _last(parts[True, identity], table)
+        paid = [*_paid_before(stored, archived, identity, table), *parts.get((False, identity), [])]
+        if paid and (text := _difference(archived, _last(paid, table), table)):
+            found[identity] = text
+    return found
+
+
+def _last(parts: list[pl.DataFrame], table: Table) -> pl.DataFrame:
+    return pl.concat(parts).unique(table.key, keep="last", maintain_order=True)
+
+
+def _paid_before(stored: pl.DataFrame, archived: pl.DataFrame, identity: Identity, table: Table) -> list[pl.DataFrame]:
+    kind, symbol = identity or (None, None)
+    mine = stored.filter(instrument_type=kind, symbol=symbol)
+    if mine.is_empty():
+        return []
+    same = archived.select(*table.key, _archived="funding_rate")
+    joined = mine.join(same, on=table.key, how="left", maintain_order="left")
+    from_archive = ((pl.col("funding_rate") - pl.col("_archived")).abs() <= SAME_RATE).fill_null(False)
+    return [joined.filter(~from_archive).drop("_archived")]
+
+
+def _difference(archived: pl.DataFrame, paid: pl.DataFrame, table: Table) -> str | None:
+    both = archived.join(paid, on=table.key, suffix="_paid")
+    off = (both["funding_rate"] - both["funding_rate_paid"]).abs() > SAME_RATE
+    if not off.any():
+        return None
+    return (
+        f"the archive's rate differs from the paid one in {off.sum()} of {both.height} settlements that both have: "
+        "only what the API has is used"
+    )

@@ -1,0 +1,242 @@
+"""Inputs of a build: the new responses of a table, and the merged ones that can hold the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from cexkit.errors import DatasetError, PayloadError
+from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.streams import liquidations_of, read_events
+from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import Window, from_ms, merged
+from cexkit.schema.symbols import Instrument
+from cexkit.warehouse.ingest.region import Region
+from cexkit.warehouse.ingest.replay import (
+    LOST_ACTION,
+    Identity,
+    Order,
+    Parsed,
+    Record,
+    endpoints,
+    identity_of,
+    order,
+    parse,
+    stream_of,
+)
+from cexkit.warehouse.ingest.report import Problem
+from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads
+from cexkit.warehouse.store.ledger import EXCLUDED, Ledger, State
+from cexkit.warehouse.store.warehouse import Warehouse
+
+
+class Inputs:
+    """Responses that a build of a table reads, and what the ledger must know of them.
+
+    Attributes
+    ----------
+    ledger : Ledger
+        What was merged before.
+    problems : list of Problem
+        What is wrong with responses, files that are lost, and rows of older parsers.
+    heads : dict of str to list of dict
+        Heads of the responses in each new file, with the span of the rows that each can hold.
+    excluded : frozenset of str
+        Hashes of responses whose rows are left out.
+    lost : bool
+        True if a merged response could not be read.
+    """
+
+    def __init__(self, warehouse: Warehouse, exchange_name: str, table: Table):
+        self._root, self._exchange, self._table = warehouse.root, exchange_name, table
+        self._endpoints, self._stream = endpoints(exchange_name, table), stream_of(exchange_name, table)
+        self._instruments = _stream_instruments(warehouse, exchange_name) if self._stream else []
+        self._names = frozenset(one.venue_symbol for one in self._instruments)
+        self.ledger = Ledger(warehouse.root, exchange_name, table)
+        self._record = Record(warehouse.root, exchange(exchange_name).parser_version)
+        self._seen: set[tuple[str, int]] = set()
+        self.excluded = frozenset(self.ledger.rules.filter(rule=EXCLUDED)["sha256"])
+        self.problems = list(self._standing_problems())
+        self.heads: dict[str, list[dict[str, Any]]] = {}
+        self.lost = False
+
+    def _standing_problems(self) -> Iterator[Problem]:
+        for file in self.ledger.lost:
+            if file.problem != file.damage:  # a damaged file that is there is read again
+                yield self._problem(f"{file.problem}: {LOST_ACTION}", file.span)
+        if stale := self.ledger.stale(self._record.parser_version):
+            yield self._problem(
+                f"{stale:,} Bronze files were read by an older version of the parsers than the present "
+                f"{self._record.parser_version}; run `cexkit rebuild` to read them again"
+            )
+
+    def _problem(self, text: str, span: Window | None = None) -> Problem:
+        return Problem(self._exchange, self._table.name, None, span, text)
+
+    def find(self, held_rows: int) -> None:
+        """Find the new responses and announce them.
+
+        If Silver does not hold as many rows as the ledger recorded, all responses are new: it was deleted, or another
+        state of it was restored.
+        """
+        if self.ledger.is_complete and held_rows != (recorded := sum(self.ledger.days.values())):
+            text = f"Silver holds {held_rows:,} rows, the ledger recorded {recorded:,}: all of Bronze is merged again"
+            self.problems.append(self._problem(text))
+            self.ledger.reset()
+        found = {
+            path: size
+            for endpoint in self._endpoints
+            for path, size in bronze_files(self._root, self._exchange, endpoint).items()
+        }
+        announced = []
+        for path in self.ledger.new(found, self._names_digest):
+            heads = self._heads(path)
+            if not heads:
+                announced += [] if path in self._record.damaged else [_announced(path, found[path], "other")]
+            else:
+                self.heads[path] = heads
+                bounds = merged(_span(head) for head in heads)
+                announced.append(_announced(path, found[path], "pending", bounds[0].start, bounds[-1].end))
+        self.ledger.record(announced)
+
+    @property
+    def spans(self) -> tuple[Window, ...]:
+        """The spans of time that the new responses can hold rows of."""
+        return merged(_span(head) for heads in self.heads.values() for head in heads)
+
+    @property
+    def identities(self) -> set[Identity]:
+        """The instruments that the new responses are about."""
+        return {identity_of(head) for heads in self.heads.values() for head in heads}
+
+    def read_new(self, span: Window) -> list[Parsed]:
+        """Return the new responses that can hold rows of a span; what is wrong with one is reported once."""
+        found = []
+        for path, heads in self.heads.items():
+            chosen = {head["position"]: head for head in heads if _touch(_span(head), span)}
+            for row in self._read(path, chosen):
+                first = (path, row["position"]) not in self._seen
+                parsed = self._parse(row, self.problems if first else [])
+                if first:
+                    self._seen.add((path, row["position"]))
+                    self._record.add(parsed)
+                if parsed.span is not None:  # the parser at the time of the request may have stated another one
+                    whole = _around(_span(row), parsed.span)
+                    chosen[row["position"]].update(data_start=whole.start, data_end=whole.end)
+                found.append(parsed)
+        return found
+
+    def read_merged(self, region: Region) -> list[Parsed]:
+        """Return the merged responses that can hold rows of a region; ``lost`` tells if one cannot be read."""
+        found = []
+        for file in self.ledger.overlapping(region.bounds):
+            if file.path in self.heads or not file.path.endswith(".parquet"):
+                continue
+            heads = self._heads(file.path)
+            chosen = {head["position"] for head in heads if region.touches(identity_of(head), _span(head))}
+            found += [self._parse(row, []) for row in self._read(file.path, chosen)]
+        return found
+
+    def _heads(self, path: str) -> list[dict[str, Any]]:
+        try:
+            return read_heads(self._root, path, self._table.name)
+        except DatasetError:
+            self._report_damage(path, f"{path} must be Parquet with the columns of responses, got other content")
+            return []
+
+    def _read(self, path: str, positions: Container[int]) -> Iterator[dict[str, Any]]:
+        try:
+            yield from read_file(self._root, path, positions)
+        except DatasetError:
+            self._report_damage(path, f"{path} must be Parquet with the columns of responses, got other content")
+
+    def _parse(self, row: dict[str, Any], problems: list[Problem]) -> Parsed:
+        is_message = self._is_message(row)
+        parsed = self._message(row, problems) if is_message else parse(self._exchange, self._table, row, problems)
+        if row["damage"]:
+            self._report_damage(row["file"] or row["path"], row["damage"], holder=row["path"])
+        return parsed
+
+    def _report_damage(self, path: str, text: str, *, holder: str | None = None) -> None:
+        self.lost = True
+        known = {file.path for file in self.ledger.lost if file.problem != file.damage}
+        if path not in self._record.damaged and path not in known:
+            self.problems.append(self._problem(f"{text}: {LOST_ACTION}"))
+        self._record.damage(path, text, holder=holder)
+
+    def _is_message(self, row: dict[str, Any]) -> bool:
+        return self._stream is not None and row["endpoint"] == self._stream.endpoint
+
+    def _message(self, row: dict[str, Any], problems: list[Problem]) -> Parsed:
+        """Return a message of the live stream with the span of its events, and note if one waits for its instrument."""
+        if row["damage"]:
+            return Parsed(row, None, None)
+        try:
+            events = read_events(self._stream, row["body"])
+        except PayloadError as error:
+            problems.append(self._problem(str(error), _span(row)))
+            return Parsed(row, None, None)
+        for name in sorted({event.venue_symbol for event in events} - self._names):
+            self._record.waiting.add(row["path"])
+            text = f"{self._stream.endpoint}: no instrument {name!r} is listed: its events wait until it is"
+            problems.append(self._problem(text, _span(row)))
+        times = [from_ms(event.ms) for event in events]
+        span = Window(min(times), max(times) + timedelta(microseconds=1)) if times else None
+        return Parsed(row, None, None, span, len(events))
+
+    def region_of(self, parsed: Parsed) -> tuple[Identity, Window] | None:
+        """Return whose rows a response can change, and when; None if it has no rows."""
+        return None if parsed.span is None else (parsed.identity, parsed.span)
+
+    def in_order(self, parsed: Iterable[Parsed]) -> list[Parsed]:
+        """Return responses in the order in which the later one wins."""
+        return sorted(parsed, key=self.order)
+
+    def order(self, parsed: Parsed) -> Order:
+        """Return the place of a response among all others."""
+        return order(parsed.row, self._endpoints)
+
+    def events(self, parsed: Iterable[Parsed]) -> list[pl.DataFrame]:
+        """Return the rows of the messages among these responses, which are parsed together."""
+        rows = [one.row for one in self.in_order(parsed) if self._is_message(one.row) and not one.row["damage"]]
+        if not rows:
+            return []
+        known = (row["body"] for row in rows if row["sha256"] not in self.excluded)
+        table, _ = liquidations_of(self._exchange, known, self._instruments)  # problems were reported at the reading
+        return [pl.from_arrow(table)]
+
+    @property
+    def _names_digest(self) -> str:
+        return hashlib.sha256("\n".join(sorted(self._names)).encode()).hexdigest()[:16]
+
+    def finish(self) -> None:
+        """Record what was read as merged; call it when the rows are in Silver."""
+        self.ledger.record(self._record.files(self._names_digest), self._record.responses)
+
+
+def _announced(
+    path: str, size: int, state: State, start: datetime | None = None, end: datetime | None = None
+) -> dict[str, Any]:
+    return {"path": path, "bytes": size, "state": state, "start": start, "end": end}
+
+
+def _span(row: Mapping[str, Any]) -> Window:
+    return Window(row["data_start"], row["data_end"])
+
+
+def _touch(one: Window, other: Window) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _around(*spans: Window) -> Window:
+    return Window(min(span.start for span in spans), max(span.end for span in spans))
+
+
+def _stream_instruments(warehouse: Warehouse, exchange_name: str) -> list[Instrument]:
+    """Return the instruments that names in a live stream refer to."""
+    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name)
+    return [Instrument.of(row) for row in listed.to_pylist()]

@@ -1,0 +1,193 @@
+"""Rebuild: all of a venue's Silver made from Bronze again, held against what is there before it takes its place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from cexkit.errors import DataLossError
+from cexkit.schema import TABLES, Table
+from cexkit.warehouse.ingest.report import Problem
+from cexkit.warehouse.ingest.silver import build_silver
+from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
+from cexkit.warehouse.store.parquet import locked
+from cexkit.warehouse.store.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild changes in a table of a venue. ``str`` of it is a line.
+
+    Attributes
+    ----------
+    exchange, table : str
+        Whose table.
+    rows : int
+        Rows after the rebuild.
+    added, changed : int
+        Keys that are new, and keys whose other columns differ.
+    lost : polars.DataFrame
+        Keys that are there now and would be gone.
+    problems : tuple of Problem
+        What is wrong with Bronze.
+    """
+
+    exchange: str
+    table: str
+    rows: int
+    added: int
+    changed: int
+    lost: pl.DataFrame
+    problems: tuple[Problem, ...] = ()
+
+    def __str__(self) -> str:
+        parts = f"{self.added:,} added, {self.changed:,} changed, {self.lost.height:,} lost"
+        return f"{self.exchange} {self.table}: {self.rows:,} rows, {parts}"
+
+
+def rebuild(
+    warehouse: Warehouse,
+    exchange_name: str,
+    tables: Sequence[Table],
+    *,
+    dry_run: bool = False,
+    allow_loss: Collection[str] = (),
+    now: datetime | None = None,
+) -> list[Rebuilt]:
+    """Make Silver tables of a venue from all of Bronze, as if nothing had been built before.
+
+    It is what incremental builds equal. Run it after an upgrade whose parsers give other rows, or to find out whether
+    Bronze still holds all that Silver has. Everything is built beside the warehouse first; a table takes its place only
+    if no key would be lost.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Holds Bronze and gets Silver.
+    exchange_name : str
+        Venue.
+    tables : sequence of Table
+        Silver tables.
+    dry_run : bool
+        Only report what would change.
+    allow_loss : collection of str
+        Tables of which keys may be lost: ``"ohlcv_1h"``, or of one venue ``"ohlcv_1h:okx"``.
+    now : datetime, optional
+        Time that decides which files are closed; default: now.
+
+    Returns
+    -------
+    list of Rebuilt
+        One per table.
+
+    Raises
+    ------
+    DataLossError
+        If keys of a table would be lost that is not in ``allow_loss``; nothing of any table is changed then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> rebuild(Warehouse(tempfile.mkdtemp()), "okx", [TABLES["ohlcv_1h"]])[0].rows
+    0
+    """
+    moment = now or datetime.now(UTC)
+    listing = TABLES["instruments"]
+    with _beside(warehouse) as scratch:
+        done = []
+        for table in [listing, *(table for table in tables if table != listing)]:
+            rules = Ledger(warehouse.root, exchange_name, table).rules.filter(rule=EXCLUDED)
+            Ledger(scratch.root, exchange_name, table).set_rules(EXCLUDED, rules.to_dicts())
+            report = build_silver(scratch, exchange_name, table, now=moment)
+            if table in tables:
+                done.append(_compared(warehouse, scratch, exchange_name, table, report.problems))
+        allowed = {name for each in allow_loss for name in (each, each.removesuffix(f":{exchange_name}"))}
+        refused = [one for one in done if one.lost.height and one.table not in allowed]
+        if dry_run:
+            return done
+        if refused:
+            raise DataLossError(_refusal(refused))
+        for table in tables:
+            _take_over(warehouse, scratch, exchange_name, table)
+    return done
+
+
+def _refusal(refused: Sequence[Rebuilt]) -> str:
+    lost = "; ".join(f"{one.lost.height:,} of {one.exchange} {one.table}" for one in refused)
+    options = " ".join(f"--allow-loss {one.table}" for one in refused)
+    return (
+        f"Bronze must hold every key of Silver, got keys that it lacks: {lost}; nothing was changed. Restore the files "
+        f"that `cexkit bronze check` names, or add {options} to drop these keys"
+    )
+
+
+@contextmanager
+def _beside(warehouse: Warehouse) -> Iterator[Warehouse]:
+    """Yield an empty warehouse that reads the same Bronze; what an earlier, killed rebuild left is deleted."""
+    place = warehouse.root / layout.REBUILD
+    with locked(warehouse.root / layout.LOCKS / "rebuild.lock"):
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        bronze = warehouse.root / layout.BRONZE
+        if bronze.is_dir():
+            (place / layout.BRONZE).symlink_to(bronze.resolve(), target_is_directory=True)
+        try:
+            yield Warehouse(place)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _compared(
+    warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table, problems: tuple[Problem, ...]
+) -> Rebuilt:
+    """Compare both states of a table, file period by file period."""
+    lost, added, changed, rows = [], 0, 0, 0
+    for period in _periods(warehouse, scratch, exchange_name, table):
+        before, after = (_rows(one, exchange_name, table, period) for one in (warehouse, scratch))
+        lost.append(before.join(after, on=table.key, how="anti").select(table.key))
+        added += after.join(before, on=table.key, how="anti").height
+        both = before.join(after, on=table.key, how="semi").sort(table.key)
+        same = after.join(before, on=table.key, how="semi").sort(table.key)
+        changed += int((both.hash_rows() != same.hash_rows()).sum())
+        rows += after.height
+    empty = pl.DataFrame(schema=dict.fromkeys(table.key, pl.String))
+    return Rebuilt(exchange_name, table.name, rows, added, changed, pl.concat(lost) if lost else empty, problems)
+
+
+def _periods(warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table) -> list[str]:
+    """Return the closed periods (years, months, or all) that either of them has rows of."""
+    spans = [
+        layout.span_of(file.period)
+        for one in (warehouse, scratch)
+        for file in one.manifest.select(table.name, exchanges=[exchange_name])
+    ]
+    return sorted({period for span in spans for period in layout.periods(table, span)})
+
+
+def _rows(warehouse: Warehouse, exchange_name: str, table: Table, period: str) -> pl.DataFrame:
+    """Return the rows of a period, quarantined ones too: they are not lost."""
+    span = None if table.time is None else layout.period_window(table, period)
+    rows = pl.from_arrow(warehouse.read(table, exchange=exchange_name, span=span))
+    quarantined = pl.from_arrow(warehouse.quarantine(table, exchange_name, period)).select(rows.columns)
+    return pl.concat([rows, quarantined], how="vertical_relaxed")
+
+
+def _take_over(warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table) -> None:
+    """Put the rebuilt files of a table in place of the present ones, and then their ledger.
+
+    Until the ledger is there, all responses are pending in the present one, so that a run after a kill merges them all.
+    """
+    with warehouse.exclusive(table, exchange_name):
+        ledger = Ledger(warehouse.root, exchange_name, table)
+        ledger.reset()
+        warehouse.adopt(scratch, table, exchange_name)
+        for period in _periods(warehouse, scratch, exchange_name, table):
+            quarantined = scratch.quarantine(table, exchange_name, period)
+            warehouse.write_quarantine(table, exchange_name, period, quarantined)
+        ledger.adopt(Ledger(scratch.root, exchange_name, table))
