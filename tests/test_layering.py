@@ -42,9 +42,9 @@ analytics.resample: analytics._core analytics.liquidations errors schema.fields
 analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
-cli.bronze: cli.output config errors warehouse.store
-cli.commands: cli.bronze cli.demo cli.doctor cli.output cli.rebuild client.market client.tearsheet config errors warehouse.collect
-  warehouse.ingest warehouse.ingest.plan warehouse.publish
+cli.bronze: cli.output config errors warehouse.ingest warehouse.store
+cli.commands: cli.bronze cli.demo cli.doctor cli.output cli.rebuild client.market client.tearsheet config errors
+  warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
 cli.demo: analytics.plotting schema warehouse.store
 cli.doctor: client.market config errors warehouse.store
 cli.output: errors warehouse.store
@@ -139,8 +139,8 @@ warehouse.ingest.plan: exchanges.archives exchanges.base exchanges.fetcher excha
   schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry schema schema.render warehouse.quality
   warehouse.store
-warehouse.quality: errors exchanges.registry schema schema.intervals schema.render
-  warehouse.row_checks warehouse.store
+warehouse.quality: errors exchanges.registry schema schema.intervals schema.render warehouse.row_checks
+  warehouse.store
 warehouse.row_checks: errors schema schema.render
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
 warehouse.store: config errors schema schema.intervals schema.render

@@ -58,6 +58,48 @@ def retire(
     print(f"{len(retired):,} files retired")
 
 
+@app.command()
+def responses(
+    file: Annotated[str, typer.Argument(help="File below the warehouse, as `check` or a problem names it.")],
+    warehouse: Warehouse = None,
+) -> None:
+    """List the responses in a Bronze file: hash, instrument, span, and the rows that each gave."""
+    from cexkit.warehouse.store.layout import received_on
+    from cexkit.warehouse.store.ledger import read_ledgers
+
+    for ledger in read_ledgers(_root(warehouse)):
+        for row in ledger.responses(received_on(file)).filter(path=file).iter_rows(named=True):
+            whose = " ".join(str(row[name]) for name in ("instrument_type", "symbol") if row[name])
+            print(f"{row['sha256']} {ledger.table.name} {whose} {row['start']} {row['end']} {row['rows']:,} rows")
+
+
+@app.command()
+def exclude(
+    digest: Annotated[str, typer.Argument(help="Hash of a response, as `responses` prints it.")],
+    warehouse: Warehouse = None,
+) -> None:
+    """Leave a response's rows out of Silver; the response stays in Bronze."""
+    _rebuild_without(_root(warehouse), digest, excluded=True)
+
+
+@app.command()
+def release(
+    digest: Annotated[str, typer.Argument(help="Hash of a response that was excluded.")],
+    warehouse: Warehouse = None,
+) -> None:
+    """Use the rows of an excluded response again."""
+    _rebuild_without(_root(warehouse), digest, excluded=False)
+
+
+def _rebuild_without(root: Path, digest: str, *, excluded: bool) -> None:
+    from cexkit.warehouse.ingest.silver import build_silver
+    from cexkit.warehouse.store.ledger import exclude as run
+    from cexkit.warehouse.store.warehouse import Warehouse as Target
+
+    for ledger in run(root, digest, excluded=excluded):
+        print(f"{ledger.exchange} {ledger.table.name}: {build_silver(Target(root), ledger.exchange, ledger.table)}")
+
+
 def _root(warehouse: Path | None) -> Path:
     from cexkit.config import settings
     from cexkit.warehouse.store.layout import MANIFEST

@@ -355,6 +355,26 @@ class Ledger:
         if not after.equals(self.rules.sort(pl.all())):
             self._write("rules.parquet", after, _RULES)
 
+    def exclude(self, digest: str, *, excluded: bool = True) -> int:
+        """Leave out the rows of the responses with a hash, or use them again, from the next build on.
+
+        Returns
+        -------
+        int
+            Responses that have the hash.
+        """
+        import polars as pl
+
+        found = [self.responses(day).filter(sha256=digest) for day in self.response_days]
+        paths = {path for rows in found for path in rows["path"]}
+        hashes = set(self.rules.filter(rule=EXCLUDED)["sha256"])
+        after = hashes | {digest} if excluded else hashes - {digest}
+        if paths and after != hashes:
+            self.set_rules(EXCLUDED, [{"sha256": each} for each in sorted(after)])
+            rows = self.files.filter(pl.col("path").is_in(list(paths)))
+            self._replace_files(rows.with_columns(state=pl.lit("pending")).iter_rows(named=True))
+        return sum(rows.height for rows in found)
+
     def log_removed(self, keys: pl.DataFrame, rule: str, at: datetime) -> None:
         """Add keys that a rule removed from Silver to the list of removed ones."""
         import polars as pl
@@ -477,3 +497,31 @@ def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
     for ledger in ledgers:
         ledger.retire(chosen)
     return {path: rows[path] for path in chosen}
+
+
+def exclude(root: Path, digest: str, *, excluded: bool = True) -> list[Ledger]:
+    """Leave out the rows of a response, or use them again, from the next build on.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the warehouse.
+    digest : str
+        Hash (sha256) of the response's body, as the ledger names it.
+    excluded : bool
+        False uses the rows again.
+
+    Returns
+    -------
+    list of Ledger
+        Ledgers of the tables that the response is about; Silver changes with their next build.
+
+    Raises
+    ------
+    UnknownNameError
+        If no ledger names the hash.
+    """
+    found = [ledger for ledger in read_ledgers(root) if ledger.exclude(digest, excluded=excluded)]
+    if not found:
+        raise UnknownNameError.of("hash of a Bronze response", digest, [])
+    return found

@@ -206,3 +206,39 @@ def test_other_states_of_silver_with_the_same_bronze_are_equal(truth, tmp_path):
     for table in (LISTING, FUNDING):
         build_silver(copy, "okx", table, now=NOW)
         assert _rows(copy, table).equals(_rows(warehouse, table))
+
+
+def test_excluded_response_leaves_silver_and_comes_back(truth, tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    _pull(truth, warehouse, "ohlcv_1h", 0, 10, coin="BTC")
+    _pull(truth, warehouse, "ohlcv_1h", 4, 2, times=2.0, refresh=True, coin="BTC")
+    before, ledger = _rows(warehouse, BARS), Ledger(warehouse.root, "okx", BARS)
+    last = pl.concat([ledger.responses(day) for day in ledger.response_days]).sort("path").row(-1, named=True)
+    arguments = ["--warehouse", str(warehouse.root)]
+    listed = CliRunner().invoke(app, ["bronze", "responses", last["path"], *arguments])
+    assert f"{last['sha256']} ohlcv_1h perp BTCUSDT" in listed.stdout
+    CliRunner().invoke(app, ["bronze", "exclude", last["sha256"], *arguments])
+    without = _rows(warehouse, BARS)
+    assert without.height == before.height
+    changed = pl.col("timestamp").is_between(START + 4 * DAY, START + 6 * DAY, closed="left")
+    assert (before.filter(changed)["close"] / without.filter(changed)["close"]).unique().to_list() == [2.0]
+    assert before.filter(~changed).equals(without.filter(~changed))
+    _require_equal_to_rebuild(warehouse)
+    CliRunner().invoke(app, ["bronze", "release", last["sha256"], *arguments])
+    assert _rows(warehouse, BARS).equals(before)
+
+
+def test_rows_that_only_an_excluded_response_gave_are_removed_and_listed(truth, tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    _pull(truth, warehouse, "ohlcv_1h", 0, 2, coin="BTC")
+    _pull(truth, warehouse, "ohlcv_1h", 2, 1, coin="BTC")
+    before, ledger = _rows(warehouse, BARS), Ledger(warehouse.root, "okx", BARS)
+    last = pl.concat([ledger.responses(day) for day in ledger.response_days]).sort("path").row(-1, named=True)
+    ledger.exclude(last["sha256"])
+    report = build_silver(warehouse, "okx", BARS, now=NOW)
+    assert _rows(warehouse, BARS).height == before.height - 24
+    assert any("24 rows were removed by the rule 'excluded response'" in p.message for p in report.problems)
+    removed = Ledger(warehouse.root, "okx", BARS).removed
+    assert removed.height == 24
+    assert removed["rule"].unique().to_list() == ["excluded response"]
+    assert blocking_failures(run_checks(warehouse)).is_empty()
