@@ -677,7 +677,8 @@ class TestWhereItRuns:
         same(pa.concat_tables(parts), truth("ohlcv_1h", "perp", "BTCUSDT", START, START + 1600 * HOUR))
 
     def test_base_urls_of_the_settings_are_used(self, venue):
-        slashed = Settings(base_urls={name: url + "/" for name, url in venue.settings.base_urls.items()})
+        urls = {name: url + "/" for name, url in venue.settings.base_urls.items()}
+        slashed = venue.settings.model_copy(update={"base_urls": urls})
         with Fetcher(slashed) as fetcher:
             assert fetcher.instruments("binance", "spot").num_rows == 2
 

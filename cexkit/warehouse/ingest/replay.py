@@ -17,7 +17,7 @@ from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.report import Problem
-from cexkit.warehouse.store.bronze import read_bronze
+from cexkit.warehouse.store.bronze import read_bronze, request_order
 from cexkit.warehouse.store.ledger import LedgerEntry
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -117,19 +117,20 @@ def streamed(
     problems: list[Problem],
     inputs: Inputs | None = None,
 ) -> list[pa.Table]:
-    """Return the rows of messages received live."""
+    """Return the rows of messages received live, batch by batch in the order in which the batches began."""
     stream = _stream(exchange_name, table)
     if stream is None:
         return []
     messages, unreadable = [], []
     for row in read_bronze(warehouse.root, exchange_name, stream.endpoint, table.name, window, unreadable=unreadable):
-        messages.append(row["body"])
+        messages.append((request_order(row), row["body"]))
         if inputs is not None:
             inputs.add(row, None)
     _report_unreadable(exchange_name, table, unreadable, problems, inputs)
     if not messages:
         return []
-    rows, quarantined = liquidations_of(exchange_name, messages, stream_instruments(warehouse, exchange_name, table))
+    bodies = [body for _, body in sorted(messages, key=lambda message: message[0])]
+    rows, quarantined = liquidations_of(exchange_name, bodies, stream_instruments(warehouse, exchange_name, table))
     problems += [Problem(exchange_name, table.name, None, window, text) for text in quarantined]
     return [rows]
 

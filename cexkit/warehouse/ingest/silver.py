@@ -17,7 +17,7 @@ from cexkit.warehouse.ingest.listings import listings
 from cexkit.warehouse.ingest.replay import Inputs, endpoints, responses, streamed
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store import layout
-from cexkit.warehouse.store.bronze import bronze_spans
+from cexkit.warehouse.store.bronze import bronze_spans, request_order
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.rows import within
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -141,7 +141,7 @@ def _facts(
     unused: set[tuple[str, Instrument]],
     inputs: Inputs,
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return the rows of a span without ``unused`` ones; the last response wins per key; None without responses.
+    """Return the rows of a span without ``unused`` ones; the latest request wins per key; None without responses.
 
     If a Bronze file is missing, changed, or retired, the rows that Silver holds follow those of the responses that it
     was built from, and precede those of newer responses. So neither a row nor a correction is lost with its file.
@@ -151,11 +151,13 @@ def _facts(
 
     problems: list[Problem] = []
     around = Window(span.start - NEIGHBORS, span.end + NEIGHBORS) if table.name == "funding_rates" else span
-    parsed = [
-        (ledger.holds(row, inputs.parser_version), rows)
+    numbered = [
+        (request_order(row), ledger.holds(row, inputs.parser_version), rows)
         for row, context, rows in responses(warehouse, exchange_name, table, around, problems, inputs)
         if rows is not None and (row["endpoint"], context.instrument) not in unused
     ]
+    numbered.sort(key=lambda part: part[0])
+    parsed = [(held, rows) for _, held, rows in numbered]
     parsed += [(True, rows) for rows in streamed(warehouse, exchange_name, table, span, problems, inputs)]
     if not parsed:
         return None, problems
@@ -217,13 +219,16 @@ def _both(
 
     if not archives:
         return
-    parts: dict[tuple[bool, Instrument], list[pl.DataFrame]] = defaultdict(list)
+    parts: dict[tuple[bool, Instrument], list[tuple[tuple[bool, int], pl.DataFrame]]] = defaultdict(list)
     for row, context, rows in responses(warehouse, exchange_name, table, None, []):
         if rows is not None:
-            parts[row["endpoint"] in archives, context.instrument].append(pl.from_arrow(rows))
+            part = (request_order(row), pl.from_arrow(rows))
+            parts[row["endpoint"] in archives, context.instrument].append(part)
+    for numbered in parts.values():
+        numbered.sort(key=lambda part: part[0])
     for of_archive, instrument in parts:
         if of_archive and (False, instrument) in parts:
-            one, other = (pl.concat(parts[which, instrument]) for which in (True, False))
+            one, other = (pl.concat(rows for _, rows in parts[which, instrument]) for which in (True, False))
             yield instrument, *(rows.unique(table.key, keep="last", maintain_order=True) for rows in (one, other))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,12 +18,14 @@ from cexkit.errors import DatasetError
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
 from cexkit.warehouse.store.parquet import write_atomic
+from cexkit.warehouse.store.sequence import Sequence
 
 _TIME = pa.timestamp("us", tz="UTC")
 
 #: ``context`` holds what a parser needs in addition to the body, as JSON. ``table``, ``data_start``, and
 #: ``data_end`` state which rows a response can hold, so that only relevant responses are read. The body of an
-#: archive file is not in ``body`` but in the ``file`` of that path, named by its hash.
+#: archive file is not in ``body`` but in the ``file`` of that path, named by its hash. ``sequence`` orders responses,
+#: see :func:`request_order`; it is null in files of older versions.
 SCHEMA = pa.schema(
     [
         ("run", pa.string()),
@@ -39,6 +43,7 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("body", pa.binary()),
         ("file", pa.string()),
+        ("sequence", pa.int64()),
     ]
 )
 
@@ -52,6 +57,7 @@ class BronzeWriter:
     def __init__(self, root: Path, exchange: str, endpoint: str, run: str, *, file_bytes: int = 32 << 20):
         self._root, self._exchange, self._endpoint, self._run = root, exchange, endpoint, run
         self._via, self._file_bytes = root / BRONZE, file_bytes
+        self._sequence = Sequence(root)
         self._rows: list[dict] = []
         self._bytes = 0
         self.files: list[Path] = []
@@ -75,6 +81,9 @@ class BronzeWriter:
         """Write the responses added since the last file."""
         if not self._rows:
             return
+        numbers = [row["sequence"] for row in self._rows if row.get("sequence") is not None]
+        if numbers:
+            self._sequence.persist(max(numbers))
         day = self._rows[0]["received_at"].date()
         path = self._root / bronze_file(self._exchange, self._endpoint, day, self._run, len(self.files))
         rows = pa.Table.from_pylist(self._rows, schema=SCHEMA)
@@ -98,9 +107,9 @@ def read_bronze(
     *,
     unreadable: list[str] | None = None,
 ) -> Iterator[dict]:
-    """Yield an endpoint's responses for a table and a window, in the order received.
+    """Yield an endpoint's responses for a table and a window, file by file; :func:`request_order` orders them.
 
-    Only one record batch is in memory at a time; files are read in the order of their runs.
+    Only one record batch is in memory at a time; files are read in the order of their names.
     A row also has the ``path`` of its file below the root. The body of an archive file that is missing is None.
     The paths of files that are not Parquet are added to ``unreadable``.
 
@@ -129,6 +138,19 @@ def read_bronze(
             unreadable.append(name)
 
 
+def request_order(row: Mapping[str, Any]) -> tuple[bool, int]:
+    """Return the sort key of a stored response: of two responses, the one that was requested later is larger.
+
+    Responses of older versions have no sequence number. They come first, so a stable sort leaves them in file order.
+
+    Examples
+    --------
+    >>> request_order({"sequence": None}) < request_order({"sequence": 1}) < request_order({"sequence": 2})
+    True
+    """
+    return row["sequence"] is not None, row["sequence"] or 0
+
+
 def _archive_body(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
@@ -137,13 +159,21 @@ def _archive_body(path: Path) -> bytes | None:
 
 
 def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
-    """Return the hash of the newest stored version of each archive file, by its address."""
-    found: dict[str, str] = {}
+    """Return the hash of the newest stored version of each archive file, by its address.
+
+    A version that was stored while the clocks disagreed does not count: its rows may be incomplete, see
+    :class:`cexkit.exchanges.parsing.Context`.
+    """
+    rows: list[dict] = []
     for path in _files(root, exchange, endpoint):
         with suppress(pa.ArrowInvalid):  # reading the responses reports the file
-            rows = pq.read_table(path, columns=["url", "sha256"], partitioning=None)
-            found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
-    return found
+            columns = ["url", "sha256", "context", "sequence"]
+            rows += ds.dataset(path, schema=SCHEMA).to_table(columns=columns).to_pylist()
+    return {
+        row["url"]: row["sha256"]
+        for row in sorted(rows, key=request_order)
+        if not json.loads(row["context"]).get("skewed")
+    }
 
 
 def has_bronze(root: Path, exchange: str) -> bool:
@@ -168,6 +198,6 @@ def bronze_spans(root: Path, exchange: str, endpoint: str, table: str) -> dict[P
 
 
 def _files(root: Path, exchange: str, endpoint: str) -> list[Path]:
-    """Return files in the order received, because run names begin with their time; skip temporaries."""
+    """Return files in the order of their names, which begin with the local time of their run; skip temporaries."""
     paths = (root / bronze_folder(exchange, endpoint)).glob("date=*/[!.]*.parquet")
     return sorted(paths, key=lambda path: (path.parent.name, path.name))

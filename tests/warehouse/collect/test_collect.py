@@ -59,7 +59,7 @@ def listings(truth):
         urls |= dict(venue.settings.base_urls)
     from cexkit.config import Settings
 
-    with Fetcher(Settings(base_urls=urls)) as fetcher:
+    with Fetcher(Settings(base_urls=urls, max_clock_skew_seconds=None)) as fetcher:
         yield fetcher, urls
     for venue in venues.values():
         venue.__exit__(None, None, None)
