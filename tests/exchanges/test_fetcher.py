@@ -20,6 +20,7 @@ from cexkit.config import Settings
 from cexkit.errors import (
     AmbiguousInstrumentError,
     BlockedError,
+    ClockSkewWarning,
     DuplicateKeyError,
     InvalidInputError,
     NotOfferedError,
@@ -47,6 +48,7 @@ from cexkit.testing import (
     emptied,
     every,
     garbled,
+    misdated,
     nth,
     reset,
     server_error,
@@ -59,7 +61,7 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..clock import Clock
+from ..clock import Clock, shift_local_clock
 
 START = utc("2024-01-01")
 LATER = "2025-01-01"
@@ -523,6 +525,20 @@ class TestMalformedPages:
             context = Context.from_json(page.context.to_json())
             assert context == page.context
             assert parse_response("binance", page.endpoint, page.response.body, context).equals(page.table)
+
+    def test_clock_ahead_finishes_no_running_bar_and_warns_once(self, monkeypatch):
+        """Two hours of bars, and the venue's clock says that a third one is over."""
+        running = START + timedelta(hours=2, minutes=30)
+        settings = {"max_clock_skew_seconds": 300.0}
+        with (
+            LoopbackBinance(TRUTH, now=running, page_rows=2, faults=[misdated(every(1), timedelta(days=10))]) as venue,
+            Fetcher(venue.settings.model_copy(update=settings)) as fetcher,
+        ):
+            shift_local_clock(monkeypatch, running - datetime.now(UTC))
+            with pytest.warns(ClockSkewWarning, match="2024-01-11 02:30:00 UTC, ahead of this machine's") as warned:
+                rows = fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", START, LATER, instrument_type="perp")
+        same(rows, truth("ohlcv_1h", "perp", "BTCUSDT", START, START + 2 * HOUR))
+        assert len(warned) == 1
 
     def test_different_rows_for_one_key_are_not_silently_one(self):
         row = {"symbol": "BTCUSDT", "fundingTime": 1704067200000, "fundingRate": "0.0001"}

@@ -21,7 +21,7 @@ from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
-from cexkit.warehouse.ingest.report import Report
+from cexkit.warehouse.ingest.report import ClockProblem, Report
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
@@ -382,6 +382,19 @@ class TestArchive:
         january(venue, warehouse, symbols="BTCUSDT")
         assert funding(warehouse)["funding_rate"].to_list() == [0.0004]
         assert len(list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))) == 2, "Bronze keeps both versions"
+
+    def test_file_that_was_read_while_clocks_disagreed_is_downloaded_again(self, venue, warehouse):
+        """Rows that were running by a wrong clock are dropped from it, and its checksum never changes."""
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
+        with Fetcher(Settings(), httpx.MockTransport(venue)) as skewed:
+            report = pull("binance", "funding_rates", "BTCUSDT", "2024-01-01", "2024-02-01", warehouse=warehouse,
+                          fetcher=skewed)  # fmt: skip
+        (problem,) = report.problems
+        assert isinstance(problem, ClockProblem)
+        for expected in ([f"{MONTHLY}.CHECKSUM", MONTHLY], [f"{MONTHLY}.CHECKSUM"]):
+            venue.asked.clear()
+            assert january(venue, warehouse, symbols="BTCUSDT").problems == ()
+            assert [path for path in venue.asked if path.startswith("/data/")] == expected
 
     def test_a_file_that_is_not_what_its_checksum_says_is_refused(self, venue, warehouse):
         venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
