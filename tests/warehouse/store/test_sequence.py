@@ -139,7 +139,7 @@ def test_intact_counter_is_opened_without_reading_bronze(tmp_path, monkeypatch):
 
 
 def test_power_failure_never_repeats_a_stored_number(tmp_path, monkeypatch):
-    """After it, the counter is as it was last flushed; everything written after that is gone."""
+    """After it, the counter is as it was last flushed; everything written after that is lost."""
     on_disk, fsync = {}, os.fsync
 
     def noted(handle: int) -> None:
