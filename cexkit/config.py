@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from cexkit.errors import ConfigError
+
+
+def _none_in_words(value: object) -> object:
+    """Return None for the text ``none``, because an empty variable counts as not set."""
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
 
 
 class Settings(BaseSettings):
@@ -86,6 +92,12 @@ class Settings(BaseSettings):
     )
     http_timeout_seconds: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")
+    max_clock_skew_seconds: Annotated[float | None, BeforeValidator(_none_in_words)] = Field(
+        300.0,
+        ge=0,
+        description="Largest difference between a venue's clock and this machine's, in seconds; beyond it, nothing "
+        "read is final. none: the venue's clock counts alone.",
+    )
 
 
 @lru_cache

@@ -34,6 +34,7 @@ and ends with what to do about it::
     CexkitWarning (UserWarning)
     ├── SuspectRateWarning                       rates that look like percent, not fractions
     ├── PartialResultWarning                     some of several tokens failed
+    ├── ClockSkewWarning                         the clocks of a venue and of this machine disagree
     └── UnpricedQuoteWarning                     values in a quote currency not treated as dollars
 """
 
@@ -230,6 +231,10 @@ class UnpricedQuoteWarning(CexkitWarning):
 
 class PartialResultWarning(CexkitWarning):
     """Some of several tokens failed; the message names them and the reasons."""
+
+
+class ClockSkewWarning(CexkitWarning):
+    """The clocks of a venue and of this machine disagree; the earlier one decides which bars are complete."""
 
 
 def warn(message: str, category: type[CexkitWarning]) -> None:

@@ -1,8 +1,12 @@
-"""A clock for tests that wait."""
+"""A clock for tests that wait, and a local clock that is wrong."""
 
 from __future__ import annotations
 
+import sys
 import threading
+from datetime import datetime, timedelta
+
+import pytest
 
 
 class Clock:
@@ -19,3 +23,21 @@ class Clock:
         with self._lock:
             self.seconds += seconds
             self.slept.append(seconds)
+
+
+def shift_local_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Shift the time that cexkit reads from this machine; loopback venues keep theirs."""
+
+    class AnyDatetime(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, datetime)
+
+    class Shifted(datetime, metaclass=AnyDatetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + by
+
+    for name, module in list(sys.modules.items()):
+        own = name.startswith("cexkit.") and not name.startswith("cexkit.testing")
+        if own and vars(module).get("datetime") is datetime:
+            monkeypatch.setattr(module, "datetime", Shifted)

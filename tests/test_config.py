@@ -17,6 +17,8 @@ from cexkit.errors import ConfigError
         ("CEXKIT_BASE_URLS", "binance.um=http://127.0.0.1", "^CEXKIT_BASE_URLS: not JSON: Expecting value"),
         ("CEXKIT_BASE_URLS", '{"binance.um": 1}', "^CEXKIT_BASE_URLS: "),
         ("CEXKIT_PIPELINE_SYMBOLS", "BTCUSDT", "^CEXKIT_PIPELINE_SYMBOLS: not JSON: Expecting value"),
+        ("CEXKIT_MAX_CLOCK_SKEW_SECONDS", "-1", "^CEXKIT_MAX_CLOCK_SKEW_SECONDS: Input should be greater"),
+        ("CEXKIT_MAX_CLOCK_SKEW_SECONDS", "never", "^CEXKIT_MAX_CLOCK_SKEW_SECONDS: "),
         # without its scheme it would be read as none, and keys and requests would go to Amazon
         ("CEXKIT_S3_ENDPOINT_URL", "127.0.0.1:9000", "^CEXKIT_S3_ENDPOINT_URL: "),
         ("AWS_ENDPOINT_URL", "minio:9000", "^CEXKIT_S3_ENDPOINT_URL: "),
@@ -50,6 +52,12 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch):
         monkeypatch.setenv(f"CEXKIT_{name}", "")
     assert settings() == unset
     assert settings().cache_dir == Path.home() / ".cache" / "cexkit"
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("none", None), ("None", None), ("7.5", 7.5), ("", 300.0)])
+def test_clock_skew_may_be_unbounded(monkeypatch, value, seconds):
+    monkeypatch.setenv("CEXKIT_MAX_CLOCK_SKEW_SECONDS", value)
+    assert settings().max_clock_skew_seconds == seconds
 
 
 def test_secrets_are_in_no_repr(monkeypatch):

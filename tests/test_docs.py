@@ -74,6 +74,7 @@ def venues(as_a_user, monkeypatch):
     truth = simulate(start="2026-06-01", end="2026-06-21", coins=["BTC"], exchanges=["binance"]).tables
     with LoopbackBinance(truth, now="2026-06-21") as venue:
         monkeypatch.setenv("CEXKIT_BASE_URLS", venue.settings.model_dump_json(include={"base_urls"})[13:-1])
+        monkeypatch.setenv("CEXKIT_MAX_CLOCK_SKEW_SECONDS", "none")
         settings.cache_clear()
         yield
 

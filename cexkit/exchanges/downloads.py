@@ -17,7 +17,7 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
-    from cexkit.exchanges.http.client import Response
+    from cexkit.exchanges.http.client import NextSequence, Response
 
 #: How often a file whose bytes do not match its checksum is downloaded in all.
 ATTEMPTS = 3
@@ -32,6 +32,8 @@ def archive_pages(
     window: Window,
     known: Mapping[str, str],
     rest: list[Window],
+    *,
+    next_sequence: NextSequence | None = None,
 ) -> Iterator[Page]:
     """New files of an archive that hold a window, one page each, not parsed.
 
@@ -49,6 +51,8 @@ def archive_pages(
         Files that were kept before.
     rest : list of Window
         Gets the spans that the archive does not have.
+    next_sequence : callable, optional
+        Numbers the requests, see :meth:`Fetcher.pages`.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def archive_pages(
     while waiting:
         piece = waiting.pop(0)
         read = _read_checksum if archive.checksums else _read_file
-        promised = read(fetcher, piece, instrument)
+        promised = read(fetcher, piece, instrument, next_sequence)
         if promised is None:
             days = days_of(piece, instrument, window)
             waiting[:0] = days
@@ -70,15 +74,17 @@ def archive_pages(
             continue
         if not archive.checksums:
             if known.get(promised.url) != promised.sha256:
-                yield _page(promised, table, piece, instrument)
+                yield _page(fetcher, promised, table, piece, instrument)
             continue
         digest = _digest(promised)
         if known.get(promised.url.removesuffix(".CHECKSUM")) != digest:
-            yield _verified(fetcher, table, piece, instrument, digest)
+            yield _verified(fetcher, table, piece, instrument, digest, next_sequence)
 
 
-def _read_file(fetcher: Fetcher, piece: Piece, instrument: Instrument) -> Response | None:
-    return fetcher.file(instrument.exchange, piece.path)
+def _read_file(
+    fetcher: Fetcher, piece: Piece, instrument: Instrument, next_sequence: NextSequence | None
+) -> Response | None:
+    return fetcher.file(instrument.exchange, piece.path, next_sequence=next_sequence)
 
 
 def _digest(checksum: Response) -> str:
@@ -86,29 +92,39 @@ def _digest(checksum: Response) -> str:
     return checksum.body.decode("ascii", errors="replace").strip().partition(" ")[0].lower()
 
 
-def _read_checksum(fetcher: Fetcher, piece: Piece, instrument: Instrument) -> Response | None:
+def _read_checksum(
+    fetcher: Fetcher, piece: Piece, instrument: Instrument, next_sequence: NextSequence | None
+) -> Response | None:
     """Return the checksum file of a piece, requested again if it holds no SHA-256; None if there is no such file."""
     for _ in range(ATTEMPTS):
-        checksum = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM")
+        checksum = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM", next_sequence=next_sequence)
         if checksum is None or _SHA256.fullmatch(_digest(checksum)):
             return checksum
     raise TransportError(f"{piece.path}.CHECKSUM: no SHA-256 in {ATTEMPTS} responses; try again later")
 
 
-def _verified(fetcher: Fetcher, table: str, piece: Piece, instrument: Instrument, digest: str) -> Page:
+def _verified(
+    fetcher: Fetcher,
+    table: str,
+    piece: Piece,
+    instrument: Instrument,
+    digest: str,
+    next_sequence: NextSequence | None,
+) -> Page:
     for _ in range(ATTEMPTS):
-        response = _read_file(fetcher, piece, instrument)
+        response = _read_file(fetcher, piece, instrument, next_sequence)
         if response is not None and hashlib.sha256(response.body).hexdigest() == digest:
-            return _page(response, table, piece, instrument)
+            return _page(fetcher, response, table, piece, instrument)
     raise TransportError(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")
 
 
-def _page(response: Response, table: str, piece: Piece, instrument: Instrument) -> Page:
-    margin, window = piece.archive.margin, piece.window
+def _page(fetcher: Fetcher, response: Response, table: str, piece: Piece, instrument: Instrument) -> Page:
+    margin, window, clocks = piece.archive.margin, piece.window, fetcher.read_clocks(response)
     context = Context(
         exchange=instrument.exchange,
         table=table,
-        now=response.server_time,
+        now=clocks.now,
+        skewed=clocks.skewed,
         instrument=instrument,
         window=Window(window.start - margin, window.end + margin),
     )

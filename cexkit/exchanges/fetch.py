@@ -56,6 +56,12 @@ def fetch(
         if the venue has no rows. Missing bars are not detected: venues omit bars during outages, and
         some omit bars without trades.
 
+    Warns
+    -----
+    ClockSkewWarning
+        If the venue's clock and this machine's differ by more than ``CEXKIT_MAX_CLOCK_SKEW_SECONDS``. Bars that are
+        not over by the earlier clock are left out.
+
     Raises
     ------
     UnknownNameError

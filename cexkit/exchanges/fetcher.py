@@ -6,15 +6,16 @@ Calls are synchronous and work in scripts, threads, and notebooks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.config import Settings
 from cexkit.config import settings as environment
-from cexkit.errors import InvalidInputError, NotOfferedError, UnknownTableError
+from cexkit.errors import ClockSkewWarning, InvalidInputError, NotOfferedError, UnknownTableError, warn
 from cexkit.exchanges.assembly import assemble_instruments, assemble_table
-from cexkit.exchanges.http.client import HttpClient, Response
+from cexkit.exchanges.http.client import HttpClient, NextSequence, Response
+from cexkit.exchanges.http.clocks import ClockReading
 from cexkit.exchanges.http.ratelimit import RateLimiter
 from cexkit.exchanges.http.retry import RetryPolicy
 from cexkit.exchanges.instruments import matching
@@ -42,7 +43,7 @@ class Fetcher:
     Parameters
     ----------
     settings : Settings, optional
-        Base URLs, timeout, number of attempts; default: the environment.
+        Base URLs, timeout, number of attempts, largest clock skew; default: the environment.
     transport : httpx.BaseTransport, optional
         Replaces the network.
     clock, sleep : callable
@@ -75,7 +76,7 @@ class Fetcher:
             limiter=RateLimiter(clock=clock, sleep=sleep),
             sleep=sleep,
         )
-        self._client = VenueClient(self._http, settings.base_urls)
+        self._client = VenueClient(self._http, settings.base_urls, settings.max_clock_skew_seconds)
         self._listings = Listings(self._client)
 
     def __enter__(self) -> Fetcher:
@@ -103,17 +104,25 @@ class Fetcher:
         PayloadError
             If a response is not what the endpoint promises.
         """
-        pages = list(self.instrument_pages(exchange, instrument_type))
+        pages = list(_warn_of_skew(exchange, self.instrument_pages(exchange, instrument_type)))
         return assemble_instruments(exchange, pages, instrument_type)
 
     def instrument_pages(
-        self, exchange: str, instrument_type: InstrumentType | None = None, *, companions: bool = True
+        self,
+        exchange: str,
+        instrument_type: InstrumentType | None = None,
+        *,
+        companions: bool = True,
+        next_sequence: NextSequence | None = None,
     ) -> Iterator[Page]:
         """Yield the responses behind :meth:`instruments`; malformed ones too, with their error.
 
         One response may list several instrument types. Companions follow the pages that they complete.
+        ``next_sequence`` numbers the requests, see :meth:`pages`.
         """
-        yield from self._listings.read_pages(find_venue(exchange), instrument_type, companions=companions)
+        yield from self._listings.read_pages(
+            find_venue(exchange), instrument_type, companions=companions, next_sequence=next_sequence
+        )
 
     def resolve(
         self, exchange: str, table: str, symbol: str, instrument_type: InstrumentType | None = None
@@ -141,11 +150,28 @@ class Fetcher:
         venue = find_venue(exchange)
         return self._listings.resolve(venue, _require_venue_table(table), symbol, instrument_type)
 
-    def pages(self, exchange: str, table: str, instrument: Instrument, window: Window) -> Iterator[Page]:
+    def pages(
+        self,
+        exchange: str,
+        table: str,
+        instrument: Instrument,
+        window: Window,
+        *,
+        next_sequence: NextSequence | None = None,
+    ) -> Iterator[Page]:
         """Read a table of one instrument, page by page.
 
         A malformed page is yielded with its error, and reading continues after it. All rows are within
         the window; pages come in the venue's order.
+
+        Parameters
+        ----------
+        exchange, table, instrument, window
+            What to read.
+        next_sequence : callable, optional
+            Returns the number of a request, called when it is sent: the ``next`` of the
+            :class:`~cexkit.warehouse.store.sequence.Sequence` of the warehouse that stores the responses. Default:
+            requests have no number.
 
         Raises
         ------
@@ -162,7 +188,7 @@ class Fetcher:
                 f"{table} of {exchange} goes back {source.reach.days} days only: ask from {earliest:%Y-%m-%dT%H:%M} on"
             )
         context = Context(exchange=exchange, table=table, now=datetime.now(UTC), instrument=instrument, window=window)
-        return walk_pages(self._client, venue, source, context)
+        return walk_pages(self._client, venue, source, context, next_sequence)
 
     def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:
         """Return the oldest time for which a venue's API retains rows, by the venue's clock; None if unlimited."""
@@ -187,11 +213,19 @@ class Fetcher:
         find_venue(exchange)
         window = _parse_window(table, start, end)
         instrument = self.resolve(exchange, table, symbol, instrument_type)
-        return assemble_table(self.pages(exchange, table, instrument, window), table)
+        pages = self.pages(exchange, table, instrument, window)
+        return assemble_table(_warn_of_skew(exchange, pages), table)
 
-    def file(self, exchange: str, path: str) -> Response | None:
-        """Return a file of a venue's archive; None if the file does not exist."""
-        return self._client.get_file(find_venue(exchange), path)
+    def file(self, exchange: str, path: str, *, next_sequence: NextSequence | None = None) -> Response | None:
+        """Return a file of a venue's archive; None if the file does not exist.
+
+        ``next_sequence`` numbers the request, see :meth:`pages`.
+        """
+        return self._client.get_file(find_venue(exchange), path, next_sequence)
+
+    def read_clocks(self, response: Response) -> ClockReading:
+        """Return the time of a response by the earlier of the venue's clock and ours, and whether they disagree."""
+        return self._client.read_clocks(response)
 
     def _fetch_instruments(self, exchange: str, symbol: str | None, instrument_type: InstrumentType | None) -> pa.Table:
         """Return a venue's listing, or only the rows that match a symbol."""
@@ -209,6 +243,17 @@ def _require_venue_table(table: str) -> str:
     if table not in published:
         raise UnknownTableError.of("table", table, published)
     return table
+
+
+def _warn_of_skew(exchange: str, pages: Iterable[Page]) -> Iterator[Page]:
+    """Yield pages; warn once if the clocks of the venue and of this machine disagree."""
+    warned = False
+    for page in pages:
+        if not warned and (problem := page.clock_problem):
+            text = "bars that may be running by either clock are left out; set the wrong clock and fetch again"
+            warn(f"{exchange}: {problem}; {text}", ClockSkewWarning)
+            warned = True
+        yield page
 
 
 def _parse_window(table: str, start: TimeLike | None, end: TimeLike | None) -> Window:

@@ -18,9 +18,10 @@ LEFT_OUT = b"left_out"
 
 
 def latest(listed: pa.Table) -> pa.Table:
-    """Each instrument once, where several pages or lists show it: as tradable if any does, else as last seen.
+    """Each instrument once, where several pages or lists show it: as tradable if any does, else as in the last row.
 
-    One that the venue gives two names is left twice: which is meant cannot be told.
+    Rows must be in the order of their requests. One that the venue gives two names is left twice: which is meant
+    cannot be told.
 
     Examples
     --------
@@ -31,7 +32,7 @@ def latest(listed: pa.Table) -> pa.Table:
     import polars as pl
 
     keys = [*TABLES["instruments"].key, "venue_symbol"]
-    rows = pl.from_arrow(listed).sort(pl.col("status") != "delisted", "observed_at", maintain_order=True)
+    rows = pl.from_arrow(listed).sort(pl.col("status") != "delisted", maintain_order=True)
     rows = rows.unique(keys, keep="last", maintain_order=True)
     return rows.to_arrow().cast(listed.schema)
 

@@ -22,6 +22,8 @@ from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cexkit.exchanges.http.client import NextSequence
+
 
 class Listings:
     """Instrument listings of venues, read page by page and kept in memory to resolve symbols. Thread-safe.
@@ -39,18 +41,24 @@ class Listings:
         self._read_lock = threading.Lock()
 
     def read_pages(
-        self, venue: Exchange, instrument_type: InstrumentType | None, *, companions: bool
+        self,
+        venue: Exchange,
+        instrument_type: InstrumentType | None,
+        *,
+        companions: bool,
+        next_sequence: NextSequence | None = None,
     ) -> Iterator[Page]:
         """Yield the pages of a venue's listings; companions follow the pages that they complete."""
         instrument_types = _select_instrument_types(venue, "instruments", instrument_type)
         sources = _listing_sources(venue, instrument_types)
         for source in sources.values():
-            yield from self._walk_listing(venue, source)
+            yield from self._walk_listing(venue, source, next_sequence)
             for companion in source.companions if companions else ():
-                yield from (replace(page, companion=True) for page in self._walk_listing(venue, companion))
+                for page in self._walk_listing(venue, companion, next_sequence):
+                    yield replace(page, companion=True)
         for endpoint, source in _supplementary_sources(sources).items():
             if endpoint not in sources:
-                yield from self._walk_listing(venue, source)
+                yield from self._walk_listing(venue, source, next_sequence)
 
     def resolve(
         self, venue: Exchange, table: str, symbol: str, instrument_type: InstrumentType | None = None
@@ -89,10 +97,12 @@ class Listings:
         pages = list(self._walk_listing(venue, source))
         return stacked([page.table for page in require_well_formed(pages)])
 
-    def _walk_listing(self, venue: Exchange, source: Source) -> Iterator[Page]:
+    def _walk_listing(
+        self, venue: Exchange, source: Source, next_sequence: NextSequence | None = None
+    ) -> Iterator[Page]:
         """Yield all pages of one list of instruments; a limit that a page announces applies from then on."""
         context = Context(exchange=venue.name, table="instruments", now=datetime.now(UTC))
-        for page in walk_pages(self._client, venue, source, context):
+        for page in walk_pages(self._client, venue, source, context, next_sequence):
             try:
                 budgets = source.limits(page.response.body) if page.table is not None else ()
             except PayloadError as error:

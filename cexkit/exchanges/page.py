@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.http.client import Response
+from cexkit.exchanges.http.clocks import describe_skew
 from cexkit.exchanges.parsing import Context
 from cexkit.schema.intervals import Window
 
@@ -43,6 +44,11 @@ class Page:
     error: PayloadError | None = None
     skipped: Window | None = None
     companion: bool = False
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Text that states the clocks of the venue and of this machine if they disagree; None if they agree."""
+        return describe_skew(self.response) if self.context.skewed else None
 
     @property
     def is_file(self) -> bool:

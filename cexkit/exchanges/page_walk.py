@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.base import Exchange, Source
+from cexkit.exchanges.http.client import NextSequence
 from cexkit.exchanges.http.paginate import PageRequest
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.parsing import Context, extent
@@ -19,14 +20,21 @@ MAX_EMPTY_REQUESTS_AT_END = 3
 MAX_EMPTY_REQUESTS = 2
 
 
-def walk_pages(client: VenueClient, venue: Exchange, source: Source, context: Context) -> Iterator[Page]:
+def walk_pages(
+    client: VenueClient,
+    venue: Exchange,
+    source: Source,
+    context: Context,
+    next_sequence: NextSequence | None = None,
+) -> Iterator[Page]:
     """Yield the pages of a source that cover the window of ``context``, in the venue's order.
 
-    A malformed page is yielded with its error and with the span that the walk skips because of it.
+    A malformed page is yielded with its error and with the span that the walk skips because of it. ``next_sequence``
+    numbers the requests.
     """
     request = source.paginator.first(context.window)
     while request is not None:
-        page = _read_page(client, venue, source, context, request)
+        page = _read_page(client, venue, source, context, request, next_sequence)
         if page.table is None:
             skipped, request = source.paginator.skip(request)
             yield replace(page, skipped=skipped)
@@ -35,15 +43,23 @@ def walk_pages(client: VenueClient, venue: Exchange, source: Source, context: Co
             yield page
 
 
-def _read_page(client: VenueClient, venue: Exchange, source: Source, context: Context, request: PageRequest) -> Page:
+def _read_page(
+    client: VenueClient,
+    venue: Exchange,
+    source: Source,
+    context: Context,
+    request: PageRequest,
+    next_sequence: NextSequence | None,
+) -> Page:
     """Return one page; request it again if its body is malformed or has no rows.
 
     Venues occasionally send a truncated body or an empty list, and the correct page shortly afterwards.
     """
     malformed_count = empty_count = 0
     while True:
-        response = client.get(venue, source, source.params(context.instrument, request))
-        page_context = replace(context, window=request.window, now=response.server_time)
+        response = client.get(venue, source, source.params(context.instrument, request), next_sequence)
+        clocks = client.read_clocks(response)
+        page_context = replace(context, window=request.window, now=clocks.now, skewed=clocks.skewed)
         try:
             table = source.parse(response.body, page_context)
         except PayloadError as error:

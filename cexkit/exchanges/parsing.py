@@ -40,11 +40,14 @@ class Context:
     exchange, table : str
         Venue of the response, and its table of the schema.
     now : datetime
-        The venue's clock when it responded; bars that were not over by then are dropped.
+        When the venue responded, by the earlier of its clock and ours; bars that were not over by then are dropped.
     instrument : Instrument, optional
         Whose data was asked for; None for lists of instruments.
     window : Window, optional
         The span that was asked for; rows outside are dropped.
+    skewed : bool
+        True if the two clocks differed by more than the setting ``CEXKIT_MAX_CLOCK_SKEW_SECONDS``. Nothing that the
+        response covers is final then, because ``now`` may be wrong.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class Context:
     now: datetime
     instrument: Instrument | None = None
     window: Window | None = None
+    skewed: bool = False
 
     @property
     def interval(self) -> str | None:
@@ -71,6 +75,8 @@ class Context:
             plain["instrument"] = asdict(self.instrument)
         if self.window is not None:
             plain["window"] = [self.window.start.isoformat(), self.window.end.isoformat()]
+        if self.skewed:
+            plain["skewed"] = True
         return json.dumps(plain)
 
     @classmethod

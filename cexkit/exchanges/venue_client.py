@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NoReturn
 
 from cexkit.errors import VenueError
 from cexkit.exchanges.base import Exchange, Source
-from cexkit.exchanges.http.client import HttpClient, Response
+from cexkit.exchanges.http.client import HttpClient, NextSequence, Response
+from cexkit.exchanges.http.clocks import ClockReading, read_clocks
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.parsing import Context
 
@@ -25,17 +26,26 @@ class VenueClient:
         Sends the requests; its rate limiter holds the budgets of all venues.
     base_urls : mapping of str to str
         Base URLs that replace those of the descriptors, by venue and API, such as ``binance.um``.
+    max_clock_skew_seconds : float or None
+        Largest difference, in seconds, between a venue's clock and ours if both are right; None does not compare them.
     """
 
-    def __init__(self, http: HttpClient, base_urls: Mapping[str, str]):
+    def __init__(self, http: HttpClient, base_urls: Mapping[str, str], max_clock_skew_seconds: float | None):
         self._http = http
         self._base_urls = base_urls
+        self._max_skew = None if max_clock_skew_seconds is None else timedelta(seconds=max_clock_skew_seconds)
         self._declared_apis: set[str] = set()
         self._declare_lock = threading.Lock()
         #: Time of each venue's latest response, by the venue's clock.
         self._server_times: dict[str, datetime] = {}
 
-    def get(self, venue: Exchange, source: Source, params: Mapping[str, str]) -> Response:
+    def get(
+        self,
+        venue: Exchange,
+        source: Source,
+        params: Mapping[str, str],
+        next_sequence: NextSequence | None = None,
+    ) -> Response:
         """Send one request and return its response; errors are those of ``HttpClient.get``."""
         api = venue.apis[source.api]
         self._declare_api(venue, source)
@@ -51,18 +61,24 @@ class VenueClient:
             usage=lambda response: tuple(
                 replace(usage, budget=name_budget(usage.budget)) for usage in api.usage(response)
             ),
+            next_sequence=next_sequence,
         )
         self._server_times[venue.name] = response.server_time
         return response
 
-    def get_file(self, venue: Exchange, path: str) -> Response | None:
+    def get_file(self, venue: Exchange, path: str, next_sequence: NextSequence | None = None) -> Response | None:
         """Send one request for a file of a venue's archive; return None if the archive has no such file."""
+        source = Source(endpoint="archive.file", path=path, parse=_refuse_file, cost=_file_cost)
         try:
-            return self.get(venue, Source(endpoint="archive.file", path=path, parse=_refuse_file, cost=_file_cost), {})
+            return self.get(venue, source, {}, next_sequence)
         except VenueError as error:
             if error.status == 404:
                 return None
             raise
+
+    def read_clocks(self, response: Response) -> ClockReading:
+        """Return the time of a response by the earlier of the venue's clock and ours, and whether they disagree."""
+        return read_clocks(response, self._max_skew)
 
     def declare_budgets(self, venue: Exchange, source: Source, budgets: Iterable[Budget]) -> None:
         """Declare budgets of a source's API; they replace earlier budgets of the same names."""

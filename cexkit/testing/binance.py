@@ -79,8 +79,9 @@ class LoopbackBinance(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings with which cexkit reads this venue instead of the real one."""
-        return Settings(base_urls={f"binance.{api}": self.url for api in EXCHANGE.apis}, http_timeout_seconds=5)
+        """Settings with which cexkit reads this venue instead of the real one, whatever its clock shows."""
+        urls = {f"binance.{api}": self.url for api in EXCHANGE.apis}
+        return Settings(base_urls=urls, http_timeout_seconds=5, max_clock_skew_seconds=None)
 
     def respond(self, request: Request) -> Reply:
         """Return the response of the endpoint after charging its weight."""

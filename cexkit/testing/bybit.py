@@ -96,8 +96,8 @@ class LoopbackBybit(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings with which cexkit reads this venue instead of the real one."""
-        return Settings(base_urls={"bybit.v5": self.url}, http_timeout_seconds=5)
+        """Settings with which cexkit reads this venue instead of the real one, whatever its clock shows."""
+        return Settings(base_urls={"bybit.v5": self.url}, http_timeout_seconds=5, max_clock_skew_seconds=None)
 
     def respond(self, request: Request) -> Reply:
         """Return the response of the endpoint after counting the request."""

@@ -99,9 +99,9 @@ class LoopbackCoinbase(LoopbackVenue):
 
     @property
     def settings(self) -> Settings:
-        """Settings with which cexkit reads this venue instead of the real one."""
+        """Settings with which cexkit reads this venue instead of the real one, whatever its clock shows."""
         urls = {"coinbase.spot": self.url, "coinbase.drb": self.url + GATEWAY}
-        return Settings(base_urls=urls, http_timeout_seconds=5)
+        return Settings(base_urls=urls, http_timeout_seconds=5, max_clock_skew_seconds=None)
 
     def respond(self, request: Request) -> Reply:
         """Return the response of the endpoint after counting the request."""

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -95,7 +95,7 @@ class Fault:
 
     Made by :func:`too_many_requests`, :func:`banned`, :func:`server_error`, :func:`garbled`,
     :func:`truncated`, :func:`stalled`, :func:`reset`, :func:`web_page`, :func:`error_in_body`,
-    :func:`emptied`, :func:`doubled` and :func:`disordered`.
+    :func:`emptied`, :func:`doubled`, :func:`disordered` and :func:`misdated`.
     """
 
     name: str
@@ -106,6 +106,8 @@ class Fault:
     stall_seconds: float = 0.0
     #: Fraction of the body to send; its full length is announced. None resets the connection instead.
     sent: float | None = 1.0
+    #: How far the ``Date`` header is ahead of the venue's clock.
+    ahead: timedelta = timedelta(0)
 
 
 def _instead(status: int, body: bytes, retry_after: float | None = None) -> Callable[[Reply], Reply]:
@@ -171,6 +173,11 @@ def doubled(when: When) -> Fault:
 def disordered(when: When) -> Fault:
     """Respond with a page whose rows are in another order."""
     return Fault("disordered", when, _with_rows(lambda rows: rows[1::2] + rows[::2]))
+
+
+def misdated(when: When, ahead: timedelta) -> Fault:
+    """Respond with a ``Date`` header ahead of the venue's clock (behind it, if negative)."""
+    return Fault("misdated", when, ahead=ahead)
 
 
 def _with_rows(change: Callable[[list], list]) -> Callable[[Reply], Reply]:
@@ -287,7 +294,8 @@ class Loopback:
             fault = next((fault for fault in self.faults if fault.when(request)), None)
             if fault is not None:
                 reply = fault.change(reply)
-            date = {"Date": format_datetime(self.now, usegmt=True), "Content-Type": "application/json"}
+            moment = self.now + (fault.ahead if fault else timedelta(0))
+            date = {"Date": format_datetime(moment, usegmt=True), "Content-Type": "application/json"}
             reply = replace(reply, headers=date | reply.headers)
             self.log.append(Logged(request, reply.status, reply.weight, fault.name if fault else None))
         if fault is not None and fault.stall_seconds:

@@ -60,7 +60,7 @@ class LoopbackMarket:
     venues, streams : dict
         The servers, by venue.
     base_urls : dict
-        Where they are; a setting of the same name makes cexkit read them.
+        Where they are; a setting of the same name makes cexkit read them. Their clocks agree with this machine's.
 
     Examples
     --------

@@ -31,7 +31,11 @@ def listen(context: dg.OpExecutionContext, config: Listening, store: Store, venu
     words = [sys.executable, "-m", "cexkit.cli", "collect", *config.exchanges, "--warehouse", store.warehouse]
     if config.seconds is not None:
         words += ["--seconds", str(config.seconds)]
-    environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(venues.base_urls)}
+    skew = venues.max_clock_skew_seconds
+    environment = os.environ | {
+        "CEXKIT_BASE_URLS": json.dumps(venues.base_urls),
+        "CEXKIT_MAX_CLOCK_SKEW_SECONDS": "none" if skew is None else str(skew),
+    }
     with subprocess.Popen(
         words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:

@@ -23,13 +23,18 @@ class Store(dg.ConfigurableResource):
 
 
 class Venues(dg.ConfigurableResource):
-    """How venues are read."""
+    """How venues are read.
+
+    ``max_clock_skew_seconds`` is None for venues whose clock is simulated.
+    """
 
     base_urls: dict[str, str] = Field(default_factory=dict)
+    max_clock_skew_seconds: float | None = Field(default_factory=lambda: settings().max_clock_skew_seconds)
 
     def fetcher(self) -> Fetcher:
-        """A reader with these base URLs and the other settings of the environment."""
-        return Fetcher(settings().model_copy(update={"base_urls": self.base_urls}))
+        """Return a fetcher with these settings and the other ones of the environment."""
+        own = {"base_urls": self.base_urls, "max_clock_skew_seconds": self.max_clock_skew_seconds}
+        return Fetcher(settings().model_copy(update=own))
 
 
 def from_settings() -> dict[str, dg.ConfigurableResource]:
@@ -37,5 +42,5 @@ def from_settings() -> dict[str, dg.ConfigurableResource]:
     found = settings()
     return {
         "store": Store(warehouse=str(found.warehouse), symbols=list(found.pipeline_symbols)),
-        "venues": Venues(base_urls=dict(found.base_urls)),
+        "venues": Venues(base_urls=dict(found.base_urls), max_clock_skew_seconds=found.max_clock_skew_seconds),
     }

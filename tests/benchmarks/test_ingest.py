@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.http import HttpClient
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, parse_response
 from cexkit.schema import TABLES
@@ -22,7 +23,7 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import conform
 from cexkit.schema.symbols import Instrument
 from cexkit.schema.validate import split
-from cexkit.testing import LOOPBACKS
+from cexkit.testing import LOOPBACKS, Loopback, Reply
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.store.parquet import write_table
 
@@ -118,3 +119,30 @@ def test_archive_files(benchmark, tmp_path, days, version):
 
     assert cexkit() == copy() == days * 1440
     benchmark.pedantic(cexkit if version == "cexkit" else copy, rounds=5, warmup_rounds=1)
+
+
+class _Pong(Loopback):
+    def respond(self, request):
+        return Reply(body=b"[]")
+
+
+@pytest.mark.parametrize("version", ["cexkit", "itertools.count under a lock", "httpx GET on loopback"])
+def test_sequence_numbers(benchmark, tmp_path, version):
+    """What ordering by numbers costs a request: one number, compared with the request itself."""
+    import threading
+    from itertools import count
+
+    from cexkit.warehouse.store.sequence import Sequence
+
+    benchmark.group = "200 sequence numbers"
+    lock, counter, sequence = threading.Lock(), count(1), Sequence(tmp_path)
+
+    def counted() -> int:
+        with lock:
+            return next(counter)
+
+    with _Pong(now="2026-01-01") as venue, HttpClient() as http:
+        one = {"cexkit": sequence.next, "itertools.count under a lock": counted}.get(
+            version, lambda: http.get(venue.url).status
+        )
+        benchmark.pedantic(lambda: [one() for _ in range(200)], rounds=15, warmup_rounds=2)

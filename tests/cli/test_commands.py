@@ -88,11 +88,12 @@ def test_pull_then_connect(tmp_path):
     frames = {name: truth[name] for name in ("instruments", "funding_rates")}
     with LoopbackBinance(frames, now="2026-06-25") as venue:
         urls = json.dumps(dict(venue.settings.base_urls))
+        environment = {"CEXKIT_BASE_URLS": urls, "CEXKIT_MAX_CLOCK_SKEW_SECONDS": "none"}
         words = ["pull", "binance", "funding_rates", "--symbol", "BTCUSDT", "--start", "2026-06-20", "--warehouse", "w"]
-        done = run(*words, cwd=tmp_path, CEXKIT_BASE_URLS=urls)
+        done = run(*words, cwd=tmp_path, **environment)
         assert done.returncode == 0, done.stderr
         assert "0 rows quarantined" in done.stdout
-        again = run(*words, "--end", "2026-06-10", cwd=tmp_path, CEXKIT_BASE_URLS=urls)
+        again = run(*words, "--end", "2026-06-10", cwd=tmp_path, **environment)
     rows = cexkit.connect(tmp_path / "w").funding_rates.count().execute()
     assert rows == truth["funding_rates"].height
     assert again.returncode == 1

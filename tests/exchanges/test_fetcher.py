@@ -20,6 +20,7 @@ from cexkit.config import Settings
 from cexkit.errors import (
     AmbiguousInstrumentError,
     BlockedError,
+    ClockSkewWarning,
     DuplicateKeyError,
     InvalidInputError,
     NotOfferedError,
@@ -47,6 +48,7 @@ from cexkit.testing import (
     emptied,
     every,
     garbled,
+    misdated,
     nth,
     reset,
     server_error,
@@ -59,7 +61,7 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..clock import Clock
+from ..clock import Clock, shift_local_clock
 
 START = utc("2024-01-01")
 LATER = "2025-01-01"
@@ -524,6 +526,20 @@ class TestMalformedPages:
             assert context == page.context
             assert parse_response("binance", page.endpoint, page.response.body, context).equals(page.table)
 
+    def test_clock_ahead_finishes_no_running_bar_and_warns_once(self, monkeypatch):
+        """Two hours of bars, and the venue's clock says that a third one is over."""
+        running = START + timedelta(hours=2, minutes=30)
+        settings = {"max_clock_skew_seconds": 300.0}
+        with (
+            LoopbackBinance(TRUTH, now=running, page_rows=2, faults=[misdated(every(1), timedelta(days=10))]) as venue,
+            Fetcher(venue.settings.model_copy(update=settings)) as fetcher,
+        ):
+            shift_local_clock(monkeypatch, running - datetime.now(UTC))
+            with pytest.warns(ClockSkewWarning, match="2024-01-11 02:30:00 UTC, ahead of this machine's") as warned:
+                rows = fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", START, LATER, instrument_type="perp")
+        same(rows, truth("ohlcv_1h", "perp", "BTCUSDT", START, START + 2 * HOUR))
+        assert len(warned) == 1
+
     def test_different_rows_for_one_key_are_not_silently_one(self):
         row = {"symbol": "BTCUSDT", "fundingTime": 1704067200000, "fundingRate": "0.0001"}
         body = json.dumps([row, row | {"fundingRate": "0.0002"}])
@@ -677,7 +693,8 @@ class TestWhereItRuns:
         same(pa.concat_tables(parts), truth("ohlcv_1h", "perp", "BTCUSDT", START, START + 1600 * HOUR))
 
     def test_base_urls_of_the_settings_are_used(self, venue):
-        slashed = Settings(base_urls={name: url + "/" for name, url in venue.settings.base_urls.items()})
+        urls = {name: url + "/" for name, url in venue.settings.base_urls.items()}
+        slashed = venue.settings.model_copy(update={"base_urls": urls})
         with Fetcher(slashed) as fetcher:
             assert fetcher.instruments("binance", "spot").num_rows == 2
 

@@ -60,6 +60,11 @@ def _materialize(defs, key: list[str], partition: str | None = None):
     return dg.materialize([asset], partition_key=partition)
 
 
+def simulated(urls) -> Venues:
+    """Venues at these addresses, whose clocks are not compared with this machine's."""
+    return Venues(base_urls=dict(urls), max_clock_skew_seconds=None)
+
+
 def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_each_gold_table(defs):
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     read = {
@@ -132,9 +137,7 @@ def test_a_day_is_read_once_more_when_nothing_of_it_is_corrected_any_more_but_wh
 
 
 def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
-    defs = build_defs(
-        {"store": Store(warehouse=str(tmp_path)), "venues": Venues(base_urls=dict(venue.settings.base_urls))}
-    )
+    defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": simulated(venue.settings.base_urls)})
     for key, partition in [
         (["bronze", "binance", "instruments"], None),
         (["silver", "binance", "instruments"], None),
@@ -157,7 +160,7 @@ def test_the_collector_runs_as_a_job_and_its_messages_become_rows(tmp_path):
         LoopbackStream("binance", truth["liquidations"], truth["instruments"]) as stream,
     ):
         urls = dict(venue.settings.base_urls) | {"binance.stream": stream.url}
-        defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": Venues(base_urls=urls)})
+        defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": simulated(urls)})
         config = {"ops": {"listen": {"config": {"exchanges": ["binance"], "seconds": 3}}}}
         assert defs.resolve_job_def("collect_liquidations").execute_in_process(run_config=config).success
     assert _materialize(defs, ["silver", "binance", "liquidations"], "2026").success
@@ -185,7 +188,7 @@ def test_a_run_that_is_ended_ends_the_collector_which_loses_nothing_and_has_its_
         LoopbackStream("binance", truth["liquidations"], truth["instruments"]) as stream,
     ):
         monkeypatch.setattr(context.log, "info", said.append)
-        venues = Venues(base_urls=dict(venue.settings.base_urls) | {"binance.stream": stream.url})
+        venues = simulated(dict(venue.settings.base_urls) | {"binance.stream": stream.url})
         with pytest.raises(KeyboardInterrupt):
             listen(context, Listening(exchanges=["binance"]), Store(warehouse=str(tmp_path)), venues)
         assert f"{stream.messages} messages" in said[0]
@@ -217,6 +220,7 @@ def environment(venue, tmp_path) -> dict[str, str]:
     return os.environ | {
         "CEXKIT_WAREHOUSE": str(tmp_path / "warehouse"),
         "CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls)),
+        "CEXKIT_MAX_CLOCK_SKEW_SECONDS": "none",
         "DAGSTER_HOME": str(tmp_path),
     }
 
@@ -228,7 +232,7 @@ def test_the_guides_commands_fill_a_warehouse(environment, venue, tmp_path, proj
     """Those that bring years in, for days that the venue here has; listings are there before, as the guide says."""
     resources = {
         "store": Store(warehouse=environment["CEXKIT_WAREHOUSE"]),
-        "venues": Venues(base_urls=dict(venue.settings.base_urls)),
+        "venues": simulated(venue.settings.base_urls),
     }
     for layer in ("bronze", "silver"):
         assert _materialize(build_defs(resources), [layer, "binance", "instruments"]).success

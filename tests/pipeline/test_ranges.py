@@ -34,7 +34,7 @@ def venue(truth):
 @pytest.fixture
 def run(venue, tmp_path):
     """Materialise one asset, over a range of partitions where one is given."""
-    venues = Venues(base_urls=dict(venue.settings.base_urls))
+    venues = Venues(base_urls=dict(venue.settings.base_urls), max_clock_skew_seconds=None)
     defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": venues})
 
     def materialize(layer: str, table: str, *partitions: str):

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import timedelta
 
 import httpx
 import polars as pl
@@ -19,6 +20,7 @@ from cexkit.testing import (
     chance,
     every,
     garbled,
+    misdated,
     nth,
     reset,
     server_error,
@@ -160,6 +162,11 @@ class TestFaults:
             assert get(venue, "/x").headers["date"] == "Mon, 01 Jan 2024 00:00:00 GMT"
             venue.now = "2024-01-01T12:00"
             assert get(venue, "/x").headers["date"] == "Mon, 01 Jan 2024 12:00:00 GMT"
+
+    def test_date_may_be_wrong(self):
+        with Echo(now="2024-01-01", faults=[misdated(nth(2), timedelta(days=-1))]) as venue:
+            days = [get(venue, "/x").headers["date"][:16] for _ in range(2)]
+        assert days == ["Mon, 01 Jan 2024", "Sun, 31 Dec 2023"]
 
     def test_it_must_be_started(self):
         with pytest.raises(RuntimeError, match="not started"):

@@ -263,6 +263,7 @@ def hub() -> Iterator[LoopbackHub]:
 def environment(urls, hub, tmp_path_factory) -> dict[str, str]:
     own = {
         "CEXKIT_BASE_URLS": json.dumps(urls),
+        "CEXKIT_MAX_CLOCK_SKEW_SECONDS": "none",
         "CEXKIT_CACHE_DIR": str(tmp_path_factory.mktemp("cache")),
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(tmp_path_factory.mktemp("hf")),
@@ -289,7 +290,7 @@ def reader(environment) -> Iterator[Reader]:
 def brought(root: Path, urls: dict[str, str], end: str, now: str) -> Warehouse:
     from cexkit.config import Settings
 
-    with Fetcher(Settings(base_urls=urls)) as fetcher:
+    with Fetcher(Settings(base_urls=urls, max_clock_skew_seconds=None)) as fetcher:
         report = pull(VENUES, NAMES, None, START, end, warehouse=root, fetcher=fetcher, now=utc(now))
     assert not report.problems
     return Warehouse(root)
@@ -352,7 +353,8 @@ def materializing(days, urls: dict[str, str], tmp_path) -> Iterator[Work]:
     for number in range(1000):
         root = Path(shutil.copytree(before.root, tmp_path / f"{number}"))
         script = f"""
-defs = build_defs({{"store": Store(warehouse={str(root)!r}), "venues": Venues(base_urls={urls!r})}})
+venues = Venues(base_urls={urls!r}, max_clock_skew_seconds=None)
+defs = build_defs({{"store": Store(warehouse={str(root)!r}), "venues": venues}})
 for venue in {VENUES!r}:
     for layer, table, partition in {steps!r}:
         asset = defs.resolve_assets_def(dg.AssetKey([layer, venue, table]))

@@ -30,7 +30,8 @@ class Response:
     """What came back for one request, exactly as received.
 
     ``headers`` have lower-case names. ``body`` is what the headers describe, after HTTP's own
-    content encoding (gzip) is undone.
+    content encoding (gzip) is undone. ``sent_at`` and ``received_at`` are times of this machine's clock.
+    ``sequence`` is the number of the request among all requests of a warehouse; None if it was sent without one.
 
     Examples
     --------
@@ -46,6 +47,8 @@ class Response:
     headers: dict[str, str]
     received_at: datetime
     body: bytes
+    sequence: int | None = None
+    sent_at: datetime | None = None
 
     @property
     def sha256(self) -> str:
@@ -58,6 +61,8 @@ class Response:
         return http_date(self.headers.get("date")) or self.received_at
 
 
+#: Returns the next sequence number of a warehouse.
+NextSequence = Callable[[], int]
 #: Reads a venue's own error out of a response; None where there is none.
 Inspect = Callable[[Response], Exception | None]
 #: Reads what the server says of our budgets out of a response.
@@ -128,6 +133,7 @@ class HttpClient:
         cost: Mapping[str, float] | None = None,
         inspect: Inspect = lambda response: None,
         usage: ReadUsage = lambda response: (),
+        next_sequence: NextSequence | None = None,
     ) -> Response:
         """Return one response with status 200.
 
@@ -142,6 +148,8 @@ class HttpClient:
             (or tried again, where it is a transport or rate-limit error).
         usage : callable
             Reads the server's count of our budgets out of a response.
+        next_sequence : callable, optional
+            Called when a request is sent, again for each try; the response has the number of its own request.
 
         Raises
         ------
@@ -157,7 +165,8 @@ class HttpClient:
 
         def once() -> Response:
             self.limiter.acquire(cost or {})
-            response = self._send(url, dict(params or {}), dict(headers or {}))
+            sequence = None if next_sequence is None else next_sequence()
+            response = self._send(url, dict(params or {}), dict(headers or {}), sequence)
             for seen in usage(response):
                 self.limiter.learn(seen)
             self._check(response, cost or {}, inspect)
@@ -165,9 +174,10 @@ class HttpClient:
 
         return self._retry.retrying(self._sleep)(once)
 
-    def _send(self, url: str, params: dict[str, str], headers: dict[str, str]) -> Response:
+    def _send(self, url: str, params: dict[str, str], headers: dict[str, str], sequence: int | None) -> Response:
         import httpx
 
+        sent_at = datetime.now(UTC)
         try:
             response = self._client.get(url, params=params, headers=headers)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
@@ -176,7 +186,10 @@ class HttpClient:
             raise TransportError(f"{url}: {type(error).__name__}: {error}; check the network connection") from error
         _refuse_truncated(url, response)
         lower = {name.lower(): value for name, value in response.headers.items()}
-        return Response(url, params, response.status_code, lower, datetime.now(UTC), response.content)
+        received_at = datetime.now(UTC)
+        return Response(
+            url, params, response.status_code, lower, received_at, response.content, sequence=sequence, sent_at=sent_at
+        )
 
     def _check(self, response: Response, cost: Mapping[str, float], inspect: Inspect) -> None:
         error = _by_status(response)

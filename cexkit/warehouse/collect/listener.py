@@ -22,9 +22,10 @@ from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
 from cexkit.warehouse.ingest.bronze import ingest_bronze
-from cexkit.warehouse.ingest.report import Problem, Report
+from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.bronze import BronzeWriter
+from cexkit.warehouse.store.sequence import Sequence
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class CollectReport:
     files : list of str
         Bronze files written, below the warehouse.
     problems : list of Problem
-        Every connection that broke, and why.
+        Every connection that broke, and why; and once per venue a clock that disagrees with this machine's, by which
+        sessions are timed.
     """
 
     messages: int = 0
@@ -93,6 +95,9 @@ class Listener:
         # rotated by time here, by size in the writer
         self._messages = BronzeWriter(warehouse.root, exchange, self._stream.endpoint, run)
         self._sessions = BronzeWriter(warehouse.root, exchange, SESSIONS, run)
+        self._sequence = Sequence(warehouse.root)
+        #: Sequence number of the messages since the last flush; None before the first of them.
+        self._batch: int | None = None
         self._session: Session | None = None
         self._flushed = time.monotonic()
         # a listener that is told to stop may be writing in a thread
@@ -101,7 +106,7 @@ class Listener:
 
     def _relist(self) -> None:
         """What to subscribe, from the venue's listing now."""
-        self._listed = _listed(self._warehouse, self._exchange, self._fetcher)
+        self._listed = _listed(self._warehouse, self._exchange, self._fetcher, self._done.problems)
         self._subscriptions = self._stream.subscribe(self._listed)
 
     async def run(self) -> None:
@@ -223,7 +228,10 @@ class Listener:
             times = [now]
         if body == b"pong" or not times:
             return
-        self._messages.add(row_of(self._stream.endpoint, self._exchange, self._url, body, now, min(times), max(times)))
+        if self._batch is None:
+            self._batch = self._sequence.next()
+        span = (min(times), max(times))
+        self._messages.add(row_of(self._stream.endpoint, self._exchange, self._url, body, now, *span, self._batch))
         self._done.messages += 1
 
     def _begin(self) -> None:
@@ -241,6 +249,7 @@ class Listener:
         """Messages first, then the record that says they are whole."""
         with self._writing:
             self._messages.flush()
+            self._batch = None
             if (session := self._session) is not None:
                 body = session.to_json().encode()
                 row = row_of(SESSIONS, self._exchange, self._url, body, datetime.now(UTC), session.start, session.end)
@@ -256,8 +265,11 @@ class Listener:
             self._done.files += [path.relative_to(self._warehouse.root).as_posix() for path in writer.files]
 
 
-def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> list[Instrument]:
-    """What can be liquidated at a venue now; as last seen where the venue does not respond."""
+def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None, problems: list[Problem]) -> list[Instrument]:
+    """What can be liquidated at a venue now; as last seen where the venue does not respond.
+
+    Clocks that disagree are added to ``problems``, once per venue.
+    """
     listing, report = TABLES["instruments"], Report()
     with _reader(fetcher) as reader:
         try:
@@ -265,6 +277,8 @@ def _listed(warehouse: Warehouse, exchange: str, fetcher: Fetcher | None) -> lis
         except BlockedError as error:
             report = Report(problems=(Problem(exchange, listing.name, None, None, str(error)),))
     report += build_silver(warehouse, exchange, listing)
+    if not any(isinstance(problem, ClockProblem) and problem.exchange == exchange for problem in problems):
+        problems += [problem for problem in report.problems if isinstance(problem, ClockProblem)]
     found = _exposed(warehouse.read(listing, exchange=exchange))
     if not found:
         raise TransportError(f"{exchange}: no instruments are known: {report}")

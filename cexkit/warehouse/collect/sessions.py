@@ -96,8 +96,16 @@ def sessions(warehouse: Warehouse, exchange: str) -> list[Session]:
 
 
 def row_of(
-    endpoint: str, exchange: str, url: str, body: bytes, now: datetime, first: datetime, last: datetime
+    endpoint: str,
+    exchange: str,
+    url: str,
+    body: bytes,
+    now: datetime,
+    first: datetime,
+    last: datetime,
+    sequence: int | None = None,
 ) -> dict[str, Any]:
+    """Return the Bronze row of a message; ``sequence`` is the number of its batch, None for a session."""
     context = Context(exchange=exchange, table=LIQUIDATIONS.name, now=now)
     return {
         "table": LIQUIDATIONS.name,
@@ -111,4 +119,5 @@ def row_of(
         "received_at": now,
         "sha256": hashlib.sha256(body).hexdigest(),
         "body": body,
+        "sequence": sequence,
     }

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
 from cexkit.exchanges.archives import Archive
@@ -21,13 +22,17 @@ from cexkit.schema import Table
 from cexkit.schema.intervals import Window, merged
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
-from cexkit.warehouse.ingest.report import Problem, Report, Step, Tally
+from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import BronzeWriter, archived
 from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.layout import SETTLED
 from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.sequence import Sequence
 from cexkit.warehouse.store.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from cexkit.exchanges.http.client import NextSequence
 
 #: An interruption loses the responses of at most this time.
 FLUSH_SECONDS = 30.0
@@ -48,7 +53,8 @@ def ingest_bronze(
 
     One instrument that cannot be read is reported and does not keep the others from being read. Spans that were
     answered whole before are not asked for again, so that a run that was cut goes on where it was; but what is
-    younger than :data:`SETTLED` by the venue's clock always is, for it may still be corrected.
+    younger than :data:`SETTLED` by the venue's clock always is, for it may still be corrected. So is what was answered
+    while the venue's clock and this machine's disagreed; the report has one problem for it.
 
     Parameters
     ----------
@@ -71,9 +77,10 @@ def ingest_bronze(
         If the venue refuses this address: no other instrument would fare better.
     """
     warehouse.tidy()
-    tally, run = Tally(), _run_name()
+    tally, run, sequence = Tally(), _run_name(), Sequence(warehouse.root)
     windows = {} if table.name == "instruments" else listing_windows(warehouse, exchange_name)
-    progress = _Progress(Inventory(warehouse.root, exchange_name, table.name, run), refresh, windows)
+    inventory = Inventory(warehouse.root, exchange_name, table.name, run)
+    progress = _Progress(inventory, refresh, windows, sequence.next)
     with ExitStack() as stack:
         stack.callback(_announce, warehouse, exchange_name, table, progress)
         writers = progress.writers
@@ -89,6 +96,7 @@ def ingest_bronze(
                     (keep.add_file if page.is_file else keep.add)(row)
                     tally.add(row["data_start"], row["data_end"])
                     progress.seen(page)
+                    _note_skew(page, exchange_name, table, tally.problems)
             except BlockedError:
                 raise
             except (FetchError, UnknownNameError) as error:
@@ -106,6 +114,7 @@ class _Progress:
     inventory: Inventory
     refresh: bool
     listing_windows: dict[tuple[str, str], Window]
+    next_sequence: NextSequence
     writers: dict[str, BronzeWriter] = field(default_factory=dict)
     now: datetime | None = None
     whole: bool = True
@@ -126,7 +135,8 @@ class _Progress:
 
     def seen(self, page: Page) -> None:
         """One of its pages is kept."""
-        self.now, self.whole = page.context.now, self.whole and page.error is None
+        self.now = page.context.now
+        self.whole = self.whole and page.error is None and not page.context.skewed
 
     def end(self, instrument: Instrument, span: Window) -> None:
         """All of its pages are kept; what is settled of it need not be asked for again."""
@@ -155,7 +165,7 @@ def _readings(
 ) -> Iterator[tuple[str | None, Iterator[Page]]]:
     """What is read, instrument by instrument."""
     if table.name == "instruments":
-        yield None, fetcher.instrument_pages(exchange_name)
+        yield None, fetcher.instrument_pages(exchange_name, next_sequence=progress.next_sequence)
         return
     known: dict[str, dict[str, str]] = {}
     for instrument in of:
@@ -166,7 +176,8 @@ def _readings(
         if archive.endpoint not in known:
             known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
         span = clip_to_listing(progress.listing_windows, instrument, window)
-        files = partial(archive_pages, fetcher, table.name, archive, instrument, span, known[archive.endpoint])
+        where = (fetcher, table.name, archive, instrument, span, known[archive.endpoint])
+        files = partial(archive_pages, *where, next_sequence=progress.next_sequence)
         yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
 
 
@@ -220,7 +231,7 @@ def _api_pages(
             span = Window(lost.end, max(lost.end, span.end))
         if not span.empty:
             progress.begin()
-            yield from fetcher.pages(exchange_name, table.name, instrument, span)
+            yield from fetcher.pages(exchange_name, table.name, instrument, span, next_sequence=progress.next_sequence)
             progress.end(instrument, span)
 
 
@@ -244,7 +255,20 @@ def _bronze_row(page: Page) -> dict:
         "received_at": page.response.received_at,
         "sha256": page.response.sha256,
         "body": page.response.body,
+        "sequence": page.response.sequence,
     }
+
+
+def _note_skew(page: Page, exchange_name: str, table: Table, problems: list[Problem]) -> None:
+    """Add a problem if the clocks disagree, once per run."""
+    if page.clock_problem is None or any(isinstance(problem, ClockProblem) for problem in problems):
+        return
+    text = (
+        f"{page.clock_problem}. Bars that may be running by either clock were left out, and nothing read meanwhile is "
+        "marked as complete. Synchronize this machine's clock if it is wrong, else wait until the venue corrects its "
+        "own; then run again"
+    )
+    problems.append(ClockProblem(exchange_name, table.name, None, None, text))
 
 
 def _span(page: Page) -> tuple[datetime | None, datetime | None]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cexkit.errors import DatasetError, UnknownNameError
 from cexkit.exchanges.instruments import latest, left_out
@@ -19,7 +18,7 @@ from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.replay import LOST_ACTION, Record, parse
 from cexkit.warehouse.ingest.report import Problem, Report
-from cexkit.warehouse.store.bronze import bronze_files, read_file
+from cexkit.warehouse.store.bronze import bronze_files, read_file, request_order
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -103,12 +102,25 @@ def types_read(exchange_name: str, table: Table, instrument_type: InstrumentType
     return venue.instrument_types(table.name) or venue.explain(table.name, table.instrument_types)
 
 
+class _ListPage(NamedTuple):
+    """A stored page of a list; ``rows`` is None if it is malformed."""
+
+    order: tuple[bool, int]
+    run: str
+    endpoint: str
+    at: datetime
+    rows: pa.Table | None
+    is_last: bool
+
+
 @dataclass(slots=True)
 class _List:
     """A list of instruments as read in one run: its pages, and whether they are complete."""
 
     endpoint: str
     run: str
+    #: Place of its last readable page among all responses.
+    order: tuple[bool, int] = (False, 0)
     pages: list[pa.Table] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     at: datetime | None = None
@@ -120,14 +132,14 @@ class _List:
         """True if the list is complete, so that an instrument missing from it is not listed."""
         return self.ended and not self.malformed
 
-    def add(self, context: Context, rows: pa.Table | None, cursor: Callable[[], str | None]) -> None:
-        """Add the next page; ``rows`` is None if the page is malformed."""
-        if rows is None:
+    def add(self, page: _ListPage) -> None:
+        """Add the next page."""
+        if page.rows is None:
             self.malformed = True
             return
-        self.pages.append(rows)
-        self.unread |= left_out(rows)
-        self.at, self.ended = context.now, not cursor()
+        self.pages.append(page.rows)
+        self.unread |= left_out(page.rows)
+        self.order, self.at, self.ended = page.order, page.at, page.is_last
 
 
 def build_listing(warehouse: Warehouse, exchange_name: str, table: Table) -> Report:
@@ -184,6 +196,7 @@ def listings(
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return every instrument ever listed, as last seen, and the problems; None if no list can be read.
 
+    Lists follow each other in the order of their requests, whatever the clocks showed.
     An instrument missing from a later complete list is delisted, at the latest at the time of that list.
     """
     import polars as pl
@@ -193,14 +206,17 @@ def listings(
     companions: dict[str, dict[str, pa.Table]] = {}
     seen: dict[str, pl.DataFrame] = {}
     lists = _lists(warehouse, exchange_name, table, companions, problems, record)
-    for found in sorted(lists, key=lambda one: one.at):
+    # Lists of older versions have no number; their runs are named by time.
+    for place, found in enumerate(sorted(lists, key=lambda one: (one.order, one.run))):
         rows = latest(pa.concat_tables(found.pages))
         joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions.get(found.run, {})))
+        joined = joined.with_columns(_place=pl.lit(place))
         before = seen.get(found.endpoint)
         seen[found.endpoint] = _succeed(before, joined, found.unread, found.at, whole=found.whole)
     if not seen:
         return None, problems
-    return pl.from_arrow(latest(pl.concat(seen.values()).to_arrow())), problems
+    rows = pl.concat(seen.values()).sort("_place", maintain_order=True).drop("_place")
+    return pl.from_arrow(latest(rows.to_arrow())), problems
 
 
 def _lists(
@@ -213,13 +229,16 @@ def _lists(
 ) -> list[_List]:
     """Return all lists with a readable page; add the rows that complete them to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
+    pages = []
     for row, context, rows in _responses(warehouse, exchange_name, table, problems, record):
-        endpoint, run = row["endpoint"], row["run"]
-        if endpoint not in venue.companions:
-            found = lists.setdefault((run, endpoint), _List(endpoint, run))
-            found.add(context, rows, partial(venue.endpoint(table.name, endpoint).cursor, row["body"]))
-        elif rows is not None:
-            companions.setdefault(run, {})[endpoint] = rows
+        endpoint = row["endpoint"]
+        is_last = rows is not None and not venue.endpoint(table.name, endpoint).cursor(row["body"])
+        pages.append(_ListPage(request_order(row), row["run"], endpoint, context.now, rows, is_last))
+    for page in sorted(pages, key=lambda page: page.order):
+        if page.endpoint not in venue.companions:
+            lists.setdefault((page.run, page.endpoint), _List(page.endpoint, page.run)).add(page)
+        elif page.rows is not None:
+            companions.setdefault(page.run, {})[page.endpoint] = page.rows
     return [found for found in lists.values() if found.pages]
 
 

@@ -69,7 +69,7 @@ class Parsed:
 def order(row: dict[str, Any], endpoints: tuple[str, ...]) -> Order:
     """Return the place of a response: by its number, else by endpoint and time of its run, before numbered ones."""
     if (sequence := row.get("sequence")) is not None:
-        return True, sequence, "", 0
+        return True, sequence, row["path"], row["position"]
     return False, endpoints.index(row["endpoint"]), row["path"], row["position"]
 
 

@@ -29,6 +29,11 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockProblem(Problem):
+    """Clocks of a venue and of this machine that disagree. A report has at most one per venue."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result of an ingestion step; reports can be added.
 
@@ -56,7 +61,10 @@ class Report:
     spans: tuple[Window, ...] = ()
 
     def __add__(self, other: Report) -> Report:
-        return Report(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)))
+        known = {problem.exchange for problem in self.problems if isinstance(problem, ClockProblem)}
+        added = [p for p in other.problems if not (isinstance(p, ClockProblem) and p.exchange in known)]
+        parts = {part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)}
+        return Report(**parts | {"problems": (*self.problems, *added)})
 
     def __str__(self) -> str:
         lines = [f"{self.responses} responses kept, {self.rows} rows written, {self.quarantined} rows quarantined"]

@@ -197,7 +197,7 @@ class _Build:
         if inputs.lost or inputs.ledger.absent(around.bounds):
             at = max((inputs.order(one) for one in held), default=_FIRST)
             sequences = [file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)]
-            at = max(at, (True, max(sequences), "", 0)) if any(sequences) else at
+            at = max(at, (True, max(sequences), "\uffff", 0)) if any(sequences) else at
             parts.append((at, self._stored(around.bounds)))
         parts.sort(key=lambda part: part[0])
         events = inputs.events([*held, *fresh])

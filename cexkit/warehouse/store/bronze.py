@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,12 +17,14 @@ from cexkit.errors import DatasetError
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
 from cexkit.warehouse.store.parquet import write_atomic
+from cexkit.warehouse.store.sequence import Sequence
 
 _TIME = pa.timestamp("us", tz="UTC")
 
 #: ``context`` holds what a parser needs in addition to the body, as JSON. ``table``, ``data_start``, and
 #: ``data_end`` state which rows a response can hold, so that only relevant responses are read. The body of an
-#: archive file is not in ``body`` but in the ``file`` of that path, named by its hash.
+#: archive file is not in ``body`` but in the ``file`` of that path, named by its hash. ``sequence`` orders responses,
+#: see :func:`request_order`; it is null in files of older versions.
 SCHEMA = pa.schema(
     [
         ("run", pa.string()),
@@ -38,6 +42,7 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),
         ("body", pa.binary()),
         ("file", pa.string()),
+        ("sequence", pa.int64()),
     ]
 )
 
@@ -57,6 +62,7 @@ class BronzeWriter:
     def __init__(self, root: Path, exchange: str, endpoint: str, run: str, *, file_bytes: int = 32 << 20):
         self._root, self._exchange, self._endpoint, self._run = root, exchange, endpoint, run
         self._via, self._file_bytes = root / BRONZE, file_bytes
+        self._sequence = Sequence(root)
         self._rows: list[dict] = []
         self._bytes = 0
         self.files: list[Path] = []
@@ -80,6 +86,9 @@ class BronzeWriter:
         """Write the responses added since the last file."""
         if not self._rows:
             return
+        numbers = [row["sequence"] for row in self._rows if row.get("sequence") is not None]
+        if numbers:
+            self._sequence.persist(max(numbers))
         day = self._rows[0]["received_at"].date()
         path = self._root / bronze_file(self._exchange, self._endpoint, day, self._run, len(self.files))
         write_atomic(path, self._write, via=self._via)
@@ -118,7 +127,10 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:
-    """Yield an endpoint's responses for a table and a window, in the order received; see :func:`read_file`."""
+    """Yield an endpoint's responses for a table and a window, file by file; see :func:`read_file`.
+
+    :func:`request_order` orders them.
+    """
     for path in bronze_files(root, exchange, endpoint):
         heads = read_heads(root, path, table)
         yield from read_file(
@@ -184,11 +196,24 @@ def _opened(root: Path, path: str) -> Iterator[pq.ParquetFile]:
         ) from error
 
 
+def request_order(row: Mapping[str, Any]) -> tuple[bool, int]:
+    """Return the sort key of a stored response: of two responses, the one that was requested later is larger.
+
+    Responses of older versions have no sequence number. They come first, so a stable sort leaves them in file order.
+
+    Examples
+    --------
+    >>> request_order({"sequence": None}) < request_order({"sequence": 1}) < request_order({"sequence": 2})
+    True
+    """
+    return row["sequence"] is not None, row["sequence"] or 0
+
+
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
 
 
-def _present(file: pq.ParquetFile, names: Sequence[str]) -> list[str]:
+def _present(file: pq.ParquetFile, names: Collection[str]) -> list[str]:
     return [name for name in names if name in file.schema_arrow.names]
 
 
@@ -212,13 +237,21 @@ def _verified(root: Path, row: dict) -> dict:
 
 
 def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
-    """Return the hash of the newest stored version of each archive file, by its address."""
-    found: dict[str, str] = {}
+    """Return the hash of the newest stored version of each archive file, by its address.
+
+    A version that was stored while the clocks disagreed does not count: its rows may be incomplete, see
+    :class:`cexkit.exchanges.parsing.Context`.
+    """
+    rows: list[dict] = []
     for path in bronze_files(root, exchange, endpoint):
-        with suppress(pa.ArrowException, OSError, ValueError):  # reading the responses reports the file
-            rows = pq.read_table(root / path, columns=["url", "sha256"], partitioning=None)
-            found |= dict(zip(rows["url"].to_pylist(), rows["sha256"].to_pylist(), strict=True))
-    return found
+        with suppress(DatasetError), _opened(root, path) as file:  # reading the responses reports the file
+            columns = _present(file, ("url", "sha256", "context", "sequence"))
+            rows += [{"sequence": None} | row for row in _conform(file.read(columns)).to_pylist()]
+    return {
+        row["url"]: row["sha256"]
+        for row in sorted(rows, key=request_order)
+        if not json.loads(row["context"]).get("skewed")
+    }
 
 
 def has_bronze(root: Path, exchange: str) -> bool:

@@ -6,6 +6,7 @@
     <root>/tables/<table>/exchange=<x>/year=<yyyy>/<digest>.parquet      Silver and Gold
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
+    <root>/bronze/sequence                                               number of the latest request
     <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
     <root>/ledger/<table>/exchange=<x>/                                  Bronze responses that Silver rows came from
     <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
@@ -34,6 +35,7 @@ MANIFEST = "manifest.json"
 LOCK = ".manifest.lock"
 TABLES = "tables"
 BRONZE = "bronze"
+SEQUENCE = PurePosixPath(BRONZE, "sequence")
 QUARANTINE = "quarantine"
 ROW_COUNTS = "row_counts"
 LEDGER = "ledger"

@@ -60,10 +60,10 @@ def write_named(
     with writing(folder), _temporary(via or folder) as temporary:
         folder.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        _flush(temporary)
+        fsync(temporary)
         path = folder / name(temporary)
         os.replace(temporary, path)
-        _flush(folder)
+        fsync(folder)
     return path
 
 
@@ -97,7 +97,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
     """Yield a temporary file that is locked while its writer lives, and deleted afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
-    handle = _locked(path)
+    handle = open_locked(path)
     try:
         yield path
     finally:
@@ -106,8 +106,8 @@ def _temporary(folder: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _locked(path: Path) -> int:
-    """Create a file and lock it; try again if a sweep deleted it in between."""
+def open_locked(path: Path) -> int:
+    """Create or open a file, lock it, and return its descriptor; try again if the file was deleted in between."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -134,7 +134,8 @@ def sweep_temporaries(folder: Path) -> int:
     return found
 
 
-def _flush(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Write a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

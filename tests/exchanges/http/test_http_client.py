@@ -2,13 +2,17 @@
 
 import gzip
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import count
 
 import httpx
 import pytest
 
 from cexkit.errors import BlockedError, ConfigError, RateLimitedError, TransportError, VenueError
 from cexkit.exchanges.http import Budget, HttpClient, RateLimiter, RetryPolicy, Usage
+from cexkit.exchanges.http.client import Response
+from cexkit.exchanges.http.clocks import ClockReading, read_clocks
 from cexkit.exchanges.http.retry import http_date, retry_after
 from cexkit.testing import Loopback, Reply
 
@@ -203,3 +207,66 @@ def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(monkeypat
         assert http.get(venue.url).body == b"[]"
         with pytest.raises(TransportError):
             http.get("http://venue.example/x")
+
+
+def test_each_try_takes_a_number_and_the_response_has_its_own():
+    numbers = count(1)
+    http, _ = client(Script(httpx.Response(500), httpx.ReadTimeout("slow"), ok(), ok()))
+    response = http.get(URL, next_sequence=lambda: next(numbers))
+    assert response.sequence == 3
+    assert next(numbers) == 4
+    assert http.get(URL).sequence is None
+
+
+def test_number_is_taken_after_the_wait_for_the_budget():
+    events = []
+
+    class Waiting(RateLimiter):
+        def acquire(self, cost):
+            events.append("waited")
+
+    def respond(request):
+        events.append("sent")
+        return ok()
+
+    http = HttpClient(transport=httpx.MockTransport(respond), limiter=Waiting())
+    http.get(URL, next_sequence=lambda: events.append("numbered") or 1)
+    assert events == ["waited", "numbered", "sent"]
+
+
+class TestClocks:
+    SENT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    RECEIVED = SENT + timedelta(minutes=20)
+
+    def read(self, date: datetime | None, bound: timedelta | None = timedelta(minutes=5)):
+        headers = {} if date is None else {"date": format_datetime(date, usegmt=True)}
+        response = Response(URL, {}, 200, headers, self.RECEIVED, b"", sent_at=self.SENT)
+        return read_clocks(response, bound)
+
+    @pytest.mark.parametrize("minutes", [0, 1, 20])
+    def test_long_request_is_no_skew(self, minutes):
+        date = self.SENT + timedelta(minutes=minutes)
+        assert self.read(date) == ClockReading(date, skewed=False)
+
+    @pytest.mark.parametrize(
+        ("date", "now", "skewed"),
+        [
+            (SENT - timedelta(minutes=4), SENT - timedelta(minutes=4), False),
+            (SENT - timedelta(minutes=6), SENT - timedelta(minutes=6), True),
+            (RECEIVED + timedelta(minutes=4), SENT, False),
+            (RECEIVED + timedelta(days=10), SENT, True),
+        ],
+    )
+    def test_earlier_clock_counts(self, date, now, skewed):
+        assert self.read(date) == ClockReading(now, skewed)
+
+    def test_without_date_header_no_skew_is_known(self):
+        assert self.read(None) == ClockReading(self.SENT, skewed=False)
+
+    def test_without_bound_the_server_clock_counts_alone(self):
+        date = self.RECEIVED + timedelta(days=10)
+        assert self.read(date, None) == ClockReading(date, skewed=False)
+
+    def test_unreadable_date_header_counts_as_none(self):
+        response = Response(URL, {}, 200, {"date": "soon"}, self.RECEIVED, b"")
+        assert read_clocks(response, timedelta(0)) == ClockReading(self.RECEIVED, skewed=False)

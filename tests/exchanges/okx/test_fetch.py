@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from cexkit.config import Settings
 from cexkit.errors import PayloadError, RateLimitedError, UnknownNameError, VenueError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import Backward
@@ -390,7 +391,8 @@ def fetched(frames, table, window, page_rows, now="2026-12-01"):
         return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
 
     clock = Clock()
-    with Fetcher(transport=httpx.MockTransport(response), clock=clock, sleep=clock.sleep) as fetcher:
+    settings = Settings(max_clock_skew_seconds=None)
+    with Fetcher(settings, httpx.MockTransport(response), clock=clock, sleep=clock.sleep) as fetcher:
         rows = fetcher.fetch("okx", table, "BTCUSDT", window.start, window.end, instrument_type="perp")
         return pl.from_arrow(rows), venue
 

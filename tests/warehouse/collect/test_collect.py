@@ -32,6 +32,7 @@ from cexkit.warehouse.collect.collector import collect
 from cexkit.warehouse.collect.listener import ListenerTimeouts
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.ingest.bronze import ingest_bronze
+from cexkit.warehouse.ingest.report import ClockProblem
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.bronze import BronzeWriter, read_bronze
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -59,7 +60,7 @@ def listings(truth):
         urls |= dict(venue.settings.base_urls)
     from cexkit.config import Settings
 
-    with Fetcher(Settings(base_urls=urls)) as fetcher:
+    with Fetcher(Settings(base_urls=urls, max_clock_skew_seconds=None)) as fetcher:
         yield fetcher, urls
     for venue in venues.values():
         venue.__exit__(None, None, None)
@@ -131,6 +132,22 @@ def test_rows_equal_what_happened_whatever_the_line_does(exchange, faults, truth
     assert not list(tmp_path.rglob(".tmp-*"))
     kept = list(read_bronze(tmp_path, exchange, STREAMS[exchange].endpoint, "liquidations"))
     assert len(kept) == done.messages >= venue.messages
+    batches = {path: {row["sequence"] for row in kept if row["path"] == path} for path in {row["path"] for row in kept}}
+    numbers = [number for batch in batches.values() for number in batch]
+    assert None not in numbers
+    assert len(numbers) == len(set(numbers)) == len(batches)
+
+
+def test_clock_that_disagrees_with_the_venues_is_reported_once(truth, tmp_path):
+    """Sessions are timed by this machine's clock, so their spans would be wrong."""
+    with (
+        LOOPBACKS["okx"]({"instruments": truth["instruments"]}, now="2026-05-21") as venue,
+        LoopbackStream("okx", truth["liquidations"], truth["instruments"], faults=("close",)) as stream,
+        Fetcher(venue.settings.model_copy(update={"max_clock_skew_seconds": 300.0})) as fetcher,
+    ):
+        done = listen(stream, Warehouse(tmp_path), fetcher)
+    (problem,) = (problem for problem in done.problems if isinstance(problem, ClockProblem))
+    assert "2026-05-21 00:00:00 UTC" in problem.message
 
 
 def test_venues_are_listened_to_side_by_side(truth, listings, tmp_path):
@@ -295,9 +312,10 @@ def test_a_venue_without_a_stream_is_named(tmp_path):
 
 def _process(venue: LoopbackStream, urls: dict[str, str], folder: Path) -> subprocess.Popen:
     addresses = json.dumps(urls | {f"{venue.exchange}.stream": venue.url})
+    own = {"CEXKIT_BASE_URLS": addresses, "CEXKIT_MAX_CLOCK_SKEW_SECONDS": "none"}
     words = [str(Path(sys.executable).with_name("cexkit")), "collect", venue.exchange, "--warehouse", str(folder)]
     return subprocess.Popen(
-        words, env=os.environ | {"CEXKIT_BASE_URLS": addresses}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        words, env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
 

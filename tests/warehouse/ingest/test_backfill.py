@@ -62,6 +62,12 @@ def asked(venue, part: str) -> int:
 CANDLES = "candles"
 
 
+def environment_of(venue) -> dict[str, str]:
+    """The variables with which a process reads a loopback venue whose clock is simulated."""
+    urls = json.dumps(dict(venue.settings.base_urls))
+    return os.environ | {"CEXKIT_BASE_URLS": urls, "CEXKIT_MAX_CLOCK_SKEW_SECONDS": "none"}
+
+
 def rows(warehouse: Warehouse | Path, table=MINUTES) -> pl.DataFrame:
     found = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
     return pl.from_arrow(found.read(table)).sort(table.key)
@@ -107,7 +113,7 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(truth, tmp_path):
     with LoopbackOkx(truth, now=f"{END}T00:00:05", faults=[stalled(each(1, path=CANDLES), seconds=0.03)]) as venue:
         words = [str(Path(sys.executable).with_name("cexkit")), "pull", "okx", "ohlcv_1m", "--symbol", "BTCUSDT",
                  "--type", "spot", "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
-        environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
+        environment = environment_of(venue)
         script = (
             "import cexkit.warehouse.ingest.bronze as i; i.FLUSH_SECONDS = 0.0; "
             "from cexkit.cli.commands import main; main()"
@@ -212,7 +218,7 @@ def test_files_that_are_held_against_the_api_are_planned_with_it(truth, tmp_path
 
 def test_the_plan_comes_before_and_may_be_all(truth, tmp_path):
     with LoopbackCoinbase(truth, now=f"{END}T00:00:05") as venue:
-        environment = os.environ | {"CEXKIT_BASE_URLS": json.dumps(dict(venue.settings.base_urls))}
+        environment = environment_of(venue)
         words = [str(Path(sys.executable).with_name("cexkit")), "pull", "coinbase", "ohlcv_1h", "--type", "spot",
                  "--start", START, "--end", END, "--warehouse", str(tmp_path)]  # fmt: skip
         run = {"env": environment, "capture_output": True, "text": True, "timeout": 60}
