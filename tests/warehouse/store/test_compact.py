@@ -96,7 +96,6 @@ class TestNames:
     )
     def test_a_span_is_closed_two_days_after_its_end(self, day, now, name):
         assert layout.period_of(MINUTES, utc(day), utc(now)) == name
-        assert layout.period_of(HOURS, utc(day), utc(now)) == day[:4], "other tables have one file per year"
 
     @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.integers(0, 40))
     def test_pieces_tile_every_month_and_their_names_mean_themselves(self, day, later):
@@ -110,15 +109,56 @@ class TestNames:
         assert names == sorted(names)
 
     @pytest.mark.parametrize(
-        "name", ["2026-06-09..15", "2026-06-22..31", "2026-6-1", "2026-06-31", "2026-13", "2026-06-1..07", "", "../up"]
+        ("now", "names"),
+        [
+            ("2026-01-09", ["2026"]),
+            ("2026-01-10", ["2026-01-01..07", "2026-01-08..12-31"]),
+            ("2026-02-02", ["2026-01-01..21", "2026-01-22..12-31"]),
+            ("2026-02-03", ["2026-01..01", "2026-02-01..12-31"]),
+            ("2024-03-02", ["2024-01..01", "2024-02-01..21", "2024-02-22..12-31"]),
+            ("2024-03-03", ["2024-01..02", "2024-03-01..12-31"]),
+            ("2026-06-17", ["2026-01..05", "2026-06-01..14", "2026-06-15..12-31"]),
+            ("2027-01-02", ["2026-01..11", "2026-12-01..21", "2026-12-22..12-31"]),
+            ("2027-01-03", ["2026"]),
+        ],
+    )
+    def test_running_year_has_closed_months_closed_weeks_and_the_rest(self, now, names):
+        year = layout.period_window(HOURS, names[0][:4])
+        assert layout.periods(HOURS, year, utc(now)) == names
+
+    @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.integers(-400, 400))
+    def test_pieces_tile_every_year_and_their_names_mean_themselves(self, day, later):
+        year = layout.period_window(HOURS, f"{day.year}")
+        names = layout.periods(HOURS, year, datetime(day.year, day.month, day.day, tzinfo=UTC) + later * DAY)
+        spans = [layout.period_window(HOURS, name) for name in names]
+        assert len(names) <= 3
+        assert (spans[0].start, spans[-1].end) == (year.start, year.end)
+        assert [span.end for span in spans[:-1]] == [span.start for span in spans[1:]]
+        assert names == sorted(names)
+        assert all(layout.data_file(HOURS, "okx", name, "0a").parts[3] == f"year={day.year}" for name in names)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("2026-06-09..15", "2026-06-22..31", "2026-6-1", "2026-06-31", "2026-13", "2026-06-1..07", "", "../up"),
+            *("2026-01..12", "2026-02..05", "2026-05..01", "2026-06-01..13", "2026-06-01..30", "2026-06-14..12-31"),
+            *("2026-01-01..12-31", "2026-06-15..12-30", "2026-06-15..", "2026-02-30..12-31", "2026..2027"),
+            *("0000", "9999", "9999-12-31"),
+        ],
     )
     def test_what_no_file_is_called_is_no_name(self, name):
         with pytest.raises(InvalidInputError, match="not the name of a file period"):
             layout.period_window(MINUTES, name)
 
-    def test_a_table_by_years_has_no_days(self):
+    @pytest.mark.parametrize("name", ["2026-06-09", "2026-06-08..14", "2026-06", "all"])
+    def test_table_by_years_has_no_days_weeks_and_months(self, name):
         with pytest.raises(InvalidInputError, match="one file per year"):
-            layout.period_window(HOURS, "2026-06-09")
+            layout.period_window(HOURS, name)
+
+    @pytest.mark.parametrize("name", ["2026", "2026-01..05", "2026-06-01..14", "2026-06-15..12-31"])
+    def test_table_by_months_has_no_pieces_of_years(self, name):
+        with pytest.raises(InvalidInputError, match="one file per month"):
+            layout.period_window(MINUTES, name)
 
 
 def test_day_by_day_the_month_grows_in_pieces_and_every_row_is_there_once(warehouse, truth):
