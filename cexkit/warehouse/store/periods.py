@@ -1,6 +1,6 @@
 """Names of file periods and the spans that they mean; :mod:`cexkit.warehouse.store.layout` decides which ones exist.
 
-A name is spelled in one way only: a name that reads differently when spelled again is none.
+A name has one spelling only; any other spelling is refused.
 
 ====================  ==============================================  ==================
 kind                  span                                            name
@@ -121,7 +121,7 @@ def parse(period: str) -> Mapping[str, Window]:
     Raises
     ------
     InvalidInputError
-        If it is no name of a file period.
+        If it is not the name of a file period.
 
     Examples
     --------
