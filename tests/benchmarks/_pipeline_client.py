@@ -28,7 +28,6 @@ from cexkit.warehouse.gold.build import MADE_OF, build_gold
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.silver import build_silver
-from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.warehouse import Warehouse
 
 NAMES = ("funding_rates", "open_interest", "ohlcv_1h")
@@ -93,7 +92,7 @@ def one(warehouse: Warehouse, fetcher: Fetcher, name: str, window: Window, spent
         began = time.monotonic()
         report = ingest_bronze(warehouse, fetcher, name, table, window, of)
         asked = time.monotonic()
-        made = build_silver(warehouse, name, table, layout.periods(table, window))
+        made = build_silver(warehouse, name, table)
         found.append(
             {
                 "exchange": name,

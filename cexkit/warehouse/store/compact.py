@@ -1,8 +1,8 @@
-"""Compaction: the pieces of a running month put together as its weeks, and then the month, are closed."""
+"""Compaction: the pieces of a running month or year put together as its weeks, its months, and all of it are closed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cexkit.schema import TABLES, Table
@@ -15,7 +15,8 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
     """Put pieces together that are closed by now, and delete files that left the dataset a day ago.
 
     No row changes: each new file is read again and held against its pieces before it takes their place, in one step.
-    Done twice, the second time changes nothing.
+    Done twice, the second time changes nothing. A running year that lies in one file, as earlier versions wrote it, is
+    taken apart into its pieces.
 
     Parameters
     ----------
@@ -44,32 +45,30 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
     ()
     """
     moment, done = now or datetime.now(UTC), []
-    for table, venue in _in_pieces(warehouse, exchange):
+    for table, venue in _in_pieces(warehouse, exchange, moment):
         with warehouse.exclusive(table, venue):
-            for period, parts in _due(warehouse, table, venue, moment).items():
-                done.append(warehouse.combine(table, venue, period, parts))
+            present = {file.period: file for file in warehouse.manifest.select(table.name, exchanges=[venue])}
+            for old, new in layout.moved(table, present, moment):
+                done += _move(warehouse, table, venue, new, [present[period] for period in old])
     warehouse.sweep()
     return tuple(done)
 
 
-def _in_pieces(warehouse: Warehouse, exchange: str | None) -> list[tuple[Table, str]]:
-    """Tables and venues that have files which are not the largest of their kind."""
-    found = {
-        (file.table, file.exchange)
-        for file in warehouse.manifest.files
-        if file.table in TABLES
-        and file.start is not None
-        and file.period != layout.period_of(TABLES[file.table], file.start)
-        and exchange in (None, file.exchange)
-    }
-    return [(TABLES[table], venue) for table, venue in sorted(found)]
+def _in_pieces(warehouse: Warehouse, exchange: str | None, now: datetime) -> Iterator[tuple[Table, str]]:
+    """Yield tables and venues that have files to put together."""
+    present: dict[tuple[str, str], list[str]] = {}
+    for file in warehouse.manifest.files:
+        if file.table in TABLES and file.exchange and exchange in (None, file.exchange):
+            present.setdefault((file.table, file.exchange), []).append(file.period)
+    for (name, venue), periods in sorted(present.items()):
+        if layout.moved(TABLES[name], periods, now):
+            yield TABLES[name], venue
 
 
-def _due(warehouse: Warehouse, table: Table, exchange: str, now: datetime) -> dict[str, list[DataFile]]:
-    """Pieces by the larger period that is closed by now."""
-    found = defaultdict(list)
-    for file in warehouse.manifest.select(table.name, exchanges=[exchange]):
-        period = layout.period_of(table, file.start, now)
-        if not layout.contains(layout.span_of(file.period), period):
-            found[period].append(file)
-    return dict(sorted(found.items()))
+def _move(
+    warehouse: Warehouse, table: Table, exchange: str, periods: tuple[str, ...], parts: list[DataFile]
+) -> tuple[DataFile, ...]:
+    """Make files of these periods of the parts: instrument by instrument if each has row groups of its own."""
+    if table.period == "month":
+        return (warehouse.combine(table, exchange, *periods, parts),)
+    return warehouse.rearrange(table, exchange, periods, parts)

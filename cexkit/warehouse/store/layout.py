@@ -14,22 +14,29 @@
 A data file is named by its content and never changes once written; the manifest says which are current.
 So a reader that holds an older manifest keeps reading whole files while newer ones are written.
 
-Of a month that is not closed, a table with a file a month has several: days 1–7, 8–14, 15–21 and 22–end as far as these
-are closed, and a file a day after them. All lie in the folder of their month; which is which says the period that the
-manifest gives each: ``2026-06``, ``2026-06-08..14``, ``2026-06-23``.
+A span is closed once its rows are no longer corrected. A month or year that is not closed lies in several files, so
+that a day's refresh does not rewrite all of it:
+
+- A month of a table with a file a month: days 1–7, 8–14, 15–21 and 22–end as far as these are closed, and a file a day
+  after them. Their periods are such as ``2026-06-08..14`` and ``2026-06-23``, that of the month is ``2026-06``.
+- A year of a table with a file a year, three files at most: the closed months (``2026-01..05``), the closed weeks of
+  the month after them (``2026-06-01..14``), and the rest of the year (``2026-06-15..12-31``). The year is ``2026``.
+
+All lie in the folder of their month or year; the manifest gives the period of each.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection
-from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 
 from cexkit.errors import InvalidInputError
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
+from cexkit.warehouse.store.periods import name_at, parse, parts_of_year, span_at
 
 MANIFEST = "manifest.json"
 LOCK = ".manifest.lock"
@@ -46,15 +53,17 @@ TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
 WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER)
 
-#: So long after its end a span may still be corrected by a venue; then it is closed, and its pieces are put together.
+#: So long after its end a span may still be corrected by a venue; then it is closed.
 SETTLED = timedelta(days=2)
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 _PLACE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_.:=-]*/)*[A-Za-z0-9][A-Za-z0-9_.:=-]*")
-_DAY = timedelta(days=1)
-_FORMAT = {"all": "all", "year": "%Y", "month": "%Y-%m", "week": "%Y-%m-%d", "day": "%Y-%m-%d"}
-#: What a file of a table may hold, the largest first: months are written in pieces until they are closed.
-_KINDS = {"all": ("all",), "year": ("year",), "month": ("month", "week", "day")}
+#: Kinds of periods that files of a table may have. Months and years are in pieces until they are closed.
+_KINDS = {
+    "all": ("all",),
+    "year": ("year", "year_to_date", "month_to_date", "rest_of_year"),
+    "month": ("month", "week", "day"),
+}
 
 
 def _part(value: str) -> str:
@@ -95,9 +104,10 @@ def period_of(table: Table, moment: datetime | None, now: datetime | None = None
     moment : datetime or None
         A time of a row.
     now : datetime, optional
-        A month that is not closed by then lies in pieces; without it, all months are taken as closed.
+        A month or year that is not closed by then lies in pieces; without it, all are taken as closed.
     present : collection of str
-        File periods that are there. What was put together is not taken apart again.
+        File periods that are there. A moment in one of them belongs to it, even if its week or month is closed by now:
+        what is together is not taken apart, and only compaction moves the boundaries of pieces.
 
     Examples
     --------
@@ -108,15 +118,77 @@ def period_of(table: Table, moment: datetime | None, now: datetime | None = None
     >>> now = utc("2024-02-19")
     >>> [period_of(TABLES["ohlcv_1m"], utc(day), now) for day in ("2024-01-31", "2024-02-09", "2024-02-16")]
     ['2024-01', '2024-02-08..14', '2024-02-16']
+    >>> [period_of(TABLES["ohlcv_1h"], utc(day), now) for day in ("2024-01-31", "2024-02-09", "2024-02-16")]
+    ['2024-01..01', '2024-02-01..14', '2024-02-15..12-31']
+    >>> period_of(TABLES["ohlcv_1h"], utc("2024-02-09"), now, ["2024-02-08..12-31"])
+    '2024-02-08..12-31'
     """
-    *coarser, finest = _KINDS[table.period]
-    if moment is None:
+    if moment is None or table.period == "all":
         return "all"
+    if table.period == "year":
+        return _part_of_year(moment, now, present)
+    *coarser, finest = _KINDS["month"]
     for kind in coarser:
-        name, whole = _name(kind, moment), _span(kind, moment)
+        name, whole = name_at(kind, moment), span_at(kind, moment)
         if now is None or name in present or whole.end + SETTLED <= now:
             return name
-    return _name(finest, moment)
+    return name_at(finest, moment)
+
+
+def _part_of_year(moment: datetime, now: datetime | None, present: Collection[str]) -> str:
+    if now is None:
+        return name_at("year", moment)
+    year = span_at("year", moment)
+    there = _within(year, present)
+    cut = _present_cut(there, year) if there else _closed_cut(year, now)
+    return next(name for name in parts_of_year(year, cut) if moment in span_of(name))
+
+
+def _closed_cut(year: Window, now: datetime) -> datetime:
+    """Return the end of the last week of a year that is closed, or the start of the year."""
+    settled = now - SETTLED
+    return year.start if settled < year.start else min(span_at("week", settled).start, year.end)
+
+
+def _within(year: Window, present: Collection[str]) -> list[Window]:
+    """Return the spans of the pieces of a year."""
+    return [span_of(period) for period in present if contains(year, period)]
+
+
+def _present_cut(spans: Collection[Window], year: Window) -> datetime:
+    """Return where the rest of a year begins, by the pieces that are there; a year in one file is all rest."""
+    return max(span.start if span.end == year.end else span.end for span in spans)
+
+
+def moved(table: Table, present: Collection[str], now: datetime) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return which present file periods are to be replaced by which ones, because more is closed by now.
+
+    Nothing is taken apart but the running year that is in one file, and the rest of a year.
+
+    Examples
+    --------
+    >>> from cexkit.schema import TABLES
+    >>> from cexkit.schema.intervals import utc
+    >>> moved(TABLES["ohlcv_1h"], ["2025", "2026-01..05", "2026-06-01..12-31"], utc("2026-06-10"))
+    [(('2026-06-01..12-31',), ('2026-06-01..07', '2026-06-08..12-31'))]
+    >>> moved(TABLES["ohlcv_1m"], ["2026-05", "2026-06-01", "2026-06-02"], utc("2026-06-10"))
+    [(('2026-06-01', '2026-06-02'), ('2026-06-01..07',))]
+    """
+    targets = defaultdict(list)
+    for period in sorted(present):
+        targets[_targets(table, period, present, now)].append(period)
+    left = {new: [period for period in old if period not in new] for new, old in targets.items()}
+    return [(tuple(old), tuple(name for name in new if name not in targets[new])) for new, old in left.items() if old]
+
+
+def _targets(table: Table, period: str, present: Collection[str], now: datetime) -> tuple[str, ...]:
+    """Return the file periods that the month or year of a present one is to have."""
+    span = span_of(period)
+    if table.period != "year":
+        name = period_of(table, span.start, now)
+        return (period if contains(span, name) else name,)
+    year = span_at("year", span.start)
+    return parts_of_year(year, max(_closed_cut(year, now), _present_cut(_within(year, present), year)))
 
 
 def span_of(period: str) -> Window:
@@ -132,7 +204,7 @@ def span_of(period: str) -> Window:
     >>> print(span_of("2024-02-22..29"))
     2024-02-22T00:00:00+00:00 … 2024-03-01T00:00:00+00:00
     """
-    return _parsed(period)[1]
+    return next(iter(parse(period).values()))
 
 
 def contains(span: Window, period: str) -> bool:
@@ -155,10 +227,11 @@ def period_window(table: Table, period: str) -> Window:
     >>> print(period_window(TABLES["ohlcv_1m"], "2024-12"))
     2024-12-01T00:00:00+00:00 … 2025-01-01T00:00:00+00:00
     """
-    kind, span = _parsed(period)
-    if kind not in _KINDS[table.period]:
+    spans = parse(period)
+    kind = next((kind for kind in _KINDS[table.period] if kind in spans), None)
+    if kind is None:
         raise InvalidInputError(f"{table.name} has one file per {table.period}; {period!r} names none")
-    return span
+    return spans[kind]
 
 
 def periods(table: Table, window: Window, now: datetime | None = None, present: Collection[str] = ()) -> list[str]:
@@ -172,6 +245,8 @@ def periods(table: Table, window: Window, now: datetime | None = None, present: 
     >>> from cexkit.schema.intervals import utc
     >>> periods(TABLES["ohlcv_1m"], Window.of("2024-11-30", "2024-12-12"), utc("2024-12-12"))
     ['2024-11', '2024-12-01..07', '2024-12-08', '2024-12-09', '2024-12-10', '2024-12-11']
+    >>> periods(TABLES["ohlcv_1h"], Window.of("2023-11-30", "2024-12-12"), utc("2024-12-12"))
+    ['2023', '2024-01..11', '2024-12-01..07', '2024-12-08..12-31']
     """
     if table.period == "all":
         return ["all"]
@@ -180,42 +255,6 @@ def periods(table: Table, window: Window, now: datetime | None = None, present: 
         found.append(period_of(table, moment, now, present))
         moment = period_window(table, found[-1]).end
     return found
-
-
-def _name(kind: str, moment: datetime) -> str:
-    if kind == "week":
-        days = _span(kind, moment)
-        return f"{days.start:%Y-%m-%d}..{(days.end - _DAY).day:02}"
-    return moment.strftime(_FORMAT[kind])
-
-
-def _span(kind: str, moment: datetime) -> Window:
-    """The span of a kind that a moment falls in."""
-    if kind == "all":
-        return Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    if kind == "day":
-        return Window(day, day + _DAY)
-    month = day.replace(day=1)
-    next_month = (month + 31 * _DAY).replace(day=1)
-    if kind == "month":
-        return Window(month, next_month)
-    if kind == "year":
-        return Window(month.replace(month=1), month.replace(month=1, year=month.year + 1))
-    first = min((day.day - 1) // 7, 3) * 7
-    return Window(month + first * _DAY, next_month if first == 21 else month + (first + 7) * _DAY)
-
-
-def _parsed(period: str) -> tuple[str, Window]:
-    """Kind and span of a name; what is not spelled as :func:`_name` spells it is none."""
-    for kind, form in _FORMAT.items():
-        with suppress(ValueError):
-            moment = datetime.strptime(period if kind != "week" else period[:-4], form).replace(tzinfo=UTC)
-            if _name(kind, moment) == period:
-                return kind, _span(kind, moment)
-    raise InvalidInputError(
-        f"not the name of a file period: {period!r}; such are 'all', '2024', '2024-05', '2024-05-08..14', '2024-05-23'"
-    )
 
 
 def _folders(table: Table, exchange: str | None, period: str) -> PurePosixPath:
@@ -236,7 +275,7 @@ def data_file(table: Table, exchange: str | None, period: str, digest: str) -> P
 
 
 def quarantine_file(table: Table, exchange: str | None, period: str) -> PurePosixPath:
-    """Place of the rows that failed a check; the pieces of a month share one."""
+    """Place of the rows that failed a check; the pieces of a month or year share one."""
     folders = _folders(table, exchange, period)
     return PurePosixPath(QUARANTINE) / folders.parent / f"{folders.name}.parquet"
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from cexkit.errors import DatasetError, DatasetNotFoundError, InvalidInputError, NewerSchemaError
 from cexkit.schema import SCHEMA_VERSION
-from cexkit.schema.intervals import utc
+from cexkit.schema.intervals import Window, utc
 from cexkit.warehouse.store.layout import inside, span_of
 
 _NAME, _SHA256 = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"[0-9a-f]{64}")
@@ -44,26 +44,6 @@ class DataFile:
     def place(self) -> tuple[str, str | None, str]:
         """The table, venue, and period whose current file this is."""
         return self.table, self.exchange, self.period
-
-    def replaces(self, other: DataFile) -> bool:
-        """Return whether this file covers the other: the same period, or the month or week of a piece.
-
-        Raises
-        ------
-        InvalidInputError
-            If this file is a piece of the other; the other's remaining rows would be lost.
-        """
-        if (self.table, self.exchange) != (other.table, other.exchange):
-            return False
-        mine, theirs = span_of(self.period), span_of(other.period)
-        if mine.end <= theirs.start or theirs.end <= mine.start:
-            return False
-        if mine.start <= theirs.start and theirs.end <= mine.end:
-            return True
-        raise InvalidInputError(
-            f"{self.table} of {self.exchange}: {self.period} is a piece of {other.period}, which is there in one file; "
-            f"write all of {other.period}"
-        )
 
     def overlaps(self, start: datetime | None, end: datetime | None) -> bool:
         """Return whether the file can hold a row of the window ``start <= t < end``."""
@@ -138,15 +118,16 @@ class Manifest:
         )
 
     def with_files(self, files: Iterable[DataFile]) -> Manifest:
-        """Return a copy in which these files replace those of the same place and its pieces; empty files are left out.
+        """Return a copy in which these files replace those whose spans they cover together; empty ones are left out.
 
         Raises
         ------
         InvalidInputError
-            If one is a piece of an existing file.
+            If they cover only a part of an existing file, whose remaining rows would be lost, or overlap each other.
         """
         newer = {file.place: file for file in files}
-        kept = [file for file in self.files if not any(new.replaces(file) for new in newer.values())]
+        spans = _spans_by_table(newer.values())
+        kept = [file for file in self.files if not _is_replaced(file, spans.get((file.table, file.exchange), {}))]
         found = [*kept, *(file for file in newer.values() if file.rows)]
         version = max([self.schema_version, *(file.schema_version for file in newer.values())])
         files = tuple(sorted(found, key=lambda f: (f.table, f.exchange or "", f.period)))
@@ -188,6 +169,38 @@ class Manifest:
             return cls(files=files, **_split_unknown(cls, raw) | {"updated_at": utc(raw["updated_at"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
+
+
+def _spans_by_table(files: Iterable[DataFile]) -> dict[tuple[str, str | None], dict[str, Window]]:
+    """Return the spans of files by table and venue, in time order; raise InvalidInputError if two of them overlap."""
+    found: dict[tuple[str, str | None], dict[str, Window]] = defaultdict(dict)
+    for file in sorted(files, key=lambda file: span_of(file.period)):
+        spans = found[file.table, file.exchange]
+        before = next(reversed(spans), None)
+        spans[file.period] = span_of(file.period)
+        if before and spans[file.period].start < spans[before].end:
+            raise InvalidInputError(
+                f"{file.table} of {file.exchange}: files must not overlap, got {before} and {file.period}"
+            )
+    return found
+
+
+def _is_replaced(file: DataFile, spans: Mapping[str, Window]) -> bool:
+    """Return whether new spans, which are in time order, cover a file's; raise if they cover a part of it."""
+    if not spans:
+        return False
+    old = span_of(file.period)
+    over = {period: span for period, span in spans.items() if span.start < old.end and old.start < span.end}
+    covered = old.start
+    for span in over.values():
+        covered = span.end if span.start <= covered else covered
+    if over and covered < old.end:
+        periods = ", ".join(over)
+        raise InvalidInputError(
+            f"{file.table} of {file.exchange}: {periods} is a piece of {file.period}, which is there in one file; "
+            f"write all of {file.period}"
+        )
+    return bool(over)
 
 
 def _split_unknown(kind: type, raw: dict[str, Any]) -> dict[str, Any]:

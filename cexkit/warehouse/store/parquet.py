@@ -154,6 +154,26 @@ def write_table(rows: pa.Table, table: Table, path: Path) -> None:
     write_groups(row_groups(rows, table), table, path)
 
 
+def write_verified(rows: pa.Table, table: Table, path: Path) -> None:
+    """Write rows as :func:`write_table` does, then read the file again, a row group at a time, and compare.
+
+    Raises
+    ------
+    DatasetError
+        If the written file does not hold exactly these rows.
+    """
+    write_table(rows, table, path)
+    begin = 0
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            written = file.read_row_group(number)
+            if not written.equals(rows.slice(begin, written.num_rows)):
+                break
+            begin += written.num_rows
+    if begin != rows.num_rows:
+        raise DatasetError(f"{table.name}: writing {rows.num_rows} rows changed them; the files stay as they are")
+
+
 def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
     """Write row groups as one Parquet file; only one of them is in memory at a time.
 

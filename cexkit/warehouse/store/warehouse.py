@@ -31,6 +31,7 @@ from cexkit.warehouse.store.parquet import (
     write_atomic,
     write_named,
     write_table,
+    write_verified,
     writing,
 )
 from cexkit.warehouse.store.rows import by_file, judged, require_unique, within
@@ -107,8 +108,8 @@ class Warehouse:
     ) -> tuple[DataFile, ...]:
         """Replace all rows of a venue in some file periods; readers see the change as one.
 
-        A period without rows is removed from the dataset. A month replaces its pieces, see
-        :mod:`cexkit.warehouse.store.layout`.
+        A period without rows is removed from the dataset. Files of other periods are replaced if the given periods
+        cover them together: a month replaces its pieces, see :mod:`cexkit.warehouse.store.layout`.
 
         Parameters
         ----------
@@ -117,7 +118,7 @@ class Warehouse:
         exchange : str or None
             Venue; None for tables over venues.
         periods : sequence of str
-            File periods, such as ``"2024"``, ``"2024-05"``, ``"2024-05-08..14"``.
+            File periods, such as ``"2024"``, ``"2024-05"``, ``"2024-05-08..14"``, ``"2024-05-08..12-31"``.
         rows : pyarrow.Table
             Rows in any order.
 
@@ -129,7 +130,7 @@ class Warehouse:
         Raises
         ------
         InvalidInputError
-            If a row is in none or in two of the periods, or a period is a piece of an existing file's period.
+            If a row is in none or in two of the periods, or they cover only a part of an existing file's period.
         SchemaError, DuplicateKeyError, DatasetError
             See :meth:`write`.
         """
@@ -184,6 +185,37 @@ class Warehouse:
         )
         self._commit([file])
         return file
+
+    def rearrange(
+        self, table: Table, exchange: str | None, periods: Sequence[str], parts: Sequence[DataFile]
+    ) -> tuple[DataFile, ...]:
+        """Move all rows of some files into files of other periods; readers see the change as one.
+
+        Each new file is read again and compared with the old rows of its period. One new file at a time is in memory.
+
+        Raises
+        ------
+        DatasetError
+            If a new file does not hold exactly the old rows of its period, or a row is in none of the periods; nothing
+            is changed then.
+        """
+        files = []
+        for period in periods:
+            span = layout.period_window(table, period)
+            old = (read_table(self.root / part.path, table) for part in parts if part.overlaps(span.start, span.end))
+            rows = pa.concat_tables([to_pyarrow(table).empty_table(), *(within(each, table, span) for each in old)])
+            if rows.num_rows:
+                files.append(self._write_file(table, exchange, period, rows, write_verified))
+            else:
+                files.append(_blank(table, exchange, period))
+        moved, present = sum(file.rows for file in files), sum(part.rows for part in parts)
+        if moved != present:
+            raise DatasetError(
+                f"{table.name} of {exchange}: {present} rows are {moved} rows in {', '.join(periods)}; "
+                "the files stay as they are"
+            )
+        self._commit(files)
+        return tuple(file for file in files if file.rows)
 
     def write_quarantine(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> Path | None:
         """Replace the quarantined rows of a file period; each has a ``reason``."""
@@ -265,7 +297,14 @@ class Warehouse:
                 path.unlink(missing_ok=True)
         return len(stale) + self.tidy()
 
-    def _write_file(self, table: Table, exchange: str | None, period: str, rows: pa.Table) -> DataFile:
+    def _write_file(
+        self,
+        table: Table,
+        exchange: str | None,
+        period: str,
+        rows: pa.Table,
+        write: Callable[[pa.Table, Table, Path], None] = write_table,
+    ) -> DataFile:
         rows = rows.sort_by([(name, "ascending") for name in table.order])
         require_unique(rows, table)
         times = pc.min_max(rows.column(table.time)).as_py() if table.time else {"min": None, "max": None}
@@ -273,7 +312,7 @@ class Warehouse:
             table,
             exchange,
             period,
-            lambda temporary: write_table(rows, table, temporary),
+            lambda temporary: write(rows, table, temporary),
             rows=rows.num_rows,
             start=times["min"],
             end=times["max"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import shutil
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -18,7 +19,10 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.testing import LoopbackBinance
 from cexkit.testing.simulation import simulate
+from cexkit.warehouse.ingest.bronze import ingest_bronze
+from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout, parquet
 from cexkit.warehouse.store.compact import compact
@@ -42,21 +46,36 @@ def truth() -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def bronze(truth, tmp_path_factory) -> Warehouse:
-    """All responses about these weeks; tests make Silver of them elsewhere."""
+    """All responses about these weeks, day by day; tests make Silver of them elsewhere."""
     warehouse = Warehouse(tmp_path_factory.mktemp("bronze"))
     with LoopbackBinance(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
-        report = pull("binance", "ohlcv_1m", None, START, END, warehouse=warehouse, fetcher=fetcher)
-    assert not report.problems
+        assert not pull("binance", "instruments", warehouse=warehouse, fetcher=fetcher).problems
+        for day in layout.periods(MINUTES, Window.of(START, END), utc(START)):
+            window = layout.span_of(day)
+            of = instruments(warehouse, "binance", MINUTES, window)
+            report = ingest_bronze(warehouse, fetcher, "binance", MINUTES, window, of)
+            assert not report.problems
+            for path in report.files:
+                target = warehouse.root / "days" / day / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (warehouse.root / path).rename(target)
     return warehouse
 
 
 @pytest.fixture
 def warehouse(bronze, tmp_path) -> Warehouse:
-    """The same responses, and nothing made of them yet but the list of instruments."""
-    (tmp_path / layout.BRONZE).symlink_to(bronze.root / layout.BRONZE)
+    """The list of instruments; the days of the responses are received one by one."""
+    shutil.copytree(bronze.root / layout.BRONZE, tmp_path / layout.BRONZE)
+    (tmp_path / "days").symlink_to(bronze.root / "days")
     made = Warehouse(tmp_path)
     build_silver(made, "binance", TABLES["instruments"])
     return made
+
+
+def receive(warehouse: Warehouse, start: str | datetime, end: str | datetime) -> None:
+    """Add the responses about some days to Bronze."""
+    for day in layout.periods(MINUTES, Window(utc(start), utc(end)), utc(START)):
+        shutil.copytree(warehouse.root / "days" / day, warehouse.root, dirs_exist_ok=True)
 
 
 def rows(warehouse: Warehouse) -> pl.DataFrame:
@@ -72,12 +91,12 @@ def expected(truth, start: datetime, end: datetime) -> pl.DataFrame:
 
 
 def day_by_day(warehouse: Warehouse, until: str, since: str = "2026-05-01") -> None:
-    """Rebuild the last two days, then merge the closed pieces, as a daily refresh does."""
+    """Build each day, then merge the closed pieces, as a daily refresh does."""
     now = utc(since)
     while now < utc(until):
+        receive(warehouse, now, now + DAY)
         now += DAY
-        window = Window(max(now - 2 * DAY, utc("2026-05-01")), now)
-        build_silver(warehouse, "binance", MINUTES, layout.periods(MINUTES, window, now), now=now)
+        build_silver(warehouse, "binance", MINUTES, now=now)
         compact(warehouse, now=now)
 
 
@@ -96,7 +115,6 @@ class TestNames:
     )
     def test_a_span_is_closed_two_days_after_its_end(self, day, now, name):
         assert layout.period_of(MINUTES, utc(day), utc(now)) == name
-        assert layout.period_of(HOURS, utc(day), utc(now)) == day[:4], "other tables have one file per year"
 
     @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.integers(0, 40))
     def test_pieces_tile_every_month_and_their_names_mean_themselves(self, day, later):
@@ -110,15 +128,56 @@ class TestNames:
         assert names == sorted(names)
 
     @pytest.mark.parametrize(
-        "name", ["2026-06-09..15", "2026-06-22..31", "2026-6-1", "2026-06-31", "2026-13", "2026-06-1..07", "", "../up"]
+        ("now", "names"),
+        [
+            ("2026-01-09", ["2026"]),
+            ("2026-01-10", ["2026-01-01..07", "2026-01-08..12-31"]),
+            ("2026-02-02", ["2026-01-01..21", "2026-01-22..12-31"]),
+            ("2026-02-03", ["2026-01..01", "2026-02-01..12-31"]),
+            ("2024-03-02", ["2024-01..01", "2024-02-01..21", "2024-02-22..12-31"]),
+            ("2024-03-03", ["2024-01..02", "2024-03-01..12-31"]),
+            ("2026-06-17", ["2026-01..05", "2026-06-01..14", "2026-06-15..12-31"]),
+            ("2027-01-02", ["2026-01..11", "2026-12-01..21", "2026-12-22..12-31"]),
+            ("2027-01-03", ["2026"]),
+        ],
+    )
+    def test_running_year_has_closed_months_closed_weeks_and_the_rest(self, now, names):
+        year = layout.period_window(HOURS, names[0][:4])
+        assert layout.periods(HOURS, year, utc(now)) == names
+
+    @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.integers(-400, 400))
+    def test_pieces_tile_every_year_and_their_names_mean_themselves(self, day, later):
+        year = layout.period_window(HOURS, f"{day.year}")
+        names = layout.periods(HOURS, year, datetime(day.year, day.month, day.day, tzinfo=UTC) + later * DAY)
+        spans = [layout.period_window(HOURS, name) for name in names]
+        assert len(names) <= 3
+        assert (spans[0].start, spans[-1].end) == (year.start, year.end)
+        assert [span.end for span in spans[:-1]] == [span.start for span in spans[1:]]
+        assert names == sorted(names)
+        assert all(layout.data_file(HOURS, "okx", name, "0a").parts[3] == f"year={day.year}" for name in names)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("2026-06-09..15", "2026-06-22..31", "2026-6-1", "2026-06-31", "2026-13", "2026-06-1..07", "", "../up"),
+            *("2026-01..12", "2026-02..05", "2026-05..01", "2026-06-01..13", "2026-06-01..30", "2026-06-14..12-31"),
+            *("2026-01-01..12-31", "2026-06-15..12-30", "2026-06-15..", "2026-02-30..12-31", "2026..2027"),
+            *("0000", "9999", "9999-12-31"),
+        ],
     )
     def test_what_no_file_is_called_is_no_name(self, name):
         with pytest.raises(InvalidInputError, match="not the name of a file period"):
             layout.period_window(MINUTES, name)
 
-    def test_a_table_by_years_has_no_days(self):
+    @pytest.mark.parametrize("name", ["2026-06-09", "2026-06-08..14", "2026-06", "all"])
+    def test_table_by_years_has_no_days_weeks_and_months(self, name):
         with pytest.raises(InvalidInputError, match="one file per year"):
-            layout.period_window(HOURS, "2026-06-09")
+            layout.period_window(HOURS, name)
+
+    @pytest.mark.parametrize("name", ["2026", "2026-01..05", "2026-06-01..14", "2026-06-15..12-31"])
+    def test_table_by_months_has_no_pieces_of_years(self, name):
+        with pytest.raises(InvalidInputError, match="one file per month"):
+            layout.period_window(MINUTES, name)
 
 
 def test_day_by_day_the_month_grows_in_pieces_and_every_row_is_there_once(warehouse, truth):
@@ -135,36 +194,41 @@ def test_day_by_day_the_month_grows_in_pieces_and_every_row_is_there_once(wareho
         assert rows(warehouse).equals(expected(truth, utc("2026-05-01"), utc(until)))
 
 
-def test_pieces_put_together_are_the_very_file_that_bronze_gives(warehouse, bronze):
+def test_pieces_put_together_are_the_very_file_that_bronze_gives(warehouse, tmp_path):
     now = utc("2026-05-30")
-    build_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
+    receive(warehouse, "2026-05-01", "2026-06-01")
+    build_silver(warehouse, "binance", MINUTES, now=now)
     pieces, sums = lies(warehouse), rows(warehouse)
     assert len(pieces) == 3 + 10
     (file,) = compact(warehouse, now=utc("2026-06-03"))
     assert lies(warehouse) == ["2026-05"]
     assert rows(warehouse).equals(sums)
-    assert file == bronze.manifest.select("ohlcv_1m", start=utc("2026-05-01"), end=utc("2026-06-01"))[-1]
     before = (warehouse.root / layout.MANIFEST).read_bytes()
     assert compact(warehouse, now=utc("2026-06-03")) == ()
-    build_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-06-03"))
-    assert (warehouse.root / layout.MANIFEST).read_bytes() == before, "a day of a closed month is made with its month"
+    build_silver(warehouse, "binance", MINUTES, now=utc("2026-06-03"))
+    assert (warehouse.root / layout.MANIFEST).read_bytes() == before
+    rebuild(warehouse, "binance", [MINUTES], now=utc("2026-06-03"))
+    assert warehouse.manifest.select("ohlcv_1m") == (file,)
 
 
-def test_a_days_refresh_and_a_late_correction_write_one_piece_each(warehouse, truth, tmp_path):
+def test_a_days_refresh_and_a_late_correction_write_one_piece_each(warehouse, truth):
     now = utc("2026-05-25")
-    build_silver(warehouse, "binance", MINUTES, ["2026-05"], now=now)
+    receive(warehouse, "2026-05-01", "2026-05-24")
+    build_silver(warehouse, "binance", MINUTES, now=now)
     before = {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")}
-    build_silver(warehouse, "binance", MINUTES, ["2026-05-24"], now=now)
-    assert {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")} == before
+    receive(warehouse, "2026-05-24", "2026-05-25")
+    build_silver(warehouse, "binance", MINUTES, now=now)
+    more = {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")}
+    assert more.keys() - before.keys() == {"2026-05-24"}
+    assert before.items() <= more.items()
 
     late = utc("2026-05-10T07:20")
     at = pl.col("timestamp") == late
     bars = truth["ohlcv_1m"].with_columns(close=pl.when(at).then(pl.col("low")).otherwise("close"))
-    (tmp_path / layout.BRONZE).unlink()
     with LoopbackBinance(truth | {"ohlcv_1m": bars}, now=now) as venue, Fetcher(venue.settings) as fetcher:
         pull("binance", "ohlcv_1m", None, late, late + DAY, warehouse=warehouse, fetcher=fetcher, refresh=True, now=now)
     after = {file.period: file.path for file in warehouse.manifest.select("ohlcv_1m")}
-    assert {period for period in before if before[period] != after[period]} == {"2026-05-08..14"}
+    assert {period for period in more if more[period] != after[period]} == {"2026-05-08..14"}
 
 
 def test_readers_see_each_change_as_one(warehouse, monkeypatch):
@@ -200,7 +264,8 @@ def test_a_month_in_one_file_is_not_taken_apart(warehouse, truth):
     warehouse.write(MINUTES, may)
     with pytest.raises(InvalidInputError, match="2026-05-12 is a piece of 2026-05, which is there in one file"):
         warehouse.replace(MINUTES, "binance", ["2026-05-12"], may.slice(0, 0))
-    build_silver(warehouse, "binance", MINUTES, ["2026-05-12"], now=utc("2026-05-20"))
+    receive(warehouse, "2026-05-12", "2026-05-13")
+    build_silver(warehouse, "binance", MINUTES, now=utc("2026-05-20"))
     assert lies(warehouse) == ["2026-05"]
     assert rows(warehouse).height == may.num_rows
 
