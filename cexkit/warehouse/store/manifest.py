@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,7 +175,7 @@ class Manifest:
 def _spans_by_table(files: Iterable[DataFile]) -> dict[tuple[str, str | None], dict[str, Window]]:
     """Return the spans of files by table and venue, in time order; raise InvalidInputError if two of them overlap."""
     found: dict[tuple[str, str | None], dict[str, Window]] = defaultdict(dict)
-    for file in sorted(files, key=lambda file: span_of(file.period)):
+    for file in sorted(files, key=lambda file: span_of(file.period).start):
         spans = found[file.table, file.exchange]
         before = next(reversed(spans), None)
         spans[file.period] = span_of(file.period)
@@ -231,10 +232,19 @@ def _checked(file: DataFile) -> DataFile:
 
 
 def _require_places_once(files: Sequence[DataFile]) -> None:
-    """Raise if two files have the same place, because both would be read and their rows counted twice."""
+    """Raise if two files have the same place or overlap, because both would be read and their rows counted twice."""
     doubled = [place for place, times in Counter(file.place for file in files).items() if times > 1]
     if doubled:
         raise ValueError(f"more than one file of {doubled[0]}")
+    _spans_by_table(file for file in files if _has_span(file))
+
+
+def _has_span(file: DataFile) -> bool:
+    """Return whether the period is one that this version knows."""
+    with suppress(InvalidInputError):
+        span_of(file.period)
+        return True
+    return False
 
 
 def _timed(raw: dict) -> dict:

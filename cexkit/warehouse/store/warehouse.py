@@ -196,8 +196,8 @@ class Warehouse:
         Raises
         ------
         DatasetError
-            If a new file does not hold exactly the old rows of its period, or a row is in none of the periods; nothing
-            is changed then.
+            If a new file does not hold exactly the old rows of its period, or a row is in none of the periods; the old
+            files then stay.
         """
         files = []
         for period in periods:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ def rows(warehouse: Warehouse, table=FUNDING) -> pl.DataFrame:
 
 
 def ingest(warehouse: Warehouse, truth: pl.DataFrame, window: Window, now: datetime, *, known=True) -> None:
-    """Write the files that a window touches, as Silver does, with all rows that are there by now."""
+    """Write the files that a window touches, as Silver does, with all rows before ``now``."""
     present = lies(warehouse) if known else ()
     periods = layout.periods(FUNDING, window, now, present)
     spans = [layout.period_window(FUNDING, period) for period in periods]
@@ -89,7 +91,7 @@ class TestEveryDay:
     @pytest.mark.parametrize("year", [2024, 2026])
     @pytest.mark.parametrize("every", [1, 3, 11])
     def test_boundaries_move_once_a_week_and_tile_the_year(self, year, every):
-        """Names alone, each day of two years; compaction every so many days."""
+        """Names alone, each day of two years; compaction every ``every`` days."""
         present: list[str] = []
         for number in range(731):
             now = utc(f"{year}-01-01") + (number + 1) * DAY
@@ -165,10 +167,22 @@ def test_week_in_the_rest_of_the_year_stays_there_until_compaction(warehouse, tr
 def test_closed_month_joins_the_year_to_date_and_the_year_becomes_one_file(warehouse):
     whole = rows(warehouse)
     made = compact(warehouse, now=utc("2026-07-10"))
-    assert [file.period for file in made] == ["2026-01..06"], "nothing is in the other pieces"
+    assert [file.period for file in made] == ["2026-01..06"], "the other pieces have no rows"
     assert [file.period for file in compact(warehouse, now=utc("2027-01-03"))] == ["2026"]
     assert lies(warehouse) == ["2025", "2026"]
     assert rows(warehouse).equals(whole)
+
+
+def test_files_with_several_row_groups_are_those_of_a_direct_write(tmp_path, monkeypatch, truth):
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 50)
+    warehouse = Warehouse(tmp_path / "grown")
+    names = [f"C{number}" for number in range(7)]
+    many = pl.concat(truth.filter(base="BTC").with_columns(base=pl.lit(n), symbol=pl.lit(f"{n}USDT")) for n in names)
+    for now in map(utc, ("2026-01-20", "2026-05-30", "2026-06-24", "2026-07-20")):
+        ingest(warehouse, many, Window(utc("2025-11-01"), now), now)
+        compact(warehouse, now=now)
+        assert content(warehouse) == content(directly(tmp_path / f"{now:%m}", many, now))
+    assert pq.ParquetFile(warehouse.root / warehouse.manifest.files[1].path).num_row_groups == len(names)
 
 
 def test_only_files_that_change_are_read(warehouse, monkeypatch):
@@ -308,6 +322,15 @@ class TestManifest:
         before = self.manifest("2026-01..05", "2026-06-01..14", "2026-06-15..12-31")
         with pytest.raises(InvalidInputError, match=f"is a piece of {part}, which is there"):
             before.with_files(map(self.file, new))
+
+    def test_manifest_with_overlapping_files_is_not_read(self):
+        text = self.manifest("2025", "2026", "2026-01..05").to_json()
+        with pytest.raises(DatasetError, match=r"files must not overlap, got 2026(-01\.\.05)? and 2026"):
+            Manifest.from_json(text)
+
+    def test_manifest_with_periods_of_a_later_version_is_read(self):
+        later = replace(self.manifest("2026"), files=(replace(self.file("2026"), period="2026-Q1"),))
+        assert Manifest.from_json(later.to_json()).files[0].period == "2026-Q1"
 
     def test_files_that_overlap_each_other_are_refused(self):
         with pytest.raises(InvalidInputError, match=r"must not overlap, got 2026-01\.\.05 and 2026-02-01\.\.12-31"):
