@@ -217,8 +217,7 @@ _LIQUIDATIONS = _source(
     params=_liquidation_params,
     paginator=Overlapping(limit=LIQUIDATION_ROWS),
     cursor=oldest_event,
-    # The venue promises neither an event per day nor that it shows all. It retains a day, which is never settled, so no
-    # day without events is requested again.
+    # The venue promises neither an event per day nor that it shows all events. It retains a day.
     density="sparse",
     reach=timedelta(days=1),
 )

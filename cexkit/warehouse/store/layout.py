@@ -8,6 +8,7 @@
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
     <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
     <root>/ledger/<table>/exchange=<x>.parquet                           Bronze files that Silver rows came from
+    <root>/inventory/<table>/exchange=<x>.parquet                        spans that were read, and those without rows
     <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
 
 A data file is named by its content and never changes once written; the manifest says which are current.
@@ -37,10 +38,11 @@ BRONZE = "bronze"
 QUARANTINE = "quarantine"
 ROW_COUNTS = "row_counts"
 LEDGER = "ledger"
+INVENTORY = "inventory"
 LOCKS = ".locks"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
-WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER)
+WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER, INVENTORY)
 
 #: So long after its end a span may still be corrected by a venue; then it is closed, and its pieces are put together.
 SETTLED = timedelta(days=2)
@@ -260,6 +262,16 @@ def count_file(table: Table, exchange: str) -> PurePosixPath:
 def ledger_file(table: Table, exchange: str) -> PurePosixPath:
     """Return the path of the ledger of a venue's table."""
     return PurePosixPath(LEDGER, table.name, f"exchange={_part(exchange)}.parquet")
+
+
+def inventory_file(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the inventory of a venue's table."""
+    return PurePosixPath(INVENTORY, table.name, f"exchange={_part(exchange)}.parquet")
+
+
+def inventory_lock(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the lock of an inventory; the lock of the table is held while Silver is built."""
+    return PurePosixPath(LOCKS, f"{INVENTORY}.{table.name}.{_part(exchange)}.lock")
 
 
 def lock_file(table: Table, exchange: str | None) -> PurePosixPath:

@@ -24,6 +24,8 @@ from cexkit.warehouse.store import layout, parquet
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...problems import failures
+
 MINUTES, HOURS = TABLES["ohlcv_1m"], TABLES["ohlcv_1h"]
 START, END = "2026-04-29", "2026-06-03"
 DAY = timedelta(days=1)
@@ -46,7 +48,7 @@ def bronze(truth, tmp_path_factory) -> Warehouse:
     warehouse = Warehouse(tmp_path_factory.mktemp("bronze"))
     with LoopbackBinance(truth, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
         report = pull("binance", "ohlcv_1m", None, START, END, warehouse=warehouse, fetcher=fetcher)
-    assert not report.problems
+    assert not failures(report)
     return warehouse
 
 
