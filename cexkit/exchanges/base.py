@@ -89,7 +89,7 @@ class Source:
     #: The query of one page.
     params: Callable[[Instrument | None, PageRequest], dict[str, str]] = _no_params
     paginator: Paginator = field(default_factory=OnePage)
-    #: Which rows are due, so that a missing row is told from one that never was; None only for lists of instruments.
+    #: Which rows are due, so that missing rows are found; None only for lists of instruments.
     density: Density | None = None
     #: Retention period of the venue; None: all of history.
     reach: timedelta | None = None

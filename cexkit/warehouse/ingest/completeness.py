@@ -110,12 +110,12 @@ class CompletenessRule:
 
 @dataclass(frozen=True, slots=True)
 class ListingPeriod:
-    """The time in which an instrument was listed; unknown times are None.
+    """The time in which an instrument was listed.
 
     Parameters
     ----------
     start, end : datetime or None
-        Listing, and delisting or expiry.
+        Listing, and delisting or expiry; None if unknown.
     trading : bool
         False if it does not trade any more, or not at present.
     """

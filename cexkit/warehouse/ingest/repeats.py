@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
-from cexkit.warehouse.ingest.completeness import CompletenessRule, ListingPeriod, common
+from cexkit.warehouse.ingest.completeness import CompletenessRule, ListingPeriod, common, listing_periods
 from cexkit.warehouse.ingest.report import Problem
-from cexkit.warehouse.store.inventory import Inventory, key_of
+from cexkit.warehouse.store.inventory import Inventory, key_of, read_inventories
 from cexkit.warehouse.store.inventory_entries import ATTEMPTS, Key
+from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from cexkit.exchanges.base import Source
@@ -23,17 +24,12 @@ MAX_REPEATS = 200
 
 
 def choose_repeats(
-    inventory: Inventory,
-    table: Table,
-    windows: Mapping[Instrument, Window],
-    now: datetime,
-    *,
-    limit: int = MAX_REPEATS,
+    inventory: Inventory, table: Table, windows: Mapping[Instrument, Window], now: datetime
 ) -> dict[Instrument, list[Window]]:
     """Return the missing spans to request again, by instrument: those that have waited longest first.
 
-    Spans that fit in one page are one request. Spans that were requested later than now, because a clock jumped back,
-    wait from now on.
+    Spans that fit in one page are one request, and all of them at most :data:`MAX_REPEATS` pages. Spans that were
+    requested later than now, because a clock jumped back, wait from now on.
 
     Parameters
     ----------
@@ -45,8 +41,6 @@ def choose_repeats(
         The spans that the run requests.
     now : datetime
         Current time.
-    limit : int
-        Most pages, as :func:`fewest_pages` counts them.
     """
     groups = []
     for instrument, window in windows.items():
@@ -58,6 +52,7 @@ def choose_repeats(
             since = min(at for span, at in waiting.items() if group.start <= span.start < group.end)
             groups.append((since, group, key_of(instrument), instrument, source))
     chosen: dict[Instrument, list[Window]] = {}
+    limit = MAX_REPEATS
     for _, group, _, instrument, source in sorted(groups, key=lambda found: found[:3]):
         pages = fewest_pages(source, table, group)
         if pages > limit:
@@ -89,11 +84,11 @@ def missing_problems(
     Parameters
     ----------
     inventory, table, windows
-        As for :func:`choose_repeats`.
+        See :func:`choose_repeats`.
     listed : mapping of type and symbol to ListingPeriod
         Rows that are not due for certain are not reported.
     earliest : mapping of instrument type to datetime or None
-        Oldest time that the venue retains. What is older is a problem of its own.
+        Oldest time that the venue retains. Older rows are reported separately.
     """
     found = []
     for instrument, window in windows.items():
@@ -118,6 +113,34 @@ def missing_problems(
             text = f"{instrument.instrument_type}: {'; '.join(texts)}"
             found.append(Problem(instrument.exchange, table.name, instrument.symbol, whole, text))
     return found
+
+
+def missing_days(warehouse: Warehouse, now: datetime) -> dict[date, list[tuple[str, str]]]:
+    """Return the UTC days on which rows are missing that may be requested again now, oldest first.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Holds the inventories.
+    now : datetime
+        Current time.
+
+    Returns
+    -------
+    dict of date to list of (str, str)
+        Venue and table of each inventory with such rows, by day. Rows that are not due for certain do not count.
+    """
+    found: dict[date, set[tuple[str, str]]] = {}
+    for exchange_name, table, inventory in read_inventories(warehouse.root):
+        listed = listing_periods(warehouse, exchange_name)
+        for key, entry in inventory:
+            if entry.due_at is None or entry.due_at > now:
+                continue
+            span = common(entry.window, listed.get(key, ListingPeriod()).certain(inventory.extent(key)))
+            for day in span.split(timedelta(days=1)):
+                for moment in (day.start, day.end - timedelta(microseconds=1)):
+                    found.setdefault(moment.date(), set()).add((exchange_name, table))
+    return {day: sorted(found[day]) for day in sorted(found)}
 
 
 def _grouped(spans: Iterable[Window], length: timedelta) -> list[Window]:
