@@ -140,7 +140,7 @@ class Inventory:
         at : datetime
             Time of the request.
         reset : bool
-            True to forget earlier requests for these parts.
+            True to ignore earlier requests for these parts.
         """
         if window.empty:
             return
