@@ -13,7 +13,7 @@ from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.completeness import CompletenessRule, ListingPeriod, common, listing_periods
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.inventory import Inventory, key_of, read_inventories
-from cexkit.warehouse.store.inventory_entries import ATTEMPTS, Key
+from cexkit.warehouse.store.inventory_entries import ATTEMPTS, Entry, Key
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ def choose_repeats(
         inventory.postpone(instrument, now)
         due = [entry for entry in inventory.missing(instrument, window) if entry.due_at <= now]
         source = exchange(instrument.exchange).source(table.name, instrument.instrument_type)
-        waiting = {entry.window: entry.last_requested_at for entry in due}
-        for group in _grouped(waiting, _page_length(source, table)):
-            since = min(at for span, at in waiting.items() if group.start <= span.start < group.end)
+        for group, since in _grouped(due, _page_length(source, table)):
             groups.append((since, group, key_of(instrument), instrument, source))
     chosen: dict[Instrument, list[Window]] = {}
     limit = MAX_REPEATS
@@ -143,14 +141,15 @@ def missing_days(warehouse: Warehouse, now: datetime) -> dict[date, list[tuple[s
     return {day: sorted(found[day]) for day in sorted(found)}
 
 
-def _grouped(spans: Iterable[Window], length: timedelta) -> list[Window]:
-    """Return spans with those that fit in one page together made one."""
-    found: list[Window] = []
-    for span in sorted(spans):
-        if found and (span.end - found[-1].start <= length or span.start <= found[-1].end):
-            found[-1] = Window(found[-1].start, max(span.end, found[-1].end))
+def _grouped(entries: Iterable[Entry], length: timedelta) -> list[tuple[Window, datetime]]:
+    """Return the spans of entries, those that fit in one page made one, and the earliest request of each."""
+    found: list[tuple[Window, datetime]] = []
+    for entry in entries:
+        span, since = entry.window, entry.last_requested_at
+        if found and span.end - found[-1][0].start <= length:
+            found[-1] = Window(found[-1][0].start, span.end), min(since, found[-1][1])
         else:
-            found.append(span)
+            found.append((span, since))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -155,9 +156,11 @@ def _common(one: Window, other: Window) -> Window:
     return Window(start, max(start, min(one.end, other.end)))
 
 
-def overlapping(entries: Iterable[Entry], window: Window) -> list[Entry]:
-    """Return the parts of entries in a window."""
-    parts = (entry.within(window) for entry in entries)
+def overlapping(entries: Sequence[Entry], window: Window) -> list[Entry]:
+    """Return the parts of entries in a window; the entries are in order and do not overlap each other."""
+    first = bisect_right(entries, window.start, key=lambda entry: entry.window.end)
+    last = bisect_left(entries, window.end, key=lambda entry: entry.window.start)
+    parts = (entry.within(window) for entry in entries[first:last])
     return [part for part in parts if not part.window.empty]
 
 

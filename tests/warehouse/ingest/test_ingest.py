@@ -26,7 +26,7 @@ from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ...problems import failures
+from ...problems import failures, missing
 
 FUNDING, LISTING, BARS = TABLES["funding_rates"], TABLES["instruments"], TABLES["ohlcv_1h"]
 HOUR = timedelta(hours=1)
@@ -371,6 +371,17 @@ class TestArchive:
         venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00")]
         assert failures(january(venue, warehouse, symbols="BTCUSDT")) == []
         assert funding(warehouse).height == 1
+
+    def test_month_without_file_is_missing_until_its_file_exists(self, venue, warehouse):
+        (problem,) = missing(january(venue, warehouse, symbols="BTCUSDT"))
+        assert "29 days" in problem.message
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
+        report = january(venue, warehouse, symbols="BTCUSDT")
+        assert report.problems == ()
+        assert funding(warehouse)["funding_rate"].to_list() == [0.0003]
+        venue.asked.clear()
+        assert january(venue, warehouse, symbols="BTCUSDT").problems == ()
+        assert RATES not in venue.asked
 
     def test_a_known_file_is_not_downloaded_again_and_a_replaced_one_is(self, venue, warehouse):
         venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
