@@ -8,14 +8,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import ChainMap
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from cexkit.analytics._core.registry import METRICS
 from cexkit.config import settings
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import FIELDS, TABLES
+from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
 
 ROOT = Path(__file__).parent.parent
@@ -71,7 +74,10 @@ def venues(as_a_user, monkeypatch):
     from cexkit.testing import LoopbackBinance
     from cexkit.testing.simulation import simulate
 
-    truth = simulate(start="2026-06-01", end="2026-06-21", coins=["BTC"], exchanges=["binance"]).tables
+    tables = simulate(start="2026-06-01", end="2026-06-21", coins=["BTC"], exchanges=["binance"]).tables
+    # listed at the start, because pages pull from earlier on and a venue without these rows has a problem
+    listed = pl.lit(utc("2026-06-01")).cast(pl.Datetime("us", "UTC"))
+    truth = ChainMap({"instruments": tables["instruments"].with_columns(listing_time=listed)}, tables)
     with LoopbackBinance(truth, now="2026-06-21") as venue:
         monkeypatch.setenv("CEXKIT_BASE_URLS", venue.settings.model_dump_json(include={"base_urls"})[13:-1])
         monkeypatch.setenv("CEXKIT_MAX_CLOCK_SKEW_SECONDS", "none")

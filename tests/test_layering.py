@@ -135,7 +135,7 @@ warehouse.gold.tables: analytics.funding errors schema schema.render
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
   exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams schema schema.intervals
   schema.render schema.symbols schema.validate warehouse.store
-warehouse.ingest.plan: exchanges.archives exchanges.base exchanges.fetcher exchanges.registry schema schema.intervals
+warehouse.ingest.plan: exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals
   schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry schema schema.render warehouse.quality
   warehouse.store

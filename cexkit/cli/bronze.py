@@ -10,7 +10,9 @@ import typer
 from cexkit.cli.output import INCOMPLETE
 from cexkit.errors import InvalidInputError
 
-app = typer.Typer(help="Bronze files: which are missing, and which were removed on purpose.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bronze: missing files, files removed on purpose, and spans that venues have no rows of.", no_args_is_help=True
+)
 
 Warehouse = Annotated[Path | None, typer.Option(help="Folder of the warehouse. Default: CEXKIT_WAREHOUSE.")]
 
@@ -98,6 +100,27 @@ def _rebuild_without(root: Path, digest: str, *, excluded: bool) -> None:
 
     for ledger in run(root, digest, excluded=excluded):
         print(f"{ledger.exchange} {ledger.table.name}: {build_silver(Target(root), ledger.exchange, ledger.table)}")
+
+
+@app.command()
+def unavailable(
+    pending: Annotated[
+        bool, typer.Option("--pending", help="List the spans that later runs request again instead.")
+    ] = False,
+    warehouse: Warehouse = None,
+) -> None:
+    """List the spans that a venue has no rows of, although they should exist."""
+    from cexkit.warehouse.store.inventory import read_inventories
+    from cexkit.warehouse.store.inventory_entries import ATTEMPTS
+
+    state, count = "missing" if pending else "none", 0
+    for exchange, table, inventory in read_inventories(_root(warehouse)):
+        for key, entry in inventory:
+            if entry.state == state:
+                count += 1
+                times = f"{entry.attempts} of {ATTEMPTS} requests, the last at {entry.last_requested_at:%Y-%m-%d %H:%M}"
+                print(f"{exchange} {table} {key.instrument_type} {key.symbol}: {entry.window} ({times})")
+    print(f"{count:,} spans " + ("are requested again" if pending else "that venues have no rows of"))
 
 
 def _root(warehouse: Path | None) -> Path:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 Period = Literal["month", "day"]
+#: Which rows are due. ``dense``: a row for every step of the table's interval. ``sparse``: steps without events have no
+#: row. ``irregular``: rows at the venue's own times, such as settlements whose interval changes.
+Density = Literal["dense", "sparse", "irregular"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,8 @@ class Archive:
     parse: Parse
     #: Kinds of files there are; months first where there are both.
     periods: tuple[Period, ...]
+    #: Which rows are due. Holes in a stored file are found by the quality check ``gaps``, not by another request.
+    density: Density
     #: Whether it is read before the venue's API: it says more, or costs fewer requests.
     preferred: bool = False
     #: How long after its end a file may be missing: before that it is not asked for.

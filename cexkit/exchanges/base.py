@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 from urllib.parse import quote
 
-from cexkit.errors import NotOfferedError, NotReadYetError, UnknownNameError
-from cexkit.exchanges.archives import Archive
+from cexkit.errors import InvalidInputError, NotOfferedError, NotReadYetError, UnknownNameError
+from cexkit.exchanges.archives import Archive, Density
 from cexkit.exchanges.http.client import Response
 from cexkit.exchanges.http.paginate import OnePage, PageRequest, Paginator
 from cexkit.exchanges.http.ratelimit import Budget, Usage
@@ -89,6 +89,8 @@ class Source:
     #: The query of one page.
     params: Callable[[Instrument | None, PageRequest], dict[str, str]] = _no_params
     paginator: Paginator = field(default_factory=OnePage)
+    #: Which rows are due, so that missing rows are found; None only for lists of instruments.
+    density: Density | None = None
     #: Retention period of the venue; None: all of history.
     reach: timedelta | None = None
     #: Cost of a query, by budget.
@@ -172,6 +174,15 @@ class Exchange:
     parser_version: int = 1
     #: The venue's stream of liquidations.
     stream: Stream | None = None
+
+    def __post_init__(self) -> None:
+        for (name, kind), source in self.sources.items():
+            table = TABLES[name]
+            if (source.density is None) != (table.time is None) or (source.density == "dense" and table.bar is None):
+                raise InvalidInputError(
+                    f"density of {name} of {self.name} {kind} must be 'dense' (tables with an interval), 'sparse' or "
+                    f"'irregular', and None for lists of instruments, got {source.density!r}"
+                )
 
     def instrument_types(self, table: str) -> tuple[InstrumentType, ...]:
         """Return the instrument types for which a table is read."""

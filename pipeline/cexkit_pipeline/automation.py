@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +10,10 @@ import dagster as dg
 
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.exchanges.streams import STREAMS
+from cexkit.warehouse.ingest.repeats import missing_days
 from cexkit.warehouse.store.layout import SETTLED
 from cexkit_pipeline.compaction import compaction
+from cexkit_pipeline.partitions import FIRST_DAY
 
 #: Silver and Gold run when any partition of their inputs changes. Missing input partitions do not block a run, because
 #: a year's file is needed long before its last day has been read.
@@ -112,10 +114,40 @@ SCHEDULES = (
 )
 
 
+#: Most days with missing rows that one tick requests again.
+MISSING_DAYS = 10
+
+
+def missing_days_schedule(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Return the schedule that requests missing rows again: one run per day with such rows, oldest first."""
+
+    def requests(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        at = context.scheduled_execution_time
+        found = missing_days(context.resources.store.open(), at)
+        days = [(f"{moment:%Y-%m-%d}", names) for moment, names in found.items()]
+        for partition, names in [day for day in days if day[0] >= FIRST_DAY][:MISSING_DAYS]:
+            yield dg.RunRequest(
+                run_key=f"{at:%Y-%m-%dT%H:%M} {partition}",
+                partition_key=partition,
+                asset_selection=[dg.AssetKey(["bronze", *name]) for name in names],
+            )
+
+    return dg.ScheduleDefinition(
+        name="daily_missing_days",
+        job=day,
+        cron_schedule="20 1 * * *",
+        execution_timezone="UTC",
+        execution_fn=requests,
+        required_resource_keys={"store"},
+        description="Read days again on which a venue did not return rows that should exist.",
+        default_status=status,
+    )
+
+
 def schedules(*, running: bool) -> list[dg.ScheduleDefinition]:
     """Return all schedules. ``running`` starts them with the daemon; otherwise they wait for a manual start."""
     status = dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
-    return [spec.schedule(status) for spec in SCHEDULES]
+    return [*(spec.schedule(status) for spec in SCHEDULES), missing_days_schedule(status)]
 
 
 def follower(*, running: bool) -> dg.AutomationConditionSensorDefinition:

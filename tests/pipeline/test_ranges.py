@@ -37,9 +37,11 @@ def run(venue, tmp_path):
     venues = Venues(base_urls=dict(venue.settings.base_urls), max_clock_skew_seconds=None)
     defs = build_defs({"store": Store(warehouse=str(tmp_path)), "venues": venues})
 
-    def materialize(layer: str, table: str, *partitions: str):
+    def materialize(layer: str, table: str, *partitions: str, **config: bool):
         asset = defs.resolve_assets_def(dg.AssetKey([layer, "binance", table]))
-        done = dg.materialize([asset], tags=dict(zip(RANGE, partitions, strict=True)) if partitions else None)
+        tags = dict(zip(RANGE, partitions, strict=True)) if partitions else None
+        run_config = {"ops": {asset.op.name: {"config": config}}} if config else None
+        done = dg.materialize([asset], tags=tags, run_config=run_config)
         return done.asset_materializations_for_node(asset.op.name)
 
     materialize("bronze", "instruments")
@@ -59,6 +61,16 @@ def test_a_range_of_days_is_asked_for_in_one_go_and_is_every_day_of_it(run, venu
     got = cexkit.connect(tmp_path).ohlcv_1h.to_polars().select(columns).sort(columns)
     wanted = truth["ohlcv_1h"].filter(pl.col("timestamp").dt.date().is_in(_days()))
     assert got.equals(wanted.select(columns).sort(columns))
+
+
+def test_refresh_in_the_run_config_requests_everything_again(run, venue):
+    run("bronze", "ohlcv_1h", FIRST, LAST)
+    counts = []
+    for refresh in (False, True):
+        before = len(venue.log)
+        run("bronze", "ohlcv_1h", FIRST, LAST, refresh=refresh)
+        counts.append(len(venue.log) - before)
+    assert counts == [0, 4]
 
 
 def test_a_range_of_files_makes_those_files_and_no_other(run, tmp_path):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.archives import Archive, Period, read_csv
+from cexkit.exchanges.archives import Archive, Density, Period, read_csv
 from cexkit.exchanges.parsing import STAMPED_LATE, Context, facts
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import to_timedelta
@@ -155,9 +155,9 @@ def _path(kind: str, interval: str | None, instrument: Instrument, period: Perio
     return f"{folder}/{symbol}-{interval or kind}-{start.strftime(_FORMAT[period])}.zip"
 
 
-def _archive(kind: str, parse: Any, interval: str | None = None, **more: Any) -> Archive:
-    endpoint = f"archive.{kind}"
-    return Archive(endpoint=endpoint, path=partial(_path, kind, interval), parse=partial(parse, endpoint), **more)
+def _archive(kind: str, parse: Any, density: Density, interval: str | None = None, **more: Any) -> Archive:
+    endpoint, path = f"archive.{kind}", partial(_path, kind, interval)
+    return Archive(endpoint=endpoint, path=path, parse=partial(parse, endpoint), density=density, **more)
 
 
 def _archives() -> dict[tuple[str, str], Archive]:
@@ -165,15 +165,16 @@ def _archives() -> dict[tuple[str, str], Archive]:
     found = {}
     for table in ("ohlcv_1m", "ohlcv_1h", "ohlcv_1d"):
         # one page of the API holds 17 hours of minutes, but six weeks of hours
-        bars = _archive("klines", parse_klines, TABLES[table].interval, preferred=table == "ohlcv_1m", **both)
+        bars = _archive("klines", parse_klines, "dense", TABLES[table].interval, preferred=table == "ohlcv_1m", **both)
         found |= {(table, kind): bars for kind in ("spot", "perp", "future")}
     for kind in ("perp", "future"):
-        found["mark_1h", kind] = _archive("markPriceKlines", parse_klines, "1h", **both)
+        found["mark_1h", kind] = _archive("markPriceKlines", parse_klines, "dense", "1h", **both)
         # the API goes back 30 days
-        found["open_interest", kind] = _archive("metrics", parse_metrics, periods=("day",), preferred=True)
-    found["index_1h", "perp"] = _archive("indexPriceKlines", parse_klines, "1h", **both)
+        found["open_interest", kind] = _archive("metrics", parse_metrics, "dense", periods=("day",), preferred=True)
+    found["index_1h", "perp"] = _archive("indexPriceKlines", parse_klines, "dense", "1h", **both)
     # the API does not say intervals
-    found["funding_rates", "perp"] = _archive("fundingRate", parse_funding, periods=("month",), preferred=True)
+    settled: dict[str, Any] = {"periods": ("month",), "preferred": True}
+    found["funding_rates", "perp"] = _archive("fundingRate", parse_funding, "irregular", **settled)
     return found
 
 

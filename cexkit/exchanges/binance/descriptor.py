@@ -103,6 +103,7 @@ def _bars(table: str, api: str, path: str, cost: Any) -> Source:
         params=partial(_kline_params, interval),
         # 1,000 although futures allow 1,500: that would cost twice the weight
         paginator=Forward(limit=1000, step=to_timedelta(interval), fixed=True),
+        density="dense",
         cost=cost,
     )
 
@@ -115,6 +116,7 @@ def _price_bars(name: str, params: Any) -> Source:
         parse=partial(parse_price_klines, endpoint),
         params=partial(params, "1h"),
         paginator=Forward(limit=1000, step=_HOUR, fixed=True),
+        density="dense",
         cost=_um_kline_cost,
     )
 
@@ -127,6 +129,7 @@ _FUNDING = Source(
     parse=partial(parse_funding, "um.fundingRate"),
     params=_funding_params,
     paginator=Forward(limit=1000, step=_HOUR, resolution=timedelta(minutes=1)),
+    density="irregular",
     cost=partial(_flat, {"funding": 1, "weight": 1}),
 )
 _FUNDING_INFO = Source(
@@ -141,6 +144,7 @@ _OPEN_INTEREST = Source(
     parse=partial(parse_open_interest, "um.openInterestHist"),
     params=_open_interest_params,
     paginator=Forward(limit=500, step=_HOUR, fixed=True),
+    density="dense",
     reach=timedelta(days=30),
     cost=partial(_flat, {"data": 1}),
 )

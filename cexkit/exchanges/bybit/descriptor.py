@@ -143,6 +143,7 @@ def _bars(table: str, name: str, row: Any) -> Source:
         parse=partial(parse_bars, row, endpoint),
         params=partial(_bar_params, table),
         paginator=Backward(limit=1000, step=TABLES[table].bar, fixed=True, span=1000),
+        density="dense",
         cost=_cost,
     )
 
@@ -179,6 +180,7 @@ _FUNDING = Source(
     parse=partial(parse_funding, "v5.funding-history"),
     params=_funding_params,
     paginator=Backward(limit=200, step=timedelta(hours=1)),
+    density="irregular",
     cost=_cost,
 )
 _OPEN_INTEREST = Source(
@@ -187,6 +189,7 @@ _OPEN_INTEREST = Source(
     parse=partial(parse_open_interest, "v5.open-interest"),
     params=_open_interest_params,
     paginator=Cursor(limit=200, step=timedelta(hours=1)),
+    density="dense",
     cursor=partial(read_cursor, "v5.open-interest"),
     cost=_cost,
 )

@@ -143,6 +143,8 @@ def _candles(table: str) -> Source:
         parse=partial(parse_candles, "spot.candles"),
         params=partial(_candle_params, TABLES[table].interval),
         paginator=_paging(table, SPOT_CANDLES),
+        # intervals without trades have no candle
+        density="sparse",
         cost=_cost,
     )
 
@@ -154,6 +156,8 @@ def _chart(table: str) -> Source:
         parse=partial(parse_chart, "drb.get_tradingview_chart_data"),
         params=partial(_chart_params, TABLES[table].interval),
         paginator=_paging(table, CHART_BARS),
+        # the gateway fills intervals without trades with flat bars
+        density="dense",
         cost=_cost,
     )
 
@@ -182,6 +186,7 @@ _FUNDING = Source(
     parse=partial(parse_funding, "drb.get_funding_rate_history"),
     params=_funding_params,
     paginator=_paging("funding_rates", FUNDING_ROWS),
+    density="irregular",
     cost=_cost,
 )
 

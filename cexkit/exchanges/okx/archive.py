@@ -84,6 +84,7 @@ ARCHIVES = {
         path=path,
         parse=partial(parse_funding, _ENDPOINT),
         periods=("month",),
+        density="irregular",
         preferred=True,
         ready={"month": timedelta(days=2)},
         ahead=AHEAD,

@@ -187,7 +187,7 @@ def _listing_source(kind: str, parse: Any, **more: Any) -> Source:
 def _bars_source(table: str, path: str, parse: Any, params: Any, limit: int) -> Source:
     interval = TABLES[table].interval
     paginator = Backward(limit=limit, step=to_timedelta(interval), fixed=True)
-    return _source(path, parse, params=partial(params, interval), paginator=paginator)
+    return _source(path, parse, params=partial(params, interval), paginator=paginator, density="dense")
 
 
 _NEXT_FUNDING = _source(
@@ -198,6 +198,7 @@ _FUNDING = _source(
     parse_funding,
     params=_funding_params,
     paginator=Backward(limit=FUNDING_ROWS, step=HOUR),
+    density="irregular",
     # beyond it responses are empty, not refused; 281 settlements of 8 h were seen
     reach=timedelta(days=93),
 )
@@ -206,6 +207,7 @@ _OPEN_INTEREST = _source(
     parse_open_interest,
     params=_open_interest_params,
     paginator=Backward(limit=OPEN_INTEREST_ROWS, step=HOUR, fixed=True),
+    density="dense",
     # the latest 1,440 of any period
     reach=timedelta(days=60),
 )
@@ -215,6 +217,8 @@ _LIQUIDATIONS = _source(
     params=_liquidation_params,
     paginator=Overlapping(limit=LIQUIDATION_ROWS),
     cursor=oldest_event,
+    # The venue promises neither an event per day nor that it shows all events. It retains a day.
+    density="sparse",
     reach=timedelta(days=1),
 )
 

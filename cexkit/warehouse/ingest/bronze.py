@@ -1,16 +1,18 @@
-"""Exchanges → Bronze: every response as received, and nothing asked for twice."""
+"""Ingestion into Bronze: every response unmodified, and complete spans requested once."""
 
 from __future__ import annotations
 
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
 from cexkit.exchanges.archives import Archive
@@ -19,16 +21,25 @@ from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
-from cexkit.schema.intervals import Window, merged
+from cexkit.schema.intervals import EPOCH, Window, merged
 from cexkit.schema.symbols import Instrument
+from cexkit.warehouse.ingest.completeness import (
+    CompletenessRule,
+    ListingPeriod,
+    common,
+    due_missing,
+    listing_periods,
+)
+from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
+from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import BronzeWriter, archived
-from cexkit.warehouse.store.inventory import Inventory
-from cexkit.warehouse.store.layout import SETTLED
+from cexkit.warehouse.store.inventory import Inventory, key_of
+from cexkit.warehouse.store.inventory_entries import Key, subtract
 from cexkit.warehouse.store.ledger import Ledger
-from cexkit.warehouse.store.sequence import Sequence
+from cexkit.warehouse.store.sequence import Sequence as RequestNumbers
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -48,44 +59,50 @@ def ingest_bronze(
     *,
     step: Step | None = None,
     refresh: bool = False,
+    now: datetime | None = None,
 ) -> Report:
-    """Ask an exchange and keep every response, malformed ones too.
+    """Read a table of an exchange and store every response unmodified, malformed ones included.
 
-    One instrument that cannot be read is reported and does not keep the others from being read. Spans that were
-    answered whole before are not asked for again, so that a run that was cut goes on where it was; but what is
-    younger than :data:`SETTLED` by the venue's clock always is, for it may still be corrected. So is what was answered
-    while the venue's clock and this machine's disagreed; the report has one problem for it.
+    An instrument that cannot be read is reported, and the others are still read. Spans that are complete are not
+    requested again, so a run that was cut resumes where it stopped. Requested each time is what is younger than
+    :data:`SETTLED` by the venue's clock, because it may still be corrected. Spans without rows that are due (see
+    :mod:`cexkit.warehouse.ingest.completeness`) are requested again by later runs with growing delays, and reported
+    until then. What was read while the venue's clock and this machine's disagreed is not complete either; the report
+    has one problem for it.
 
     Parameters
     ----------
     warehouse : Warehouse
-        Where to.
+        Destination.
     fetcher : Fetcher
-        How to read.
+        Client that reads the venue.
     exchange_name, table
-        What to read.
+        Venue and table.
     window : Window, optional
-        Span to read; none for ``instruments``.
+        Span to read; None for ``instruments``.
     of : iterable of Instrument
-        Whose rows to read; ignored for ``instruments``.
+        Instruments whose rows to read; ignored for ``instruments``.
+    step : callable, optional
+        Called with a short text as each instrument finishes.
     refresh : bool
-        Ask for everything anew, for late corrections of old rows.
+        Request everything again, for late corrections of old rows, and forget earlier requests for missing rows.
+    now : datetime, optional
+        Time that delays of repeated requests are measured at. Default: the current time.
 
     Raises
     ------
     BlockedError
-        If the venue refuses this address: no other instrument would fare better.
+        If the venue refuses this address, because every other instrument would fail too.
     """
     warehouse.tidy()
-    tally, run, sequence = Tally(), _run_name(), Sequence(warehouse.root)
-    windows = {} if table.name == "instruments" else listing_windows(warehouse, exchange_name)
-    inventory = Inventory(warehouse.root, exchange_name, table.name, run)
-    progress = _Progress(inventory, refresh, windows, sequence.next)
+    tally, run = Tally(), _run_name()
+    numbers = RequestNumbers(warehouse.root)
+    progress = _Progress.begun(warehouse, exchange_name, table, window, list(of), refresh, now, numbers.next)
     with ExitStack() as stack:
         stack.callback(_announce, warehouse, exchange_name, table, progress)
         writers = progress.writers
         stack.callback(progress.flush)
-        for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, of, tally.problems, progress):
+        for symbol, pages in _readings(warehouse, fetcher, exchange_name, table, window, tally.problems, progress):
             try:
                 for page in pages:
                     if page.endpoint not in writers:
@@ -103,54 +120,128 @@ def ingest_bronze(
                 tally.problems.append(Problem(exchange_name, table.name, symbol, window, str(error)))
             if step is not None:
                 step(f"{table.name} {symbol or exchange_name}")
+    tally.problems += progress.missing_problems(fetcher)
     tally.files = [path.relative_to(warehouse.root).as_posix() for w in writers.values() for path in w.files]
     return tally.report()
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What a run has brought in so far, and what it need not ask for."""
+    """What a run has read so far, and which spans it requests."""
 
-    inventory: Inventory
+    table: Table
+    inventory: Inventory | None
+    windows: dict[Instrument, Window]
+    listed: dict[Key, ListingPeriod]
     refresh: bool
-    listing_windows: dict[tuple[str, str], Window]
+    clock: Callable[[], datetime]
     next_sequence: NextSequence
+    repeats: dict[Instrument, list[Window]] = field(default_factory=dict)
     writers: dict[str, BronzeWriter] = field(default_factory=dict)
     now: datetime | None = None
     whole: bool = True
+    times: list[np.ndarray] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
-    def missing(self, table: Table, instrument: Instrument, window: Window) -> Iterator[Window]:
-        """Spans to ask for, none longer than a file of the table, so that little is lost by a cut."""
-        window = clip_to_listing(self.listing_windows, instrument, window)
-        gaps = [window] if self.refresh else self.inventory.missing(instrument, window)
-        for gap in gaps:
-            for period in layout.periods(table, gap):
-                whole = layout.period_window(table, period)
-                yield Window(max(gap.start, whole.start), min(gap.end, whole.end))
+    @classmethod
+    def begun(
+        cls,
+        warehouse: Warehouse,
+        exchange_name: str,
+        table: Table,
+        window: Window | None,
+        of: Sequence[Instrument],
+        refresh: bool,
+        now: datetime | None,
+        next_sequence: NextSequence,
+    ) -> _Progress:
+        """Return the progress of a run that has requested nothing yet."""
+        clock = partial(datetime.now, UTC) if now is None else lambda: now
+        if table.name == "instruments":
+            return cls(table, None, {}, {}, refresh, clock, next_sequence)
+        padded = listing_windows(warehouse, exchange_name)
+        windows = {instrument: clip_to_listing(padded, instrument, window) for instrument in of}
+        listed = listing_periods(warehouse, exchange_name)
+        inventory = open_inventory(warehouse, exchange_name, table, listed)
+        repeats = {} if refresh else choose_repeats(inventory, table, windows, clock())
+        return cls(table, inventory, windows, listed, refresh, clock, next_sequence, repeats)
+
+    def spans(self, instrument: Instrument, window: Window, earliest: datetime | None) -> Iterator[Window]:
+        """Yield the spans to request, none longer than a file of the table, so that little is lost by a cut.
+
+        Missing spans that the venue no longer retains are among them, so that they are reported as such.
+        """
+        window = common(window, self.windows[instrument])
+        gaps = [window]
+        if not self.refresh:
+            again = [*self.repeats.get(instrument, ())]
+            if earliest is not None:
+                lost = Window(window.start, max(window.start, min(window.end, earliest)))
+                again += [entry.window for entry in self.inventory.missing(instrument, lost)]
+            gaps = [*self.inventory.unread(instrument, window), *(common(span, window) for span in again)]
+        for gap in merged(gap for gap in gaps if not gap.empty):
+            for period in layout.periods(self.table, gap):
+                yield common(gap, layout.period_window(self.table, period))
 
     def begin(self) -> None:
-        """A span is about to be asked for."""
-        self.whole, self.now = True, None
+        """Prepare for the pages of a span."""
+        self.whole, self.now, self.times = True, None, []
 
     def seen(self, page: Page) -> None:
-        """One of its pages is kept."""
+        """Note a page of the span that is stored."""
         self.now = page.context.now
         self.whole = self.whole and page.error is None and not page.context.skewed
+        if page.table is not None and self.table.time in page.table.column_names:
+            self.times.append(page.table[self.table.time].cast("int64").to_numpy())
 
     def end(self, instrument: Instrument, span: Window) -> None:
-        """All of its pages are kept; what is settled of it need not be asked for again."""
+        """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks."""
         if self.whole and self.now is not None:
-            self.inventory.add(instrument, Window(span.start, max(span.start, min(span.end, self.now - SETTLED))))
+            self._record(instrument, self._rule(instrument).settled(span, self.now))
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
+    def refused(self, instrument: Instrument) -> None:
+        """Note that the venue does not know an instrument: none of its missing spans has rows."""
+        self.begin()
+        for span in self.repeats.get(instrument, ()):
+            self._record(instrument, span)
+
+    def covered(self, instrument: Instrument, spans: Iterable[Window]) -> None:
+        """Note that archive files hold these spans: nothing in them is missing from the API."""
+        for span in spans:
+            self.inventory.observe(instrument, Window(span.end, span.end))
+            for entry in self.inventory.missing(instrument, span):
+                self.inventory.record(instrument, common(entry.window, span), at=self.clock())
+
     def flush(self) -> None:
-        """Write the responses first, then the inventory that states them."""
+        """Write the responses first, then the inventory that refers to them."""
         for writer in self.writers.values():
             writer.flush()
-        self.inventory.flush()
+        if self.inventory is not None:
+            self.inventory.flush()
         self.flushed = time.monotonic()
+
+    def missing_problems(self, fetcher: Fetcher) -> list[Problem]:
+        """Return one problem per instrument with due rows that the venue did not return."""
+        if self.inventory is None:
+            return []
+        kinds = {(instrument.exchange, instrument.instrument_type) for instrument in self.windows}
+        earliest = {kind: fetcher.earliest(name, self.table.name, kind) for name, kind in kinds}
+        return missing_problems(self.inventory, self.table, self.windows, self.listed, earliest)
+
+    def _rule(self, instrument: Instrument) -> CompletenessRule:
+        source = exchange(instrument.exchange).source(self.table.name, instrument.instrument_type)
+        return CompletenessRule.of(self.table, source)
+
+    def _record(self, instrument: Instrument, span: Window) -> None:
+        times = np.concatenate([np.empty(0, dtype="int64"), *self.times])
+        if times.size:
+            first, last = (EPOCH + timedelta(microseconds=int(end)) for end in (times.min(), times.max()))
+            self.inventory.observe(instrument, Window(first, last))
+        listed = self.listed.get(key_of(instrument), ListingPeriod())
+        missing = due_missing(self._rule(instrument), listed, span, times)
+        self.inventory.record(instrument, span, missing, at=self.clock(), reset=self.refresh)
 
 
 def _readings(
@@ -159,23 +250,21 @@ def _readings(
     exchange_name: str,
     table: Table,
     window: Window | None,
-    of: Iterable[Instrument],
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[tuple[str | None, Iterator[Page]]]:
-    """What is read, instrument by instrument."""
+    """Yield each instrument's symbol and its pages; None and the pages of the lists for ``instruments``."""
     if table.name == "instruments":
         yield None, fetcher.instrument_pages(exchange_name, next_sequence=progress.next_sequence)
         return
     known: dict[str, dict[str, str]] = {}
-    for instrument in of:
+    for instrument, span in progress.windows.items():
         archive = exchange(exchange_name).archives.get((table.name, instrument.instrument_type))
         if archive is None:
             yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems, progress)
             continue
         if archive.endpoint not in known:
             known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
-        span = clip_to_listing(progress.listing_windows, instrument, window)
         where = (fetcher, table.name, archive, instrument, span, known[archive.endpoint])
         files = partial(archive_pages, *where, next_sequence=progress.next_sequence)
         yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
@@ -191,7 +280,11 @@ def _with_archive(
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
-    """Pages of a venue that has an archive too: read first where it is preferred, last where only it remembers."""
+    """Yield the pages of a venue with an archive: first if it is preferred, last if only it has the instrument.
+
+    Files are stored unparsed. The spans that they hold are not missing from the API; holes in them are found by the
+    quality check ``gaps``.
+    """
     if not archive.preferred:
         try:
             yield from _api_pages(fetcher, table, instrument, window, problems, progress)
@@ -202,6 +295,7 @@ def _with_archive(
     yield from files(rest)
     if archive.compared:
         rest.append(_kept_by_api(fetcher, table, instrument, window))
+    progress.covered(instrument, subtract(window, rest))
     for span in merged(rest):
         yield from _api_pages(fetcher, table, instrument, span, problems, progress)
 
@@ -221,17 +315,23 @@ def _api_pages(
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
-    """Pages of a venue's API, of what it still keeps; what it does not is a problem, not a silence."""
+    """Yield the pages of a venue's API; what the venue no longer retains is a problem."""
     exchange_name = instrument.exchange
-    for span in progress.missing(table, instrument, window):
-        earliest = fetcher.earliest(exchange_name, table.name, instrument.instrument_type)
-        if earliest is not None and span.start < earliest:
-            lost = Window(span.start, min(earliest, span.end))
+    earliest = partial(fetcher.earliest, exchange_name, table.name, instrument.instrument_type)
+    for span in progress.spans(instrument, window, earliest()):
+        oldest = earliest()
+        if oldest is not None and span.start < oldest:
+            lost = Window(span.start, min(oldest, span.end))
             problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
             span = Window(lost.end, max(lost.end, span.end))
         if not span.empty:
             progress.begin()
-            yield from fetcher.pages(exchange_name, table.name, instrument, span, next_sequence=progress.next_sequence)
+            numbered = {"next_sequence": progress.next_sequence}
+            try:
+                yield from fetcher.pages(exchange_name, table.name, instrument, span, **numbered)
+            except UnknownNameError:
+                progress.refused(instrument)
+                raise
             progress.end(instrument, span)
 
 

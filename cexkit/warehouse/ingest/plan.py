@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cexkit.exchanges.archives import plan as archive_plan
-from cexkit.exchanges.base import Source
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
+from cexkit.warehouse.ingest.completeness import common, listing_periods
+from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listings import clip_to_listing, instruments, listing_windows
 from cexkit.warehouse.ingest.pull import pull, resolve_request
+from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES
 from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -89,6 +91,7 @@ def plan(
     *,
     fetcher: Fetcher | None = None,
     refresh: bool = False,
+    now: datetime | None = None,
 ) -> Plan:
     """Say what :func:`cexkit.pull` would do, from the listings in a warehouse.
 
@@ -100,20 +103,26 @@ def plan(
         As for ``pull``.
     fetcher : Fetcher, optional
         Knows the venue's clock, by which some things are too old to be had.
+    now : datetime, optional
+        Time that delays of repeated requests are measured at. Default: the current time.
 
     Returns
     -------
     Plan
     """
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    known = listing_windows(target, exchange_name)
+    padded, listed = listing_windows(target, exchange_name), listing_periods(target, exchange_name)
     steps = []
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         for table in tables:
-            inventory = Inventory(target.root, exchange_name, table.name, "plan")
-            for one in instruments(target, exchange_name, table, window, symbols, instrument_type):
-                steps.append(_step(reader, inventory, table, one, clip_to_listing(known, one, window), refresh))
+            found = instruments(target, exchange_name, table, window, symbols, instrument_type)
+            windows = {instrument: clip_to_listing(padded, instrument, window) for instrument in found}
+            inventory = open_inventory(target, exchange_name, table, listed)
+            repeats = {} if refresh else choose_repeats(inventory, table, windows, now or datetime.now(UTC))
+            for instrument, part in windows.items():
+                again = None if refresh else repeats.get(instrument, [])
+                steps.append(_step(reader, inventory, table, instrument, part, again))
     return Plan(exchange_name, window, tuple(steps))
 
 
@@ -146,8 +155,14 @@ def plans(
 
 
 def _step(
-    fetcher: Fetcher, inventory: Inventory, table: Table, instrument: Instrument, window: Window, refresh: bool
+    fetcher: Fetcher,
+    inventory: Inventory,
+    table: Table,
+    instrument: Instrument,
+    window: Window,
+    repeats: Sequence[Window] | None,
 ) -> Step:
+    """Return the step of an instrument, with the missing spans to request again; None: request everything."""
     venue = exchange(instrument.exchange)
     archive = venue.archives.get((table.name, instrument.instrument_type))
     earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
@@ -159,20 +174,21 @@ def _step(
         if archive.compared and earliest is not None:
             # what the API still keeps is asked for too, to be held against the files
             spans = merged([*spans, Window(min(max(window.start, earliest), window.end), window.end)])
-    missing = [part for span in spans for part in ([span] if refresh else inventory.missing(instrument, span))]
+    missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats)]
     lost = None
     if earliest is not None and missing and missing[0].start < earliest:
         lost = Window(missing[0].start, min(earliest, missing[-1].end))
         missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
     source = venue.source(table.name, instrument.instrument_type)
-    requests += sum(_pages(source, table, part) for part in missing if not part.empty)
+    requests += sum(fewest_pages(source, table, part) for part in missing if not part.empty)
     return Step(table.name, instrument, files, tuple(part for part in missing if not part.empty), requests, lost)
 
 
-def _pages(source: Source, table: Table, span: Window) -> int:
-    """The fewest pages that hold a span's rows; one where rows cannot be counted beforehand."""
-    limit = getattr(source.paginator, "limit", 0)
-    if not limit or table.bar is None:
-        return 1
-    rows = -(-(span.end - span.start) // table.bar)
-    return max(1, -(-rows // limit))
+def _to_request(
+    inventory: Inventory, instrument: Instrument, span: Window, repeats: Sequence[Window] | None
+) -> tuple[Window, ...]:
+    """Return the parts of a span that a pull requests."""
+    if repeats is None:
+        return (span,)
+    again = (common(part, span) for part in repeats)
+    return merged(part for part in (*inventory.unread(instrument, span), *again) if not part.empty)

@@ -62,9 +62,11 @@ def pull(
     step : callable, optional
         Called with a short text as each instrument finishes; from several threads if there are several venues.
     refresh : bool
-        Request everything again. Default: request only data without an earlier response, and the last two days.
+        Request everything again. Default: request only data that no earlier run read, the last two days, and rows that
+        are missing from earlier responses, with growing delays.
     now : datetime, optional
-        Time that decides which months of 1-minute bars are closed and in one file. Default: the current time.
+        Time that decides which months of 1-minute bars are closed and in one file, and which missing rows are requested
+        again. Default: the current time.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def _pull_one(
     report = ingest_bronze(target, reader, name, listing) + build_silver(target, name, listing)
     for table in facts:
         found = instruments(target, name, table, window, symbols, instrument_type)
-        kept = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh)
+        kept = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
         report += kept + build_silver(target, name, table, now=now)
     compact(target, exchange=name, now=now)
     return report

@@ -1,19 +1,36 @@
-"""What of an exchange's tables has been asked for and answered, so that nothing is asked for twice after a cut."""
+"""Inventory of a venue's table: the spans that were read, and those for which the venue returned no rows.
+
+One file per table and venue, with merged spans, so its size depends on instruments and missing spans, not on runs.
+A response without rows does not complete a span: missing spans are requested again with growing delays, until the
+inventory states that the venue has none.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from cexkit.schema.intervals import Window
-from cexkit.warehouse.store.bronze import BronzeWriter, read_bronze
+from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import Window, merged
+from cexkit.warehouse.store.inventory_entries import (
+    Content,
+    Entry,
+    Key,
+    overlapping,
+    read_content,
+    subtract,
+    write_content,
+)
+from cexkit.warehouse.store.layout import INVENTORY, inventory_file, inventory_lock
+from cexkit.warehouse.store.parquet import locked
 
 
 class Identified(Protocol):
-    """What is needed of an instrument."""
+    """The attributes of an instrument that an inventory uses."""
 
     @property
     def instrument_type(self) -> str: ...
@@ -22,78 +39,140 @@ class Identified(Protocol):
     def symbol(self) -> str: ...
 
 
-class Inventory:
-    """Spans of one table of a venue that were answered whole, per instrument.
+def key_of(instrument: Identified) -> Key:
+    """Return the instrument type and symbol, by which an inventory knows an instrument."""
+    return Key(instrument.instrument_type, instrument.symbol)
 
-    Kept in Bronze beside the responses, and written after them: what it claims is there.
+
+class Inventory:
+    """Spans of one table of a venue, per instrument: complete, missing, or such that the venue has none.
+
+    Changes are kept in memory until :meth:`flush`, which adds them to what other processes wrote meanwhile.
 
     Parameters
     ----------
     root : Path
         Folder of the warehouse.
-    exchange, table : str
-        Whose answers.
-    run : str
-        Name of the run that adds to it.
+    exchange : str
+        Venue.
+    table : Table
+        The declaration.
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cexkit.schema.intervals import utc
+    >>> from cexkit.schema.symbols import Instrument
+    >>> btc = Instrument(exchange="okx", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTC-USDT-SWAP",
+    ...                  base="BTC", quote="USDT")
+    >>> inventory = Inventory(Path(tempfile.mkdtemp()), "okx", TABLES["ohlcv_1h"])
+    >>> hole = Window.of("2024-01-02T06:00", "2024-01-02T08:00")
+    >>> inventory.record(btc, Window.of("2024-01-02", "2024-01-03"), [hole], at=utc("2024-01-09"))
+    >>> [part.days for part in inventory.unread(btc, Window.of("2024-01-01", "2024-01-05"))]
+    [1.0, 2.0]
+    >>> [entry.window == hole for entry in inventory.missing(btc)]
+    [True]
     """
 
-    def __init__(self, root: Path, exchange: str, table: str, run: str):
-        endpoint = f"inventory.{table}"
-        self._table = table
-        self._writer = BronzeWriter(root, exchange, endpoint, run)
-        self._spans: dict[tuple[str, str], list[Window]] = defaultdict(list)
-        for row in read_bronze(root, exchange, endpoint, table):
-            facts = json.loads(row["context"])
-            self._spans[facts["instrument_type"], facts["symbol"]].append(Window(row["data_start"], row["data_end"]))
+    def __init__(self, root: Path, exchange: str, table: Table):
+        self._root = root
+        self._path, self._lock = root / inventory_file(table, exchange), root / inventory_lock(table, exchange)
+        self._content = read_content(self._path)
+        self._pending: list[Callable[[Content], object]] = []
+        self._given_up: dict[Key, list[Window]] = defaultdict(list)
+        #: True if the file was there.
+        self.stored = self._path.exists()
 
-    def missing(self, instrument: Identified, window: Window) -> list[Window]:
-        """The parts of a window that were not answered yet, in order.
+    def __iter__(self) -> Iterator[tuple[Key, Entry]]:
+        """Yield every entry with the type and symbol of its instrument."""
+        for key in sorted(self._content.entries):
+            for entry in self._content.entries[key]:
+                yield key, entry
 
-        Examples
-        --------
-        >>> import tempfile
-        >>> from cexkit.schema.symbols import Instrument
-        >>> btc = Instrument(exchange="okx", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTC-USDT-SWAP",
-        ...                  base="BTC", quote="USDT")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     inventory = Inventory(Path(folder), "okx", "ohlcv_1h", "run")
-        ...     inventory.add(btc, Window.of("2024-01-02", "2024-01-03"))
-        ...     [part.days for part in inventory.missing(btc, Window.of("2024-01-01", "2024-01-05"))]
-        [1.0, 2.0]
+    def unread(self, instrument: Identified, window: Window) -> list[Window]:
+        """Return the parts of a window that were never read, in order."""
+        return subtract(window, [entry.window for entry in self._content.entries[key_of(instrument)]])
+
+    def missing(self, instrument: Identified, window: Window | None = None) -> list[Entry]:
+        """Return the spans of a window that are requested again, in order."""
+        entries = self._content.entries[key_of(instrument)]
+        found = entries if window is None else overlapping(entries, window)
+        return [entry for entry in found if entry.state == "missing"]
+
+    def given_up(self, instrument: Identified) -> tuple[Window, ...]:
+        """Return the spans that this inventory changed to state ``none``, which no earlier run did."""
+        return merged(self._given_up[key_of(instrument)])
+
+    def extent(self, instrument: Identified) -> Window | None:
+        """Return the times of an instrument's first and last row, as a closed span; None if it never had a row."""
+        return self._content.extents.get(key_of(instrument))
+
+    def observe(self, instrument: Identified, extent: Window) -> None:
+        """Note the times of the first and last row that were read; those of earlier reads stay."""
+        known = self.extent(instrument)
+        if known is None or extent.start < known.start or extent.end > known.end:
+            self._change(partial(Content.observe, key=key_of(instrument), extent=extent))
+
+    def record(
+        self,
+        instrument: Identified,
+        window: Window,
+        missing: Iterable[Window] = (),
+        *,
+        at: datetime,
+        reset: bool = False,
+    ) -> None:
+        """Note that a window was read, and which parts of it lack due rows.
+
+        Parameters
+        ----------
+        instrument : Identified
+            Whose rows.
+        window : Window
+            The span that was read.
+        missing : iterable of Window
+            Its parts without the rows that are due. A part that was complete before stays complete.
+        at : datetime
+            Time of the request.
+        reset : bool
+            True to ignore earlier requests for these parts.
         """
-        found, moment = [], window.start
-        for span in sorted(self._spans[instrument.instrument_type, instrument.symbol]):
-            if span.start > moment:
-                found.append(Window(moment, min(span.start, window.end)))
-            moment = max(moment, span.end)
-            if moment >= window.end:
-                break
-        if moment < window.end:
-            found.append(Window(moment, window.end))
-        return [part for part in found if not part.empty]
-
-    def add(self, instrument: Identified, window: Window) -> None:
-        """Note that a window was answered whole."""
         if window.empty:
             return
-        self._spans[instrument.instrument_type, instrument.symbol].append(window)
-        now = datetime.now(UTC)
-        self._writer.add(
-            {
-                "table": self._table,
-                "data_start": window.start,
-                "data_end": window.end,
-                "context": json.dumps({"instrument_type": instrument.instrument_type, "symbol": instrument.symbol}),
-                "url": "",
-                "params": "{}",
-                "status": None,
-                "headers": "{}",
-                "received_at": now,
-                "sha256": "",
-                "body": b"",
-            }
-        )
+        key, spans = key_of(instrument), merged(missing)
+        found = self._change(partial(Content.record, key=key, window=window, missing=spans, at=at, reset=reset))
+        self._given_up[key] += [entry.window for entry in found]
+
+    def postpone(self, instrument: Identified, at: datetime) -> None:
+        """Let the delays of an instrument begin now where a request is noted for later than now."""
+        if any(entry.last_requested_at > at for entry in self.missing(instrument)):
+            self._change(partial(Content.postpone, key=key_of(instrument), at=at))
 
     def flush(self) -> None:
-        """Write what was noted; call it only when the responses themselves are on the disk."""
-        self._writer.flush()
+        """Write the changes; call it only when the responses themselves are on disk."""
+        if not self._pending:
+            return
+        with locked(self._lock):
+            content = read_content(self._path)
+            before = content.rows()
+            for change in self._pending:
+                change(content)
+            if content.rows() != before:
+                write_content(content, self._path, via=self._root / INVENTORY)
+        self._content, self._pending = content, []
+
+    def _change(self, change: Callable[[Content], list[Entry]]) -> list[Entry]:
+        self._pending.append(change)
+        return change(self._content)
+
+
+def read_inventories(root: Path) -> list[tuple[str, str, Inventory]]:
+    """Return the inventories of a warehouse, with the venue and table of each."""
+    files = sorted((root / INVENTORY).glob("*/exchange=*.parquet"))
+    names = [(path.stem.removeprefix("exchange="), path.parent.name) for path in files]
+    return [(exchange, table, Inventory(root, exchange, TABLES[table])) for exchange, table in names if table in TABLES]

@@ -9,6 +9,7 @@
     <root>/bronze/sequence                                               number of the latest request
     <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
     <root>/ledger/<table>/exchange=<x>/                                  Bronze responses that Silver rows came from
+    <root>/inventory/<table>/exchange=<x>.parquet                        spans that were read, and those without rows
     <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
 
 A data file is named by its content and never changes once written; the manifest says which are current.
@@ -46,12 +47,13 @@ SEQUENCE = PurePosixPath(BRONZE, "sequence")
 QUARANTINE = "quarantine"
 ROW_COUNTS = "row_counts"
 LEDGER = "ledger"
+INVENTORY = "inventory"
 LOCKS = ".locks"
 #: Folder in which a rebuild is made beside the present state.
 REBUILD = ".rebuild"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
-WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER)
+WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER, INVENTORY)
 
 #: So long after its end a span may still be corrected by a venue; then it is closed.
 SETTLED = timedelta(days=2)
@@ -314,6 +316,16 @@ def received_on(path: str) -> str:
     '2026-06-23'
     """
     return PurePosixPath(path).parent.name.removeprefix("date=")
+
+
+def inventory_file(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the inventory of a venue's table."""
+    return PurePosixPath(INVENTORY, table.name, f"exchange={_part(exchange)}.parquet")
+
+
+def inventory_lock(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the lock of an inventory; the lock of the table is held while Silver is built."""
+    return PurePosixPath(LOCKS, f"{INVENTORY}.{table.name}.{_part(exchange)}.lock")
 
 
 def lock_file(table: Table, exchange: str | None) -> PurePosixPath:

@@ -2,6 +2,7 @@
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 import dagster as dg
+from pydantic import Field
 
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
@@ -13,6 +14,16 @@ from cexkit_pipeline.partitions import DAYS
 from cexkit_pipeline.resources import Store, Venues
 
 LISTING = TABLES["instruments"]
+
+
+class BronzeConfig(dg.Config):
+    """Run configuration of a Bronze asset."""
+
+    refresh: bool = Field(
+        default=False,
+        description="Request everything again, and ignore earlier requests for missing rows. Default: request what no "
+        "earlier run read, the last two days, and missing rows whose delay has passed.",
+    )
 
 
 def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
@@ -28,13 +39,16 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
         description=f"Raw responses of {exchange} about {table.name}, unmodified.",
         pool=exchange,
     )
-    def bronze(context: dg.AssetExecutionContext, store: Store, venues: Venues) -> dg.MaterializeResult:
+    def bronze(
+        context: dg.AssetExecutionContext, config: BronzeConfig, store: Store, venues: Venues
+    ) -> dg.MaterializeResult:
         # The window covers all days of the run, because a backfill requests them together.
         span = context.partition_time_window
         window, warehouse = Window(span.start, span.end), store.open()
         of = instruments(warehouse, exchange, table, window, store.symbols or None)
         with venues.fetcher() as fetcher:
-            return result(context, ingest_bronze(warehouse, fetcher, exchange, table, window, of))
+            report = ingest_bronze(warehouse, fetcher, exchange, table, window, of, refresh=config.refresh)
+            return result(context, report)
 
     return bronze
 

@@ -29,6 +29,7 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ...clock import Clock
+from ...problems import failures
 
 START = utc("2024-01-01")
 HOUR = timedelta(hours=1)
@@ -413,7 +414,7 @@ class TestSilver:
                 "bybit", ["funding_rates", "open_interest"], "BTCUSDT", START, LATER, warehouse=tmp_path,
                 fetcher=fetcher,
             )  # fmt: skip
-        assert not report.problems
+        assert not failures(report)
         rows = pl.from_arrow(Warehouse(tmp_path).read(TABLES["funding_rates"], exchange="bybit"))
         assert rows["timestamp"].to_list() == CHANGING
         assert set(rows["funding_interval_hours"]) == {8.0, 4.0, 1.0}

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +27,6 @@ from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import LISTING_MARGIN
 from cexkit.warehouse.ingest.plan import plan
 from cexkit.warehouse.ingest.pull import pull
-from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.warehouse import Warehouse
 
 START, END, DAYS = "2026-05-28", "2026-06-05", 8
@@ -184,22 +182,6 @@ def test_venues_are_read_side_by_side_and_one_that_is_down_is_a_problem(truth, t
     assert {problem.exchange for problem in report.problems} == {"coinbase"}
     expected = truth["ohlcv_1h"].filter(pl.col("exchange") != "coinbase", instrument_type="spot", symbol="BTCUSDT")
     assert rows(tmp_path, TABLES["ohlcv_1h"]).height == expected.height
-
-
-def test_the_inventory_is_safe_under_threads_of_several_tables(tmp_path):
-    def note(table: str) -> None:
-        inventory = Inventory(tmp_path, "okx", table, f"run-{table}")
-        for day in range(1, 20):
-            inventory.add(BTC, Window.of(f"2024-01-{day:02}", f"2024-01-{day + 1:02}"))
-        inventory.flush()
-
-    threads = [threading.Thread(target=note, args=(table,)) for table in ("ohlcv_1h", "mark_1h")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    inventory = Inventory(tmp_path, "okx", "mark_1h", "later")
-    assert [part.days for part in inventory.missing(BTC, Window.of("2023-12-31", "2024-01-21"))] == [1.0, 1.0]
 
 
 def test_files_that_are_held_against_the_api_are_planned_with_it(truth, tmp_path):

@@ -71,7 +71,7 @@ def complete(truth, until: datetime) -> pl.DataFrame:
 
 def missing(warehouse: Warehouse, instrument: Instrument) -> list[Window]:
     window = Window(TODAY - 6 * DAY, TODAY - 3 * DAY)
-    return Inventory(warehouse.root, "bybit", BARS.name, "look").missing(instrument, window)
+    return Inventory(warehouse.root, "bybit", BARS).unread(instrument, window)
 
 
 def clock_problems(report: Report) -> list[Problem]:

@@ -28,6 +28,8 @@ from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.layout import SEQUENCE
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...problems import failures, missing
+
 FUNDING, LISTING, BARS = TABLES["funding_rates"], TABLES["instruments"], TABLES["ohlcv_1h"]
 HOUR = timedelta(hours=1)
 
@@ -124,7 +126,7 @@ def funding(warehouse, symbol="BTCUSDT") -> pl.DataFrame:
 def test_interval_is_stored_as_settled_through_a_change(venue, warehouse):
     times = ["00:00", "08:00", "16:00", "20:00"]
     venue.pages[RATES, "BTCUSDT"] = [settlement(f"2024-01-10T{time}") for time in times]
-    assert january(venue, warehouse).problems == ()
+    assert failures(january(venue, warehouse)) == []
     assert funding(warehouse)["funding_interval_hours"].to_list() == [8, 8, 8, 4]
 
 
@@ -134,12 +136,13 @@ def test_a_malformed_page_stays_in_bronze_and_fails_alone(venue, warehouse):
     report = january(venue, warehouse)
     assert funding(warehouse).is_empty()
     assert funding(warehouse, "ETHUSDT").height == 1
-    assert {(problem.table, problem.symbol) for problem in report.problems} == {("funding_rates", "BTCUSDT")}
-    assert "um.fundingRate, row 0, field 'fundingTime'" in report.problems[0].message
+    (problem,) = failures(report)
+    assert (problem.table, problem.symbol) == ("funding_rates", "BTCUSDT")
+    assert "um.fundingRate, row 0, field 'fundingTime'" in problem.message
     (copy := Warehouse(warehouse.root.parent / "copy")).root.mkdir()
     (copy.root / layout.BRONZE).symlink_to(warehouse.root / layout.BRONZE)
     build_silver(copy, "binance", LISTING)
-    assert build_silver(copy, "binance", FUNDING).problems == report.problems, "Bronze alone must tell the same"
+    assert build_silver(copy, "binance", FUNDING).problems == (problem,), "Bronze alone must tell the same"
 
 
 def test_a_page_read_at_last_mends_what_failed(venue, warehouse):
@@ -156,7 +159,7 @@ def test_one_instrument_that_cannot_be_read_does_not_stop_the_others(venue, ware
     venue.broken[RATES, "BTCUSDT"] = httpx.Response(400, json={"code": -1100, "msg": "Illegal characters"})
     report = january(venue, warehouse)
     assert funding(warehouse, "ETHUSDT").height == 1
-    assert [(problem.symbol, "-1100" in problem.message) for problem in report.problems] == [("BTCUSDT", True)]
+    assert [(problem.symbol, "-1100" in problem.message) for problem in failures(report)] == [("BTCUSDT", True)]
 
 
 def test_a_refused_address_stops_everything(venue, warehouse):
@@ -203,7 +206,7 @@ def test_every_layer_done_twice_changes_no_byte(venue, warehouse):
         "quarantine",
         "tables",
     }
-    assert any("inventory.funding_rates" in path for path in first)
+    assert "inventory/funding_rates/exchange=binance.parquet" in first
     assert everything() == first
 
 
@@ -371,8 +374,19 @@ class TestArchive:
 
     def test_a_month_that_is_not_there_is_read_from_the_api(self, venue, warehouse):
         venue.pages[RATES, "BTCUSDT"] = [settlement("2024-01-10T08:00")]
-        assert january(venue, warehouse, symbols="BTCUSDT").problems == ()
+        assert failures(january(venue, warehouse, symbols="BTCUSDT")) == []
         assert funding(warehouse).height == 1
+
+    def test_month_without_file_is_missing_until_its_file_exists(self, venue, warehouse):
+        (problem,) = missing(january(venue, warehouse, symbols="BTCUSDT"))
+        assert "29 days" in problem.message
+        venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
+        report = january(venue, warehouse, symbols="BTCUSDT")
+        assert report.problems == ()
+        assert funding(warehouse)["funding_rate"].to_list() == [0.0003]
+        venue.asked.clear()
+        assert january(venue, warehouse, symbols="BTCUSDT").problems == ()
+        assert RATES not in venue.asked
 
     def test_a_known_file_is_not_downloaded_again_and_a_replaced_one_is(self, venue, warehouse):
         venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
