@@ -210,7 +210,7 @@ class NewerSchemaError(DatasetError):
 
 
 class DataLossError(DatasetError):
-    """A rebuild that would drop keys and was not told to; nothing was changed."""
+    """A rebuild that would drop keys without permission; nothing was changed."""
 
 
 class PublicationError(DatasetError):

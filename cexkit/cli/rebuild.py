@@ -12,11 +12,11 @@ from cexkit.cli.output import INCOMPLETE
 
 def rebuild(
     exchange: Annotated[list[str] | None, typer.Argument(help="Venues. Default: all that have Bronze.")] = None,
-    table: Annotated[list[str] | None, typer.Option(help="Table; may be given often. Default: all.")] = None,
+    table: Annotated[list[str] | None, typer.Option(help="Table (repeatable). Default: all.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and stop.")] = False,
     allow_loss: Annotated[
         list[str] | None,
-        typer.Option(metavar="TABLE[:EXCHANGE]", help="Drop keys that Bronze lacks; may be given often."),
+        typer.Option(metavar="TABLE[:EXCHANGE]", help="Drop keys that Bronze lacks (repeatable)."),
     ] = None,
     warehouse: Annotated[Path | None, typer.Option(help="Folder to rebuild. Default: CEXKIT_WAREHOUSE.")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The running year in pieces: bytes that a day's publication uploads, and what a query costs, next to one file a year.
+"""The running year in pieces: bytes that a day uploads, and what a query costs, compared with one file per year.
 
 By default a small form runs; ``--long`` has 200 symbols day by day, and queries on hourly bars of 600::
 
@@ -37,7 +37,7 @@ MORE_FILES, SLOWER = 2, 1.5
 
 
 class Growing:
-    """Tables with one file per year, brought in day by day: the last days again, then compaction."""
+    """Tables with one file per year, written day by day: the last days again, then compaction."""
 
     def __init__(self, root: Path, symbols: int):
         self.warehouse = Warehouse(root)
@@ -117,14 +117,14 @@ def test_publication_uploads_little_and_windows_open_few_files(tmp_path, request
 
 
 def _more_files(warehouse: Warehouse, now: datetime) -> int:
-    """Files of hourly bars that the last 30 days open, less those of one file per year."""
+    """Files of hourly bars that the last 30 days open, minus those of one file per year."""
     window = Window(max(now - 30 * DAY, YEAR.start), now)
     files = warehouse.manifest.select("ohlcv_1h", start=window.start, end=window.end)
     return len(files) - len(layout.periods(HOURS, window))
 
 
 def bars(symbols: int, start: datetime, end: datetime) -> pl.DataFrame:
-    """Hourly bars of so many symbols of one venue: prices walk in ticks."""
+    """Hourly bars of some symbols of one venue: prices walk in ticks."""
     hours, rng = int((end - start) / timedelta(hours=1)), np.random.default_rng(0)
     level = np.geomspace(0.5, 50_000, symbols)[:, None]
     tick = 10.0 ** np.floor(np.log10(level) - 4)

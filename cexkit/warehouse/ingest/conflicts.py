@@ -32,8 +32,8 @@ def conflicting(
     table : Table
         The declaration.
     stored : polars.DataFrame
-        Rows of Silver that stand for responses of the API which are not there any more. Those that equal a row of the
-        archive came from it and prove nothing.
+        Rows of Silver in place of lost responses of the API. Those that equal a row of the archive came from it and
+        prove nothing.
     """
     parts: dict[tuple[bool, Identity], list[pl.DataFrame]] = defaultdict(list)
     for one in parsed:

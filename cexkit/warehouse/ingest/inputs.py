@@ -66,7 +66,7 @@ class Inputs:
 
     def _standing_problems(self) -> Iterator[Problem]:
         for file in self.ledger.lost:
-            if file.problem != file.damage:  # a damaged file that is there is read again
+            if file.problem != file.damage:  # a damaged file is read again
                 yield self._problem(f"{file.problem}: {LOST_ACTION}", file.span)
         if stale := self.ledger.stale(self._record.parser_version):
             yield self._problem(

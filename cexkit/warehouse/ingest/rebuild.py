@@ -1,4 +1,4 @@
-"""Rebuild: all of a venue's Silver made from Bronze again, held against what is there before it takes its place."""
+"""Rebuild: a venue's Silver built from all of Bronze, and compared with the present rows before it replaces them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Rebuilt:
     added, changed : int
         Keys that are new, and keys whose other columns differ.
     lost : polars.DataFrame
-        Keys that are there now and would be gone.
+        Present keys that would be gone.
     problems : tuple of Problem
         What is wrong with Bronze.
     """
@@ -63,8 +63,8 @@ def rebuild(
     """Make Silver tables of a venue from all of Bronze, as if nothing had been built before.
 
     It is what incremental builds equal. Run it after an upgrade whose parsers give other rows, or to find out whether
-    Bronze still holds all that Silver has. Everything is built beside the warehouse first; a table takes its place only
-    if no key would be lost.
+    Bronze still holds all that Silver has. Everything is built in a separate folder first; a table is replaced only if
+    no key would be lost.
 
     Parameters
     ----------

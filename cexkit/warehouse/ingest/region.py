@@ -67,7 +67,7 @@ class Region:
         return any(window.start < span.end and span.start < window.end for _, window in found)
 
     def contains(self, rows: pl.DataFrame) -> pl.Series:
-        """Return which rows lie in the region: a boolean per row."""
+        """Return whether each row is in the region."""
         import polars as pl
 
         time = pl.Datetime("us", "UTC")

@@ -36,7 +36,7 @@ class Parsed:
     row : dict
         Columns of Bronze, see :func:`cexkit.warehouse.store.bronze.read_file`.
     context : Context or None
-        None if what is stored is no context.
+        None if the stored text is invalid.
     rows : pyarrow.Table or None
         None if the response is malformed or damaged.
     """
@@ -103,7 +103,7 @@ def parse(exchange_name: str, table: Table, row: dict[str, Any], problems: list[
 
 
 class Record:
-    """What a build read, for the ledger: files, and the responses in them."""
+    """Files that a build read and the responses in them, as rows of the ledger."""
 
     def __init__(self, root: Path, parser_version: int):
         self._root, self.parser_version = root, parser_version

@@ -186,8 +186,8 @@ class _Build:
     def _made(self, region: Region, fresh: list[Parsed]) -> pl.DataFrame:
         """Return the rows that all responses give in and around a region; the later response wins per key.
 
-        If a merged response is not there any more, the rows that Silver holds follow those that are there and were
-        merged, and precede newer ones. So neither a row nor a correction is lost with its file.
+        If a merged response is lost, the rows that Silver holds follow those of the other merged responses, and precede
+        newer ones. So neither a row nor a correction is lost with its file.
         """
         inputs = self._inputs
         around = region.padded(self._reach)

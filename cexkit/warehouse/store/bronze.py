@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
 
 #: Columns by which responses are chosen before their bodies are read.
 HEAD = ("table", "data_start", "data_end", "context", "sha256", "file")
-#: Responses and bytes of bodies in one row group; whoever needs one response reads the others of its group.
+#: Responses and bytes of bodies in one row group; to read one response, all of its group are read.
 GROUP_ROWS = 128
 GROUP_BYTES = 1 << 20
 
@@ -223,7 +223,7 @@ def _conform(rows: pa.Table) -> pa.Table:
 
 
 def _verified(root: Path, row: dict) -> dict:
-    """Return a response with the body of its archive file, held against its hash."""
+    """Return a response with the body of its archive file, compared with its hash."""
     row = dict.fromkeys(SCHEMA.names) | row
     body, damage = row["body"], None
     if row["file"] is not None:

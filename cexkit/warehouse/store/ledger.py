@@ -21,6 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import pyarrow.parquet as pq
+
 from cexkit.errors import DatasetError, UnknownNameError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
@@ -205,7 +207,7 @@ class Ledger:
 
     @property
     def is_complete(self) -> bool:
-        """True if no build was cut: what it recorded is what Silver must hold."""
+        """True if no build was interrupted: what it recorded is what Silver must hold."""
         return bool(self.days) and "pending" not in self.files["state"]
 
     def reset(self) -> None:
@@ -229,7 +231,7 @@ class Ledger:
         return None if start is None or end is None else Window(start, end)
 
     def overlapping(self, span: Window) -> list[LedgerFile]:
-        """Return the merged files that are there as they were read and can hold rows of a span."""
+        """Return the merged files that are as they were read and can hold rows of a span."""
         import polars as pl
 
         sound = self.files.filter(
@@ -257,7 +259,7 @@ class Ledger:
 
     @cached_property
     def _problems(self) -> dict[str, str]:
-        """What is wrong with files on disk, by path; content is only looked at where it is read."""
+        """What is wrong with files on disk, by path; content is verified on reading."""
         import polars as pl
 
         found, rows = {}, self.files.filter(pl.col("state") != "other", ~pl.col("retired"))
@@ -422,13 +424,13 @@ class Ledger:
         frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, _schema(schema))
         write_atomic(
             self._folder / name,
-            lambda temporary: frame.write_parquet(temporary, compression="zstd"),
+            lambda temporary: pq.write_table(frame.to_arrow(), temporary, compression="zstd"),
             via=self.root / layout.LEDGER,
         )
 
 
 def _inside(day: str, span: Window) -> bool:
-    """Return whether a day lies in a span, whose ends are midnights."""
+    """Return whether a day is in a span, whose ends are midnights."""
     return f"{span.start:%Y-%m-%d}" <= day < f"{span.end:%Y-%m-%d}"
 
 
