@@ -43,10 +43,11 @@ analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
 cli.bronze: cli.output config errors warehouse.ingest warehouse.store
-cli.commands: cli.bronze cli.demo cli.doctor cli.output cli.rebuild client.market client.tearsheet config errors
-  warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
+cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.rebuild client.market client.tearsheet config
+  errors warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
 cli.demo: analytics.plotting schema warehouse.store
 cli.doctor: client.market config errors warehouse.store
+cli.migrate: cli.output config warehouse.ingest warehouse.store
 cli.output: errors warehouse.store
 cli.rebuild: cli.output config exchanges.registry schema warehouse.ingest warehouse.store
 client:
@@ -124,26 +125,25 @@ testing.hub: testing._hub_http testing._hub_repo testing._hub_routes testing.loo
 testing.loopback: schema.intervals
 testing.market: exchanges.streams schema.intervals testing.<venue> testing.simulation testing.stream testing.venue
 testing.simulation: errors schema schema.intervals schema.render schema.symbols warehouse.gold.tables
-  warehouse.row_checks warehouse.store
+  warehouse.quality warehouse.store
 testing.stream:
 testing.venue: schema.intervals testing.feed testing.loopback
 warehouse:
 warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams schema schema.intervals schema.symbols
   warehouse.ingest warehouse.store
 warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.store
-warehouse.gold.tables: analytics.funding errors schema schema.render
+warehouse.gold.tables: analytics.funding errors schema schema.render warehouse.units
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
   exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams schema schema.intervals
-  schema.render schema.symbols schema.validate warehouse.store
-warehouse.ingest.plan: exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals
-  schema.symbols warehouse.ingest warehouse.store
+  schema.render schema.symbols schema.validate warehouse.store warehouse.units
+warehouse.ingest.plan: exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals schema.symbols
+  warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry schema schema.render warehouse.quality
   warehouse.store
-warehouse.quality: errors exchanges.registry schema schema.intervals schema.render warehouse.row_checks
-  warehouse.store
-warehouse.row_checks: errors schema schema.render
+warehouse.quality: errors schema schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
 warehouse.store: config errors schema schema.intervals schema.render
+warehouse.units: schema
 """
 _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())
 ALLOWED = {part: set(allowed.split()) for part, _, allowed in _LINES}

@@ -71,7 +71,7 @@ def market(history, tmp_path_factory):
         report = pull("binance", "funding_rates", start="2020-01-01", end="2024-01-01", warehouse=root, fetcher=fetcher)
     assert report.problems == ()
     assert report.quarantined == 0
-    assert report.rows == 2 * SETTLEMENTS + 2
+    assert report.rows == 2 * SETTLEMENTS + 4  # plus two instruments and their periods
     return cexkit.connect(root)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cexkit.cli import bronze
+from cexkit.cli.migrate import migrate
 from cexkit.cli.output import FAILED, INCOMPLETE, emit_rows
 from cexkit.cli.rebuild import rebuild
 from cexkit.errors import CexkitError, InvalidInputError
@@ -179,6 +180,7 @@ def pull(
 
 
 app.command()(rebuild)
+app.command()(migrate)
 
 
 @app.command()
@@ -205,10 +207,15 @@ def publish(
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Name of the release, such as v2026.06.30.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change and stop.")] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of a dataset that is newer or holds more.")
-    ] = False,
+    allow_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE[:EXCHANGE]",
+            help="Table whose published keys may disappear, such as ohlcv_1h:okx (repeatable). Default: none.",
+        ),
+    ] = None,
     private: Annotated[bool, typer.Option("--private", help="A repository that is made is private.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Check every row again, whatever is cached.")] = False,
 ) -> None:
     """Publish a warehouse to HuggingFace (the token is HF_TOKEN) or to a folder: what changed, in one step."""
     from tqdm import tqdm
@@ -219,9 +226,11 @@ def publish(
     to = to or settings().publish_to
     if to is None:
         raise InvalidInputError("say where to with --to, or set CEXKIT_PUBLISH_TO")
-    common = {"tag": tag, "replace": replace, "private": private}
+    common = {"tag": tag, "allow_loss": allow_loss or (), "private": private}
     with tqdm(unit=" files", disable=None) as bar:
-        done = run(warehouse or settings().warehouse, to, dry_run=dry_run, step=lambda _: bar.update(), **common)
+        done = run(
+            warehouse or settings().warehouse, to, dry_run=dry_run, step=lambda _: bar.update(), full=full, **common
+        )
     print(done)
 
 
@@ -229,6 +238,9 @@ def publish(
 def doctor(
     data: Data = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read nothing but the cache.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash every data file and Bronze file of a folder, which takes a while.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what a connection is made of and whether it works: place, revision, versions, cache, latency, sizes."""
@@ -236,7 +248,7 @@ def doctor(
 
     from cexkit.cli.doctor import diagnose
 
-    found = diagnose(data, offline=offline)
+    found = diagnose(data, verify=verify, offline=offline)
     print(json.dumps(found.as_dict(), indent=1) if as_json else found)
     if found.problems:
         raise typer.Exit(FAILED)

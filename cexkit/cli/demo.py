@@ -77,9 +77,7 @@ def _basis(sample: Manifest, end: datetime) -> pl.DataFrame:
     """Perp over spot of the same venue and hour, both per coin: a venue may quote 1000 coins as one unit."""
     import polars as pl
 
-    keys = ["exchange", "instrument_type", "symbol"]
-    units = _rows(sample, "instruments").select(*keys, "multiplier")
-    prices = _rows(sample, "ohlcv_1h", end - timedelta(hours=1)).join(units, on=keys)
+    prices = _rows(sample, "ohlcv_1h", end - timedelta(hours=1))
     prices = prices.with_columns(price=pl.col("close") / pl.col("multiplier"))
     spot = prices.filter(instrument_type="spot").select("exchange", "base", "timestamp", reference="price")
     perp = prices.filter(instrument_type="perp").join(spot, on=["exchange", "base", "timestamp"])

@@ -11,9 +11,12 @@ from typing import Any
 
 from cexkit.client.market import connect
 from cexkit.config import settings
-from cexkit.errors import CexkitError
+from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.warehouse.store.cache import FileCache
-from cexkit.warehouse.store.locations import folder_of
+from cexkit.warehouse.store.keys import broken_keys
+from cexkit.warehouse.store.locations import Folder, folder_of
+from cexkit.warehouse.store.verify import verify as verify_files
+from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Packages whose versions decide whether things work together.
 PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas", "pyarrow", "huggingface_hub")
@@ -35,6 +38,7 @@ class Diagnosis:
     bytes: dict[str, int] = field(default_factory=dict)
     latency_ms: float | None = None
     query_ms: float | None = None
+    verified: dict[str, int] | None = None
     problems: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -47,6 +51,7 @@ class Diagnosis:
             f"revision   {self.revision or '-'}, updated {self.updated or '-'}",
             f"latency    {_ms(self.latency_ms)} a small request, {_ms(self.query_ms)} a small query",
             f"cache      {format_cache_usage(self.cache)}",
+            *(f"verified   {count:,} {kind.replace('_', ' ')}" for kind, count in (self.verified or {}).items()),
             f"versions   {', '.join(f'{name} {found}' for name, found in self.versions.items())}",
             "tables",
             *(f"  {name:<22}{size / 1e6:>12,.2f} MB  {self.mode[name]}" for name, size in self.bytes.items()),
@@ -55,13 +60,15 @@ class Diagnosis:
         return "\n".join(lines if self.problems else [*lines, "all is well"])
 
 
-def diagnose(source: str | Path | None = None, **options: Any) -> Diagnosis:
+def diagnose(source: str | Path | None = None, *, verify: bool = False, **options: Any) -> Diagnosis:
     """Open a dataset and measure what that takes; what goes wrong is told, not raised.
 
     Parameters
     ----------
     source : str or Path, optional
         As for ``connect``.
+    verify : bool, default False
+        True to hash every data file and every Bronze file of a folder, and compare it with what was recorded.
     **options
         As for ``connect``: ``mode``, ``cache``, ``offline``.
 
@@ -79,26 +86,38 @@ def diagnose(source: str | Path | None = None, **options: Any) -> Diagnosis:
 
     found = Diagnosis({name: version(name) for name in PACKAGES}, cache_info())
     try:
-        _examine(found, source, options)
+        _examine(found, source, options, verify=verify)
     except (CexkitError, duckdb.Error) as error:
         found.problems.append(f"{type(error).__name__}: {error}")
     return found
 
 
-def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any]) -> None:
+def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any], *, verify: bool) -> None:
     market = connect(source, **options)
     snapshot = market._snapshot
     found.location, found.revision, found.updated = market.location, market.revision, market.updated.isoformat()
     found.bytes = {name: info.bytes for name, info in market.tables.items()}
     found.mode = {name: _way(snapshot, name) for name in found.bytes}
+    if isinstance(snapshot.location, Folder):
+        found.problems += broken_keys(snapshot.location.root, snapshot.manifest)
     if not snapshot.offline:
         found.latency_ms = _timed(snapshot.location.ping)
+    if verify:
+        _verify(found, snapshot.location)
     smallest = min(found.bytes, key=lambda name: found.bytes[name], default=None)
     if smallest is None:
         found.problems.append("the dataset holds no tables")
     else:
         market.table(smallest).count().execute()  # the first one also imports Ibis and starts DuckDB
         found.query_ms = _timed(lambda: market.table(smallest).count().execute())
+
+
+def _verify(found: Diagnosis, location: Any) -> None:
+    if not isinstance(location, Folder):
+        raise InvalidInputError(f"verify must be used with a folder, got {location.address}; name one with --data")
+    result = verify_files(Warehouse(location.root))
+    found.verified = {"data_files": result.data_files, "bronze_files": result.bronze_files}
+    found.problems += result.problems
 
 
 def _way(snapshot: Any, table: str) -> str:

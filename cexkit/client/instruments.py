@@ -44,6 +44,14 @@ def listed_at(rows: ir.Table, moment: datetime) -> ir.Table:
     return rows.mutate(certain=rows.listing_time.notnull() & seen).filter(listed)
 
 
+def one_per_instrument(listing: ir.Table) -> ir.Table:
+    """Return each instrument once, as last seen, so that a join cannot multiply rows."""
+    import ibis
+
+    place = ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=[ibis.desc(listing.observed_at)])
+    return listing.mutate(_place=place).filter(ibis._._place == 0).drop("_place")
+
+
 def spot_pairs(listing: ir.Table) -> ir.Table:
     """One spot pair for each venue, coin and quote."""
     import ibis

@@ -14,7 +14,7 @@ import polars as pl
 
 from cexkit.client.asof import asof, closes, duration, later
 from cexkit.client.bars import table_of
-from cexkit.client.instruments import OneOrMany, spot_pairs, to_tuple
+from cexkit.client.instruments import OneOrMany, one_per_instrument, spot_pairs, to_tuple
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
@@ -194,9 +194,11 @@ class PointInTimeMixin:
         filters = {"exchange": exchange, "symbol": to_tuple(symbol)}
         filters["instrument_type"] = self._resolve_derivative_types(to_tuple(instrument_type), exchange)
         bars = self._read_bars_at_close(table, start, end, **filters)
-        contracts = self.table("instruments", exchange=exchange).select(*INSTRUMENT_KEYS, "multiplier", "expiry")
+        contracts = one_per_instrument(self.table("instruments", exchange=exchange))
+        contracts = contracts.select(*INSTRUMENT_KEYS, "expiry", _listed=contracts.multiplier)
         prices = bars.left_join(contracts, INSTRUMENT_KEYS)
-        prices = prices.select(*IDENTITY, "timestamp", "multiplier", "expiry", price=prices.close)
+        multiplier = ibis.coalesce(prices.multiplier, prices._listed)
+        prices = prices.select(*IDENTITY, "timestamp", "expiry", multiplier=multiplier, price=prices.close)
         if reference == "index":
             index_bars = self._read_bars_to_join("index_1h", start, end, max_age, **filters)
             references = closes(index_bars, TABLES["index_1h"].bar, INSTRUMENT_KEYS, reference="close")
@@ -218,14 +220,18 @@ class PointInTimeMixin:
         exchange: OneOrMany,
     ) -> ir.Table:
         """Add the close of the spot pair of the same coin and quote on the same venue."""
+        import ibis
+
         pairs = spot_pairs(self.table("instruments", exchange=exchange, instrument_type="spot"))
         paired = prices.left_join(pairs, ["exchange", "base", "quote"])
         paired = paired.select(prices, pairs._pair, pairs._pair_multiplier)
         bars = self._read_bars_to_join(table, start, end, max_age, exchange=exchange, instrument_type="spot")
         bars = bars.mutate(_pair=bars.symbol)
-        references = closes(bars, TABLES[table].bar, ("exchange", "_pair"), reference="close")
+        values = {"reference": "close", "_reference_multiplier": "multiplier"}
+        references = closes(bars, TABLES[table].bar, ("exchange", "_pair"), **values)
         joined = asof(paired, references, ("exchange", "_pair"), max_age, available="reference_timestamp")
-        reference = joined.reference * joined.multiplier / joined._pair_multiplier
+        per_coin = joined.reference / ibis.coalesce(joined._reference_multiplier, joined._pair_multiplier)
+        reference = per_coin * joined.multiplier
         return joined.mutate(reference=reference, _name="spot " + joined._pair)
 
     def _resolve_derivative_types(

@@ -173,20 +173,26 @@ def _make_nullable(rows: ir.Table) -> ir.Table:
 
 
 def _scale_per_coin(rows: ir.Table, instruments: pl.DataFrame) -> ir.Table:
-    """Scale prices and amounts to one coin if an instrument's unit is several coins."""
+    """Scale prices and amounts to one coin if a row's unit is several coins; ``multiplier`` is then 1.
+
+    A row without a multiplier is scaled by its instrument's current multiplier.
+    """
     import ibis
 
+    own = "multiplier" in rows.columns
     multiples = instruments.filter(pl.col("multiplier") != 1.0)
-    if multiples.is_empty():
+    if multiples.is_empty() and not own:
         return rows
     cases = [
         ((rows.exchange == exchange) & (rows.instrument_type == kind) & (rows.symbol == symbol), multiplier)
         for exchange, kind, symbol, multiplier in multiples.select(*INSTRUMENT_KEYS, "multiplier").rows()
     ]
-    coins = ibis.cases(*cases, else_=1.0)
+    listed = ibis.cases(*cases, else_=1.0) if cases else ibis.literal(1.0)
+    coins = ibis.coalesce(rows.multiplier, listed) if own else listed
     scales = {"quote per unit": lambda name: rows[name] / coins, "units": lambda name: rows[name] * coins}
     units = {name: UNITS[name] for name in rows.columns if UNITS.get(name) in scales}
-    return rows.mutate(**{name: scales[unit](name) for name, unit in units.items()})
+    scaled = {name: scales[unit](name) for name, unit in units.items()}
+    return rows.mutate(**scaled, **({"multiplier": ibis.literal(1.0)} if own else {}))
 
 
 def parse_window(time_range: TimeRange) -> tuple[datetime | None, datetime | None]:

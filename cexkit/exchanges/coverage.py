@@ -52,7 +52,7 @@ def coverage(exchanges: Mapping[str, Exchange]) -> str:
 
 def _section(found: Exchange) -> str:
     reasons = list(dict.fromkeys(found.not_offered.values()))
-    names = [name for name, table in TABLES.items() if table.layer == "silver"]
+    names = [name for name, table in TABLES.items() if table.layer == "silver" and table.made_with is None]
     rows = [
         " | ".join([f"| `{name}`", *(_cell(found, name, kind, reasons) for kind in INSTRUMENT_TYPES)]) + " |"
         for name in names

@@ -53,8 +53,8 @@ def fetch(
     -------
     pyarrow.Table
         Rows in the table's declared schema: sorted by key, unique by key, completed bars only. Empty
-        if the venue has no rows. Missing bars are not detected: venues omit bars during outages, and
-        some omit bars without trades.
+        if the venue has no rows. ``multiplier`` is the one listed now. Missing bars are not detected: venues
+        omit bars during outages, and some omit bars without trades.
 
     Warns
     -----

@@ -210,11 +210,12 @@ class Fetcher:
         if _require_venue_table(table) == "instruments":
             return self._fetch_instruments(exchange, symbol, instrument_type)
         # Report an unknown venue before a missing start.
-        find_venue(exchange)
+        venue = find_venue(exchange)
         window = _parse_window(table, start, end)
         instrument = self.resolve(exchange, table, symbol, instrument_type)
         pages = self.pages(exchange, table, instrument, window)
-        return assemble_table(_warn_of_skew(exchange, pages), table)
+        rows = assemble_table(_warn_of_skew(exchange, pages), table)
+        return self._listings.fill_multiplier(rows, venue, instrument)
 
     def file(self, exchange: str, path: str, *, next_sequence: NextSequence | None = None) -> Response | None:
         """Return a file of a venue's archive; None if the file does not exist.
@@ -237,7 +238,7 @@ class Fetcher:
 
 def _require_venue_table(table: str) -> str:
     """Return the name of a table that venues publish; raise UnknownTableError for any other."""
-    published = [name for name, declared in TABLES.items() if declared.layer == "silver"]
+    published = [name for name, each in TABLES.items() if each.layer == "silver" and each.made_with is None]
     if table in TABLES and table not in published:
         raise UnknownTableError(f"{table!r} is computed, not published by venues. Available: {', '.join(published)}")
     if table not in published:

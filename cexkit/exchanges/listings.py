@@ -72,6 +72,21 @@ class Listings:
             # The instrument may have been listed since the last read.
             return the_one(self._load_instruments(venue, instrument_types, fresh=True), symbol, venue.name, table)
 
+    def fill_multiplier(self, rows: pa.Table, venue: Exchange, instrument: Instrument) -> pa.Table:
+        """Fill the multiplier of an instrument's rows as it is listed now; null if no list in memory shows it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        place = rows.schema.get_field_index("multiplier")
+        if place < 0:
+            return rows
+        with self._read_lock:
+            listed = latest(stacked([table for (name, _), table in self._tables.items() if name == venue.name]))
+        same = [pc.equal(listed[name], getattr(instrument, name)) for name in ("instrument_type", "symbol")]
+        found = listed.filter(pc.and_(*same))["multiplier"]
+        value = found[-1] if len(found) else pa.scalar(None, pa.float64())
+        return rows.set_column(place, rows.schema.field(place), pa.repeat(value, rows.num_rows))
+
     def _load_instruments(
         self, venue: Exchange, instrument_types: tuple[InstrumentType, ...], *, fresh: bool
     ) -> pa.Table:

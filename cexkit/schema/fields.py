@@ -155,6 +155,14 @@ _DECLARED = (
     Field("settle", "string", "", "Currency of margin and profit."),
     Field("multiplier", "float64", "coins per unit", "Coins in one unit of base (1000 for `1000PEPEUSDT`)."),
     Field(
+        "asset_class",
+        "string",
+        "",
+        "Class of what is priced, as the venue states it; null if it does not.",
+        nullable=True,
+        values=("crypto", "equity", "commodity", "fx", "bond", "index"),
+    ),
+    Field(
         "contract_size",
         "float64",
         "units, or quote if inverse",
@@ -174,6 +182,14 @@ _DECLARED = (
     Field("delisting_time", TIMESTAMP, "UTC", "End of trading, at the latest.", nullable=True),
     Field("expiry", TIMESTAMP, "UTC", "Delivery of a dated future.", nullable=True),
     Field("observed_at", TIMESTAMP, "UTC", "When the venue last showed the instrument."),
+    # periods of instruments
+    Field(
+        "valid_from",
+        TIMESTAMP,
+        "UTC",
+        "Start of the period: the listing time, or the time of the first list that shows these facts.",
+    ),
+    Field("valid_to", TIMESTAMP, "UTC", "End of the period, not included; null if it has not ended.", nullable=True),
     # gold
     Field(
         "weighted_funding",

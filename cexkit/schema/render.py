@@ -124,7 +124,7 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
     Parameters
     ----------
     data : pyarrow.Table
-        Rows with at least the declared columns.
+        Rows with at least the required columns; a nullable one that is missing is null.
     table : Table
         The declaration.
 
@@ -136,8 +136,8 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
     Raises
     ------
     SchemaError
-        If a column is missing or too many, cannot be cast without loss, lacks a required value, or has a number that
-        is none (NaN, infinite).
+        If a required column is missing, or a column is unknown, cannot be cast without loss, lacks a required value,
+        or has a number that is none (NaN, infinite).
 
     Examples
     --------
@@ -150,7 +150,7 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
     import pyarrow.compute as pc
 
     schema = to_pyarrow(table)
-    missing = [name for name in schema.names if name not in data.column_names]
+    missing = [field.name for field in schema if not field.nullable and field.name not in data.column_names]
     extra = [name for name in data.column_names if name not in schema.names]
     if missing:
         raise SchemaError(f"{table.name}: missing columns {', '.join(missing)}")
@@ -158,6 +158,9 @@ def conform(data: pa.Table, table: Table) -> pa.Table:
         raise SchemaError(f"{table.name}: unknown columns {', '.join(extra)}")
     columns = []
     for field in schema:
+        if field.name not in data.column_names:
+            columns.append(pa.nulls(data.num_rows, field.type))
+            continue
         column = data.column(field.name)
         if not field.nullable and column.null_count:
             raise SchemaError(f"{table.name}: column {field.name!r} has {column.null_count} missing values")

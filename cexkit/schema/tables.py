@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -15,7 +15,7 @@ Period = Literal["all", "year", "month"]
 Layer = Literal["silver", "gold"]
 
 #: Raised when a change would make readers of an earlier version wrong; see ``specs/05``.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,26 @@ class Table:
     interval: str | None = None
     checks: tuple[Check, ...] = ()
     instrument_types: tuple[str, ...] = ("spot", "perp", "future")
+    #: Columns that may be null in this table, although other tables require them.
+    nullable: tuple[str, ...] = ()
+    #: Table whose build also makes this one, from the same responses; None for a table with responses of its own.
+    made_with: str | None = None
 
     @property
     def fields(self) -> tuple[Field, ...]:
         """The declared columns, in order."""
-        return tuple(FIELDS[name] for name in self.columns)
+        fields = (FIELDS[name] for name in self.columns)
+        return tuple(replace(field, nullable=True) if field.name in self.nullable else field for field in fields)
 
     @property
     def order(self) -> tuple[str, ...]:
         """Sort order of the rows in a file: whole instruments, each in time order."""
         return self.key
+
+    @property
+    def day_column(self) -> str:
+        """Time whose UTC day a row is counted on by checks."""
+        return self.time or ("observed_at" if "observed_at" in self.columns else "valid_from")
 
     @property
     def bar(self) -> timedelta | None:
@@ -88,6 +98,10 @@ _TAKER = Check(
     "taker_buy_volume_base IS NULL OR (taker_buy_volume_base >= 0 AND taker_buy_volume_base <= volume_base * 1.000001)",
     "the taker-buy part is not above the whole",
 )
+_INSTRUMENT_CHECKS = (
+    Check("positive_multiplier", "multiplier > 0 AND contract_size > 0", "sizes are above zero"),
+    Check("known_status", "status IN ('trading', 'pending', 'halted', 'delisted')", "status is declared"),
+)
 
 
 def _bars(name: str, meaning: str, interval: str, period: Period, *, traded: bool) -> Table:
@@ -95,7 +109,8 @@ def _bars(name: str, meaning: str, interval: str, period: Period, *, traded: boo
     return Table(
         name=name,
         meaning=meaning,
-        columns=(*IDENTITY, "timestamp", *_OHLC, *(volumes if traded else ())),
+        columns=(*IDENTITY, "timestamp", *_OHLC, *(volumes if traded else ()), "multiplier"),
+        nullable=("multiplier",),
         key=_KEY,
         period=period,
         interval=interval,
@@ -123,13 +138,41 @@ _DECLARED = (
             "expiry",
             "funding_interval_hours",
             "observed_at",
+            "asset_class",
         ),
         key=INSTRUMENT_KEYS,
         period="all",
         time=None,
+        checks=_INSTRUMENT_CHECKS,
+    ),
+    Table(
+        name="instrument_periods",
+        meaning="Facts of each instrument over time: one row per span in which all of them were the same.",
+        columns=(
+            *IDENTITY,
+            "venue_symbol",
+            "valid_from",
+            "valid_to",
+            "listing_time",
+            "delisting_time",
+            "settle",
+            "multiplier",
+            "contract_size",
+            "inverse",
+            "tick_size",
+            "lot_size",
+            "status",
+            "funding_interval_hours",
+            "asset_class",
+            "expiry",
+        ),
+        key=(*INSTRUMENT_KEYS, "valid_from"),
+        period="all",
+        time=None,
+        made_with="instruments",
         checks=(
-            Check("positive_multiplier", "multiplier > 0 AND contract_size > 0", "sizes are above zero"),
-            Check("known_status", "status IN ('trading', 'pending', 'halted', 'delisted')", "status is declared"),
+            *_INSTRUMENT_CHECKS,
+            Check("period_not_empty", "valid_to IS NULL OR valid_to > valid_from", "a period ends after it starts"),
         ),
     ),
     _bars("ohlcv_1m", "Trade price bars of one minute.", "1m", "month", traded=True),
@@ -168,7 +211,8 @@ _DECLARED = (
     Table(
         name="open_interest",
         meaning="Open interest, one snapshot an hour, one side, in units of base.",
-        columns=(*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote"),
+        columns=(*IDENTITY, "timestamp", "open_interest_base", "open_interest_quote", "multiplier"),
+        nullable=("multiplier",),
         key=_KEY,
         period="year",
         interval="1h",

@@ -29,6 +29,7 @@ SPAN_SECONDS = {"spot": 60, "um": 60, "funding": 300, "data": 300}
 _SPOT_STATUS = {"trading": "TRADING", "pending": "PRE_TRADING", "halted": "BREAK"}
 _UM_STATUS = {"trading": "TRADING", "pending": "PENDING_TRADING", "halted": "SETTLING"}
 _KINDS = {"spot": ("spot",), "um": ("perp", "future")}
+_UNDERLYING = {"crypto": "COIN", "equity": "EQUITY", "commodity": "COMMODITY", "index": "INDEX"}
 
 
 class _Refused(Exception):
@@ -294,14 +295,19 @@ def _spot_symbol(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _um_symbol(row: Mapping[str, Any]) -> dict[str, Any]:
     kind = "PERPETUAL" if row["instrument_type"] == "perp" else "CURRENT_QUARTER"
-    return _common(row) | {
-        "pair": row["venue_symbol"].partition("_")[0],
-        "contractType": "" if row["status"] == "pending" else kind,
-        "status": _UM_STATUS[row["status"]],
-        "marginAsset": row["settle"],
-        "deliveryDate": _ms(row["expiry"] or row["delisting_time"], NO_DELIVERY_MS),
-        "onboardDate": _ms(row["listing_time"], 1569398400000),
-    }
+    underlying = {} if row["asset_class"] is None else {"underlyingType": _UNDERLYING[row["asset_class"]]}
+    return (
+        _common(row)
+        | {
+            "pair": row["venue_symbol"].partition("_")[0],
+            "contractType": "" if row["status"] == "pending" else kind,
+            "status": _UM_STATUS[row["status"]],
+            "marginAsset": row["settle"],
+            "deliveryDate": _ms(row["expiry"] or row["delisting_time"], NO_DELIVERY_MS),
+            "onboardDate": _ms(row["listing_time"], 1569398400000),
+        }
+        | underlying
+    )
 
 
 def _ms(moment: datetime | None, default: int) -> int:

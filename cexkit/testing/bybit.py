@@ -23,6 +23,7 @@ LIMIT, SPAN_SECONDS = 600, 5
 
 _STATUS = {"trading": "Trading", "pending": "PreLaunch", "halted": "Delivering", "delisted": "Closed"}
 _KINDS = {"spot": ("spot",), "linear": ("perp", "future")}
+_SYMBOL_TYPES = {"crypto": "", "equity": "stock", "commodity": "commodity", "fx": "forex"}
 _BARS = {"1": "ohlcv_1m", "60": "ohlcv_1h", "D": "ohlcv_1d"}
 _CLOUDFRONT = (
     b"<html><body><h1>403 ERROR</h1>The request could not be satisfied. The Amazon CloudFront distribution is "
@@ -270,7 +271,8 @@ def _text(size: float | None) -> str:
 
 def _common(row: Mapping[str, Any]) -> dict[str, Any]:
     pair = row["symbol"].partition(":")[0].partition("-")[0]
-    return {
+    symbol_type = {} if row["asset_class"] is None else {"symbolType": _SYMBOL_TYPES[row["asset_class"]]}
+    return symbol_type | {
         "symbol": row["venue_symbol"],
         "status": _STATUS[row["status"]],
         "baseCoin": pair.removesuffix(row["quote"]),

@@ -27,6 +27,11 @@ _TABLES = """\
 -- The tables of a dataset by name, in a plain DuckDB shell. Give the dataset's folder first:
 --   SET VARIABLE root = 'path/to/warehouse';
 -- Only files that the manifest names are read: others in the folder are older versions of them.
+-- A column that older files lack is null, and a table that the dataset lacks is empty.
+
+SET VARIABLE any_file = (
+  SELECT [getvariable('root') || '/' || files[1].path] FROM read_json(getvariable('root') || '/{manifest}')
+);
 """
 _ONE_TABLE = """
 SET VARIABLE {name}_files = (
@@ -36,7 +41,14 @@ SET VARIABLE {name}_files = (
 );
 CREATE OR REPLACE TEMP VIEW {name} AS
 SELECT {columns}
-FROM read_parquet(getvariable('{name}_files'), hive_partitioning = false);
+FROM (
+  SELECT {nulls} WHERE false
+  UNION ALL BY NAME
+  FROM read_parquet(
+    coalesce(getvariable('{name}_files'), getvariable('any_file')), hive_partitioning = false, union_by_name = true
+  )
+  WHERE getvariable('{name}_files') IS NOT NULL
+);
 """
 
 
@@ -70,7 +82,8 @@ def view_sql(metric: Metric, table: Table) -> str:
 
 def generated() -> dict[str, str]:
     """Path below the project's root → text, for all views."""
-    files = {"sql/views/tables.sql": _HEAD + _TABLES + "".join(_one_table(table) for table in TABLES.values())}
+    tables = "".join(_one_table(table) for table in TABLES.values())
+    files = {"sql/views/tables.sql": _HEAD + _TABLES.format(manifest=MANIFEST) + tables}
     for name, metric in sorted(METRICS.items()):
         tables = tables_of(metric) if metric.kind in KINDS else []
         if tables:
@@ -82,7 +95,9 @@ def generated() -> dict[str, str]:
 
 def _one_table(table: Table) -> str:
     columns = ", ".join(f'"{name}"' for name in table.columns)
-    return _ONE_TABLE.format(name=table.name, columns=columns, manifest=MANIFEST)
+    typed = to_ibis(table).to_sqlglot_column_defs("duckdb")
+    nulls = ", ".join(f'CAST(NULL AS {column.kind.sql("duckdb")}) AS "{column.this.name}"' for column in typed)
+    return _ONE_TABLE.format(name=table.name, columns=columns, nulls=nulls, manifest=MANIFEST)
 
 
 if __name__ == "__main__":

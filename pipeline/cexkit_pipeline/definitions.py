@@ -14,7 +14,7 @@ from cexkit.schema import TABLES
 from cexkit_pipeline.alerts import SENSORS
 from cexkit_pipeline.assets.bronze import bronze_asset, live_asset
 from cexkit_pipeline.assets.gold import gold_asset
-from cexkit_pipeline.assets.silver import silver_asset
+from cexkit_pipeline.assets.silver import PERIODS, periods_asset, silver_asset
 from cexkit_pipeline.automation import follower, schedules
 from cexkit_pipeline.checks import silver_checks
 from cexkit_pipeline.collector import collect_liquidations
@@ -36,12 +36,14 @@ def build_defs(overrides: Mapping[str, dg.ConfigurableResource] | None = None) -
         for table in dict.fromkeys(table for table, _ in venue.sources)
     ]
     streamed = [(name, TABLES["liquidations"]) for name in STREAMS if (name, TABLES["liquidations"]) not in read]
-    silver = (*read, *streamed)
+    periods = [(venue, PERIODS) for venue in EXCHANGES]
+    silver = (*read, *streamed, *periods)
     return dg.Definitions(
         assets=[
             *(bronze_asset(exchange, table) for exchange, table in read),
             *(live_asset(exchange) for exchange, _ in streamed),
-            *(silver_asset(exchange, table) for exchange, table in silver),
+            *(silver_asset(exchange, table) for exchange, table in (*read, *streamed)),
+            *(periods_asset(exchange) for exchange, _ in periods),
             *(gold_asset(table, silver) for table in TABLES.values() if table.layer == "gold"),
             publication_asset(silver),
         ],

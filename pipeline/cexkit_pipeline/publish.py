@@ -21,7 +21,9 @@ class Release(dg.Config):
 
     to: str | None = Field(None, description="hf://datasets/owner/name[@branch] or a folder.")
     tag: str | None = Field(None, description="Name of the release, such as v2026.06.30.")
-    replace: bool = Field(False, description="Take the place of a dataset that is newer or holds more.")
+    allow_loss: list[str] = Field(
+        default=[], description="Tables whose published keys may disappear, such as ohlcv_1h:okx."
+    )
 
 
 def publication_asset(silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinition:
@@ -42,7 +44,7 @@ def publication_asset(silver: Iterable[tuple[str, Table]]) -> dg.AssetsDefinitio
         to = config.to or settings().publish_to
         if to is None:
             raise ConfigError("nowhere to publish to: set CEXKIT_PUBLISH_TO, or `to` in the run's config")
-        done = publish(store.open(), to, tag=config.tag, replace=config.replace, step=context.log.debug)
+        done = publish(store.open(), to, tag=config.tag, allow_loss=config.allow_loss, step=context.log.debug)
         context.log.info(str(done))
         return dg.MaterializeResult(metadata=_metadata(done))
 
@@ -57,6 +59,7 @@ def _metadata(done: Publication) -> dict[str, dg.MetadataValue]:
         "files_written": dg.MetadataValue.int(len(done.plan.add)),
         "files_deleted": dg.MetadataValue.int(len(done.plan.delete)),
         "files_kept": dg.MetadataValue.int(len(done.plan.keep)),
+        "keys_lost": dg.MetadataValue.int(sum(loss.keys for loss in done.lost)),
         "bytes_written": dg.MetadataValue.int(done.plan.bytes),
         "bytes_kept": dg.MetadataValue.int(done.plan.kept_bytes),
         **({"commit": dg.MetadataValue.text(done.revision)} if done.revision else {}),

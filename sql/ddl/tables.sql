@@ -20,9 +20,38 @@ CREATE TABLE instruments (
   "expiry" TIMESTAMPTZ,  -- UTC
   "funding_interval_hours" DOUBLE,  -- hours
   "observed_at" TIMESTAMPTZ NOT NULL,  -- UTC
+  "asset_class" TEXT,
   CONSTRAINT positive_multiplier CHECK (multiplier > 0 AND contract_size > 0),
   CONSTRAINT known_status CHECK (status IN ('trading', 'pending', 'halted', 'delisted')),
   PRIMARY KEY (exchange, instrument_type, symbol)
+);
+
+-- Facts of each instrument over time: one row per span in which all of them were the same.
+CREATE TABLE instrument_periods (
+  "exchange" TEXT NOT NULL,
+  "instrument_type" TEXT NOT NULL,
+  "symbol" TEXT NOT NULL,
+  "base" TEXT NOT NULL,
+  "quote" TEXT NOT NULL,
+  "venue_symbol" TEXT NOT NULL,
+  "valid_from" TIMESTAMPTZ NOT NULL,  -- UTC
+  "valid_to" TIMESTAMPTZ,  -- UTC
+  "listing_time" TIMESTAMPTZ,  -- UTC
+  "delisting_time" TIMESTAMPTZ,  -- UTC
+  "settle" TEXT NOT NULL,
+  "multiplier" DOUBLE NOT NULL,  -- coins per unit
+  "contract_size" DOUBLE NOT NULL,  -- units, or quote if inverse
+  "inverse" BOOLEAN NOT NULL,
+  "tick_size" DOUBLE,  -- quote per unit
+  "lot_size" DOUBLE,  -- units
+  "status" TEXT NOT NULL,
+  "funding_interval_hours" DOUBLE,  -- hours
+  "asset_class" TEXT,
+  "expiry" TIMESTAMPTZ,  -- UTC
+  CONSTRAINT positive_multiplier CHECK (multiplier > 0 AND contract_size > 0),
+  CONSTRAINT known_status CHECK (status IN ('trading', 'pending', 'halted', 'delisted')),
+  CONSTRAINT period_not_empty CHECK (valid_to IS NULL OR valid_to > valid_from),
+  PRIMARY KEY (exchange, instrument_type, symbol, valid_from)
 );
 
 -- Trade price bars of one minute.
@@ -42,6 +71,7 @@ CREATE TABLE ohlcv_1m (
   "trades" BIGINT,
   "taker_buy_volume_base" DOUBLE,  -- units
   "taker_buy_volume_quote" DOUBLE,  -- quote
+  "multiplier" DOUBLE,  -- coins per unit
   CONSTRAINT ohlc_order CHECK (high >= open AND high >= close AND high >= low AND low <= open AND low <= close),
   CONSTRAINT positive_price CHECK (low > 0),
   CONSTRAINT volume_not_negative CHECK (volume_base >= 0 AND (volume_quote IS NULL OR volume_quote >= 0)),
@@ -66,6 +96,7 @@ CREATE TABLE ohlcv_1h (
   "trades" BIGINT,
   "taker_buy_volume_base" DOUBLE,  -- units
   "taker_buy_volume_quote" DOUBLE,  -- quote
+  "multiplier" DOUBLE,  -- coins per unit
   CONSTRAINT ohlc_order CHECK (high >= open AND high >= close AND high >= low AND low <= open AND low <= close),
   CONSTRAINT positive_price CHECK (low > 0),
   CONSTRAINT volume_not_negative CHECK (volume_base >= 0 AND (volume_quote IS NULL OR volume_quote >= 0)),
@@ -90,6 +121,7 @@ CREATE TABLE ohlcv_1d (
   "trades" BIGINT,
   "taker_buy_volume_base" DOUBLE,  -- units
   "taker_buy_volume_quote" DOUBLE,  -- quote
+  "multiplier" DOUBLE,  -- coins per unit
   CONSTRAINT ohlc_order CHECK (high >= open AND high >= close AND high >= low AND low <= open AND low <= close),
   CONSTRAINT positive_price CHECK (low > 0),
   CONSTRAINT volume_not_negative CHECK (volume_base >= 0 AND (volume_quote IS NULL OR volume_quote >= 0)),
@@ -109,6 +141,7 @@ CREATE TABLE mark_1h (
   "high" DOUBLE NOT NULL,  -- quote per unit
   "low" DOUBLE NOT NULL,  -- quote per unit
   "close" DOUBLE NOT NULL,  -- quote per unit
+  "multiplier" DOUBLE,  -- coins per unit
   CONSTRAINT ohlc_order CHECK (high >= open AND high >= close AND high >= low AND low <= open AND low <= close),
   CONSTRAINT positive_price CHECK (low > 0),
   PRIMARY KEY (exchange, instrument_type, symbol, timestamp)
@@ -126,6 +159,7 @@ CREATE TABLE index_1h (
   "high" DOUBLE NOT NULL,  -- quote per unit
   "low" DOUBLE NOT NULL,  -- quote per unit
   "close" DOUBLE NOT NULL,  -- quote per unit
+  "multiplier" DOUBLE,  -- coins per unit
   CONSTRAINT ohlc_order CHECK (high >= open AND high >= close AND high >= low AND low <= open AND low <= close),
   CONSTRAINT positive_price CHECK (low > 0),
   PRIMARY KEY (exchange, instrument_type, symbol, timestamp)
@@ -159,6 +193,7 @@ CREATE TABLE open_interest (
   "timestamp" TIMESTAMPTZ NOT NULL,  -- UTC
   "open_interest_base" DOUBLE NOT NULL,  -- units
   "open_interest_quote" DOUBLE,  -- quote
+  "multiplier" DOUBLE,  -- coins per unit
   CONSTRAINT open_interest_not_negative CHECK (open_interest_base >= 0),
   PRIMARY KEY (exchange, instrument_type, symbol, timestamp)
 );

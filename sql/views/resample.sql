@@ -19,7 +19,8 @@ SELECT
   "t2"."volume_quote",
   CAST("t2"."trades" AS BIGINT) AS "trades",
   "t2"."taker_buy_volume_base",
-  "t2"."taker_buy_volume_quote"
+  "t2"."taker_buy_volume_quote",
+  "t2"."multiplier"
 FROM (
   SELECT
     "t1"."exchange",
@@ -39,7 +40,12 @@ FROM (
     SUM("t1"."volume_quote") AS "volume_quote",
     SUM("t1"."trades") AS "trades",
     SUM("t1"."taker_buy_volume_base") AS "taker_buy_volume_base",
-    SUM("t1"."taker_buy_volume_quote") AS "taker_buy_volume_quote"
+    SUM("t1"."taker_buy_volume_quote") AS "taker_buy_volume_quote",
+    CASE
+      WHEN MIN("t1"."multiplier") = MAX("t1"."multiplier")
+      THEN MIN("t1"."multiplier")
+      ELSE NULL
+    END AS "multiplier"
   FROM (
     SELECT
       "t0"."exchange",
@@ -93,6 +99,11 @@ FROM (
         THEN "t0"."taker_buy_volume_quote"
         ELSE NULL
       END AS "taker_buy_volume_quote",
+      CASE
+        WHEN ABS("t0"."multiplier") <= 1.7976931348623157e+308
+        THEN "t0"."multiplier"
+        ELSE NULL
+      END AS "multiplier",
       CAST(TO_TIMESTAMP(
         (
           CASE
@@ -139,7 +150,8 @@ SELECT
   "t2"."volume_quote",
   CAST("t2"."trades" AS BIGINT) AS "trades",
   "t2"."taker_buy_volume_base",
-  "t2"."taker_buy_volume_quote"
+  "t2"."taker_buy_volume_quote",
+  "t2"."multiplier"
 FROM (
   SELECT
     "t1"."exchange",
@@ -159,7 +171,12 @@ FROM (
     SUM("t1"."volume_quote") AS "volume_quote",
     SUM("t1"."trades") AS "trades",
     SUM("t1"."taker_buy_volume_base") AS "taker_buy_volume_base",
-    SUM("t1"."taker_buy_volume_quote") AS "taker_buy_volume_quote"
+    SUM("t1"."taker_buy_volume_quote") AS "taker_buy_volume_quote",
+    CASE
+      WHEN MIN("t1"."multiplier") = MAX("t1"."multiplier")
+      THEN MIN("t1"."multiplier")
+      ELSE NULL
+    END AS "multiplier"
   FROM (
     SELECT
       "t0"."exchange",
@@ -213,6 +230,11 @@ FROM (
         THEN "t0"."taker_buy_volume_quote"
         ELSE NULL
       END AS "taker_buy_volume_quote",
+      CASE
+        WHEN ABS("t0"."multiplier") <= 1.7976931348623157e+308
+        THEN "t0"."multiplier"
+        ELSE NULL
+      END AS "multiplier",
       CAST(TO_TIMESTAMP(
         (
           CASE
@@ -259,7 +281,8 @@ SELECT
   "t2"."volume_quote",
   CAST("t2"."trades" AS BIGINT) AS "trades",
   "t2"."taker_buy_volume_base",
-  "t2"."taker_buy_volume_quote"
+  "t2"."taker_buy_volume_quote",
+  "t2"."multiplier"
 FROM (
   SELECT
     "t1"."exchange",
@@ -279,7 +302,12 @@ FROM (
     SUM("t1"."volume_quote") AS "volume_quote",
     SUM("t1"."trades") AS "trades",
     SUM("t1"."taker_buy_volume_base") AS "taker_buy_volume_base",
-    SUM("t1"."taker_buy_volume_quote") AS "taker_buy_volume_quote"
+    SUM("t1"."taker_buy_volume_quote") AS "taker_buy_volume_quote",
+    CASE
+      WHEN MIN("t1"."multiplier") = MAX("t1"."multiplier")
+      THEN MIN("t1"."multiplier")
+      ELSE NULL
+    END AS "multiplier"
   FROM (
     SELECT
       "t0"."exchange",
@@ -333,6 +361,11 @@ FROM (
         THEN "t0"."taker_buy_volume_quote"
         ELSE NULL
       END AS "taker_buy_volume_quote",
+      CASE
+        WHEN ABS("t0"."multiplier") <= 1.7976931348623157e+308
+        THEN "t0"."multiplier"
+        ELSE NULL
+      END AS "multiplier",
       CAST(TO_TIMESTAMP(
         (
           CASE
@@ -374,7 +407,8 @@ SELECT
   "t2"."open",
   "t2"."high",
   "t2"."low",
-  "t2"."close"
+  "t2"."close",
+  "t2"."multiplier"
 FROM (
   SELECT
     "t1"."exchange",
@@ -389,7 +423,12 @@ FROM (
     MAX("t1"."high") AS "high",
     MIN("t1"."low") AS "low",
     FIRST("t1"."close" ORDER BY "t1"."timestamp" DESC) FILTER(WHERE
-      "t1"."close" IS NOT NULL) AS "close"
+      "t1"."close" IS NOT NULL) AS "close",
+    CASE
+      WHEN MIN("t1"."multiplier") = MAX("t1"."multiplier")
+      THEN MIN("t1"."multiplier")
+      ELSE NULL
+    END AS "multiplier"
   FROM (
     SELECT
       "t0"."exchange",
@@ -418,6 +457,11 @@ FROM (
         THEN CAST("t0"."close" AS DOUBLE)
         ELSE NULL
       END AS "close",
+      CASE
+        WHEN ABS("t0"."multiplier") <= 1.7976931348623157e+308
+        THEN "t0"."multiplier"
+        ELSE NULL
+      END AS "multiplier",
       CAST(TO_TIMESTAMP(
         (
           CASE
@@ -459,7 +503,8 @@ SELECT
   "t2"."open",
   "t2"."high",
   "t2"."low",
-  "t2"."close"
+  "t2"."close",
+  "t2"."multiplier"
 FROM (
   SELECT
     "t1"."exchange",
@@ -474,7 +519,12 @@ FROM (
     MAX("t1"."high") AS "high",
     MIN("t1"."low") AS "low",
     FIRST("t1"."close" ORDER BY "t1"."timestamp" DESC) FILTER(WHERE
-      "t1"."close" IS NOT NULL) AS "close"
+      "t1"."close" IS NOT NULL) AS "close",
+    CASE
+      WHEN MIN("t1"."multiplier") = MAX("t1"."multiplier")
+      THEN MIN("t1"."multiplier")
+      ELSE NULL
+    END AS "multiplier"
   FROM (
     SELECT
       "t0"."exchange",
@@ -503,6 +553,11 @@ FROM (
         THEN CAST("t0"."close" AS DOUBLE)
         ELSE NULL
       END AS "close",
+      CASE
+        WHEN ABS("t0"."multiplier") <= 1.7976931348623157e+308
+        THEN "t0"."multiplier"
+        ELSE NULL
+      END AS "multiplier",
       CAST(TO_TIMESTAMP(
         (
           CASE
@@ -622,7 +677,8 @@ SELECT
   "t2"."base",
   "t2"."quote",
   "t2"."open_interest_base",
-  "t2"."open_interest_quote"
+  "t2"."open_interest_quote",
+  "t2"."multiplier"
 FROM (
   SELECT
     "t1"."exchange",
@@ -635,7 +691,12 @@ FROM (
     FIRST("t1"."open_interest_base" ORDER BY "t1"."timestamp" DESC) FILTER(WHERE
       "t1"."open_interest_base" IS NOT NULL) AS "open_interest_base",
     FIRST("t1"."open_interest_quote" ORDER BY "t1"."timestamp" DESC) FILTER(WHERE
-      "t1"."open_interest_quote" IS NOT NULL) AS "open_interest_quote"
+      "t1"."open_interest_quote" IS NOT NULL) AS "open_interest_quote",
+    CASE
+      WHEN MIN("t1"."multiplier") = MAX("t1"."multiplier")
+      THEN MIN("t1"."multiplier")
+      ELSE NULL
+    END AS "multiplier"
   FROM (
     SELECT
       "t0"."exchange",
@@ -654,6 +715,11 @@ FROM (
         THEN "t0"."open_interest_quote"
         ELSE NULL
       END AS "open_interest_quote",
+      CASE
+        WHEN ABS("t0"."multiplier") <= 1.7976931348623157e+308
+        THEN "t0"."multiplier"
+        ELSE NULL
+      END AS "multiplier",
       CAST(TO_TIMESTAMP(
         (
           CASE

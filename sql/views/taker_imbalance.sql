@@ -19,6 +19,7 @@ SELECT
   "t0"."trades",
   "t0"."taker_buy_volume_base",
   "t0"."taker_buy_volume_quote",
+  "t0"."multiplier",
   CASE
     WHEN CASE
       WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
@@ -84,6 +85,7 @@ SELECT
   "t0"."trades",
   "t0"."taker_buy_volume_base",
   "t0"."taker_buy_volume_quote",
+  "t0"."multiplier",
   CASE
     WHEN CASE
       WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
@@ -149,6 +151,7 @@ SELECT
   "t0"."trades",
   "t0"."taker_buy_volume_base",
   "t0"."taker_buy_volume_quote",
+  "t0"."multiplier",
   CASE
     WHEN CASE
       WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308

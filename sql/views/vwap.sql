@@ -35,6 +35,7 @@ FROM (
       "t0"."trades",
       "t0"."taker_buy_volume_base",
       "t0"."taker_buy_volume_quote",
+      "t0"."multiplier",
       CASE
         WHEN (
           CASE
@@ -169,6 +170,7 @@ FROM (
       "t0"."trades",
       "t0"."taker_buy_volume_base",
       "t0"."taker_buy_volume_quote",
+      "t0"."multiplier",
       CASE
         WHEN (
           CASE
@@ -303,6 +305,7 @@ FROM (
       "t0"."trades",
       "t0"."taker_buy_volume_base",
       "t0"."taker_buy_volume_quote",
+      "t0"."multiplier",
       CASE
         WHEN (
           CASE

@@ -13,8 +13,11 @@ from cexkit.cli.commands import app
 from cexkit.cli.doctor import diagnose
 from cexkit.config import settings
 from cexkit.errors import UnknownNameError
+from cexkit.schema import TABLES
 from cexkit.testing import LoopbackFiles
+from cexkit.warehouse.store.keys import keys_path
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 @pytest.fixture
@@ -82,3 +85,48 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_no_traceback(tmp_path):
     done = run("doctor", "--data", str(root))
     assert done.exit_code == 1
     assert "problem    InvalidInputException" in done.stdout
+
+
+def test_damaged_key_digests_are_a_problem(tmp_path):
+    warehouse = Warehouse(tmp_path / "root")
+    for exchange in ("binance", "okx"):
+        warehouse.write(
+            TABLES["funding_rates"], Warehouse(SAMPLE_ROOT).read(TABLES["funding_rates"], exchange=exchange)
+        )
+    assert diagnose(warehouse.root).problems == []
+    first, second, *_ = (keys_path(file) for file in warehouse.manifest.files)
+    (warehouse.root / first).unlink()
+    (warehouse.root / second).write_bytes(b"")
+    problems = diagnose(warehouse.root).problems
+    assert problems == [f"{first} is missing", f"{second} differs from the manifest (sha256)"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    return shutil.copytree(SAMPLE_ROOT, tmp_path / "root")
+
+
+def test_doctor_verify_counts_the_files_it_hashed(root):
+    done = run("doctor", "--data", str(root), "--verify", "--json")
+    files = list((root / "tables").rglob("*.parquet"))
+    assert json.loads(done.stdout)["verified"] == {"data_files": len(files), "bronze_files": 0}
+    assert f"verified   {len(files)} data files" in run("doctor", "--data", str(root), "--verify").stdout
+    assert done.exit_code == 0
+    assert json.loads(run("doctor", "--data", str(root), "--json").stdout)["verified"] is None
+
+
+def test_doctor_verify_finds_a_changed_file_of_the_same_size(root):
+    path = next((root / "tables/liquidations").rglob("*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    assert run("doctor", "--data", str(root)).exit_code == 0
+    done = run("doctor", "--data", str(root), "--verify")
+    assert done.exit_code == 1
+    assert f"problem    {path.relative_to(root)} has other content than the manifest says (sha256)" in done.stdout
+
+
+def test_doctor_verify_needs_a_folder(where):
+    done = run("doctor", "--data", where, "--verify")
+    assert done.exit_code == 1
+    assert "verify must be used with a folder" in done.stdout

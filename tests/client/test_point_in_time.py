@@ -11,6 +11,7 @@ import pytest
 
 import cexkit
 from cexkit.client.asof import asof, duration
+from cexkit.client.instruments import one_per_instrument
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
@@ -166,6 +167,23 @@ def test_spot_is_brought_to_the_unit_of_the_perpetual(made_market):
     assert got.select("price", "reference_name").rows() == [(1.01, "spot PEPEUSDT")]
     assert got["reference"].item() == pytest.approx(1.0)
     assert got["basis"].item() == pytest.approx(0.01)
+
+
+def test_prices_have_the_multiplier_of_their_own_time(made_market):
+    perp, spot = listed("PEPEUSDT", base="PEPE"), listed("PEPEUSDT", kind="spot", base="PEPE")
+    bars = [bar(perp, 5, 1.01, multiplier=1000.0), bar(perp, 6, 0.00101), bar(perp, 7, 0.00101, multiplier=1.0)]
+    bars += [bar(spot, 5, 0.001, multiplier=1.0), bar(spot, 6, 1.0, multiplier=1000.0), bar(spot, 7, 0.001)]
+    market = made_market(instruments=[perp, spot], ohlcv_1h=bars)
+    got = market.basis(reference="spot").order_by("timestamp").to_polars()
+    assert got["basis"].to_list() == [pytest.approx(0.01)] * 3
+    assert got["reference"].to_list() == [pytest.approx(1.0), pytest.approx(0.001), pytest.approx(0.001)]
+
+
+def test_instrument_listed_twice_does_not_multiply_rows():
+    rows = ibis.memtable(
+        [{**dict(zip(INSTRUMENT_KEYS, ("okx", "perp", "A"), strict=True)), "observed_at": at(hour)} for hour in (1, 2)]
+    )
+    assert one_per_instrument(rows).observed_at.to_pandas().to_list() == [at(2)]
 
 
 def test_without_spot_in_the_same_quote_there_is_no_basis(made_market):

@@ -62,6 +62,13 @@ def test_a_coin_is_all_its_instruments_and_a_symbol_those_of_that_name(token):
     assert token("btc").instruments.equals(token("BTC").instruments)
 
 
+def test_prices_and_amounts_are_per_coin_by_the_multiplier_of_their_time(made_market):
+    perp = listed("PEPEUSDT", base="PEPE")
+    bars = [bar(perp, at(0), 1000.0) | {"multiplier": 1000.0}, bar(perp, at(1), 2.0)]
+    made = Token("PEPE", market=made_market(instruments=[perp], ohlcv_1h=bars), return_type="polars").ohlcv("1h")
+    assert made.select("close", "volume_base", "multiplier").rows() == [(1.0, 2000.0, 1.0), (2.0, 2.0, 1.0)]
+
+
 def test_venues_and_types_narrow_it_down(token):
     perps = token("BTC", exchange=["okx", "coinbase"], instrument_type="perp")
     assert perps.instruments["symbol"].to_list() == ["BTCUSDC", "BTCUSDT"]

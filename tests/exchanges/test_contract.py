@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, PayloadError
+from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, PayloadError, UnknownTableError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import OnePage, Response
 from cexkit.exchanges.parsing import Context
@@ -338,13 +338,17 @@ class TestLists:
 class TestVenues:
     def test_what_is_not_read_is_refused_with_the_reason(self, start, name):
         found = EXCHANGES[name]
-        for table in [table for table in TABLES.values() if table.layer == "silver"]:
+        for table in [table for table in TABLES.values() if table.layer == "silver" and table.made_with is None]:
             for kind in INSTRUMENT_TYPES:
                 if (table.name, kind) in found.sources:
                     assert (table.name, kind) not in found.not_offered
                     continue
                 with pytest.raises((NotOfferedError, NotReadYetError), match=table.name):
                     start(name)[1].fetch(name, table.name, "BTCUSDT", "2024-03-01", instrument_type=kind)
+
+    def test_table_made_with_another_is_refused(self, start, name):
+        with pytest.raises(UnknownTableError, match="'instrument_periods' is computed, not published by venues"):
+            start(name)[1].fetch(name, "instrument_periods")
 
     def test_companions_are_one_page(self, name):
         companions = [part for source in EXCHANGES[name].sources.values() for part in source.companions]

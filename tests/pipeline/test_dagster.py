@@ -74,14 +74,29 @@ def test_there_is_a_bronze_and_a_silver_asset_for_all_that_is_read_and_one_for_e
         for table, _ in venue.sources
     }
     read |= {f"{layer}/{name}/liquidations" for layer in ("bronze", "silver") for name in STREAMS}
+    read |= {f"silver/{name}/instrument_periods" for name in EXCHANGES}
     gold = {f"gold/{table.name}" for table in TABLES.values() if table.layer == "gold"}
     assert keys == read | gold | {"publication"}
 
 
 def test_every_silver_asset_has_all_checks_of_its_table(defs):
     checks = {(key.asset_key.path[-1], key.name) for key in defs.resolve_asset_graph().asset_check_keys}
-    read = {table for venue in EXCHANGES.values() for table, _ in venue.sources}
+    read = {table for venue in EXCHANGES.values() for table, _ in venue.sources} | {"instrument_periods"}
     assert checks == {(table, check) for table in read for check in checks_of(TABLES[table])}
+
+
+def test_silver_instruments_also_materialize_their_periods(venue, tmp_path):
+    defs = build_defs(
+        {
+            "store": Store(warehouse=str(tmp_path)),
+            "venues": Venues(base_urls=dict(venue.settings.base_urls)),
+        }
+    )
+    assert _materialize(defs, ["bronze", "binance", "instruments"]).success
+    done = _materialize(defs, ["silver", "binance", "instruments"])
+    reported = {event.asset_key.path[-1] for event in done.get_asset_materialization_events()}
+    assert reported == {"instruments", "instrument_periods"}
+    assert cexkit.connect(tmp_path).instrument_periods.count().execute() > 0
 
 
 def test_silver_and_gold_follow_what_changed_though_most_days_are_missing(defs):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from cexkit.config import settings
-from cexkit.errors import ConfigError, QualityError
+from cexkit.errors import ConfigError, PublicationError, QualityError
 from cexkit.schema import TABLES
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -62,3 +62,15 @@ def test_a_failed_blocking_check_stops_it(tmp_path):
     with pytest.raises(QualityError, match="ohlc_order"):
         materialize(warehouse.root, to=str(tmp_path / "copy"))
     assert not (tmp_path / "copy").exists()
+
+
+def test_lost_keys_stop_it_unless_the_config_allows_them(tmp_path):
+    shutil.copytree(SAMPLE_ROOT, tmp_path / "warehouse")
+    warehouse, table, to = Warehouse(tmp_path / "warehouse"), TABLES["ohlcv_1d"], str(tmp_path / "copy")
+    materialize(warehouse.root, to=to)
+    rows = pl.from_arrow(warehouse.read(table, exchange="okx"))
+    warehouse.write(table, rows.filter(pl.col("timestamp").dt.day() != 7).to_arrow())
+    with pytest.raises(PublicationError, match="--allow-loss ohlcv_1d:okx"):
+        materialize(warehouse.root, to=to)
+    done = metadata(materialize(warehouse.root, to=to, allow_loss=["ohlcv_1d:okx"]))
+    assert done["keys_lost"] == rows.filter(pl.col("timestamp").dt.day() == 7).height

@@ -86,6 +86,20 @@ def test_conform_casts_and_orders():
     assert done.schema.field("open_interest_base").metadata[b"unit"] == b"units"
 
 
+def test_conform_fills_missing_nullable_columns_only():
+    done = conform(pa.table(_one_row()), TABLES["open_interest"])
+    assert done["multiplier"].null_count == 1
+    with pytest.raises(SchemaError, match="missing columns open_interest_base"):
+        conform(pa.table(_one_row()).drop_columns(["open_interest_base"]), TABLES["open_interest"])
+
+
+def test_column_may_be_null_in_one_table_and_required_in_another():
+    nullable = {name: {field.name: field.nullable for field in each.fields} for name, each in TABLES.items()}
+    assert nullable["ohlcv_1h"]["multiplier"]
+    assert not nullable["instruments"]["multiplier"]
+    assert not FIELDS["multiplier"].nullable
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

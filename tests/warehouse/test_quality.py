@@ -26,12 +26,13 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.quality import blocking_failures, check_results, checks_of, raise_on_failures, run_checks, stale
 from cexkit.warehouse.store.bronze import BronzeWriter
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
 START, END = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 PULLED = ("instruments", "ohlcv_1h", "funding_rates", "mark_1h")
-NAMES = ("instruments", "ohlcv_1h", "ohlcv_1d", "funding_rates", "open_interest", "liquidations")
+NAMES = ("instruments", "instrument_periods", "ohlcv_1h", "ohlcv_1d", "funding_rates", "open_interest", "liquidations")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,7 @@ def failed(warehouse: Warehouse, now: datetime = END) -> list[tuple]:
     return found.select("table_name", "exchange", "check_name", pl.col("timestamp").dt.day(), "rows_failed").rows()
 
 
+PRICES = ("open", "high", "low", "close")
 BTC = (pl.col("exchange") == "binance") & (pl.col("symbol") == "BTCUSDT") & (pl.col("instrument_type") == "perp")
 
 
@@ -79,6 +81,7 @@ def test_sound_data_fails_nothing(warehouse, truth):
 BROKEN = {
     "positive_multiplier": {"multiplier": pl.lit(0.0)},
     "known_status": {"status": pl.lit("gone")},
+    "period_not_empty": {"valid_to": pl.col("valid_from")},
     "ohlc_order": {"high": pl.col("low") * 0.999},
     "positive_price": {"low": pl.lit(-1.0)},
     "volume_not_negative": {"volume_quote": pl.lit(-1.0)},
@@ -105,7 +108,7 @@ def test_each_declared_check_finds_the_row_that_breaks_it_and_blocks(warehouse, 
 
 
 class TestAgainstBronze:
-    """Rows compared with an independent count of those in the responses."""
+    """Rows compared with the counts that the ledger recorded when the responses were parsed."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -179,8 +182,17 @@ class TestAgainstBronze:
         build_silver(warehouse, "bybit", table)
         assert self.counted(warehouse) == []
 
+    def test_table_whose_files_all_left_the_dataset_is_found(self, warehouse):
+        table = TABLES["mark_1h"]
+        venues = {file.exchange for file in warehouse.manifest.select(table.name)}
+        for venue in venues:
+            warehouse.remove(table, venue, "2026")
+        lost = [row for row in self.counted(warehouse) if row[0] == table.name]
+        recorded = [Ledger(warehouse.root, venue, table).days for venue in venues]
+        assert sum(row[3] for row in lost) == sum(sum(days.values()) for days in recorded) > 0
 
-def test_events_heard_before_their_instrument_was_listed_are_counted_once_it_is(warehouse, truth):
+
+def test_events_before_their_instrument_was_listed_fail_no_check_once_it_is(warehouse, truth):
     event = {"bkPx": "57102.9", "posSide": "long", "side": "sell", "sz": "10", "ts": "1780358400000"}
     items = [{"details": [event], "instId": name} for name in ("DOGE-USDT-SWAP", "BTC-USDT-SWAP")]
     body = json.dumps({"arg": {"channel": "liquidation-orders"}, "data": items}).encode()
@@ -194,9 +206,7 @@ def test_events_heard_before_their_instrument_was_listed_are_counted_once_it_is(
     for known, rows in ((listed.filter(~swap), 1), (listed, 2)):
         warehouse.replace(TABLES["instruments"], "okx", ["all"], known.to_arrow())
         assert build_silver(warehouse, "okx", TABLES["liquidations"]).rows == rows
-        found = run_checks(warehouse, ["liquidations"], now=END).filter(check_name="bronze_rows")
-        assert found["rows_failed"].sum() == 0
-        assert found["rows_checked"].sum() == rows
+        assert blocking_failures(run_checks(warehouse, ["liquidations"], now=END)).is_empty()
 
 
 @pytest.mark.parametrize("name", ["ohlcv_1h", "open_interest"])
@@ -252,6 +262,20 @@ def test_a_close_far_from_other_venues_is_an_outlier(warehouse, truth):
     assert failed(warehouse) == [("ohlcv_1h", "binance", "outlier", 2, 1)]
 
 
+def test_outlier_is_judged_by_the_multiplier_of_the_bar(warehouse, truth):
+    second = BTC & (pl.col("timestamp").dt.day() == 2)
+    scaled = [pl.when(second).then(pl.col(name) * 1000.0).otherwise(name).alias(name) for name in PRICES]
+    multiplier = pl.when(second).then(1000.0).otherwise("multiplier")
+    filled(warehouse, {**truth, "ohlcv_1h": truth["ohlcv_1h"].with_columns(*scaled, multiplier=multiplier)})
+    assert failed(warehouse) == []
+
+
+def test_outlier_falls_back_to_the_listed_multiplier(warehouse, truth):
+    unknown = pl.lit(None, pl.Float64)
+    filled(warehouse, {**truth, "ohlcv_1h": truth["ohlcv_1h"].with_columns(multiplier=unknown)})
+    assert failed(warehouse) == []
+
+
 def test_rows_kept_apart_are_counted_and_do_not_block(warehouse, truth):
     filled(warehouse, truth)
     apart = truth["ohlcv_1h"].filter(exchange="okx").head(3).with_columns(reason=pl.lit("ohlc_order"))
@@ -266,8 +290,10 @@ def test_a_file_that_was_tampered_with_blocks(warehouse, truth):
     rows = pq.ParquetFile(warehouse.root / file.path).read()
     bad = pl.from_arrow(rows).with_columns(funding_rate=pl.lit(12.0)).to_arrow().cast(rows.schema)
     pq.write_table(bad, warehouse.root / file.path)
-    with pytest.raises(QualityError, match=r"funding_rates of okx on 2026-06-0\d: plausible_rate fails for"):
-        raise_on_failures(run_checks(warehouse, now=END))
+    found = blocking_failures(run_checks(warehouse, now=END))
+    assert set(found["check_name"]) == {"data_files", "plausible_rate"}
+    with pytest.raises(QualityError, match=r"funding_rates of okx on 2026-06-01: data_files fails for"):
+        raise_on_failures(found)
 
 
 def test_a_file_of_another_schema_blocks_and_hides_no_other(warehouse, truth):
@@ -277,7 +303,8 @@ def test_a_file_of_another_schema_blocks_and_hides_no_other(warehouse, truth):
     pq.write_table(rows.drop_columns(["mark_price"]), warehouse.root / file.path)
     found = run_checks(warehouse, now=END).filter(table_name="funding_rates")
     assert blocking_failures(found).select("exchange", "check_name", "rows_failed").rows() == [
-        ("okx", "schema", rows.num_rows)
+        ("okx", "data_files", rows.num_rows),
+        ("okx", "schema", rows.num_rows),
     ]
     assert found.filter(exchange="binance", check_name="plausible_rate").height
 
@@ -289,7 +316,8 @@ def test_a_doubled_key_blocks(warehouse, truth):
     pq.write_table(rows.take([0, *range(rows.num_rows)]), warehouse.root / file.path)
     found = blocking_failures(run_checks(warehouse, now=END))
     assert found.select("table_name", "exchange", "check_name", "rows_failed").rows() == [
-        ("open_interest", "okx", "unique_key", 2)
+        ("open_interest", "okx", "data_files", rows.num_rows),
+        ("open_interest", "okx", "unique_key", 2),
     ]
 
 

@@ -140,6 +140,7 @@ def liquidation_cascades(
         )
     frame = with_epoch_us(frame, "_us").filter(~nw.col("base").is_null(), ~nw.col("_us").is_null())
     snapped = "open_interest_base" in names(frame)
+    frame = _with_units(frame) if snapped and "multiplier" in names(frame) else frame
     events = frame.filter(~nw.col("side").is_null()) if snapped else frame
     events = _with_cascade(events, seconds(gap) * MICRO)
     # most events stand alone: what is left out first need not be carried through what follows
@@ -152,6 +153,14 @@ def liquidation_cascades(
     else:
         totals = totals.with_columns(nw.lit(None, nw.Float64).alias("oi_change"))
     return _finish(totals)
+
+
+def _with_units(frame: Frame) -> Frame:
+    """Fill the multiplier of events from the snapshots of their instrument, unless these differ."""
+    own, keys = number(frame, "multiplier"), [*instrument_keys(frame), "base"]
+    frame = frame.with_columns(own.min().over(*keys).alias("_least"), own.max().over(*keys).alias("_most"))
+    known = nw.when(nw.col("_least") == nw.col("_most")).then(nw.col("_least"))
+    return frame.with_columns(nw.coalesce(own, known).alias("multiplier")).drop("_least", "_most")
 
 
 def _with_cascade(events: Frame, gap: int) -> Frame:

@@ -140,7 +140,7 @@ class TearsheetData:
     def future_prices(self) -> pl.DataFrame:
         """The same of dated futures, with their expiry; no rows where none is listed."""
         futures = self._beside("future")
-        terms = futures.instruments.select(*INSTRUMENT_KEYS, "expiry")
+        terms = futures.instruments.select(*INSTRUMENT_KEYS, "expiry").unique(INSTRUMENT_KEYS)
         bars, index = (self.read(table, chosen=futures) for table in ("ohlcv_1h", "index_1h"))
         return self._referenced(bars, index).join(terms, on=INSTRUMENT_KEYS)
 

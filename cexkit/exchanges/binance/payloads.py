@@ -60,6 +60,17 @@ STATUS = {
     "DELIVERED": "delisted",
 }
 
+#: Class of a contract's underlying, by ``underlyingType``. Seen on 2026-07-04; the Asian ones are documented.
+ASSET_CLASS = {
+    "COIN": "crypto",
+    "INDEX": "index",
+    "COMMODITY": "commodity",
+    "EQUITY": "equity",
+    "CN_EQUITY": "equity",
+    "HK_EQUITY": "equity",
+    "KR_EQUITY": "equity",
+}
+
 KLINE = (
     "openTime",
     "open",
@@ -137,6 +148,8 @@ class ListedContract(Listed):
     marginAsset: str
     deliveryDate: Ms
     onboardDate: Ms
+    underlyingType: NotRequired[str | None]
+    underlyingSubType: NotRequired[list[Any] | None]
 
 
 class RateLimit(TypedDict, total=False):
@@ -310,7 +323,16 @@ def _contract_terms(row: ListedContract, kind: str) -> dict[str, Any]:
         "listing_time": moment(row["onboardDate"]),
         "delisting_time": delivery,
         "expiry": expiry,
+        "asset_class": _asset_class(row),
     }
+
+
+def _asset_class(row: ListedContract) -> str | None:
+    kind = row.get("underlyingType")
+    # Before a market opens the type names only the phase; the subtype says that it is of shares.
+    if kind == "PREMARKET" and "Pre-IPO" in (row.get("underlyingSubType") or ()):
+        return "equity"
+    return ASSET_CLASS.get(kind)
 
 
 def parse_funding_info(endpoint: str, body: bytes, context: Context) -> pa.Table:

@@ -41,6 +41,19 @@ if TYPE_CHECKING:
 BAR = ("startTime", "open", "high", "low", "close", "volume", "turnover")
 STATUS = {"Trading": "trading", "PreLaunch": "pending", "Delivering": "halted", "Closed": "delisted"}
 KINDS = {"LinearPerpetual": "perp", "LinearFutures": "future"}
+#: Class of what is priced, by ``symbolType``. Zones of new coins have names; other coins have an empty one. A type that
+#: is not in here is not known.
+ASSET_CLASS = {
+    "": "crypto",
+    "adventure": "crypto",
+    "innovation": "crypto",
+    "commodity": "commodity",
+    "etf": "equity",
+    "mstocks": "equity",
+    "stock": "equity",
+    "xstocks": "equity",
+    "forex": "fx",
+}
 
 #: Milliseconds, from a field in which the venue mixes in seconds; seconds are converted.
 MsOrSeconds = Annotated[
@@ -89,6 +102,7 @@ class Listed(TypedDict):
     baseCoin: Annotated[str, Field(min_length=1)]
     quoteCoin: Annotated[str, Field(min_length=1)]
     priceFilter: PriceFilter
+    symbolType: NotRequired[str | None]
 
 
 class ListedPair(Listed):
@@ -253,6 +267,7 @@ def _common(row: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "tick_size": row["priceFilter"]["tickSize"],
         "status": STATUS[row["status"]],
         "observed_at": context.now,
+        "asset_class": ASSET_CLASS.get(row.get("symbolType")),
     }
 
 

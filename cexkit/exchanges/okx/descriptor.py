@@ -247,6 +247,7 @@ def _sources() -> dict[tuple[str, str], Source]:
 
 EXCHANGE = Exchange(
     name="okx",
+    parser_version=2,
     apis={
         "v5": Api(
             base_url="https://www.okx.com",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -28,6 +28,9 @@ STATUS = {
     "expired": "delisted",
 }
 
+#: Class of the underlying, by ``instCategory``. Documented; rows recorded before 2025 lack the field.
+ASSET_CLASS = {"1": "crypto", "3": "equity", "4": "commodity", "5": "fx", "6": "bond"}
+
 
 class NextFunding(TypedDict):
     """A row of ``funding-rate``: the coming settlement and the one after."""
@@ -48,6 +51,7 @@ class Listed(TypedDict):
     lotSz: Annotated[Exact | None, OR_NONE]
     listTime: Annotated[Ms | None, OR_NONE]
     expTime: Annotated[Ms | None, OR_NONE]
+    instCategory: NotRequired[str | None]
 
 
 class ListedContract(Listed):
@@ -118,6 +122,7 @@ def _record(row: Listed, kind: str, base: str, quote: str, context: Context) -> 
         "listing_time": _time(row["listTime"]),
         "delisting_time": _time(row["expTime"]),
         "observed_at": context.now,
+        "asset_class": ASSET_CLASS.get(row.get("instCategory")),
     }
 
 

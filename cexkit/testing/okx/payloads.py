@@ -20,6 +20,7 @@ SETTLEMENT_DELAY = timedelta(minutes=1)
 X_PERP = "BTC-USD_UM_XPERP-310404"
 
 _STATES = {"trading": "live", "pending": "preopen", "halted": "suspend"}
+_CATEGORIES = {"crypto": "1", "equity": "3", "commodity": "4", "fx": "5", "bond": "6", None: ""}
 
 
 def _format_number(value: Decimal | float | None) -> str:
@@ -60,6 +61,7 @@ def build_listing(instrument: Mapping[str, Any], inst_type: str) -> dict[str, An
     common = {
         "instType": inst_type,
         "instId": instrument["venue_symbol"],
+        "instCategory": _CATEGORIES[instrument["asset_class"]],
         "alias": "",
         "baseCcy": base if inst_type == "SPOT" else "",
         "quoteCcy": quote if inst_type == "SPOT" else "",
@@ -99,7 +101,7 @@ def build_x_perp() -> dict[str, Any]:
     expiry = datetime.fromisoformat("2031-04-04T08:00:00+00:00")
     row = {"venue_symbol": X_PERP, "status": "trading", "tick_size": 0.1, "lot_size": 0.01, "listing_time": None}
     terms = {"contract_size": 0.01, "inverse": False, "settle": "USD", "expiry": expiry, "delisting_time": None}
-    return build_listing(row | terms, "FUTURES")
+    return build_listing(row | terms | {"asset_class": "crypto"}, "FUTURES")
 
 
 def build_next_funding(instrument: Mapping[str, Any], now: datetime) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, partial
+from typing import Any
 
 import polars as pl
 
 from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
-from cexkit.schema import TABLES
+from cexkit.schema import IDENTITY, TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.render import to_polars
 from cexkit.testing.simulation import bars, funding, positions
@@ -126,7 +127,7 @@ class SimulatedMarket:
         for listing in self.listings:
             start, end = self.hours(listing, MINUTES_FROM_HOUR if name in _FROM_MINUTES else 0)
             offered = listing.venue.references or name not in _REFERENCES
-            traded = start < end or (name == "instruments" and listing.life[0] < hour(self.window.end))
+            traded = start < end or (name in _LISTINGS and listing.life[0] < hour(self.window.end))
             if traded and offered and listing.instrument_type in TABLES[name].instrument_types:
                 yield listing
 
@@ -150,31 +151,47 @@ class _Tables(Mapping[str, pl.DataFrame]):
 
 
 def _identified(rows: pl.DataFrame, listing: Listing) -> pl.DataFrame:
-    names = ("exchange", "instrument_type", "symbol", "base", "quote")
+    """Add the identity and the multiplier, which never changes."""
+    names = (*IDENTITY, "multiplier")
     return rows.with_columns(pl.lit(getattr(listing, name)).alias(name) for name in names)
 
 
 def _instrument(market: SimulatedMarket, listing: Listing) -> pl.DataFrame:
     """The listing as its venue last showed it: at the end of the window, or when it was delisted."""
+    return (
+        _periods(market, listing)
+        .tail(1)
+        .with_columns(observed_at=pl.min_horizontal("delisting_time", pl.lit(market.window.end)))
+    )
+
+
+def _periods(market: SimulatedMarket, listing: Listing) -> pl.DataFrame:
+    """The spans between changes that the venue showed by the end of the window; it shows each at once."""
     gone = listing.coin.delisted
     delisted = gone is not None and gone <= market.window.end
-    hours = [hours for moment, hours in listing.intervals if moment < market.window.end]
-    row = {
+    changes = [(moment, hours) for moment, hours in listing.intervals[1:] if moment < market.window.end]
+    first = listing.intervals[0][1] if listing.intervals else None
+    hours = {listing.coin.listed: first, **dict(changes)}
+    rows = [_terms(listing) | {"valid_from": moment, "funding_interval_hours": each} for moment, each in hours.items()]
+    if delisted:
+        rows.append(rows[-1] | {"valid_from": gone, "delisting_time": gone, "status": "delisted"})
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(valid_to=pl.col("valid_from").shift(-1))
+
+
+def _terms(listing: Listing) -> dict[str, Any]:
+    return {
         "venue_symbol": listing.venue_symbol,
         "settle": listing.quote,
-        "multiplier": float(listing.multiplier),
         "contract_size": listing.contract_size,
         "inverse": False,
         "tick_size": float(f"1e{-listing.price_decimals}"),
         "lot_size": float(f"1e{-listing.lot_decimals}"),
-        "status": "delisted" if delisted else "trading",
+        "status": "trading",
         "listing_time": listing.coin.listed,
-        "delisting_time": gone if delisted else None,
+        "delisting_time": None,
         "expiry": None,
-        "funding_interval_hours": float(hours[-1]) if hours else None,
-        "observed_at": gone if delisted else market.window.end,
+        "asset_class": listing.asset_class,
     }
-    return pl.DataFrame([row])
 
 
 def _ohlcv_1m(market: SimulatedMarket, listing: Listing) -> pl.DataFrame:
@@ -208,6 +225,7 @@ def _liquidations(market: SimulatedMarket, listing: Listing) -> pl.DataFrame:
 
 _RECIPES: dict[str, Callable[[SimulatedMarket, Listing], pl.DataFrame]] = {
     "instruments": _instrument,
+    "instrument_periods": _periods,
     "ohlcv_1m": _ohlcv_1m,
     "ohlcv_1h": _ohlcv_1h,
     "ohlcv_1d": _ohlcv_1d,
@@ -217,5 +235,6 @@ _RECIPES: dict[str, Callable[[SimulatedMarket, Listing], pl.DataFrame]] = {
     "open_interest": _open_interest,
     "liquidations": _liquidations,
 }
+_LISTINGS = ("instruments", "instrument_periods")
 _FROM_MINUTES = ("ohlcv_1m", "liquidations")
 _REFERENCES = ("mark_1h", "index_1h")

@@ -12,7 +12,7 @@ from cexkit.schema.intervals import Window
 from cexkit.testing.simulation.market import simulate
 from cexkit.testing.simulation.world import HISTORY, MINUTES_FROM
 from cexkit.warehouse.gold import tables as gold
-from cexkit.warehouse.row_checks import data_quality
+from cexkit.warehouse.quality.row_checks import data_quality
 
 _DAY, _WEEKS, _MONTHS = (Window.of(start, HISTORY.end) for start in ("2026-06-30", "2026-06-01", MINUTES_FROM))
 #: What the sample holds of the tables that are too large to hold all of.

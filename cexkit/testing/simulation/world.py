@@ -207,7 +207,7 @@ class Listing:
     quote: str
     symbol: str
     venue_symbol: str
-    multiplier: int = 1
+    multiplier: float = 1.0
     contract_size: float = 1.0
     price_decimals: int
     lot_decimals: int
@@ -223,6 +223,12 @@ class Listing:
     def venue(self) -> Venue:
         """The venue that lists the instrument."""
         return VENUES[self.exchange]
+
+    @property
+    def asset_class(self) -> str | None:
+        """Class of what is priced, where the venue states one."""
+        stated = self.exchange in ("bybit", "okx") or (self.exchange == "binance" and self.instrument_type != "spot")
+        return "crypto" if stated else None
 
     @property
     def name(self) -> str:
@@ -267,7 +273,7 @@ def _perp(exchange: str, base: str) -> Listing:
         quote=quote,
         symbol=canonical(listed, quote),
         venue_symbol=names.get(exchange, f"{listed}{quote}"),
-        multiplier=10**thousands,
+        multiplier=10.0**thousands,
         contract_size=_OKX_CONTRACT[base] if exchange == "okx" else 1.0,
         price_decimals=prices - thousands,
         lot_decimals=lots + thousands,

@@ -13,6 +13,7 @@ import polars as pl
 from cexkit.errors import SchemaError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Table
 from cexkit.schema.render import to_polars
+from cexkit.warehouse.units import with_multiplier
 
 Frame = pl.DataFrame | pl.LazyFrame
 
@@ -85,7 +86,8 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
     ohlcv_1d : polars.DataFrame or polars.LazyFrame
         Table ``ohlcv_1d``; only spot bars with a quote taken as US dollars (``USD_LIKE``) are used.
     instruments : polars.DataFrame or polars.LazyFrame
-        Table ``instruments``: prices are divided and volumes multiplied by ``multiplier``, so that all are per coin.
+        Table ``instruments``. Prices are divided and volumes multiplied by the ``multiplier`` of the bar, so that all
+        are per coin; if it is null, by the multiplier in this table.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
     Raises
     ------
     SchemaError
-        If an instrument with bars is not in ``instruments``: its unit is not known.
+        If a bar has no multiplier and its instrument is not in ``instruments``: its unit is not known.
 
     Examples
     --------
@@ -108,8 +110,7 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
     """
     prices = ("open", "high", "low", "close")
     bars = ohlcv_1d.lazy().filter(pl.col("instrument_type") == "spot", pl.col("quote").is_in(USD_LIKE))
-    units = instruments.lazy().select(*INSTRUMENT_KEYS, "multiplier")
-    bars = _all_known(bars.join(units, on=INSTRUMENT_KEYS, how="left").collect())
+    bars = _all_known(with_multiplier(bars, instruments.lazy()).collect())
     venues = (
         _in_order(bars)
         .group_by("base", "timestamp", "exchange", maintain_order=True)

@@ -35,7 +35,7 @@ from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
 from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
-from cexkit.warehouse.store.bronze import BronzeWriter, archived
+from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files
 from cexkit.warehouse.store.inventory import Inventory, key_of
 from cexkit.warehouse.store.inventory_entries import Key, subtract
 from cexkit.warehouse.store.ledger import Ledger
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 #: An interruption loses the responses of at most this time.
 FLUSH_SECONDS = 30.0
+#: Longest span of one archive file.
+ARCHIVE_SPAN = timedelta(days=32)
 
 
 def ingest_bronze(
@@ -264,10 +266,18 @@ def _readings(
             yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems, progress)
             continue
         if archive.endpoint not in known:
-            known[archive.endpoint] = archived(warehouse.root, exchange_name, archive.endpoint)
+            known[archive.endpoint] = _archived(warehouse, exchange_name, table, archive.endpoint, window)
         where = (fetcher, table.name, archive, instrument, span, known[archive.endpoint])
         files = partial(archive_pages, *where, next_sequence=progress.next_sequence)
         yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
+
+
+def _archived(warehouse: Warehouse, exchange_name: str, table: Table, endpoint: str, window: Window) -> dict[str, str]:
+    """Return the hash of each archive file of a window that is stored, by its address."""
+    paths = bronze_files(warehouse.root, exchange_name, endpoint)
+    # a file of a month holds days outside of the window
+    around = Window(window.start - ARCHIVE_SPAN, window.end + ARCHIVE_SPAN)
+    return archived(warehouse.root, Ledger(warehouse.root, exchange_name, table).candidates(paths, around))
 
 
 def _with_archive(

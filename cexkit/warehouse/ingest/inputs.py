@@ -26,6 +26,7 @@ from cexkit.warehouse.ingest.replay import (
     identity_of,
     order,
     parse,
+    stale_text,
     stream_of,
 )
 from cexkit.warehouse.ingest.report import Problem
@@ -69,10 +70,7 @@ class Inputs:
             if file.problem != file.damage:  # a damaged file is read again
                 yield self._problem(f"{file.problem}: {LOST_ACTION}", file.span)
         if stale := self.ledger.stale(self._record.parser_version):
-            yield self._problem(
-                f"{stale:,} Bronze files were read by an older version of the parsers than the present "
-                f"{self._record.parser_version}; run `cexkit rebuild` to read them again"
-            )
+            yield self._problem(stale_text(stale, self._record.parser_version))
 
     def _problem(self, text: str, span: Window | None = None) -> Problem:
         return Problem(self._exchange, self._table.name, None, span, text)

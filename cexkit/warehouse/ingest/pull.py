@@ -98,7 +98,7 @@ def pull(
     >>> report.problems
     ()
     >>> sorted(cexkit.connect(folder).tables.to_pandas().query("rows > 0").index)
-    ['funding_rates', 'instruments']
+    ['funding_rates', 'instrument_periods', 'instruments']
     """
     names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
     target, window, facts = resolve_request(names, tables, start, end, instrument_type, warehouse)
@@ -120,9 +120,9 @@ def resolve_request(
     instrument_type: InstrumentType | None,
     warehouse: Warehouse | str | Path | None,
 ) -> tuple[Warehouse, Window, list[Table]]:
-    """Return the warehouse, window, and tables (without ``instruments``) of a pull; raise the errors of ``pull``."""
+    """Return the warehouse, window, and tables (without those of listings) of a pull; raise the errors of ``pull``."""
     wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
-    facts = [table for table in wanted if table.name != "instruments"]
+    facts = [table for table in wanted if "instruments" not in (table.name, table.made_with)]
     for name in exchanges:
         exchange(name)
         for table in facts:

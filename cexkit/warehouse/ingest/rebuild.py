@@ -183,6 +183,9 @@ def _take_over(warehouse: Warehouse, scratch: Warehouse, exchange_name: str, tab
 
     Until the ledger is there, all responses are pending in the present one, so that a run after a kill merges them all.
     """
+    if table.made_with is not None:  # it has no ledger of its own
+        warehouse.adopt(scratch, table, exchange_name)
+        return
     with warehouse.exclusive(table, exchange_name):
         ledger = Ledger(warehouse.root, exchange_name, table)
         ledger.reset()

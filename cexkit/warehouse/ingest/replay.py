@@ -66,6 +66,14 @@ class Parsed:
         return Window(times["min"], times["max"] + timedelta(microseconds=1))
 
 
+def stale_text(files: int, parser_version: int) -> str:
+    """Return the problem of files that an older version of the parsers read."""
+    return (
+        f"{files:,} Bronze files were read by an older version of the parsers than the present {parser_version}; run "
+        "`cexkit rebuild` to read them again"
+    )
+
+
 def order(row: dict[str, Any], endpoints: tuple[str, ...]) -> Order:
     """Return the place of a response: by its number, else by endpoint and time of its run, before numbered ones."""
     if (sequence := row.get("sequence")) is not None:

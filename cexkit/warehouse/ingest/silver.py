@@ -9,11 +9,12 @@ import polars as pl
 import pyarrow as pa
 
 from cexkit.exchanges.registry import exchange
-from cexkit.schema import Table
+from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
+from cexkit.warehouse.ingest.contract_facts import with_contract_facts
 from cexkit.warehouse.ingest.inputs import Inputs
 from cexkit.warehouse.ingest.listings import build_listing
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
@@ -50,7 +51,7 @@ def build_silver(
     warehouse : Warehouse
         Holds Bronze and gets Silver.
     exchange_name, table
-        What to build.
+        What to build. ``instruments`` and ``instrument_periods`` are built together, from the same lists.
     now : datetime, optional
         Time that decides which months and weeks are closed, see :mod:`cexkit.warehouse.store.layout`; default: now.
 
@@ -59,9 +60,10 @@ def build_silver(
     Report
         ``rows`` are those that were made again.
     """
+    table = table if table.made_with is None else TABLES[table.made_with]
     with warehouse.exclusive(table, exchange_name):
         if table.name == "instruments":
-            return build_listing(warehouse, exchange_name, table)
+            return build_listing(warehouse, exchange_name)
         return _Build(warehouse, exchange_name, table, now or datetime.now(UTC)).run()
 
 
@@ -79,6 +81,7 @@ class _Build:
         #: A settlement affects the intervals of others around it.
         self._reach = REACH if table.name == "funding_rates" else timedelta()
         self._empty = to_polars(table).to_frame()
+        self._periods = pl.from_arrow(warehouse.read(TABLES["instrument_periods"], exchange=exchange_name))
         self._parser_version = exchange(exchange_name).parser_version
 
     def run(self) -> Report:
@@ -202,6 +205,7 @@ class _Build:
         parts.sort(key=lambda part: part[0])
         events = inputs.events([*held, *fresh])
         rows = latest(pl.concat([self._empty, *(rows for _, rows in parts), *events]), self._table)
+        rows = with_contract_facts(rows, self._periods)
         return with_intervals(rows) if self._reach else rows
 
     def _is_used(self, parsed: Parsed) -> bool:

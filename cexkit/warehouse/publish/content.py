@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cexkit.errors import DatasetError, DatasetNotFoundError
 from cexkit.warehouse.publish.card import CARD, card
+from cexkit.warehouse.publish.comparison import Dataset
 from cexkit.warehouse.publish.plans import Piece
 from cexkit.warehouse.publish.spec import SPEC, describe, to_json
 from cexkit.warehouse.quality import raise_on_failures, run_checks
+from cexkit.warehouse.store.keys import broken_keys, keys_path
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
 from cexkit.warehouse.store.parquet import sha256
@@ -52,18 +54,27 @@ class Content:
         rows, tables = Extent.of(files).rows, len({file.table for file in files})
         return f"{self.manifest.updated_at:%Y-%m-%d %H:%M} UTC: {rows:,} rows in {tables} tables"
 
+    @property
+    def dataset(self) -> Dataset:
+        """The manifest and its files on this machine, to compare with a published state."""
+        return Dataset(self.manifest, {p.path: p.source for p in self.pieces if isinstance(p.source, Path)}.__getitem__)
 
-def assemble(warehouse: Warehouse, *, name: str | None = None, license: str | None = None) -> Content:
+
+def assemble(
+    warehouse: Warehouse, *, name: str | None = None, license: str | None = None, full: bool = False
+) -> Content:
     """Verify a warehouse and make what is published of it.
 
     Parameters
     ----------
     warehouse : Warehouse
-        The dataset; nothing in it is changed.
+        The dataset; only results of checks are cached in it.
     name : str, optional
         What readers call it (``hf://datasets/owner/name``), for the card.
     license : str, optional
         License of the data by its name on HuggingFace, for the card.
+    full : bool, default False
+        True to check every row again, whatever is cached.
 
     Raises
     ------
@@ -85,16 +96,24 @@ def assemble(warehouse: Warehouse, *, name: str | None = None, license: str | No
         raise DatasetNotFoundError(f"there is nothing to publish in {frozen.root}; `cexkit pull` brings data in")
     _verify(frozen)
     # freshness is measured at the time of the data, so that publishing again later says the same
-    quality = run_checks(frozen, now=frozen.manifest.updated_at)
+    quality = run_checks(frozen, now=frozen.manifest.updated_at, full=full)
     raise_on_failures(quality)
     spec = describe(frozen, quality)
     made = {SPEC: to_json(spec), CARD: card(spec, name=name, license=license), MANIFEST: frozen.manifest.to_json()}
-    data = [Piece(file.path, file.bytes, file.sha256, frozen.root / file.path) for file in frozen.manifest.files]
+    data = [piece for file in frozen.manifest.files for piece in _pieces(frozen.root, file)]
     return Content(frozen.manifest, [*data, *(Piece.of(path, text) for path, text in made.items())])
+
+
+def _pieces(root: Path, file: DataFile) -> Iterator[Piece]:
+    """Yield a data file and the file of its key digests."""
+    yield Piece(file.path, file.bytes, file.sha256, root / file.path)
+    if (name := keys_path(file)) is not None:
+        yield Piece(name, (root / name).stat().st_size, file.keys_sha256, root / name)
 
 
 def _verify(warehouse: Warehouse) -> None:
     wrong = [f"{file.path} {problem}" for file in warehouse.manifest.files if (problem := _wrong(warehouse.root, file))]
+    wrong += broken_keys(warehouse.root, warehouse.manifest)
     if wrong:
         of = f"{len(wrong)} of {len(warehouse.manifest.files)} files of {warehouse.root}"
         raise DatasetError(

@@ -21,9 +21,10 @@ from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_b
 
 from cexkit.errors import CexkitError, PublicationError
 from cexkit.warehouse.publish.content import Content, Step
+from cexkit.warehouse.publish.losses import NO_LOSSES, AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import Plan, PublishedFile, PublishedState, compare
 from cexkit.warehouse.publish.retry import FAILURES, Again, is_transient, retrying, status_of
-from cexkit.warehouse.publish.rules import require_may_replace
+from cexkit.warehouse.publish.rules import allowed_losses, require_may_replace
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
 
@@ -44,8 +45,8 @@ class Hub:
     ----------
     repo, branch : str
         ``owner/name`` and its branch; both are created if missing.
-    replace : bool
-        Allow a publication to replace another or newer dataset.
+    allowed : AllowedLosses
+        Published keys that a publication may remove.
     private : bool
         Whether a newly created repository is private.
 
@@ -55,8 +56,10 @@ class Hub:
     Hub('me/data', 'main')
     """
 
-    def __init__(self, repo: str, branch: str, *, replace: bool = False, private: bool = False):
-        self.repo, self.branch, self.replace, self.private = repo, branch, replace, private
+    def __init__(self, repo: str, branch: str, *, allowed: AllowedLosses = NO_LOSSES, private: bool = False):
+        self.repo, self.branch, self.allowed, self.private = repo, branch, allowed, private
+        #: Losses found last, and what was compared; a publication plans twice against the same head.
+        self._compared: tuple[tuple[str | None, Manifest], tuple[Loss, ...]] | None = None
 
     def __repr__(self) -> str:
         return f"Hub({self.repo!r}, {self.branch!r})"
@@ -166,10 +169,24 @@ class Hub:
         return [*(operation for _, operation in added), *(CommitOperationDelete(path) for path in found.delete)]
 
     def _compare(self, content: Content, published: PublishedState) -> Plan:
-        require_may_replace(content.manifest, published, self._here, replace=self.replace)
+        require_may_replace(content.manifest, published, self._here)
         if ".gitignore" in published.files:
             raise PublicationError(f"{self._here} has a .gitignore, by which the hub leaves out files; remove it first")
-        return compare(self._here, content.pieces, published)
+        return compare(self._here, content.pieces, published, self._losses(content, published))
+
+    def _losses(self, content: Content, published: PublishedState) -> tuple[Loss, ...]:
+        """Return the published keys that would be removed; only files that the comparison needs are downloaded."""
+        compared = published.revision, content.manifest
+        if self._compared is None or self._compared[0] != compared:
+            with tempfile.TemporaryDirectory() as folder, _without_bars():
+
+                def locate(path: str) -> Path:
+                    known = path in published.files
+                    return self._download(path, published.revision, folder) if known else Path(folder) / "missing"
+
+                losses = allowed_losses(content, published, locate, self.allowed, self._here)
+            self._compared = compared, losses
+        return self._compared[1]
 
     def _there(self) -> PublishedState:
         """Return the content of the branch; for a branch that does not exist yet, its initial content."""
@@ -193,12 +210,11 @@ class Hub:
 
     def _manifest(self, revision: str) -> Manifest:
         with tempfile.TemporaryDirectory() as folder:
-            path = self._call(
-                lambda: self._api.hf_hub_download(
-                    self.repo, MANIFEST, repo_type=_KIND, revision=revision, cache_dir=folder
-                )
-            )
-            return read_manifest(Path(path))
+            return read_manifest(self._download(MANIFEST, revision, folder))
+
+    def _download(self, path: str, revision: str | None, folder: str) -> Path:
+        options = {"repo_type": _KIND, "revision": revision, "cache_dir": folder}
+        return Path(self._call(lambda: self._api.hf_hub_download(self.repo, path, **options)))
 
     def _make(self) -> None:
         """Create the repository and the branch if they are missing."""

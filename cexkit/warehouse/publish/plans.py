@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from cexkit.warehouse.store.layout import TABLES
+from cexkit.warehouse.publish.losses import Loss
+from cexkit.warehouse.store.layout import KEYS, TABLES
 from cexkit.warehouse.store.manifest import Manifest
 
 
@@ -69,15 +70,18 @@ class PublishedState:
     ----------
     revision : str or None
         The commit it was seen at; None for a folder, and for a repository that is still to be made.
-    files : mapping of str to Held
+    files : mapping of str to PublishedFile
         By path.
     manifest : Manifest or None
-        None where there is none.
+        None if the place holds no manifest.
+    unfinished : bool
+        True if an interrupted first publication left data files that no manifest ever named.
     """
 
     revision: str | None = None
     files: Mapping[str, PublishedFile] = field(default_factory=dict)
     manifest: Manifest | None = None
+    unfinished: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ class Plan:
     add, keep : tuple of Piece
         Files that are new or changed, and files that are there already.
     delete : tuple of str
-        Paths of data files that leave.
+        Paths of data files and key digests that leave.
+    lost : tuple of Loss
+        Published keys that disappear, as allowed.
 
     Examples
     --------
@@ -111,6 +117,7 @@ class Plan:
     add: tuple[Piece, ...]
     delete: tuple[str, ...]
     keep: tuple[Piece, ...]
+    lost: tuple[Loss, ...] = ()
 
     @property
     def changes(self) -> bool:
@@ -134,6 +141,7 @@ class Plan:
         lines.append(f"  {_count(self.delete, 'data file')} to delete")
         lines += [f"    {path}" for path in self.delete]
         lines.append(f"  {_count(self.keep, 'file')} kept, {self.kept_bytes / 1e6:,.1f} MB")
+        lines += [f"  lost, as allowed: {loss}" for loss in self.lost]
         return "\n".join(lines)
 
 
@@ -141,18 +149,19 @@ def _count(things: tuple, what: str) -> str:
     return f"{len(things):,} {what}{'' if len(things) == 1 else 's'}"
 
 
-def compare(to: str, pieces: list[Piece], published: PublishedState) -> Plan:
-    """The plan that makes a place hold these pieces, and no other data files.
+def compare(to: str, pieces: list[Piece], published: PublishedState, lost: tuple[Loss, ...] = ()) -> Plan:
+    """Return the plan that makes a place hold these pieces, and no other data files or key digests.
 
-    Files beside the data that are not ours (a license, a picture) are left alone.
+    Other files, such as a license or a picture, are kept.
     """
     same = {p.path for p in pieces if p.path in published.files and published.files[p.path].is_same(p)}
     wanted = {piece.path for piece in pieces}
-    old = [path for path in published.files if path.startswith(f"{TABLES}/") and path not in wanted]
+    old = [path for path in published.files if path.startswith((f"{TABLES}/", f"{KEYS}/")) and path not in wanted]
     return Plan(
         to=to,
         revision=published.revision,
         add=tuple(piece for piece in pieces if piece.path not in same),
         delete=tuple(sorted(old)),
         keep=tuple(piece for piece in pieces if piece.path in same),
+        lost=lost,
     )

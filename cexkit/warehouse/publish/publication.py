@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cexkit.config import settings
 from cexkit.warehouse.publish.content import Content, Step, assemble
+from cexkit.warehouse.publish.losses import AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import Plan
 from cexkit.warehouse.publish.target import target
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -14,7 +16,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a publication did. ``str`` of it is a line for people.
+    """What a publication did. ``str`` of it is for people: a line, and one more per table and venue that lost keys.
 
     Attributes
     ----------
@@ -41,6 +43,11 @@ class Publication:
         """Whether readers see something else than before."""
         return self.plan.changes and not self.dry_run
 
+    @property
+    def lost(self) -> tuple[Loss, ...]:
+        """Published keys that disappeared, or would disappear, as allowed."""
+        return self.plan.lost
+
     def __str__(self) -> str:
         if self.dry_run:
             return f"{self.plan}\nnothing was changed: this was a dry run"
@@ -48,15 +55,21 @@ class Publication:
         if not self.plan.changes:
             return f"nothing to publish: {self.url} holds it already{tagged}"
         files = f"{len(self.plan.add):,} files ({self.plan.bytes / 1e6:,.1f} MB) written"
+        lost = "".join(f"\nlost, as allowed: {loss}" for loss in self.lost)
         return (
             f"published: {files}, {len(self.plan.delete):,} deleted, {len(self.plan.keep):,} kept: {self.url}{tagged}"
+            f"{lost}"
         )
 
 
 def plan(
-    warehouse: Warehouse | str | Path, to: str | Path, *, replace: bool = False, license: str | None = None
+    warehouse: Warehouse | str | Path,
+    to: str | Path,
+    *,
+    allow_loss: str | Sequence[str] = (),
+    license: str | None = None,
 ) -> Plan:
-    """What publishing would change. Reads the warehouse and the place, and changes nothing.
+    """Return what publishing would change, without changing anything.
 
     Parameters and errors are those of :func:`publish`.
 
@@ -67,7 +80,7 @@ def plan(
     >>> len(plan(SAMPLE_ROOT, tempfile.mkdtemp()).delete)
     0
     """
-    place = target(to, replace=replace)
+    place = target(to, allowed=AllowedLosses.of(allow_loss))
     return place.plan(_content(warehouse, place.name, license))
 
 
@@ -78,14 +91,18 @@ def publish(
     dry_run: bool = False,
     tag: str | None = None,
     step: Step | None = None,
-    replace: bool = False,
+    allow_loss: str | Sequence[str] = (),
     private: bool = False,
     license: str | None = None,
+    full: bool = False,
 ) -> Publication:
     """Publish the state of a warehouse: only what changed is sent, and readers see all of it or none.
 
     Every file is held against the sha256 of the manifest before, and what the hub says it has after. A run that was
     cut is run again: what was uploaded is not uploaded anew, and where nothing is left to do nothing is done.
+
+    A publication never removes published keys unless ``allow_loss`` names their table. Keys of replaced files are
+    compared per instrument and month; the values of rows may change.
 
     Parameters
     ----------
@@ -100,13 +117,16 @@ def publish(
         Name of the release, such as ``v2026.06.30``: a tag on the commit.
     step : callable, optional
         Called with the path of each file that was sent, for a progress bar.
-    replace : bool
-        Let it take the place of a dataset that is newer, or has venues, tables or times that this one lacks.
+    allow_loss : str or sequence of str
+        Tables (``"ohlcv_1h"``), or tables of a venue (``"ohlcv_1h:okx"``), whose published keys may disappear. Names
+        that match no loss have no effect. Default: none.
     private : bool
         Whether a repository that is made is private.
     license : str, optional
         License of the data by its name on HuggingFace, for the card; by default the setting
         ``CEXKIT_PUBLISH_LICENSE``, else ``mit`` for simulated data and ``other`` for the rest.
+    full : bool, default False
+        True to check every row again, whatever is cached.
 
     Returns
     -------
@@ -121,9 +141,12 @@ def publish(
     NewerSchemaError
         If a later schema is published there.
     PublicationError
-        If the place may not be replaced by this, a tag has other content, or the hub did not take it.
+        If published keys would be lost that ``allow_loss`` does not name, the published dataset is newer or another
+        one, a tag has other content, or the hub refuses the commit.
+    UnknownNameError
+        If ``allow_loss`` names an unknown table or venue.
     InvalidInputError
-        If ``to`` names no place.
+        If ``to`` names no place, or ``allow_loss`` has another form.
 
     Examples
     --------
@@ -133,14 +156,16 @@ def publish(
     >>> publish(SAMPLE_ROOT, copy).changed, publish(SAMPLE_ROOT, copy).changed
     (True, False)
     """
-    place = target(to, replace=replace, private=private)
-    content = _content(warehouse, place.name, license)
+    place = target(to, allowed=AllowedLosses.of(allow_loss), private=private)
+    content = _content(warehouse, place.name, license, full=full)
     if dry_run:
         return Publication(place.plan(content, tag), dry_run=True)
     done, revision, url = place.put(content, tag=tag, step=step or (lambda _: None))
     return Publication(done, revision, url, tag)
 
 
-def _content(warehouse: Warehouse | str | Path, name: str | None, license: str | None) -> Content:
+def _content(
+    warehouse: Warehouse | str | Path, name: str | None, license: str | None, *, full: bool = False
+) -> Content:
     opened = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    return assemble(opened, name=name, license=license or settings().publish_license)
+    return assemble(opened, name=name, license=license or settings().publish_license, full=full)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import tenacity
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from cexkit.config import settings
 from cexkit.exchanges.http.retry import retry_after
@@ -35,7 +35,13 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may well succeed in a moment. A gateway fails with a page where JSON was promised."""
+    """Return whether the same request may succeed a moment later.
+
+    A gateway fails with a page where JSON was promised. A download that cannot reach the hub raises that a file is
+    missing, with the failed request as cause.
+    """
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
     return status_of(error) in _AGAIN or isinstance(error, TransportError | json.JSONDecodeError)
 
 

@@ -1,112 +1,97 @@
-"""What may take the place of what: a publication is a warehouse's whole state, never a union of two."""
+"""What a publication may replace: it publishes the whole state of a warehouse and never merges two."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable
+from pathlib import Path
 
 from cexkit.errors import NewerSchemaError, PublicationError
-from cexkit.schema import TABLES
+from cexkit.warehouse.publish.comparison import Dataset, find_losses
+from cexkit.warehouse.publish.content import Content
+from cexkit.warehouse.publish.losses import AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import PublishedState
-from cexkit.warehouse.store.layout import span_of
-from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
+from cexkit.warehouse.store.manifest import Manifest
 
-_ANYWAY = "if this is meant, publish with replace=True (`--replace`)"
-#: What a fresh repository has, beside which nothing can be lost.
+_ELSEWHERE = "publish to another place, or delete the files there first. Nothing was changed"
+#: Files of a new repository; they are not worth protecting.
 _FRESH = {".gitattributes", "README.md"}
 
 
-def require_may_replace(manifest: Manifest, published: PublishedState, to: str, *, replace: bool = False) -> None:
-    """Refuse to publish what would take something away from readers.
+def require_may_replace(manifest: Manifest, published: PublishedState, to: str) -> None:
+    """Refuse to publish over something that is not an earlier state of the same dataset.
 
     Parameters
     ----------
     manifest : Manifest
-        What is to be published.
-    there : There
-        What the place holds.
+        The state to publish.
+    published : PublishedState
+        The state of the target.
     to : str
-        Name of the place, for messages.
-    replace : bool
-        Let it take the place of another or newer dataset; an older schema never may.
+        Name of the target, for messages.
 
     Raises
     ------
     NewerSchemaError
-        If what is there has a later schema version.
+        If the published dataset has a later schema version.
     PublicationError
-        If what is there is newer, is real where this is simulated (or the other way), has venues, tables or times
-        that this lacks, or is no dataset of cexkit.
+        If the published dataset is newer, is real where this one is simulated (or the other way round), or is not a
+        dataset of cexkit.
 
     Examples
     --------
     >>> require_may_replace(Manifest(), PublishedState(), "here")
     """
     current = published.manifest
-    if current is not None and current.schema_version > manifest.schema_version:
-        raise NewerSchemaError(
-            f"{to} has schema version {current.schema_version}, this dataset {manifest.schema_version}; readers would "
-            "lose what the later one has. Make the warehouse anew with the current cexkit and publish that"
-        )
-    if replace:
-        return
     if current is None:
-        if beside := sorted(set(published.files) - _FRESH):
-            raise PublicationError(f"{to} is no dataset of cexkit: it holds {', '.join(beside[:3])}; {_ANYWAY}")
+        others = [] if published.unfinished else sorted(set(published.files) - _FRESH)
+        if others:
+            raise PublicationError(f"{to} is not a cexkit dataset: it contains {', '.join(others[:3])}; {_ELSEWHERE}")
         return
-    problem = _problem(manifest, current)
-    if problem:
-        raise PublicationError(f"{to} {problem}; nothing was changed. {_ANYWAY.capitalize()}")
-
-
-def _problem(manifest: Manifest, current: Manifest) -> str | None:
-    """Why a manifest may not take the place of another one."""
+    if current.schema_version > manifest.schema_version:
+        raise NewerSchemaError(
+            f"{to} has schema version {current.schema_version}, newer than this dataset ({manifest.schema_version}); "
+            "publishing would lose data. Rebuild the warehouse with the current cexkit, then publish it"
+        )
     if current.simulated != manifest.simulated:
         kinds = {True: "simulated", False: "real"}
-        return f"holds {kinds[current.simulated]} data, and this is {kinds[manifest.simulated]}"
+        raise PublicationError(
+            f"{to} holds {kinds[current.simulated]} data, and this dataset is {kinds[manifest.simulated]}; {_ELSEWHERE}"
+        )
     if current.updated_at > manifest.updated_at:
-        theirs, ours = (f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in (current.updated_at, manifest.updated_at))
-        return f"holds a newer state, of {theirs}; this is of {ours}"
-    if lost := _lost(manifest, current):
-        return f"holds what this dataset lacks: {'; '.join(lost[:3])}{f' and {len(lost) - 3} more' if lost[3:] else ''}"
-    return None
+        theirs, mine = (f"{moment:%Y-%m-%d %H:%M:%S} UTC" for moment in (current.updated_at, manifest.updated_at))
+        raise PublicationError(
+            f"{to} holds a newer state, written at {theirs}; this one was written at {mine}. Nothing was changed. "
+            "Update this warehouse (`cexkit pull`) and publish again, or publish to another place"
+        )
 
 
-def _lost(manifest: Manifest, current: Manifest) -> list[str]:
-    """Tables, venues and times that a reader has now and would not have after."""
-    ours, lost = _by_venue(manifest), []
-    for (table, exchange), files in _by_venue(current).items():
-        name = f"{table}{f' of {exchange}' if exchange else ''}"
-        if (table, exchange) not in ours:
-            lost.append(name)
-        elif TABLES[table].layer != "gold":
-            lost += [f"{name} from {span}" for span in _missing(files, ours[table, exchange])]
-    return lost
+def allowed_losses(
+    content: Content, published: PublishedState, locate: Callable[[str], Path], allowed: AllowedLosses, to: str
+) -> tuple[Loss, ...]:
+    """Return the published keys that a publication removes; all of them are allowed.
 
+    Parameters
+    ----------
+    content : Content
+        The state to publish.
+    published : PublishedState
+        The state of the target.
+    locate : callable
+        Returns the local path of a published file, see :class:`cexkit.warehouse.publish.comparison.Dataset`.
+    allowed : AllowedLosses
+        Losses that the user allows.
+    to : str
+        Name of the target, for messages.
 
-def _by_venue(manifest: Manifest) -> dict[tuple[str, str | None], list[DataFile]]:
-    files = defaultdict(list)
-    for file in manifest.files:
-        files[file.table, file.exchange].append(file)
-    return files
-
-
-def _missing(before: list[DataFile], after: list[DataFile]) -> Iterator[str]:
-    """Times at either end, and of whole files between, that are gone."""
-    old, new = Extent.of(before), Extent.of(after)
-    if old.start is None or new.start is None:
-        return
-    if old.start < new.start:
-        yield _format_span(old.start, new.start)
-    spans = [span_of(file.period) for file in after]
-    for file in before:
-        within = file.start and new.start <= file.start and file.end <= new.end
-        if within and not any(span.start <= file.end and file.start < span.end for span in spans):
-            yield _format_span(file.start, file.end)
-    if new.end < old.end:
-        yield _format_span(new.end, old.end)
-
-
-def _format_span(start: datetime, end: datetime) -> str:
-    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+    Raises
+    ------
+    UnknownNameError
+        If ``allowed`` names an unknown table or venue.
+    PublicationError
+        If other keys would be lost.
+    """
+    current = published.manifest or Manifest()
+    allowed.require_known([content.manifest, current])
+    losses = find_losses(content.dataset, Dataset(current, locate))
+    allowed.require_covers(losses, to)
+    return losses

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cexkit.errors import InvalidInputError
 from cexkit.warehouse.publish.content import Content, Step
+from cexkit.warehouse.publish.losses import NO_LOSSES, AllowedLosses
 from cexkit.warehouse.publish.plans import Plan
 from cexkit.warehouse.store.locations import folder_of, hub_address
 
@@ -27,8 +28,8 @@ class Target(Protocol):
         """Make it so. Returns what was changed, the revision that now holds it, and its address."""
 
 
-def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
-    """The place that ``to`` names.
+def target(to: str | Path, *, allowed: AllowedLosses = NO_LOSSES, private: bool = False) -> Target:
+    """Return the place that ``to`` names; a publication to it may lose only the allowed keys.
 
     Raises
     ------
@@ -37,9 +38,9 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
 
     Examples
     --------
-    >>> target("hf://datasets/me/data@next", replace=False).branch
+    >>> target("hf://datasets/me/data@next").branch
     'next'
-    >>> target("s3://bucket/data", replace=False)
+    >>> target("s3://bucket/data")
     Traceback (most recent call last):
     cexkit.errors.InvalidInputError: cannot publish to s3://…; to hf://datasets/owner/name[@branch] or a folder
     """
@@ -47,7 +48,7 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
     if not separator:
         from cexkit.warehouse.publish.folder import Folder
 
-        return Folder(folder_of(to), replace=replace)
+        return Folder(folder_of(to), allowed=allowed)
     if scheme != "hf":
         # the rest is not repeated, for a secret may stand there
         raise InvalidInputError(f"cannot publish to {scheme}://…; to hf://datasets/owner/name[@branch] or a folder")
@@ -56,4 +57,4 @@ def target(to: str | Path, *, replace: bool, private: bool = False) -> Target:
         raise InvalidInputError(f"cannot publish to the commit {branch}; name a branch")
     from cexkit.warehouse.publish.hub import Hub
 
-    return Hub(repo, branch, replace=replace, private=private)
+    return Hub(repo, branch, allowed=allowed, private=private)

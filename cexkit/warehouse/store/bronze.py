@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ SCHEMA = pa.schema(
 )
 
 #: Columns by which responses are chosen before their bodies are read.
-HEAD = ("table", "data_start", "data_end", "context", "sha256", "file")
+HEAD = ("table", "data_start", "data_end", "context", "sha256", "file", "sequence")
 #: Responses and bytes of bodies in one row group; to read one response, all of its group are read.
 GROUP_ROWS = 128
 GROUP_BYTES = 1 << 20
@@ -154,7 +154,9 @@ def read_heads(root: Path, path: str, table: str) -> list[dict]:
     """
     with _opened(root, path) as file:
         rows = _conform(file.read(_present(file, HEAD))).to_pylist()
-    return [row | {"path": path, "position": n} for n, row in enumerate(rows) if row["table"] == table]
+    return [
+        dict.fromkeys(HEAD) | row | {"path": path, "position": n} for n, row in enumerate(rows) if row["table"] == table
+    ]
 
 
 def read_file(root: Path, path: str, positions: Container[int]) -> Iterator[dict]:
@@ -236,14 +238,14 @@ def _verified(root: Path, row: dict) -> dict:
     return row | {"body": body, "damage": damage}
 
 
-def archived(root: Path, exchange: str, endpoint: str) -> dict[str, str]:
-    """Return the hash of the newest stored version of each archive file, by its address.
+def archived(root: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Return the hash of the newest stored version of each archive file that some Bronze files hold, by its address.
 
     A version that was stored while the clocks disagreed does not count: its rows may be incomplete, see
     :class:`cexkit.exchanges.parsing.Context`.
     """
     rows: list[dict] = []
-    for path in bronze_files(root, exchange, endpoint):
+    for path in paths:
         with suppress(DatasetError), _opened(root, path) as file:  # reading the responses reports the file
             columns = _present(file, ("url", "sha256", "context", "sequence"))
             rows += [{"sequence": None} | row for row in _conform(file.read(columns)).to_pylist()]

@@ -4,13 +4,14 @@
 
     <root>/manifest.json
     <root>/tables/<table>/exchange=<x>/year=<yyyy>/<digest>.parquet      Silver and Gold
+    <root>/keys/<table>/exchange=<x>/<digest>.parquet                    key digests of the data file of that digest
     <root>/bronze/exchange=<x>/endpoint=<name>/date=<yyyy-mm-dd>/<run>-<part>.parquet
     <root>/bronze/exchange=<x>/archive/<hash>.zip                        archive files, as received
     <root>/bronze/sequence                                               number of the latest request
     <root>/quarantine/<table>/exchange=<x>/year=<yyyy>.parquet           rows that failed a check
     <root>/ledger/<table>/exchange=<x>/                                  Bronze responses that Silver rows came from
     <root>/inventory/<table>/exchange=<x>.parquet                        spans that were read, and those without rows
-    <root>/row_counts/<table>/exchange=<x>.json                          rows counted in Bronze, to save doing it again
+    <root>/checks/<table>/<digest>.arrows                                cached check results, to save time
 
 A data file is named by its content and never changes once written; the manifest says which are current.
 So a reader that holds an older manifest keeps reading whole files while newer ones are written.
@@ -42,18 +43,21 @@ from cexkit.warehouse.store.periods import name_at, parse, parts_of_year, span_a
 MANIFEST = "manifest.json"
 LOCK = ".manifest.lock"
 TABLES = "tables"
+KEYS = "keys"
 BRONZE = "bronze"
 SEQUENCE = PurePosixPath(BRONZE, "sequence")
 QUARANTINE = "quarantine"
-ROW_COUNTS = "row_counts"
+CHECKS = "checks"
 LEDGER = "ledger"
 INVENTORY = "inventory"
 LOCKS = ".locks"
+#: What earlier versions wrote and nothing reads any more.
+OUTDATED = ("row_counts", "ledger/*/exchange=*.parquet", "bronze/exchange=*/endpoint=inventory.*")
 #: Folder in which a rebuild is made beside the present state.
 REBUILD = ".rebuild"
 TEMPORARY = ".tmp-"
 #: Folders that temporaries lie in, whatever depth their files go to; the first is the root.
-WRITTEN = ("", TABLES, BRONZE, QUARANTINE, ROW_COUNTS, LEDGER, INVENTORY)
+WRITTEN = ("", TABLES, KEYS, BRONZE, QUARANTINE, CHECKS, LEDGER, INVENTORY)
 
 #: So long after its end a span may still be corrected by a venue; then it is closed.
 SETTLED = timedelta(days=2)
@@ -276,6 +280,18 @@ def data_file(table: Table, exchange: str | None, period: str, digest: str) -> P
     return PurePosixPath(TABLES) / _folders(table, exchange, period) / f"{_part(digest)[:12]}.parquet"
 
 
+def keys_file(table: str, exchange: str | None, digest: str) -> PurePosixPath:
+    """Return the path of the key digests of a data file, given the digest of that file.
+
+    Examples
+    --------
+    >>> str(keys_file("funding_rates", "binance", "0a1b2c3d4e5f6071"))
+    'keys/funding_rates/exchange=binance/0a1b2c3d4e5f.parquet'
+    """
+    folders = () if exchange is None else (f"exchange={_part(exchange)}",)
+    return PurePosixPath(KEYS, _part(table), *folders, f"{_part(digest)[:12]}.parquet")
+
+
 def quarantine_file(table: Table, exchange: str | None, period: str) -> PurePosixPath:
     """Place of the rows that failed a check; the pieces of a month or year share one."""
     folders = _folders(table, exchange, period)
@@ -297,14 +313,26 @@ def bronze_venue(exchange: str) -> PurePosixPath:
     return PurePosixPath(BRONZE, f"exchange={_part(exchange)}")
 
 
-def count_file(table: Table, exchange: str) -> PurePosixPath:
-    """Place of what was counted in the responses about a table; it saves counting again, and may be deleted."""
-    return PurePosixPath(ROW_COUNTS, table.name, f"exchange={_part(exchange)}.json")
-
-
 def ledger_folder(table: Table, exchange: str) -> PurePosixPath:
     """Return the folder of the ledger of a venue's table."""
     return PurePosixPath(LEDGER, table.name, f"exchange={_part(exchange)}")
+
+
+def check_folder(table: Table) -> PurePosixPath:
+    """Return the folder of a table's cached check results, see :func:`check_file`."""
+    return PurePosixPath(CHECKS, table.name)
+
+
+def check_file(table: Table, digest: str) -> PurePosixPath:
+    """Return the path of a cached check result; only speed is lost if it is deleted.
+
+    Examples
+    --------
+    >>> from cexkit.schema import TABLES
+    >>> str(check_file(TABLES["funding_rates"], "0a1b2c3d4e5f60718293"))
+    'checks/funding_rates/0a1b2c3d4e5f6071.arrows'
+    """
+    return check_folder(table) / f"{_part(digest)[:16]}.arrows"
 
 
 def received_on(path: str) -> str:

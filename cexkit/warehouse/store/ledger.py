@@ -7,6 +7,7 @@ Silver is built from Bronze, and a build reads only what is new. The ledger reme
     ledger/<table>/exchange=<x>/rules.parquet                   what is left out on purpose
     ledger/<table>/exchange=<x>/removed.parquet                 keys that left Silver, and by which rule
     ledger/<table>/exchange=<x>/responses/<yyyy-mm-dd>.parquet  one row per response, by the day it was received
+    ledger/instruments/exchange=<x>/{lists,changes,current}.parquet  what all lists show, for the next build
 
 A Bronze file that is missing or changed is reported, its rows stay in Silver, and a check blocks publication until the
 file is back or retired on purpose.
@@ -200,7 +201,7 @@ class Ledger:
         """
         import polars as pl
 
-        waits = (pl.col("state") == "waiting") & (pl.col("names") == names)
+        waits = (pl.col("state") == "waiting") & (pl.col("names") == pl.lit(names, pl.String))
         done = self.files.filter(pl.col("state").is_in(["merged", "other"]) | pl.col("retired") | waits)
         known = set(done["path"])
         return [path for path in found if path not in known]
@@ -229,6 +230,38 @@ class Ledger:
         """The span of the rows of all files; None without times."""
         start, end = self.files["start"].min(), self.files["end"].max()
         return None if start is None or end is None else Window(start, end)
+
+    @property
+    def last_sequence(self) -> int | None:
+        """The largest request number of a merged response; None without any."""
+        import polars as pl
+
+        return self.files.filter(pl.col("state").is_in(["merged", "waiting"]))["last_sequence"].max()
+
+    def read_state(self, name: str) -> pl.DataFrame | None:
+        """Return a frame that :meth:`write_state` stored; None if there is none that can be read."""
+        import polars as pl
+
+        try:
+            return pl.read_parquet(self._folder / f"{name}.parquet", hive_partitioning=False, glob=False)
+        except (pl.exceptions.PolarsError, OSError):
+            return None
+
+    def write_state(self, name: str, frame: pl.DataFrame) -> None:
+        """Store a frame with which the next build continues; it may be deleted."""
+        self._write(f"{name}.parquet", frame, None)
+
+    def candidates(self, paths: Iterable[str], span: Window) -> list[str]:
+        """Return the Bronze files of those given that can hold rows of a span, in the order given.
+
+        A file that no build has read can hold any rows.
+        """
+        import polars as pl
+
+        outside = (pl.col("start") >= span.end) | (pl.col("end") <= span.start)
+        known = self.files.filter(pl.col("state").is_in(["merged", "waiting"]), outside)
+        left_out = {*known["path"], *self.files.filter(state="other")["path"]}
+        return [path for path in paths if path not in left_out]
 
     def overlapping(self, span: Window) -> list[LedgerFile]:
         """Return the merged files that are as they were read and can hold rows of a span."""

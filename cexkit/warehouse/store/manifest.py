@@ -38,6 +38,8 @@ class DataFile:
     end: datetime | None
     #: Schema version that wrote it; a nullable column added later is missing and reads as null.
     schema_version: int = field(default_factory=lambda: SCHEMA_VERSION)
+    #: sha256 of the file of its key digests (:mod:`cexkit.warehouse.store.keys`); None if it has none.
+    keys_sha256: str | None = None
     #: Keys of a later cexkit, as JSON; kept when the manifest is written again.
     unknown: str = "{}"
 
@@ -135,12 +137,17 @@ class Manifest:
         return replace(self, files=files, schema_version=version)
 
     def to_json(self) -> str:
-        """Return the manifest as stored on disk; a file states its schema version only if it is older."""
+        """Return the manifest as stored on disk; a file states its schema version only if it is older.
+
+        ``keys_sha256`` is written only for files that have key digests.
+        """
         raw = _with_unknown(asdict(self))
         raw["files"] = [_with_unknown(file) for file in raw["files"]]
         for file in raw["files"]:
             if file["schema_version"] == self.schema_version:
                 del file["schema_version"]
+            if file["keys_sha256"] is None:
+                del file["keys_sha256"]
         return json.dumps(raw, indent=1, default=lambda moment: moment.isoformat()) + "\n"
 
     @classmethod
@@ -222,8 +229,9 @@ def _checked(file: DataFile) -> DataFile:
     inside(file.path)
     if not _NAME.fullmatch(file.table):
         raise ValueError(f"not the name of a table: {file.table!r}")
-    if not _SHA256.fullmatch(file.sha256):
-        raise ValueError(f"not a sha256: {file.sha256!r}")
+    for digest in (file.sha256, *([] if file.keys_sha256 is None else [file.keys_sha256])):
+        if not _SHA256.fullmatch(digest):
+            raise ValueError(f"not a sha256: {digest!r}")
     if not isinstance(file.period, str) or not isinstance(file.exchange, str | None):
         raise ValueError(f"not a period and a venue: {file.period!r}, {file.exchange!r}")
     if min(file.rows, file.bytes) < 0:

@@ -191,7 +191,7 @@ def _refuse_ambiguous(known: Iterable[Identity]) -> None:
 def bounds(table: Table, start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
     """Return a window as times; raise if the table has no times or the window is invalid."""
     if (start is not None or end is not None) and table.time is None:
-        raise InvalidInputError(f"{table.name} has one row per instrument and no time to cut by; omit start and end")
+        raise InvalidInputError(f"{table.name} has no time to cut by; omit start and end")
     first, last = (None if moment is None else utc(moment) for moment in (start, end))
     if first and last and last < first:
         raise InvalidInputError(f"the window ends before it starts: {first.isoformat()} … {last.isoformat()}")

@@ -25,7 +25,15 @@ def within(rows: pa.Table, table: Table, span: Window, *, other: bool = False) -
 def judged(rows: pa.Table | None, table: Table) -> pa.Table:
     """Rows that failed a check, in the declared columns and the reason."""
     schema = pa.schema([*(field.with_nullable(True) for field in to_pyarrow(table)), ("reason", pa.string())])
-    return schema.empty_table() if rows is None else rows.select(schema.names).cast(schema)
+    if rows is None:
+        return schema.empty_table()
+    columns = [
+        rows.column(field.name).cast(field.type)
+        if field.name in rows.column_names
+        else pa.nulls(rows.num_rows, field.type)  # an earlier version of the schema lacks it
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def by_file(rows: pa.Table, table: Table) -> dict[tuple[str | None, str], pa.Table]:

@@ -21,6 +21,15 @@ from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.keys import (
+    Digests,
+    file_digests,
+    has_keys,
+    key_digests,
+    keys_path,
+    read_digests,
+    write_digests,
+)
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_manifest
 from cexkit.warehouse.store.parquet import (
     locked,
@@ -151,8 +160,10 @@ class Warehouse:
         """Replace all files of a venue's table with those of another warehouse; readers see the change as one."""
         files = other.manifest.select(table.name, exchanges=[exchange])
         for file in files:
-            source = other.root / file.path
-            write_atomic(self.root / file.path, partial(shutil.copyfile, source), via=self.root / layout.TABLES)
+            keys = layout.keys_file(table.name, exchange, file.sha256).as_posix()
+            for path, folder in ((keys, layout.KEYS), (file.path, layout.TABLES)):
+                if (source := other.root / path).exists():
+                    write_atomic(self.root / path, partial(shutil.copyfile, source), via=self.root / folder)
 
         def change(manifest: Manifest) -> Manifest:
             others = tuple(file for file in manifest.files if (file.table, file.exchange) != (table.name, exchange))
@@ -179,6 +190,7 @@ class Warehouse:
             exchange,
             period,
             lambda temporary: merge(paths, table, temporary),
+            lambda: file_digests(paths, table),
             rows=whole.rows,
             start=whole.start,
             end=whole.end,
@@ -275,7 +287,7 @@ class Warehouse:
             return sum(sweep_temporaries(self.root / name) for name in layout.WRITTEN)
 
     def sweep(self, *, older_than_seconds: float = 86_400.0) -> int:
-        """Delete data files that are no longer current, and temporaries of killed writers.
+        """Delete data files and key digests that are no longer current, and temporaries of killed writers.
 
         Files that left the dataset less than ``older_than_seconds`` ago stay, because a reader may still hold the
         manifest that names them.
@@ -286,11 +298,12 @@ class Warehouse:
             Number of deleted files.
         """
         with locked(self.root / layout.LOCK), writing(self.root):
-            current = {file.path for file in self.manifest.files}
+            current = _paths(self.manifest.files)
             before = time.time() - older_than_seconds
             stale = [
                 path
-                for path in (self.root / layout.TABLES).rglob("*.parquet")
+                for folder in (layout.TABLES, layout.KEYS)
+                for path in (self.root / folder).rglob("*.parquet")
                 if path.relative_to(self.root).as_posix() not in current and path.stat().st_mtime < before
             ]
             for path in stale:
@@ -313,6 +326,7 @@ class Warehouse:
             exchange,
             period,
             lambda temporary: write(rows, table, temporary),
+            lambda: key_digests(rows, table),
             rows=rows.num_rows,
             start=times["min"],
             end=times["max"],
@@ -324,18 +338,20 @@ class Warehouse:
         exchange: str | None,
         period: str,
         write: Callable[[Path], object],
+        digests: Callable[[], Digests],
         *,
         rows: int,
         start: datetime | None,
         end: datetime | None,
     ) -> DataFile:
-        """Write a data file under a name given by its content; no manifest names it yet."""
+        """Write a data file and its key digests under a name given by its content; no manifest names them yet."""
         path = write_named(
             (self.root / layout.data_file(table, exchange, period, "digest")).parent,
             write,
             lambda temporary: layout.data_file(table, exchange, period, sha256(temporary)).name,
             via=self.root / layout.TABLES,
         )
+        digest = sha256(path)
         return DataFile(
             path=path.relative_to(self.root).as_posix(),
             table=table.name,
@@ -343,14 +359,25 @@ class Warehouse:
             period=period,
             rows=rows,
             bytes=path.stat().st_size,
-            sha256=sha256(path),
+            sha256=digest,
             start=start,
             end=end,
+            keys_sha256=self._put_keys(table, exchange, digest, digests()) if has_keys(table) else None,
         )
+
+    def _put_keys(self, table: Table, exchange: str | None, digest: str, digests: Digests) -> str:
+        """Write the key digests of a data file; return the sha256 of their file."""
+        path = self.root / layout.keys_file(table.name, exchange, digest)
+        # The manifest may name the existing file, so its bytes must not change if only their encoding would.
+        if path.exists() and read_digests(path, table) == digests:
+            self._leave([path.relative_to(self.root).as_posix()])
+            return sha256(path)
+        write_atomic(path, lambda temporary: write_digests(digests, table, temporary), via=self.root / layout.KEYS)
+        return sha256(path)
 
     def _commit(self, files: Sequence[DataFile]) -> None:
         def change(manifest: Manifest) -> Manifest:
-            swept = [file.path for file in files if file.rows and not (self.root / file.path).exists()]
+            swept = [path for path in sorted(_paths(files)) if not (self.root / path).exists()]
             if swept:  # it existed, had left the dataset long ago, and was swept just now
                 raise DatasetError(f"{swept[0]} was deleted while it was written again; nothing was changed, try again")
             return manifest.with_files(files)
@@ -364,16 +391,21 @@ class Warehouse:
             after = change(before)
             if after == before and (self.root / layout.MANIFEST).exists():
                 return
-            self._leave({file.path for file in before.files} - {file.path for file in after.files})
+            self._leave(_paths(before.files) - _paths(after.files))
             text = replace(after, updated_at=datetime.now(UTC)).to_json()
             Manifest.from_json(text, "the changed manifest")  # what no reader could read must not replace this one
             write_atomic(self.root / layout.MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def _leave(self, paths: Iterable[str]) -> None:
-        """Set the modification time of files to when they leave the dataset."""
+        """Set the modification time of files to now, so that a sweep spares them for a while."""
         for path in paths:
             with suppress(FileNotFoundError), writing(self.root):
                 os.utime(self.root / path)
+
+
+def _paths(files: Iterable[DataFile]) -> set[str]:
+    """Return the paths of data files and of their key digests."""
+    return {path for file in files if file.rows for path in (file.path, keys_path(file)) if path}
 
 
 def _blank(table: Table, exchange: str | None, period: str) -> DataFile:

@@ -21,7 +21,7 @@ def labels(layer: str, table: str, exchange: str | None = None) -> dict[str, Any
     tags = {"layer": layer, "table": table} | ({} if exchange is None else {"exchange": exchange})
     return {
         "key": parts,
-        "group_name": "listings" if table == "instruments" else "_".join(parts[:-1]),
+        "group_name": "listings" if table in ("instruments", "instrument_periods") else "_".join(parts[:-1]),
         "tags": tags,
         "kinds": _KINDS[layer],
     }

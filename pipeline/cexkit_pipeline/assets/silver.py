@@ -3,13 +3,15 @@
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
 import dagster as dg
 
-from cexkit.schema import Table
+from cexkit.schema import TABLES, Table
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit_pipeline.assets.bronze import result
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.partitions import file_periods
 from cexkit_pipeline.resources import Store
+
+PERIODS = TABLES["instrument_periods"]
 
 
 def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
@@ -27,6 +29,18 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
     )
     def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
         # all that is new, whatever the partitions of the run: a backfill makes them in one go
-        return result(context, build_silver(store.open(), exchange, table))
+        built = result(context, build_silver(store.open(), exchange, table))
+        if table.name == PERIODS.made_with:
+            context.log_event(dg.AssetMaterialization(periods_asset(exchange).key))
+        return built
 
     return silver
+
+
+def periods_asset(exchange: str) -> dg.AssetSpec:
+    """Return the asset of a venue's instrument periods, which the asset of its instruments writes and reports."""
+    return dg.AssetSpec(
+        **labels("silver", PERIODS.name, exchange),
+        deps=[dg.AssetKey(["silver", exchange, PERIODS.made_with])],
+        description=PERIODS.meaning,
+    )

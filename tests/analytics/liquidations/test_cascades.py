@@ -114,6 +114,18 @@ def test_prices_of_unlike_units(engine, helpers):
     assert cascades(engine, frame.drop("price"))["price_move"].is_null().all()
 
 
+def test_events_have_the_multiplier_of_their_snapshots(engine, helpers):
+    """Rows of open interest carry it, events do not."""
+    thousand = {"symbol": "1000PEPEUSDT", "base": "PEPE"}
+    one = {"symbol": "PEPEUSDC", "base": "PEPE", "quote": "USDC", "multiplier": 1.0}
+    snapshots = [snapshot(-60, 5.0, **thousand, multiplier=1000.0), snapshot(-60, 5.0, **one)]
+    events = [event(0, **thousand, price=10.0, multiplier=None), event(5, **one | {"multiplier": None}, price=0.0099)]
+    helpers.close(cascades(engine, table(*snapshots, *events))["price_move"].to_list(), [-0.01], 1e-9)
+    changing = snapshot(-120, 5.0, **thousand, multiplier=1.0)
+    found = cascades(engine, table(changing, *snapshots, *events))["price_move"]
+    helpers.close(found.to_list(), [0.0], 1e-9)  # only the other price has a known unit
+
+
 def test_the_price_of_those_that_have_one(engine, helpers):
     prices = [None, 50.0, 60.0, 0.0, float("nan")]
     got = cascades(engine, table(*(event(i, price=price) for i, price in enumerate(prices))))

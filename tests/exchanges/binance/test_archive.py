@@ -67,7 +67,7 @@ class TestBars:
                 "exchange": "binance", "instrument_type": "spot", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT",
                 "timestamp": utc("2025-01-01T00:07"), "open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0,
                 "volume_base": 5.0, "volume_quote": 55.0, "trades": 3,
-                "taker_buy_volume_base": 2.0, "taker_buy_volume_quote": 22.0,
+                "taker_buy_volume_base": 2.0, "taker_buy_volume_quote": 22.0, "multiplier": None,
             }
         ]  # fmt: skip
 

@@ -80,7 +80,7 @@ class TestKlines:
                 "exchange": "binance", "instrument_type": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT",
                 "timestamp": START, "open": 3.0, "high": 4.0, "low": 1.0, "close": 2.0,
                 "volume_base": 10.5, "volume_quote": 30.5, "trades": 7,
-                "taker_buy_volume_base": 5.25, "taker_buy_volume_quote": 15.25,
+                "taker_buy_volume_base": 5.25, "taker_buy_volume_quote": 15.25, "multiplier": None,
             }
         ]  # fmt: skip
 
@@ -268,7 +268,25 @@ class TestListings:
             "venue_symbol": "1000PEPEUSDT", "settle": "USDT", "multiplier": 1000.0, "contract_size": 1.0,
             "inverse": False, "tick_size": 0.1, "lot_size": 0.001, "status": "trading", "listing_time": START,
             "delisting_time": None, "expiry": None, "funding_interval_hours": None, "observed_at": utc("2025-01-01"),
+            "asset_class": None,
         }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"underlyingType": "COIN"}, "crypto"),
+            ({"underlyingType": "INDEX"}, "index"),
+            ({"underlyingType": "COMMODITY"}, "commodity"),
+            ({"underlyingType": "KR_EQUITY"}, "equity"),
+            ({"underlyingType": "PREMARKET", "underlyingSubType": ["Pre-IPO", "TradFi"]}, "equity"),
+            ({"underlyingType": "PREMARKET", "underlyingSubType": ["AI"]}, None),
+            ({"underlyingType": "PREMARKET"}, None),
+            ({"underlyingType": "NEVER_SEEN_BEFORE"}, None),
+            ({"underlyingType": None, "underlyingSubType": None}, None),
+        ],
+    )
+    def test_asset_class_is_what_the_venue_states(self, changes, expected):
+        assert listing(contract("XAUUSDT") | changes)["asset_class"].to_pylist() == [expected]
 
     def test_a_dated_future(self):
         delivery = int(utc("2024-06-28T08:00").timestamp() * 1000)
@@ -403,6 +421,15 @@ class TestRecordings:
         assert set(dated["symbol"]) == {"BTCUSDT-20210924", "ETHUSDT-20210924"}
         assert set(dated["expiry"]) == {utc("2021-09-24T08:00")}
         assert frame.filter(pl.col("tick_size").is_null() | pl.col("lot_size").is_null()).is_empty()
+
+    def test_every_type_of_underlying_in_the_real_list_has_its_class(self, recorded):
+        kept = json.loads((recorded / "fapi_v1_exchangeInfo_2026-07-04_first_rows.json").read_text())["symbols"]
+        types = {row["symbol"]: row["underlyingType"] for row in kept}
+        rows = listing(*kept).select(["venue_symbol", "asset_class"]).to_pylist()
+        assert {(types[row["venue_symbol"]], row["asset_class"]) for row in rows} == {
+            ("COIN", "crypto"), ("INDEX", "index"), ("COMMODITY", "commodity"), ("EQUITY", "equity"),
+            ("KR_EQUITY", "equity"), ("PREMARKET", "equity"),
+        }  # fmt: skip
 
     def test_the_real_funding_row(self, recorded):
         body = (recorded / "fapi_v1_fundingRate_ETHUSDT_row_2026-10-01.json").read_bytes()

@@ -72,7 +72,8 @@ def rows_of(table, times, symbol="BTCUSDT", kind="perp"):
         made[name] = [1000.0 * place + i + 0.1 for i, _ in enumerate(times)]
     made["funding_rate"] = [(i + 1) / 1e6 for i, _ in enumerate(times)]
     made["open_interest_base"] = [1000.5 + i for i, _ in enumerate(times)]
-    identity = {name: [row[name]] * len(times) for name in ("exchange", "instrument_type", "symbol", "base", "quote")}
+    names = ("exchange", "instrument_type", "symbol", "base", "quote", "multiplier")
+    identity = {name: [row[name]] * len(times) for name in names}
     columns = identity | {name: values for name, values in made.items() if name in schema}
     return pl.DataFrame({name: columns.get(name, [None] * len(times)) for name in schema}, schema=schema)
 

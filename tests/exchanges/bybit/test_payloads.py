@@ -78,7 +78,7 @@ class TestBars:
                 "exchange": "bybit", "instrument_type": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT",
                 "timestamp": START, "open": 3.0, "high": 4.0, "low": 1.0, "close": 2.0,
                 "volume_base": 10.5, "volume_quote": 30.5, "trades": None,
-                "taker_buy_volume_base": None, "taker_buy_volume_quote": None,
+                "taker_buy_volume_base": None, "taker_buy_volume_quote": None, "multiplier": None,
             }
         ]  # fmt: skip
 
@@ -248,9 +248,25 @@ class TestInstruments:
                 "venue_symbol": "BTCUSDT", "settle": "USDT", "multiplier": 1.0, "contract_size": 1.0,
                 "inverse": False, "tick_size": 0.1, "lot_size": 0.001, "status": "trading",
                 "listing_time": datetime(2020, 3, 30, tzinfo=UTC), "delisting_time": None, "expiry": None,
-                "funding_interval_hours": 8.0, "observed_at": utc("2025-01-01"),
+                "funding_interval_hours": 8.0, "observed_at": utc("2025-01-01"), "asset_class": None,
             }
         ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("stated", "expected"),
+        [
+            ({}, None),
+            ({"symbolType": None}, None),
+            ({"symbolType": ""}, "crypto"),
+            ({"symbolType": "innovation"}, "crypto"),
+            ({"symbolType": "stock"}, "equity"),
+            ({"symbolType": "commodity"}, "commodity"),
+            ({"symbolType": "forex"}, "fx"),
+            ({"symbolType": "never-seen-before"}, None),
+        ],
+    )
+    def test_asset_class_is_what_the_venue_states(self, stated, expected):
+        assert linear(contract(**stated))["asset_class"].to_pylist() == [expected]
 
     @pytest.mark.parametrize(
         ("changes", "expected"),

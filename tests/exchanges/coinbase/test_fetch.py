@@ -78,7 +78,8 @@ def conforming(table, kind, symbol, columns):
     schema = to_polars(TABLES[table])
     data = pl.DataFrame(columns, schema={name: schema[name] for name in columns})
     rest = {name: row.get(name) for name in schema if name not in columns}
-    rest |= {name: None for name in rest if name not in ("exchange", "instrument_type", "symbol", "base", "quote")}
+    kept = ("exchange", "instrument_type", "symbol", "base", "quote", "multiplier")
+    rest |= {name: None for name in rest if name not in kept}
     return data.with_columns(**{k: pl.lit(v) for k, v in rest.items()}).select(
         pl.col(name).cast(dtype) for name, dtype in schema.items()
     )

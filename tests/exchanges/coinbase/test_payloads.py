@@ -93,7 +93,7 @@ class TestCandles:
                 "exchange": "coinbase", "instrument_type": "spot", "symbol": "BTCUSD", "base": "BTC", "quote": "USD",
                 "timestamp": START, "open": 3.0, "high": 9.25, "low": 1.5, "close": 4.0,
                 "volume_base": 0.1 + 0.2, "volume_quote": None, "trades": None,
-                "taker_buy_volume_base": None, "taker_buy_volume_quote": None,
+                "taker_buy_volume_base": None, "taker_buy_volume_quote": None, "multiplier": None,
             }
         ]  # fmt: skip
 
@@ -286,7 +286,7 @@ class TestProducts:
                 "venue_symbol": "BTC-USD", "settle": "USD", "multiplier": 1.0, "contract_size": 1.0, "inverse": False,
                 "tick_size": 0.01, "lot_size": 1e-8, "status": "trading", "listing_time": None,
                 "delisting_time": None, "expiry": None, "funding_interval_hours": None,
-                "observed_at": utc("2025-01-01"),
+                "observed_at": utc("2025-01-01"), "asset_class": None,
             }
         ]  # fmt: skip
 
@@ -320,7 +320,7 @@ class TestContracts:
                 "venue_symbol": "BTC_USDC-PERPETUAL", "settle": "USDC", "multiplier": 1.0, "contract_size": 0.0001,
                 "inverse": False, "tick_size": 0.5, "lot_size": 0.001, "status": "trading", "listing_time": START,
                 "delisting_time": None, "expiry": None, "funding_interval_hours": 1.0,
-                "observed_at": utc("2025-01-01"),
+                "observed_at": utc("2025-01-01"), "asset_class": None,
             }
         ]  # fmt: skip
 

@@ -399,6 +399,7 @@ def fetched(frames, table, window, page_rows, now="2026-12-01"):
 
 def facts_of(table, columns):
     fixed = {"exchange": "okx", "instrument_type": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT"}
+    fixed |= {"multiplier": 1.0}
     schema = to_polars(TABLES[table])
     rows = len(columns["timestamp"])
     return pl.DataFrame({n: columns.get(n, [fixed.get(n)] * rows) for n in schema}, schema=schema)

@@ -90,7 +90,7 @@ class TestCandles:
                 "exchange": "okx", "instrument_type": "perp", "symbol": "BTCUSDT", "base": "BTC", "quote": "USDT",
                 "timestamp": START, "open": 3.0, "high": 4.0, "low": 1.0, "close": 2.0,
                 "volume_base": 10.5, "volume_quote": 31.5, "trades": None,
-                "taker_buy_volume_base": None, "taker_buy_volume_quote": None,
+                "taker_buy_volume_base": None, "taker_buy_volume_quote": None, "multiplier": None,
             }
         ]  # fmt: skip
 
@@ -355,9 +355,22 @@ class TestListings:
                 "venue_symbol": "BTC-USDT-SWAP", "settle": "USDT", "multiplier": 1.0, "contract_size": 0.01,
                 "inverse": False, "tick_size": 0.1, "lot_size": 0.001, "status": "trading", "listing_time": START,
                 "delisting_time": None, "expiry": None, "funding_interval_hours": None,
-                "observed_at": utc("2025-01-01"),
+                "observed_at": utc("2025-01-01"), "asset_class": None,
             }
         ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("stated", "expected"),
+        [
+            ({"instCategory": "1"}, "crypto"),
+            ({"instCategory": "3"}, "equity"),
+            ({"instCategory": "4"}, "commodity"),
+            ({"instCategory": ""}, None),
+            ({"instCategory": "7"}, None),
+        ],
+    )
+    def test_asset_class_is_what_the_venue_states(self, stated, expected):
+        assert listed(contract(**stated))["asset_class"].to_pylist() == [expected]
 
     def test_a_contract_is_its_value_times_its_multiplier(self):
         assert listed(contract(ctVal="1000", ctMult="10"))["contract_size"].to_pylist() == [10_000.0]

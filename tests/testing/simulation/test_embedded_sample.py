@@ -8,6 +8,7 @@ from polars.testing import assert_frame_equal
 
 from cexkit.schema import TABLES
 from cexkit.testing.simulation import sample
+from cexkit.warehouse.store.keys import keys_path
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -28,7 +29,8 @@ def test_it_is_small():
 
 
 def test_it_holds_nothing_but_what_the_manifest_names():
-    files = {file.path for file in Warehouse(SAMPLE_ROOT).manifest.files} | {"manifest.json"}
+    named = Warehouse(SAMPLE_ROOT).manifest.files
+    files = {path for file in named for path in (file.path, keys_path(file)) if path} | {"manifest.json"}
     assert {path.relative_to(SAMPLE_ROOT).as_posix() for path in SAMPLE_ROOT.rglob("*") if path.is_file()} == files
 
 

@@ -14,6 +14,7 @@ from cexkit.schema.render import conform
 from cexkit.testing.simulation import HISTORY, MINUTES_FROM, simulate
 
 SMALL = {"start": "2026-05-19", "end": "2026-05-22", "coins": ["BTC", "WIF"], "exchanges": ["binance", "coinbase"]}
+LISTINGS = {"instruments", "instrument_periods"}
 HOURLY = ["ohlcv_1h", "mark_1h", "index_1h"]
 
 
@@ -21,11 +22,11 @@ def test_two_runs_are_equal_and_another_seed_is_not():
     first, again, other = simulate(**SMALL), simulate(**SMALL), simulate(seed=1, **SMALL)
     for name in first.tables:
         assert_frame_equal(first.tables[name], again.tables[name], check_exact=True)
-    for name in set(first.tables) - {"instruments"}:
+    for name in set(first.tables) - LISTINGS:
         assert not first.tables[name].equals(other.tables[name])
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLES) & set(simulate().tables) - {"instruments", "ohlcv_1m"}))
+@pytest.mark.parametrize("name", sorted(set(simulate().tables) - {*LISTINGS, "ohlcv_1m"}))
 def test_a_part_of_the_world_has_the_numbers_of_the_whole(market, name):
     part = simulate(**SMALL)
     expected = market.tables[name].filter(
@@ -91,6 +92,19 @@ def test_rows_begin_with_the_listing_and_end_with_the_delisting(market, one):
     assert set(before.select("base", "status", "delisting_time").rows()) == {("FTT", "trading", None)}
 
 
+def test_periods_follow_changes_and_end_with_the_current_instrument(market):
+    periods, keys = market.tables["instrument_periods"], ["exchange", "instrument_type", "symbol"]
+    pepe = periods.filter(exchange="bybit", symbol="1000PEPEUSDT")
+    assert pepe["funding_interval_hours"].to_list() == [4, 1, 4]
+    assert pepe["valid_to"].to_list() == [*pepe["valid_from"].to_list()[1:], None]
+    gone = periods.filter(exchange="binance", instrument_type="perp", base="FTT")
+    assert gone.select("status", "delisting_time").rows() == [("trading", None), ("delisted", gone["valid_from"][1])]
+    last = periods.filter(pl.col("valid_to").is_null())
+    shared = [name for name in TABLES["instruments"].columns if name in periods.columns]
+    assert_frame_equal(last.select(shared), market.tables["instruments"].select(shared))
+    assert_frame_equal(periods.unique(keys, keep="first", maintain_order=True).select(keys), last.select(keys))
+
+
 @pytest.mark.parametrize("name", HOURLY)
 def test_no_hour_is_missing_but_where_nothing_trades(market, name):
     gaps = market.tables[name].with_columns(
@@ -103,7 +117,7 @@ def test_no_hour_is_missing_but_where_nothing_trades(market, name):
 
 def aggregated(bars: pl.DataFrame, every: str) -> pl.DataFrame:
     sums = [name for name in bars.columns if "volume" in name or name == "trades"]
-    keys = ["exchange", "instrument_type", "symbol", "base", "quote"]
+    keys = ["exchange", "instrument_type", "symbol", "base", "quote", "multiplier"]
     return bars.group_by_dynamic("timestamp", every=every, group_by=keys).agg(
         pl.col("open").first(),
         pl.col("high").max(),

@@ -13,7 +13,7 @@ from cexkit.schema import TABLES, Check
 from cexkit.schema.intervals import utc
 from cexkit.schema.render import to_polars
 from cexkit.warehouse.gold import tables as gold
-from cexkit.warehouse.row_checks import data_quality
+from cexkit.warehouse.quality.row_checks import data_quality
 
 DAY = utc("2026-01-10")
 
@@ -279,3 +279,17 @@ def test_quality_of_a_table_over_venues_is_refused():
 @pytest.mark.parametrize("name", [name for name in TABLES if TABLES[name].by_exchange])
 def test_every_declared_check_can_be_run(name):
     assert data_quality(TABLES[name], table(name, [])).is_empty()
+
+
+def test_composite_uses_the_multiplier_of_the_bar():
+    x = spot("binance", "PEPEUSDT", "PEPE", "USDT")
+    bars = [day(x, (1000, 1000, 1000, 1000), 5) | {"multiplier": 1000.0}]
+    bars += [day(x, (1, 1, 1, 1), 5) | {"timestamp": DAY + timedelta(days=1)}]
+    rows = gold.ohlcv_1d_composite(table("ohlcv_1d", bars), table("instruments", [listed(x)]))
+    assert rows.select("close", "volume_base").rows() == [(1.0, 5000.0), (1.0, 5.0)]
+
+
+def test_composite_counts_bars_once_if_an_instrument_is_listed_twice():
+    x = spot("binance", "PEPEUSDT", "PEPE", "USDT")
+    bars, twice = table("ohlcv_1d", [day(x, (1, 1, 1, 1), 5)]), table("instruments", [listed(x), listed(x)])
+    assert gold.ohlcv_1d_composite(bars, twice)["volume_base"].to_list() == [5.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pyarrow.compute as pc
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
@@ -30,8 +31,7 @@ SPOT, PERP = (
     )
     for kind in ("spot", "perp")
 )
-NOW = datetime.now(UTC)
-TODAY = utc(NOW.date())
+TODAY = utc(datetime.now(UTC).date())
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,8 @@ def test_date_ten_days_ahead_finishes_no_running_bar(truth, tmp_path):
         assert missing(warehouse, SPOT) == [Window(TODAY - 6 * DAY, TODAY - 3 * DAY)]
         (problem,) = report.problems
         assert isinstance(problem, ClockProblem)
-        for text in (f"{NOW + 10 * DAY:%Y-%m-%d}", f"{NOW:%Y-%m-%d}", "ahead", "run again"):
+        now = datetime.now(UTC)
+        for text in (f"{now + 10 * DAY:%Y-%m-%d}", f"{now:%Y-%m-%d}", "ahead", "run again"):
             assert text in str(problem)
         assert_healed(venue, warehouse, truth)
 
@@ -151,6 +152,21 @@ def test_difference_within_the_bound_is_no_problem_and_finishes_no_running_bar(t
         report = bring(venue, warehouse, end=TODAY + DAY)
     assert not report.problems
     assert stored(warehouse)["timestamp"].max() == TODAY - HOUR
+
+
+@pytest.mark.parametrize("ahead", [-10 * DAY, 10 * DAY], ids=["behind", "ahead"])
+def test_list_read_while_clocks_disagree_delists_nothing(truth, tmp_path, ahead):
+    """Its time may precede the delisting, and rows are requested only until then; the next list delists."""
+    warehouse, listing = Warehouse(tmp_path), TABLES["instruments"]
+    fewer = truth["instruments"].filter(instrument_type="perp")
+    for listed, faults in ((truth["instruments"], ()), (fewer, (misdated(every(1), ahead),)), (fewer, ())):
+        with Venue({"instruments": listed}, faults=faults) as venue, Fetcher(venue.settings) as fetcher:
+            pull("bybit", "instruments", warehouse=warehouse, fetcher=fetcher)
+        (spot,) = warehouse.read(listing).filter(pc.field("instrument_type") == "spot").to_pylist()
+        if faults:
+            assert (spot["status"], spot["delisting_time"]) == ("trading", None)
+    assert spot["status"] == "delisted"
+    assert abs(spot["delisting_time"] - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 def test_report_names_a_venue_once():

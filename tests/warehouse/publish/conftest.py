@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from cexkit.schema import TABLES
 from cexkit.testing.hub import TOKEN, LoopbackHub
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.gold.build import build_gold
+from cexkit.warehouse.store.keys import keys_path
+from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ...hub import point
@@ -94,6 +97,17 @@ def elsewhere(tmp_path):
         return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start
+
+
+def named(manifest: Manifest) -> dict[str, str]:
+    """Return the sha256 of each file that a manifest names: data files and key digests."""
+    keys = {keys_path(file): file.keys_sha256 for file in manifest.files if file.keys_sha256}
+    return {file.path: file.sha256 for file in manifest.files} | keys
+
+
+def size_of(warehouse: Warehouse, paths: Iterable[str]) -> int:
+    """Return the bytes of files of a warehouse."""
+    return sum((warehouse.root / path).stat().st_size for path in paths)
 
 
 def tree(hub: LoopbackHub, revision: str = "main") -> dict:

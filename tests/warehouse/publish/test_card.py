@@ -83,7 +83,7 @@ def test_the_same_data_gives_the_same_files_whenever_they_are_made(warehouse, mo
         def now(cls, tz=None):
             return datetime.now(UTC) + timedelta(days=400)
 
-    monkeypatch.setattr("cexkit.warehouse.quality.datetime", Later)
+    monkeypatch.setattr("cexkit.warehouse.quality.checks.datetime", Later)
     assert made(warehouse) == first
 
 

@@ -23,13 +23,12 @@ from cexkit.errors import (
     QualityError,
 )
 from cexkit.schema import SCHEMA_VERSION, TABLES
-from cexkit.schema.intervals import utc
 from cexkit.warehouse.publish import plan, publish
-from cexkit.warehouse.publish.plans import PublishedState
-from cexkit.warehouse.publish.rules import require_may_replace
-from cexkit.warehouse.store.manifest import DataFile, Manifest, read_manifest
+from cexkit.warehouse.store.manifest import read_manifest
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
+
+from .conftest import named
 
 
 @pytest.fixture
@@ -58,10 +57,9 @@ def test_only_the_dataset_is_in_a_copy(warehouse, copy):
     (warehouse.root / "bronze").mkdir(exist_ok=True)
     (warehouse.root / "bronze" / "secret.parquet").write_bytes(b"responses as received")
     publish(warehouse, copy)
-    named = {file.path: file.sha256 for file in warehouse.manifest.files}
     made = {"README.md", "spec.json", "manifest.json"}
     found = files(copy)
-    assert {path: digest for path, digest in found.items() if path not in made} == named
+    assert {path: digest for path, digest in found.items() if path not in made} == named(warehouse.manifest)
     assert made < set(found)
 
 
@@ -69,9 +67,9 @@ def test_again_changes_nothing_and_a_refresh_only_what_changed(warehouse, copy, 
     first = publish(warehouse, copy)
     again = publish(warehouse, copy)
     assert (first.changed, again.changed, len(again.plan.keep)) == (True, False, len(first.plan.add))
-    before = {file.path for file in warehouse.manifest.files}
+    before = set(named(warehouse.manifest))
     refresh(warehouse)
-    after = {file.path for file in warehouse.manifest.files}
+    after = set(named(warehouse.manifest))
     done = publish(warehouse, copy)
     assert {p.path for p in done.plan.add} == (after - before) | {"README.md", "spec.json", "manifest.json"}
     assert {p.path for p in done.plan.keep} == after & before
@@ -79,10 +77,10 @@ def test_again_changes_nothing_and_a_refresh_only_what_changed(warehouse, copy, 
 
 def test_files_stay_one_publication_longer_for_whoever_still_reads_them(warehouse, copy, refresh):
     publish(warehouse, copy)
-    first = {file.path for file in warehouse.manifest.files}
+    first = set(named(warehouse.manifest))
     refresh(warehouse, "2026-06-07")
     publish(warehouse, copy)
-    second = {file.path for file in warehouse.manifest.files}
+    second = set(named(warehouse.manifest))
     assert first | second <= set(files(copy))
     refresh(warehouse, "2026-06-08")
     publish(warehouse, copy)
@@ -143,7 +141,7 @@ def test_an_empty_warehouse_is_not_published(tmp_path, copy):
 def test_the_warehouse_itself_is_no_place(warehouse):
     for to in (warehouse.root, warehouse.root.parent):
         with pytest.raises(InvalidInputError, match="another folder"):
-            publish(warehouse, to, replace=True)
+            publish(warehouse, to)
 
 
 @pytest.mark.parametrize(
@@ -184,11 +182,15 @@ def test_the_command_shows_a_plan_or_publishes(warehouse, copy, monkeypatch):
 
     said = run("--to", str(copy), "--dry-run")
     assert said.exit_code == 0
-    assert f"{len(warehouse.manifest.files) + 3} files to write" in said.output
+    assert f"{len(named(warehouse.manifest)) + 3} files to write" in said.output
     assert not copy.exists()
     assert isinstance(run().exception, InvalidInputError), "it asks where to"
     assert run("--to", str(copy)).output.startswith("published: ")
     assert run("--to", str(copy)).output.startswith("nothing to publish: ")
+    warehouse.remove(TABLES["ohlcv_1h"], "okx", "2026")
+    assert isinstance(run("--to", str(copy)).exception, PublicationError)
+    said = run("--to", str(copy), "--allow-loss", "ohlcv_1h:okx", "--allow-loss", "funding_rates")
+    assert "\nlost, as allowed: ohlcv_1h of okx: " in said.output
 
 
 def test_an_older_state_never_takes_the_place_of_a_newer_one_by_itself(warehouse, copy, refresh, tmp_path):
@@ -196,54 +198,16 @@ def test_an_older_state_never_takes_the_place_of_a_newer_one_by_itself(warehouse
     refresh(warehouse)
     publish(warehouse, copy)
     seen = files(copy)
-    with pytest.raises(PublicationError, match=r"newer state.*--replace"):
-        publish(old, copy)
+    with pytest.raises(PublicationError, match=r"newer state.*Nothing was changed.*cexkit pull.*another place"):
+        publish(old, copy, allow_loss=list(TABLES))
     assert files(copy) == seen
-    publish(old, copy, replace=True)
-    assert read_manifest(copy / "manifest.json") == old.manifest
-
-
-def test_a_dataset_that_lacks_something_never_takes_the_place_of_one_that_has_it(warehouse, copy):
-    publish(warehouse, copy)
-    seen = files(copy)
-    kept = [file for file in warehouse.manifest.files if (file.table, file.exchange) != ("ohlcv_1h", "okx")]
-    warehouse.remove(TABLES["ohlcv_1h"], "okx", "2026")
-    assert list(warehouse.manifest.files) == kept
-    with pytest.raises(PublicationError, match="lacks: ohlcv_1h of okx"):
-        publish(warehouse, copy)
-    assert files(copy) == seen
-
-
-def test_neither_does_one_with_less_history(warehouse, copy):
-    publish(warehouse, copy)
-    rows = pl.from_arrow(warehouse.read(TABLES["ohlcv_1h"], exchange="okx"))
-    warehouse.write(TABLES["ohlcv_1h"], rows.filter(pl.col("timestamp").dt.day() > 2).to_arrow())
-    with pytest.raises(PublicationError, match="ohlcv_1h of okx from 2026-06-01 00:00 to 2026-06-03 00:00"):
-        publish(warehouse, copy)
-    publish(warehouse, copy, replace=True)
-
-
-def test_nor_one_with_a_hole_where_the_other_has_rows():
-    def held(*years: int) -> Manifest:
-        files = (
-            DataFile(
-                path=f"tables/{year}", table="ohlcv_1h", exchange="okx", period=str(year), rows=2, bytes=1,
-                sha256="0" * 64, start=utc(f"{year}-01-01"), end=utc(f"{year}-12-31T23:00"),
-            )
-            for year in years
-        )  # fmt: skip
-        return Manifest(files=tuple(files), updated_at=utc("2026-01-01"))
-
-    require_may_replace(held(2023, 2024, 2025), PublishedState(manifest=held(2023, 2025)), "here")
-    with pytest.raises(PublicationError, match="lacks: ohlcv_1h of okx from 2024-01-01 00:00 to 2024-12-31 23:00;"):
-        require_may_replace(held(2023, 2025), PublishedState(manifest=held(2023, 2024, 2025)), "here")
 
 
 def test_simulated_and_real_data_never_take_each_others_place(warehouse, copy):
     publish(warehouse, copy)
     warehouse.describe(simulated=False, description="")
-    with pytest.raises(PublicationError, match="holds simulated data, and this is real"):
-        publish(warehouse, copy)
+    with pytest.raises(PublicationError, match=r"holds simulated data, and this dataset is real; .*delete the files"):
+        publish(warehouse, copy, allow_loss=list(TABLES))
 
 
 def test_a_later_schema_is_never_replaced(warehouse, copy):
@@ -251,16 +215,21 @@ def test_a_later_schema_is_never_replaced(warehouse, copy):
     later = replace(read_manifest(copy / "manifest.json"), schema_version=SCHEMA_VERSION + 1)
     (copy / "manifest.json").write_text(later.to_json())
     with pytest.raises(NewerSchemaError):
-        publish(warehouse, copy, replace=True)
+        publish(warehouse, copy, allow_loss=list(TABLES))
     assert json.loads((copy / "manifest.json").read_text())["schema_version"] == SCHEMA_VERSION + 1
 
 
 def test_a_folder_of_something_else_is_left_alone(warehouse, copy):
     copy.mkdir()
     (copy / "thesis.tex").write_text("years of work")
-    with pytest.raises(PublicationError, match=r"no dataset of cexkit: it holds thesis\.tex"):
-        publish(warehouse, copy)
-    publish(warehouse, copy, replace=True)
+    with pytest.raises(PublicationError, match=r"not a cexkit dataset: it contains thesis\.tex; .*delete the files"):
+        publish(warehouse, copy, allow_loss=list(TABLES))
+    assert [path.name for path in copy.iterdir() if path.name != ".manifest.lock"] == ["thesis.tex"]
+    (copy / "thesis.tex").rename(copy.parent / "thesis.tex")
+    publish(warehouse, copy)
+    (copy.parent / "thesis.tex").rename(copy / "thesis.tex")
+    warehouse.describe(simulated=True, description="Another one.")
+    publish(warehouse, copy)
     assert (copy / "thesis.tex").read_text() == "years of work"
 
 
@@ -295,8 +264,8 @@ def test_killed_at_any_moment_readers_see_one_state_and_the_next_run_ends_it(
         process.communicate()
         manifest = read_manifest(copy / "manifest.json")
         assert manifest in (old, new)
-        assert all(sha256(copy / file.path) == file.sha256 for file in manifest.files)
+        assert all(sha256(copy / path) == digest for path, digest in named(manifest).items())
     publish(warehouse, copy)
     assert read_manifest(copy / "manifest.json") == new
     assert not [path for path in files(copy) if ".tmp-" in path]
-    assert set(files(copy)) == {f.path for f in (*old.files, *new.files)} | {"README.md", "spec.json", "manifest.json"}
+    assert set(files(copy)) == {*named(old), *named(new)} | {"README.md", "spec.json", "manifest.json"}

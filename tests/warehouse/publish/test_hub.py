@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from cexkit.errors import CexkitError, DatasetError, NewerSchemaError, PublicationError, QualityError
-from cexkit.schema import SCHEMA_VERSION
+from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.testing._hub_repo import Entry, git_sha1
 from cexkit.testing.hub import TOKEN, cut, on
 from cexkit.testing.loopback import Fault, reset, server_error, too_many_requests
@@ -21,7 +21,7 @@ from cexkit.warehouse.publish import plan, publish
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from .conftest import REPO, TO, content, tree
+from .conftest import REPO, TO, content, named, size_of, tree
 
 MADE = {"README.md", "spec.json", "manifest.json"}
 WRITES = {"create", "preupload", "batch", "upload", "part", "complete", "commit", "tag", "branch"}
@@ -41,9 +41,10 @@ def written(hub) -> list[str]:
 
 def whole(hub, revision: str = "main") -> bool:
     """Whether a revision holds just the files of its manifest, all of them right."""
-    files = {path: entry for path, entry in tree(hub, revision).items() if path.startswith("tables/")}
-    named = {file.path: (file.sha256, file.bytes) for file in held(hub, revision).files}
-    return {path: (entry.sha256, entry.size) for path, entry in files.items()} == named
+    files = {p: entry for p, entry in tree(hub, revision).items() if p.startswith(("tables/", "keys/"))}
+    sizes = {file.path: file.bytes for file in held(hub, revision).files}
+    right = all(files[path].size == size for path, size in sizes.items())
+    return right and {path: entry.sha256 for path, entry in files.items()} == named(held(hub, revision))
 
 
 def meanwhile(route: str, do) -> Fault:
@@ -67,7 +68,7 @@ def test_a_first_publication_is_one_commit_that_holds_the_warehouse(warehouse, h
     assert done.url == f"{hub.url}/datasets/{REPO}/commit/{head(hub)}"
     assert held(hub) == warehouse.manifest
     assert whole(hub)
-    assert set(tree(hub)) == {file.path for file in warehouse.manifest.files} | MADE | {".gitattributes"}
+    assert set(tree(hub)) == set(named(warehouse.manifest)) | MADE | {".gitattributes"}
 
 
 def test_again_makes_no_commit_and_sends_nothing(warehouse, hub):
@@ -80,14 +81,15 @@ def test_again_makes_no_commit_and_sends_nothing(warehouse, hub):
 
 def test_a_refresh_sends_only_what_changed_and_takes_away_what_is_old(warehouse, hub, refresh):
     first = publish(warehouse, TO)
-    before = {file.path for file in warehouse.manifest.files}
+    before = named(warehouse.manifest)
     refresh(warehouse)
-    after = {file.path: file for file in warehouse.manifest.files}
+    after = named(warehouse.manifest)
     hub.log.clear()
     done = publish(warehouse, TO)
-    assert {piece.path for piece in done.plan.add} == (set(after) - before) | MADE
-    assert set(done.plan.delete) == before - set(after)
-    assert hub.received("upload", "part") == sum(after[path].bytes for path in set(after) - before)
+    assert {piece.path for piece in done.plan.add} == (set(after) - set(before)) | MADE
+    assert set(done.plan.delete) == set(before) - set(after)
+    new = [path for path, digest in after.items() if digest not in before.values()]
+    assert hub.received("upload", "part") == size_of(warehouse, new), "listings changed, but not their keys"
     assert whole(hub)
     assert whole(hub, first.revision), "a reader pinned to the commit before keeps its files"
 
@@ -96,9 +98,9 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(warehouse, hub):
     said = publish(warehouse, TO, dry_run=True)
     assert written(hub) == []
     assert hub.repos == {}
-    files = warehouse.manifest.files
+    files = named(warehouse.manifest)
     assert f"{len(files) + 3} files to write" in str(said)
-    assert said.plan.bytes == sum(file.bytes for file in files) + sum(
+    assert said.plan.bytes == size_of(warehouse, files) + sum(
         piece.size for piece in said.plan.add if piece.path in MADE
     )
     assert plan(warehouse, TO) == said.plan
@@ -114,13 +116,17 @@ def test_nothing_reaches_the_hub_where_a_check_or_a_file_fails(warehouse, hub, s
     assert hub.log == []
 
 
-def test_other_files_of_the_repository_stay(warehouse, hub):
+def test_other_files_of_the_repository_stay(warehouse, hub, refresh):
     repo = hub.create(REPO)
     hub.blobs.add_bytes(git_sha1(b"mine"), b"mine")
     repo.put("main", tree(hub) | {"LICENSE": Entry(git_sha1(b"mine"), 4)}, "a license")
-    with pytest.raises(PublicationError, match="no dataset of cexkit: it holds LICENSE"):
-        publish(warehouse, TO)
-    publish(warehouse, TO, replace=True)
+    with pytest.raises(PublicationError, match=r"not a cexkit dataset: it contains LICENSE; .*delete the files"):
+        publish(warehouse, TO, allow_loss=list(TABLES))
+    repo.put("main", {path: entry for path, entry in tree(hub).items() if path != "LICENSE"}, "no license")
+    publish(warehouse, TO)
+    repo.put("main", tree(hub) | {"LICENSE": Entry(git_sha1(b"mine"), 4)}, "a license")
+    refresh(warehouse)
+    publish(warehouse, TO)
     assert content(hub, "LICENSE") == b"mine"
     assert whole(hub)
 
@@ -190,7 +196,7 @@ def test_a_later_schema_is_never_replaced(warehouse, hub):
     hub.repos[REPO].put("main", tree(hub) | {"manifest.json": Entry(git_sha1(later), len(later))}, "later")
     before = head(hub)
     with pytest.raises(NewerSchemaError):
-        publish(warehouse, TO, replace=True)
+        publish(warehouse, TO, allow_loss=list(TABLES))
     assert head(hub) == before
 
 
@@ -203,9 +209,8 @@ def test_another_warehouse_is_never_mixed_in(warehouse, hub, refresh, tmp_path):
     with pytest.raises(PublicationError, match="newer state"):
         publish(old, TO)
     assert head(hub) == before
-    publish(old, TO, replace=True)
-    assert held(hub) == old.manifest
-    assert whole(hub)
+    publish(old, "hf://datasets/me/old")
+    assert named(old.manifest).keys() <= hub.repos["me/old"].at("main").tree.keys()
 
 
 def test_a_publication_in_between_is_noticed_and_planned_around(warehouse, hub, refresh, tmp_path):
@@ -302,13 +307,13 @@ def test_a_cut_upload_goes_on_where_it_was(warehouse, hub):
     with pytest.raises(PublicationError, match="Nothing was changed"):
         publish(warehouse, TO)
     assert set(hub.repos[REPO].at("main").tree) == {".gitattributes"}
-    there = {file.sha256 for file in warehouse.manifest.files if file.sha256 in hub.blobs}
+    there = {digest for digest in named(warehouse.manifest).values() if digest in hub.blobs}
     assert len(there) == 5
     hub.faults = ()
     hub.log.clear()
     publish(warehouse, TO)
     sent = {logged.request.path.split("/")[2] for logged in hub.requests("upload")}
-    assert sent == {file.sha256 for file in warehouse.manifest.files} - there
+    assert sent == set(named(warehouse.manifest).values()) - there
     assert whole(hub)
 
 

@@ -13,8 +13,8 @@ import pytest
 import cexkit
 from cexkit.errors import DatasetError, NewerSchemaError
 from cexkit.schema import FIELDS, SCHEMA_VERSION, TABLES, Field
-from cexkit.warehouse import quality
 from cexkit.warehouse.quality import blocking_failures, run_checks
+from cexkit.warehouse.quality import files as quality_files
 from cexkit.warehouse.store import manifest as manifest_module
 from cexkit.warehouse.store import reader
 from cexkit.warehouse.store.layout import MANIFEST
@@ -33,7 +33,7 @@ def _add_columns(monkeypatch, *fields: Field) -> None:
         monkeypatch.setitem(FIELDS, field.name, field)
     columns = (*table.columns, *(field.name for field in fields))
     monkeypatch.setitem(TABLES, "funding_rates", replace(table, columns=columns))
-    for module in (manifest_module, reader, quality):
+    for module in (manifest_module, reader, quality_files):
         monkeypatch.setattr(module, "SCHEMA_VERSION", NEW)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from cexkit.errors import DatasetError
 from cexkit.warehouse.store import sequence as module
-from cexkit.warehouse.store.bronze import BronzeWriter, archived, read_bronze, request_order
+from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files, read_bronze, request_order
 from cexkit.warehouse.store.layout import SEQUENCE
 from cexkit.warehouse.store.sequence import RECOVERY_GAP, Sequence, largest_stored_number
 
@@ -211,4 +211,4 @@ def test_newest_archive_version_is_the_one_requested_last(tmp_path):
     skewed = '{"skewed": true}'
     store(tmp_path, response(2, url="a", sha256="new"), response(3, url="b", sha256="bad", context=skewed), run="1")
     store(tmp_path, response(1, url="a", sha256="old"), run="2")
-    assert archived(tmp_path, "okx", ENDPOINT) == {"a": "new"}
+    assert archived(tmp_path, bronze_files(tmp_path, "okx", ENDPOINT)) == {"a": "new"}

@@ -57,7 +57,8 @@ def test_writing_the_same_twice_changes_nothing(warehouse, make_funding):
     before = (warehouse.root / layout.MANIFEST).read_bytes()
     warehouse.write(FUNDING, make_funding("2024-01-01", 5))
     assert (warehouse.root / layout.MANIFEST).read_bytes() == before
-    assert len(list(warehouse.root.rglob("*.parquet"))) == 1
+    for folder in (layout.TABLES, layout.KEYS):
+        assert len(list((warehouse.root / folder).rglob("*.parquet"))) == 1
 
 
 def test_a_reader_of_an_older_manifest_still_finds_its_files(warehouse, make_funding):
@@ -67,7 +68,7 @@ def test_a_reader_of_an_older_manifest_still_finds_its_files(warehouse, make_fun
     assert pq.read_table(warehouse.root / older.files[0].path).num_rows == 5
     assert warehouse.read(FUNDING).num_rows == 9
     assert warehouse.sweep() == 0, "a young file must survive a sweep"
-    assert warehouse.sweep(older_than_seconds=-1) == 1
+    assert warehouse.sweep(older_than_seconds=-1) == 2, "the file and its key digests"
     assert warehouse.read(FUNDING).num_rows == 9
 
 
@@ -153,7 +154,7 @@ write_atomic(folder / "deep" / "file", write, via=folder)
 
 
 def test_temporaries_go_from_every_folder_that_is_written(warehouse):
-    places = [layout.TABLES, layout.BRONZE, layout.QUARANTINE, layout.ROW_COUNTS]
+    places = [layout.TABLES, layout.KEYS, layout.BRONZE, layout.QUARANTINE, layout.LEDGER, layout.CHECKS]
     for folder in [warehouse.root, *(warehouse.root / name for name in places)]:
         folder.mkdir()
         (folder / f"{layout.TEMPORARY}dead").touch()

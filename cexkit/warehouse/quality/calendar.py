@@ -1,0 +1,125 @@
+"""Checks of completeness in time: gaps in each instrument's calendar, and the age of its newest row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from cexkit.schema import INSTRUMENT_KEYS, Table
+from cexkit.warehouse.quality.catalog import named
+from cexkit.warehouse.quality.facts import Facts, missing_settlements
+
+_DAY = ("exchange", "timestamp")
+
+
+def gaps(table: Table, facts: Sequence[Facts], days: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return the check ``gaps`` of bars or settlements.
+
+    Parameters
+    ----------
+    table : Table
+        The declaration.
+    facts : sequence of Facts
+        Facts of disjoint files.
+    days : polars.DataFrame
+        Their counts by venue and day, added up.
+    listed : polars.DataFrame
+        Instruments with ``delisting_time`` and ``expiry``.
+    """
+    instruments = pl.concat([part.instruments for part in facts])
+    if table.bar is None:
+        return named(_missing_settlements(instruments, days), table, "gaps")
+    return named(_missing_bars(table, instruments, days, listed), table, "gaps")
+
+
+def age(table: Table, facts: Sequence[Facts], listed: pl.DataFrame, now: datetime, max_age: timedelta) -> pl.DataFrame:
+    """Return the check ``fresh``: trading instruments whose newest row is too old, on the venue's newest day.
+
+    A bar is as old as its end: yesterday's bar is the newest possible one until today is over.
+    """
+    instruments = pl.concat([part.instruments for part in facts])
+    newest = instruments.group_by(INSTRUMENT_KEYS).agg(pl.max("last"))
+    trading = newest.join(listed.filter(status="trading"), on=INSTRUMENT_KEYS, how="semi")
+    counted = trading.group_by("exchange").agg(
+        timestamp=pl.max("last").dt.truncate("1d"),
+        rows_checked=pl.len(),
+        rows_failed=(pl.col("last") + (table.bar or timedelta()) < now - max_age).sum(),
+    )
+    return named(counted, table, "fresh")
+
+
+def _missing_bars(table: Table, instruments: pl.DataFrame, days: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Count the rows missing between an instrument's first row and its end, each on the day where it should be.
+
+    The end is the instrument's delisting or expiry, else the venue's newest row in the table. A venue that leaves out
+    bars without trades shows them here too.
+    """
+    life = instruments.group_by(INSTRUMENT_KEYS).agg(pl.min("first"), pl.max("last"))
+    life = life.join(listed, on=INSTRUMENT_KEYS, how="left")
+    newest = pl.max("last").over("exchange")
+    # No bar opens at the very time of a delisting or expiry.
+    gone = pl.coalesce("delisting_time", "expiry") - pl.duration(microseconds=1)
+    end = pl.min_horizontal(pl.coalesce(gone, newest), newest)
+    life = life.with_columns(end=pl.max_horizontal("last", end.dt.truncate(table.interval)))
+    expected = _expected_bars(table, life)
+    counted = expected.join(days.select(*_DAY, "rows"), on=_DAY, how="left")
+    missing = pl.col("rows_checked") - pl.col("rows").fill_null(0)
+    return counted.select(*_DAY, "rows_checked", rows_failed=missing)
+
+
+def _expected_bars(table: Table, life: pl.DataFrame) -> pl.DataFrame:
+    """Return the number of bars that a venue's instruments should have on each day of their lives.
+
+    The number changes only at the first day of an instrument, the day after it, its last day, and the day after that.
+    So it is the running sum of these changes, whatever the length of the lives.
+    """
+    a_day, day = round(timedelta(days=1) / table.bar), timedelta(days=1)
+    life = life.select(
+        "exchange",
+        "first",
+        "end",
+        start_day=pl.col("first").dt.truncate("1d"),
+        end_day=pl.col("end").dt.truncate("1d"),
+    )
+    before_first = _bars(pl.col("first") - pl.col("start_day"), table)
+    after_end = a_day - 1 - _bars(pl.col("end") - pl.col("end_day"), table)
+    changes = [
+        (pl.col("start_day"), a_day - before_first, 1),
+        (pl.col("start_day") + day, before_first, 0),
+        (pl.col("end_day"), -after_end, 0),
+        (pl.col("end_day") + day, after_end - a_day, -1),
+    ]
+    steps = pl.concat(
+        [life.select("exchange", timestamp=at, bars=bars, alive=pl.lit(alive)) for at, bars, alive in changes]
+    )
+    steps = steps.group_by(_DAY).agg(pl.sum("bars", "alive")).sort(_DAY)
+    steps = steps.with_columns(pl.col("bars", "alive").cum_sum().over("exchange"))
+    # Each state lasts until the next change of the venue; the last one is the end of all lives.
+    until = pl.col("timestamp").shift(-1).over("exchange") - day
+    lasting = steps.with_columns(until=until).filter(pl.col("alive") > 0)
+    spread = lasting.with_columns(timestamp=pl.datetime_ranges("timestamp", "until", "1d")).explode("timestamp")
+    return spread.select(*_DAY, rows_checked="bars")
+
+
+def _missing_settlements(instruments: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """Count the settlements missing before each one, by the interval that it states, on its day.
+
+    Those within a file are among its facts. Those between files follow from the last row before and the first after.
+    """
+    ordered = instruments.sort(*INSTRUMENT_KEYS, "first")
+    before = pl.col("last").shift(1).over(INSTRUMENT_KEYS)
+    seams = ordered.select(
+        "exchange",
+        timestamp=pl.col("first").dt.truncate("1d"),
+        seam=missing_settlements(pl.col("first") - before, pl.col("interval")),
+    )
+    seams = seams.group_by(_DAY).agg(pl.sum("seam"))
+    missing = pl.col("missing") + pl.col("seam").fill_null(0)
+    counted = days.join(seams, on=_DAY, how="left")
+    return counted.select(*_DAY, rows_checked=pl.col("rows") + missing, rows_failed=missing)
+
+
+def _bars(span: pl.Expr, table: Table) -> pl.Expr:
+    return span.dt.total_microseconds() // round(table.bar / timedelta(microseconds=1))

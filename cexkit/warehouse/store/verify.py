@@ -1,0 +1,117 @@
+"""Verification of a warehouse: every data file and every Bronze file has the content that was recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cexkit.warehouse.store.ledger import read_ledgers
+from cexkit.warehouse.store.manifest import DataFile
+from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.warehouse import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of :func:`verify`.
+
+    Attributes
+    ----------
+    data_files, bronze_files : int
+        Number of files that were hashed or are missing.
+    problems : tuple of str
+        One line per file that is missing or has other content.
+    """
+
+    data_files: int
+    bronze_files: int
+    problems: tuple[str, ...]
+
+
+def verify(warehouse: Warehouse) -> Verification:
+    """Hash every file of a warehouse and compare it with what was recorded.
+
+    Data files are compared with the manifest, by the hash of the file. Bronze files are compared with the ledgers, by
+    size and by the hash of each response body; other columns have no recorded hash. Bronze files that were retired, or
+    that no ledger names yet, are left out.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Warehouse to read; it is not changed.
+
+    Examples
+    --------
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
+    >>> verify(Warehouse(SAMPLE_ROOT)).problems
+    ()
+    """
+    files, bronze = warehouse.manifest.files, _recorded_bronze(warehouse.root)
+    problems = [f"{file.path} {problem}" for file in files if (problem := file_problem(warehouse.root, file))]
+    problems += [
+        f"{path} {problem}"
+        for path, (size, hashes) in bronze.items()
+        if (problem := _bronze_problem(warehouse.root / path, size, hashes))
+    ]
+    return Verification(len(files), len(bronze), tuple(problems))
+
+
+def file_problem(root: Path, file: DataFile) -> str | None:
+    """Return how a data file differs from its entry in the manifest; None if it is the same, by its hash."""
+    path = root / file.path
+    try:
+        size = path.stat().st_size
+        if size != file.bytes:
+            return f"has {size:,} bytes, the manifest says {file.bytes:,}"
+        return None if sha256(path) == file.sha256 else "has other content than the manifest says (sha256)"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+
+
+def _recorded_bronze(root: Path) -> dict[str, tuple[int, frozenset[str]]]:
+    """Return the recorded size of each Bronze file, and the hashes of its responses in all ledgers.
+
+    An archive file is named by the hash of its content.
+    """
+    sizes: dict[str, int] = {}
+    hashes: dict[str, set[str]] = {}
+    for ledger in read_ledgers(root):
+        kept = ledger.files.filter(pl.col("state").is_in(["merged", "waiting"]), ~pl.col("retired"))
+        sizes |= dict(kept.select("path", "bytes").iter_rows())
+        for day in ledger.response_days:
+            for path, digest in ledger.responses(day).select("path", "sha256").iter_rows():
+                hashes.setdefault(path, set()).add(digest)
+    archives = {path: {Path(path).stem} for path in sizes if not path.endswith(".parquet")}
+    return {path: (size, frozenset((hashes | archives).get(path, ()))) for path, size in sorted(sizes.items())}
+
+
+def _bronze_problem(path: Path, size: int, hashes: frozenset[str]) -> str | None:
+    """Return how a Bronze file differs from what the ledgers recorded; None if it is the same, by its hashes."""
+    try:
+        if (found := path.stat().st_size) != size:
+            return f"has {found:,} bytes, {size:,} when it was parsed"
+        missing = hashes - set(_body_hashes(path))
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, pa.ArrowException, KeyError) as error:
+        return f"cannot be read: {error}"
+    return f"lacks {len(missing):,} of {len(hashes):,} responses that were parsed (sha256)" if missing else None
+
+
+def _body_hashes(path: Path) -> Iterator[str]:
+    """Yield the hash of each response in a file of responses; the hash of the file if it is an archive file."""
+    if path.suffix != ".parquet":
+        yield sha256(path)
+        return
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=64, columns=["body", "file", "sha256"]):
+            for row in batch.to_pylist():  # the body of an archive file is in a file of its own
+                yield row["sha256"] if row["file"] else hashlib.sha256(row["body"]).hexdigest()
