@@ -35,7 +35,8 @@ and ends with what to do about it::
     ├── SuspectRateWarning                       rates that look like percent, not fractions
     ├── PartialResultWarning                     some of several tokens failed
     ├── ClockSkewWarning                         the clocks of a venue and of this machine disagree
-    └── UnpricedQuoteWarning                     values in a quote currency not treated as dollars
+    ├── UnpricedQuoteWarning                     values in a quote currency not treated as dollars
+    └── NoReferenceWarning                       derivatives without a price to compare with
 """
 
 from __future__ import annotations
@@ -227,6 +228,10 @@ class SuspectRateWarning(CexkitWarning):
 
 class UnpricedQuoteWarning(CexkitWarning):
     """Values in a quote currency that is not treated as dollars; their totals in dollars are null."""
+
+
+class NoReferenceWarning(CexkitWarning):
+    """Derivatives without a price to compare with, whose basis is null; the message names what was searched for."""
 
 
 class PartialResultWarning(CexkitWarning):

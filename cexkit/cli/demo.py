@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cexkit.schema import USD_LIKE
+from cexkit.schema import INSTRUMENT_KEYS, USD_LIKE
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 from cexkit.warehouse.store.manifest import Extent, Manifest, read_manifest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHART = "cexkit_demo.png"
 CHART_COIN = "ETH"
 
-BASIS_TITLE = "Spot-perp basis in bps, close of the last hour (coinbase: USDC perp over USD spot)"
+BASIS_TITLE = "Spot-perp basis in bps, close of the last hour"
 
 THREE_LINES = """\
 import cexkit
@@ -40,12 +40,13 @@ def demo(folder: Path) -> str:
     latest = (
         funding.filter(pl.col("timestamp") >= end.date()).group_by("symbol", "exchange", maintain_order=True).last()
     )
+    basis = _basis(sample, end)
     _chart(funding.filter(pl.col("timestamp") >= end.date() - timedelta(days=59), base=CHART_COIN), folder / CHART)
     return "\n\n".join(
         [
             f"cexkit demo: SIMULATED data, made up for trying things out; they end at {end:%Y-%m-%d %H:%M} UTC.",
             _section("Funding APR in percent, last settlement", _wide(latest, pl.col("funding_apr") * 100, "symbol")),
-            _section(BASIS_TITLE, _wide(_basis(sample, end), "basis_bps")),
+            _section(BASIS_TITLE + _across_quotes(basis), _wide(basis, "basis_bps")),
             _section("Open interest in million USD, last hour", _wide(_open_interest(sample, end), "usd_million")),
             _section("Liquidations of the last 7 days, by side of the position closed", _liquidations(sample, end)),
             f"Chart: {folder / CHART} ({CHART_COIN} funding APR by venue, the last 60 days)",
@@ -63,25 +64,42 @@ def _rows(sample: Manifest, table: str, start: datetime | None = None) -> pl.Dat
 
 
 def _wide(frame: pl.DataFrame, value: pl.Expr | str, index: str = "base") -> pl.DataFrame:
-    """One row a coin or symbol, one column a venue, blank where a venue does not list it."""
+    """One row per coin or symbol, one column per venue, blank if a venue does not list it."""
     import polars as pl
 
     value = pl.col(value) if isinstance(value, str) else value
     cells = frame.sort("base", "exchange").select(
         index, "exchange", cell=value.cast(pl.Decimal(scale=2)).cast(pl.String)
     )
-    return cells.pivot(on="exchange", index=index, values="cell", aggregate_function="first").fill_null("")
+    return cells.pivot(on="exchange", index=index, values="cell", aggregate_function=None).fill_null("")
 
 
 def _basis(sample: Manifest, end: datetime) -> pl.DataFrame:
-    """Perp over spot of the same venue and hour, both per coin: a venue may quote 1000 coins as one unit."""
+    """Perp over spot of the same venue and hour, by the rule of ``market.basis(reference="spot")``, per coin."""
     import polars as pl
 
+    from cexkit.client.references import choose_references
+
     prices = _rows(sample, "ohlcv_1h", end - timedelta(hours=1))
-    prices = prices.with_columns(price=pl.col("close") / pl.col("multiplier"))
-    spot = prices.filter(instrument_type="spot").select("exchange", "base", "timestamp", reference="price")
-    perp = prices.filter(instrument_type="perp").join(spot, on=["exchange", "base", "timestamp"])
-    return perp.with_columns(perp.crypto.basis_bps())
+    listed = _rows(sample, "instruments").select(*INSTRUMENT_KEYS, "asset_class")
+    prices = prices.with_columns(price=pl.col("close") / pl.col("multiplier")).join(listed, on=INSTRUMENT_KEYS)
+    perps, spots = prices.filter(instrument_type="perp"), prices.filter(instrument_type="spot")
+    pairs = spots.with_columns(bars=1, volume="volume_quote")
+    chosen = choose_references(perps, perps.select(INSTRUMENT_KEYS).clear(), pairs, USD_LIKE)
+    perps = perps.join(chosen.select(*INSTRUMENT_KEYS, "pair", "reference_quote"), on=INSTRUMENT_KEYS)
+    references = spots.select("exchange", "timestamp", pair="symbol", reference="price")
+    perps = perps.join(references, on=["exchange", "timestamp", "pair"])
+    return perps.with_columns(perps.crypto.basis_bps())
+
+
+def _across_quotes(basis: pl.DataFrame) -> str:
+    """Name the venues whose basis combines two quote currencies: it contains the premium of one over the other."""
+    import polars as pl
+
+    mixed = basis.filter(pl.col("quote") != pl.col("reference_quote"))
+    rows = mixed.select("exchange", "quote", "reference_quote").unique().sort("exchange", "quote", "reference_quote")
+    words = [f"{venue}: {quote} perp over {reference} spot" for venue, quote, reference in rows.rows()]
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def _open_interest(sample: Manifest, end: datetime) -> pl.DataFrame:

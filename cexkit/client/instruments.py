@@ -1,4 +1,4 @@
-"""Who is listed and who is asked for: instruments by name, at a time, and the spot pair that goes with each."""
+"""Who is listed and who is asked for: instruments by name and at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cexkit.errors import UnknownNameError
+from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 #: What venues, symbols and types are asked for by: one, several, or all of them.
 OneOrMany = str | Iterable[str] | None
+DERIVATIVES = ("perp", "future")
 
 
 def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
@@ -52,15 +53,30 @@ def one_per_instrument(listing: ir.Table) -> ir.Table:
     return listing.mutate(_place=place).filter(ibis._._place == 0).drop("_place")
 
 
-def spot_pairs(listing: ir.Table) -> ir.Table:
-    """One spot pair for each venue, coin and quote."""
-    import ibis
+def derivative_types(
+    instruments: pl.DataFrame, requested: tuple[str, ...] | None, exchange: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Return the requested types of derivatives; by default all that these venues list.
 
-    place = ibis.row_number().over(
-        group_by=["exchange", "base", "quote"], order_by=[listing.multiplier, listing.symbol]
-    )
-    first = listing.mutate(_place=place).filter(ibis._._place == 0)
-    return first.select("exchange", "base", "quote", _pair=first.symbol, _pair_multiplier=first.multiplier)
+    Raises
+    ------
+    InvalidInputError
+        If spot is requested.
+
+    Examples
+    --------
+    >>> listed = pl.DataFrame({"exchange": ["okx", "okx"], "instrument_type": ["spot", "perp"]})
+    >>> derivative_types(listed, None, ("okx",))
+    ('perp',)
+    """
+    if requested is None:
+        venues = instruments if exchange is None else instruments.filter(pl.col("exchange").is_in(exchange))
+        available = set(venues["instrument_type"])
+        # If the venues list none, request both, so that the error says so.
+        return tuple(name for name in DERIVATIVES if name in available) or DERIVATIVES
+    if "spot" in requested:
+        raise InvalidInputError(f"spot is what derivatives are compared with; ask for {' or '.join(DERIVATIVES)}")
+    return requested
 
 
 class Symbols(Mapping[str, "pd.DataFrame"]):

@@ -7,22 +7,20 @@ settlement at 08:00.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-import polars as pl
-
-from cexkit.client.asof import asof, closes, duration, later
+from cexkit.client.asof import asof, closes, duration
 from cexkit.client.bars import table_of
-from cexkit.client.instruments import OneOrMany, one_per_instrument, spot_pairs, to_tuple
-from cexkit.errors import InvalidInputError, UnknownNameError
-from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.client.basis import plan_basis
+from cexkit.client.instruments import OneOrMany, derivative_types, to_tuple
+from cexkit.errors import NoReferenceWarning, warn
+from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-
-DERIVATIVES = ("perp", "future")
 
 
 class PointInTimeMixin:
@@ -123,7 +121,9 @@ class PointInTimeMixin:
             "instrument_type": to_tuple(instrument_type),
         }
         snapshots, max_age = self.table("open_interest", start=start, end=end, **filters), duration(tolerance)
-        filters["instrument_type"] = self._resolve_derivative_types(filters["instrument_type"], filters["exchange"])
+        filters["instrument_type"] = derivative_types(
+            self.instrument_frame, filters["instrument_type"], filters["exchange"]
+        )
         joined, price_tables = snapshots, [name for name in ("mark_1h", "ohlcv_1h") if name in self.tables]
         for name in price_tables:
             bars = self._read_bars_to_join(name, start, end, max_age, **filters)
@@ -134,10 +134,11 @@ class PointInTimeMixin:
     def basis(
         self,
         *,
-        reference: Literal["index", "spot"] = "index",
+        reference: Literal["auto", "index", "spot"] = "auto",
         price: Literal["trade", "mark"] = "trade",
         interval: str = "1h",
         tolerance: str | timedelta = "0s",
+        quotes: Iterable[str] = USD_LIKE,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         exchange: OneOrMany = None,
@@ -149,10 +150,9 @@ class PointInTimeMixin:
         Parameters
         ----------
         reference : str
-            ``"index"``: the hourly close of the instrument's own index (``index_1h``). ``"spot"``: the close of the
-            spot pair of the same coin and quote on the same venue, of the same interval. Of several such pairs, the one
-            with the smallest multiplier is used, then the first by name. The reference is converted to the unit of the
-            price.
+            ``"index"``: the hourly close of the instrument's own index (``index_1h``). ``"spot"``: the close of a spot
+            pair of the same coin on the same venue, of the same interval. ``"auto"``: the index if it has bars in the
+            window, else spot. The reference is converted to the unit of the price.
         price : str
             Close of ``"trade"`` bars of the interval, or of ``"mark"`` bars (hourly).
         interval : str
@@ -160,6 +160,11 @@ class PointInTimeMixin:
         tolerance : str or timedelta
             Maximum time by which the reference may be older. Default: zero, because prices of different moments usually
             differ by more than a basis.
+        quotes : iterable of str
+            Quote currencies that may be compared with each other; by default those that count as US dollars
+            (:data:`~cexkit.schema.USD_LIKE`). A spot pair in the derivative's own quote is preferred. A basis across
+            quotes contains the premium of one over the other; ``reference_quote`` then differs from ``quote``. Pass
+            ``()`` to compare within one quote only.
         start, end : str, date or datetime, optional
             Half-open window of the times at which closes were known.
         exchange, symbol, instrument_type
@@ -169,16 +174,27 @@ class PointInTimeMixin:
         -------
         ibis.Table
             Identity, ``timestamp`` (when the close was known), ``price``, ``reference``, ``reference_name``
-            (``index_1h`` or ``spot BTCUSDT``), ``reference_timestamp``, ``basis`` (:func:`cexkit.basis`), ``expiry``,
-            and ``annualized_basis`` (:func:`cexkit.annualized_basis`, null for perpetuals). Without a reference within
-            the tolerance, the row is kept and the reference and basis columns are null.
+            (``index_1h`` or ``spot BTCUSDT``), ``reference_quote`` (of the spot pair; null for an index),
+            ``reference_timestamp``, ``basis`` (:func:`cexkit.basis`), ``expiry``, and ``annualized_basis``
+            (:func:`cexkit.annualized_basis`, null for perpetuals).
+
+            **Choice:** each derivative has one reference in the whole window, among those with bars in it. Of several
+            spot pairs, that in the derivative's quote, then with the most bars, the smallest multiplier, the largest
+            volume, and the first by name. **Nulls:** rows without a reference within the tolerance are kept, and their
+            reference and basis columns are null.
 
         Raises
         ------
         UnknownNameError
-            If the reference, price, or stored interval is unknown.
+            If the reference, price, stored interval, or a quote is unknown, or the dataset lacks the table of a
+            requested reference.
         InvalidInputError
             If spot instruments are requested.
+
+        Warns
+        -----
+        NoReferenceWarning
+            If derivatives have no reference in the window; the message names them and what was searched for.
 
         Examples
         --------
@@ -187,79 +203,26 @@ class PointInTimeMixin:
         >>> rows = market.basis(reference="spot", exchange="binance", symbol="1000PEPEUSDT", start="2026-06-30")
         >>> rows.reference_name.to_pandas().unique().tolist(), float(rows.basis.abs().max().execute()) < 0.02
         (['spot PEPEUSDT'], True)
+        >>> rows = market.basis(exchange="coinbase", symbol="BTCUSDC", start="2026-06-30")  # a venue without an index
+        >>> rows.select("quote", "reference_name", "reference_quote").distinct().to_pandas().values.tolist()
+        [['USDC', 'spot BTCUSD', 'USD']]
         """
-        import ibis
-
-        max_age, table, exchange = duration(tolerance), table_of(price, interval), to_tuple(exchange)
-        filters = {"exchange": exchange, "symbol": to_tuple(symbol)}
-        filters["instrument_type"] = self._resolve_derivative_types(to_tuple(instrument_type), exchange)
-        bars = self._read_bars_at_close(table, start, end, **filters)
-        contracts = one_per_instrument(self.table("instruments", exchange=exchange))
-        contracts = contracts.select(*INSTRUMENT_KEYS, "expiry", _listed=contracts.multiplier)
-        prices = bars.left_join(contracts, INSTRUMENT_KEYS)
-        multiplier = ibis.coalesce(prices.multiplier, prices._listed)
-        prices = prices.select(*IDENTITY, "timestamp", "expiry", multiplier=multiplier, price=prices.close)
-        if reference == "index":
-            index_bars = self._read_bars_to_join("index_1h", start, end, max_age, **filters)
-            references = closes(index_bars, TABLES["index_1h"].bar, INSTRUMENT_KEYS, reference="close")
-            joined = asof(prices, references, INSTRUMENT_KEYS, max_age, available="reference_timestamp")
-            joined = joined.mutate(_name=ibis.literal("index_1h"))
-        elif reference == "spot":
-            joined = self._join_spot(prices, table_of("trade", interval), start, end, max_age, exchange)
-        else:
-            raise UnknownNameError.of("reference", reference, ("index", "spot"))
-        return _compute_basis(joined)
-
-    def _join_spot(
-        self,
-        prices: ir.Table,
-        table: str,
-        start: TimeLike | None,
-        end: TimeLike | None,
-        max_age: timedelta,
-        exchange: OneOrMany,
-    ) -> ir.Table:
-        """Add the close of the spot pair of the same coin and quote on the same venue."""
-        import ibis
-
-        pairs = spot_pairs(self.table("instruments", exchange=exchange, instrument_type="spot"))
-        paired = prices.left_join(pairs, ["exchange", "base", "quote"])
-        paired = paired.select(prices, pairs._pair, pairs._pair_multiplier)
-        bars = self._read_bars_to_join(table, start, end, max_age, exchange=exchange, instrument_type="spot")
-        bars = bars.mutate(_pair=bars.symbol)
-        values = {"reference": "close", "_reference_multiplier": "multiplier"}
-        references = closes(bars, TABLES[table].bar, ("exchange", "_pair"), **values)
-        joined = asof(paired, references, ("exchange", "_pair"), max_age, available="reference_timestamp")
-        per_coin = joined.reference / ibis.coalesce(joined._reference_multiplier, joined._pair_multiplier)
-        reference = per_coin * joined.multiplier
-        return joined.mutate(reference=reference, _name="spot " + joined._pair)
-
-    def _resolve_derivative_types(
-        self, requested: tuple[str, ...] | None, exchange: tuple[str, ...] | None
-    ) -> tuple[str, ...]:
-        """Return the requested derivative types; by default all that these venues list."""
-        if requested is None:
-            instruments = (
-                self.instrument_frame
-                if exchange is None
-                else self.instrument_frame.filter(pl.col("exchange").is_in(exchange))
-            )
-            available = set(instruments["instrument_type"])
-            # If the venues list none, request both, so that the error says so.
-            return (
-                tuple(instrument_type for instrument_type in DERIVATIVES if instrument_type in available) or DERIVATIVES
-            )
-        if "spot" in requested:
-            raise InvalidInputError(f"spot is what derivatives are compared with; ask for {' or '.join(DERIVATIVES)}")
-        return requested
-
-    def _read_bars_at_close(
-        self, table: str, start: TimeLike | None, end: TimeLike | None, **filters: OneOrMany
-    ) -> ir.Table:
-        """Read bars whose close becomes known in a window, timestamped when it becomes known."""
-        bar = TABLES[table].bar
-        first, last = (None if moment is None else utc(moment) - bar for moment in (start, end))
-        return later(self.table(table, start=first, end=last, **filters), bar)
+        plan = plan_basis(
+            self,
+            reference=reference,
+            price=price,
+            interval=interval,
+            tolerance=tolerance,
+            quotes=quotes,
+            start=start,
+            end=end,
+            exchange=exchange,
+            symbol=symbol,
+            instrument_type=instrument_type,
+        )
+        if plan.problem:
+            warn(plan.problem, NoReferenceWarning)
+        return plan.rows
 
     def _read_bars_to_join(
         self, table: str, start: TimeLike | None, end: TimeLike | None, max_age: timedelta, **filters: OneOrMany
@@ -267,18 +230,6 @@ class PointInTimeMixin:
         """Read the bars, at their open times, that rows of a window may be joined to."""
         first = None if start is None else utc(start) - TABLES[table].bar - max_age
         return self.table(table, start=first, end=end, **filters)
-
-
-def _compute_basis(joined: ir.Table) -> ir.Table:
-    """Compute basis and annualized basis by their metrics; ``reference_name`` is null without a reference."""
-    from cexkit.analytics.basis.basis import annualized_basis, basis
-
-    name = joined.reference.notnull().ifelse(joined._name, None)
-    rows = joined.mutate(reference_name=name).pipe(basis).pipe(annualized_basis)
-    return rows.select(
-        *IDENTITY, "timestamp", "price", "reference", "reference_name", "reference_timestamp", "basis", "expiry",
-        "annualized_basis",
-    )  # fmt: skip
 
 
 def _value_in_usd(rows: ir.Table, columns: tuple[str, ...], price_tables: list[str]) -> ir.Table:

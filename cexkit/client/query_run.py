@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.client.queries import Queries
 from cexkit.client.query import Query
+from cexkit.client.references import check_quotes
 from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
@@ -123,6 +124,8 @@ def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
     for column in ("exchange", "instrument_type", "base", "symbol"):
         if (value := values.get(column)) is not None and value not in instruments[column]:
             raise UnknownNameError.of(column.replace("_", " "), value, instruments[column].unique())
+    if (quotes := values.get("quotes")) is not None:
+        check_quotes(quotes.split(","), instruments["quote"].unique())
 
 
 def _select_tables(market: Dataset, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:

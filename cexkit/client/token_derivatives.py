@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import polars as pl
 
 from cexkit.analytics.funding.rates import funding_apr, funding_apy
 from cexkit.client.bars import table_of
+from cexkit.client.references import quote_group
 from cexkit.client.return_types import ReturnType
 from cexkit.client.selection import RowPlan, Selection, TimeRange, check_limit, parse_window, probe_start
 from cexkit.client.token_base import TokenBase
@@ -131,10 +133,11 @@ class DerivativeMethods(TokenBase):
     def basis(
         self,
         *,
-        reference: Literal["index", "spot"] = "index",
+        reference: Literal["auto", "index", "spot"] = "auto",
         price: Literal["trade", "mark"] = "trade",
         interval: str = "1h",
         tolerance: str | timedelta = "0s",
+        quotes: Iterable[str] = USD_LIKE,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         limit: int | None = None,
@@ -144,9 +147,9 @@ class DerivativeMethods(TokenBase):
 
         Parameters
         ----------
-        reference, price, interval, tolerance
-            See ``market.basis()``: which price is compared with which, and how much older the reference may be (by
-            default, zero).
+        reference, price, interval, tolerance, quotes
+            See ``market.basis()``: which price is compared with which, how much older the reference may be (by
+            default, zero), and which quote currencies may be compared with each other.
         start, end : str, date or datetime, optional
             Half-open window of the times at which closes were known.
         limit, return_type
@@ -156,8 +159,14 @@ class DerivativeMethods(TokenBase):
         -------
         frame
             Identity, ``timestamp`` (when the close was known), ``price`` and ``reference`` (quote per coin),
-            ``reference_name``, ``reference_timestamp``, ``basis`` (a fraction), ``expiry``, and
-            ``annualized_basis``. Reference and basis columns are null without a reference within the tolerance.
+            ``reference_name``, ``reference_quote`` (of a spot pair), ``reference_timestamp``, ``basis`` (a fraction),
+            ``expiry``, and ``annualized_basis``. Reference and basis columns are null without a reference within the
+            tolerance.
+
+        Warns
+        -----
+        NoReferenceWarning
+            If derivatives have no reference in the window; the message names them and what was searched for.
 
         Examples
         --------
@@ -167,6 +176,7 @@ class DerivativeMethods(TokenBase):
         [['1000PEPEUSDT', 'spot PEPEUSDT']]
         """
         options = {"reference": reference, "price": price, "interval": interval, "tolerance": tolerance}
+        options["quotes"] = quote_group(quotes)
         return self._ask(lambda selection: _plan_basis(selection, (start, end), limit, **options), return_type)
 
     def liquidations(

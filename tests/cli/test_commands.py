@@ -77,7 +77,14 @@ def test_demo_basis_and_liquidations_equal_the_client(shown):
     bars = market.table("ohlcv_1h", start=end, symbol="BTCUSDT", exchange="okx", instrument_type=["spot", "perp"])
     close = bars.to_pandas().set_index("instrument_type").close
     expected = (close.perp / close.spot - 1) * 1e4
-    assert float(_table(text, "Spot-perp basis").loc["BTC", "okx"]) == pytest.approx(expected, abs=0.011)
+    printed = _table(text, "Spot-perp basis")
+    assert float(printed.loc["BTC", "okx"]) == pytest.approx(expected, abs=0.011)
+    rows = market.basis(reference="spot", start="2026-07-01").to_polars()
+    cells = {(base, venue): basis * 1e4 for base, venue, basis in rows.select("base", "exchange", "basis").rows()}
+    shown_cells = {key: float(cell) for key, cell in printed.stack().items() if cell}
+    assert shown_cells == pytest.approx(cells, abs=0.011)
+    assert ("BTC", "coinbase") in cells
+    assert "last hour (coinbase: USDC perp over USD spot)" in text
     week = market.table("liquidations", start="2026-06-23T23:59", exchange="okx").to_pandas()
     shown_events = _table(text, "Liquidations of the last 7 days").query("exchange == 'okx'").set_index("side").events
     assert shown_events.astype(int).to_dict() == week.side.value_counts().to_dict()

@@ -12,7 +12,7 @@ import pytest
 import cexkit
 from cexkit.client.asof import asof, duration
 from cexkit.client.instruments import one_per_instrument
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, NoReferenceWarning, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
 from ..rows import at, listed
@@ -186,11 +186,79 @@ def test_instrument_listed_twice_does_not_multiply_rows():
     assert one_per_instrument(rows).observed_at.to_pandas().to_list() == [at(2)]
 
 
-def test_without_spot_in_the_same_quote_there_is_no_basis(made_market):
-    spot = listed("BTCUSD", kind="spot", quote="USD")
-    market = made_market(instruments=[PERP, spot], ohlcv_1h=[bar(PERP, 6, 100.0), bar(spot, 6, 100.0)])
-    got = market.basis(reference="spot").to_polars()
-    assert got.select("reference", "reference_name", "basis").rows() == [(None, None, None)]
+def spot_of(quote, **more):
+    return listed(f"BTC{quote}", kind="spot", quote=quote, **more)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "quotes", "chosen"),
+    [
+        ({"USDT": 1, "USD": 3}, {}, ("spot BTCUSDT", "USDT")),  # its own quote first
+        ({"USD": 1, "USDC": 2, "EUR": 3}, {}, ("spot BTCUSDC", "USDC")),  # then the most bars
+        ({"USDT": 0, "USD": 1}, {}, ("spot BTCUSD", "USD")),  # listed, but without bars
+        ({"USD": 3, "EUR": 1}, {"quotes": ["USDT", "EUR"]}, ("spot BTCEUR", "EUR")),
+        ({"USDT": 1, "USD": 3}, {"quotes": ()}, ("spot BTCUSDT", "USDT")),
+        ({"USD": 3}, {"quotes": ()}, None),
+        ({"USD": 3}, {"quotes": ["USD", "USDC"]}, None),  # its own quote is not in the group
+        ({"EUR": 3}, {}, None),
+        ({"USDT": 3}, {"reference": "index"}, None),
+    ],
+)
+def test_basis_chooses_reference_with_bars_in_compatible_quote(made_market, pairs, quotes, chosen):
+    spots = {quote: spot_of(quote) for quote in pairs}
+    bars = [bar(PERP, hour, 101.0) for hour in (6, 7, 8)]
+    bars += [bar(spots[quote], hour, 100.0) for quote, count in pairs.items() for hour in (6, 7, 8)[:count]]
+    # other hours, another coin, and another venue do not matter
+    strangers = [spot_of("USDT", base="ETH"), spot_of("USDT", exchange="okx")]
+    bars += [bar(PERP, 9, 101.0), *(bar(spots[quote], 9, 7.0) for quote in pairs)]
+    bars += [bar(one, hour, 7.0) for one in strangers for hour in (6, 7, 8) if one["exchange"] == "okx"]
+    index = [bar(listed("ETHUSDT", base="ETH"), 6, 3.0)]
+    market = made_market(
+        instruments=[PERP, *spots.values(), strangers[1], listed("ETHUSDT", base="ETH")], ohlcv_1h=bars, index_1h=index
+    )
+    window = {"start": at(7), "end": at(10)}
+    if chosen is None:
+        with pytest.warns(NoReferenceWarning, match=r"binance perp BTCUSDT.* own index|spot pair"):
+            got = market.basis(**window, **quotes).to_polars()
+        assert got.height == 3
+        assert got["basis"].to_list() == [None] * 3
+        return
+    got = market.basis(**window, **quotes).order_by("timestamp").to_polars()
+    assert got.select("reference_name", "reference_quote").row(0) == chosen
+    assert got["basis"].to_list() == [pytest.approx(0.01)] * pairs[chosen[1]] + [None] * (3 - pairs[chosen[1]])
+    assert got["reference_quote"].null_count() == 3 - pairs[chosen[1]]
+    token = cexkit.Token("BTC", exchange="binance", market=market, return_type="polars")
+    assert token.basis(**window, **quotes)["basis"].to_list() == got["basis"].to_list()
+    if not quotes:
+        asked = market.query("basis", symbol="BTCUSDT", days=0.125, until=at(10), return_type="polars")
+        columns = ["timestamp", "reference", "reference_name", "reference_quote", "basis"]
+        assert asked.select(columns).rows() == got.select(columns).rows()
+
+
+def test_basis_prefers_own_index_and_skips_asset_of_other_class(made_market):
+    stock, coin = listed("ONUSDT", base="ON", asset_class="equity"), listed("ONUSDT", kind="spot", base="ON")
+    bars = [bar(stock, 6, 101.0), bar(coin, 6, 5.0)]
+    market = made_market(instruments=[stock, coin | {"asset_class": "crypto"}], ohlcv_1h=bars)
+    with pytest.warns(NoReferenceWarning, match="binance perp ONUSDT"):
+        assert market.basis().to_polars()["basis"].to_list() == [None]
+    both = made_market(instruments=[PERP, SPOT], ohlcv_1h=[bar(PERP, 6, 101.0), bar(SPOT, 6, 50.0)],
+                       index_1h=[bar(PERP, 6, 100.0)])  # fmt: skip
+    assert both.basis().to_polars().select("reference", "reference_name").rows() == [(100.0, "index_1h")]
+    assert both.basis(reference="spot").to_polars()["reference"].to_list() == [50.0]
+
+
+def test_basis_names_missing_references_and_unknown_quotes(market):
+    with pytest.warns(NoReferenceWarning) as caught:
+        market.basis(exchange="coinbase", quotes=(), start="2026-06-30")
+    text = str(next(one.message for one in caught if one.category is NoReferenceWarning))
+    for part in ("5 of 5", "coinbase perp BTCUSDC", "index_1h", "spot pair", "coinbase BTCUSD", "`quotes`"):
+        assert part in text
+    with pytest.raises(UnknownNameError, match=r"unknown quote 'usd'.*Available: .*USDC"):
+        market.basis(quotes=["usd"])
+    with pytest.raises(UnknownNameError, match="unknown quote 'usd'"):
+        market.query("basis", symbol="BTCUSDC", quotes="USDC,usd")
+    with pytest.raises(InvalidInputError, match="`quotes` must be quote currencies, got 7"):
+        market.basis(quotes=7)
 
 
 def test_a_dated_future_has_an_annual_basis(made_market):

@@ -240,9 +240,11 @@ def test_top_funding_is_the_metric_of_the_last_settlements(market):
 
 
 def test_basis_open_interest_and_universe_are_those_of_the_market(market):
-    basis = market.basis(symbol="BTCUSDT", start=datetime(2026, 6, 28, 0, 0, 1, tzinfo=UTC)).to_polars()
-    columns = ["exchange", "instrument_type", "symbol", "timestamp", "price", "reference", "basis"]
-    same(ask(market, "basis"), basis.select(columns), INSTRUMENT)
+    for symbol in ("BTCUSDT", "BTCUSDC"):  # over indexes, and over spot in another quote
+        basis = market.basis(symbol=symbol, start=datetime(2026, 6, 28, 0, 0, 1, tzinfo=UTC)).to_polars()
+        columns = [*INSTRUMENT, "price", "reference", "reference_name", "reference_quote", "basis"]
+        assert not basis["basis"].has_nulls()
+        same(ask(market, "basis", symbol=symbol), basis.select(columns), INSTRUMENT)
     held = market.open_interest_usd(start=datetime(2026, 6, 28, 23, 0, 1, tzinfo=UTC) - timedelta(days=0)).to_polars()
     held = held.filter(base="PEPE").select(*INSTRUMENT, "open_interest_usd", "usd_from")
     same(ask(market, "open_interest_usd"), held, INSTRUMENT)

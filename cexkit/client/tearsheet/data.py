@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cexkit.analytics.plotting._series import with_usd
 from cexkit.analytics.plotting.bands import daily_apr
+from cexkit.client.basis import plan_basis
 from cexkit.client.selection import Selection
+from cexkit.client.tearsheet.days import whole_days
+from cexkit.client.tearsheet.main_perps import choose_main_perps
 from cexkit.errors import InvalidInputError
-from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
+from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.render import to_polars
 
@@ -29,6 +31,14 @@ MOST_DAYS = 36_525
 HISTORY = timedelta(days=365)
 #: Days over which funding is compared with that of other coins.
 RECENT = timedelta(days=7)
+#: What a row that is known at the end of a window is before.
+TICK = timedelta(microseconds=1)
+#: Columns of a basis that the page uses.
+_BASIS = pl.Schema(
+    dict.fromkeys((*IDENTITY, "reference_name", "reference_quote"), pl.String)
+    | dict.fromkeys(("timestamp", "expiry"), pl.Datetime("us", "UTC"))
+    | dict.fromkeys(("price", "reference"), pl.Float64)
+)
 
 
 @dataclass(frozen=True)
@@ -75,12 +85,33 @@ class TearsheetData:
         if chosen.covered_by(table).is_empty():
             return pl.DataFrame(schema=to_polars(TABLES[table]))
         # a bar that opens at `end - bar` is known at the end
-        end = self.end - bar + timedelta(microseconds=1) if bar else self.end
+        end = self.end - bar + TICK if bar else self.end
         return chosen.rows(table, start, max(start, end)).to_polars()
 
     @cached_property
     def _days(self) -> pl.DataFrame:
-        return self.read("ohlcv_1d", min(self.start, self.end - HISTORY))
+        """Daily bars: the stored ones, and days that only have hourly bars."""
+        return pl.concat([self._stored_days, self.aggregated_days])
+
+    @cached_property
+    def _stored_days(self) -> pl.DataFrame:
+        return self.read("ohlcv_1d", self._first_day)
+
+    @property
+    def _first_day(self) -> datetime:
+        return min(self.start, self.end - HISTORY)
+
+    @cached_property
+    def aggregated_days(self) -> pl.DataFrame:
+        """Daily bars that the dataset lacks, aggregated from their 24 hourly bars."""
+        stored = self._stored_days.group_by(INSTRUMENT_KEYS).agg(
+            complete=pl.len() >= (self.end - self._first_day) // DAY
+        )
+        complete = stored.filter("complete")
+        short = self.perps.instruments.join(complete, on=INSTRUMENT_KEYS, how="anti")
+        hourly = self.read("ohlcv_1h", self._first_day, replace(self.perps, instruments=short))
+        lacking = whole_days(hourly).join(self._stored_days, on=[*INSTRUMENT_KEYS, "timestamp"], how="anti")
+        return lacking.select(self._stored_days.columns)
 
     @property
     def year(self) -> pl.DataFrame:
@@ -91,6 +122,11 @@ class TearsheetData:
     def daily(self) -> pl.DataFrame:
         """Daily bars of the window."""
         return self._days.filter(pl.col("timestamp") >= self.start)
+
+    @property
+    def stored_daily(self) -> pl.DataFrame:
+        """Daily bars of the window that the dataset has."""
+        return self._stored_days.filter(pl.col("timestamp") >= self.start)
 
     @cached_property
     def hourly(self) -> pl.DataFrame:
@@ -133,52 +169,33 @@ class TearsheetData:
 
     @cached_property
     def basis_prices(self) -> pl.DataFrame:
-        """Hourly close of each perpetual beside its venue's index, or else the venue's spot, when both were known."""
-        return self._referenced(self.hourly, self.index)
+        """Hourly closes of each perpetual and of its reference, by the rule of ``market.basis()``."""
+        return self._compared(self.perps)
 
     @cached_property
     def future_prices(self) -> pl.DataFrame:
-        """The same of dated futures, with their expiry; no rows where none is listed."""
-        futures = self._beside("future")
-        terms = futures.instruments.select(*INSTRUMENT_KEYS, "expiry").unique(INSTRUMENT_KEYS)
-        bars, index = (self.read(table, chosen=futures) for table in ("ohlcv_1h", "index_1h"))
-        return self._referenced(bars, index).join(terms, on=INSTRUMENT_KEYS)
-
-    def _beside(self, kind: str) -> Selection:
-        """Instruments of another type of the coin at the venues looked at; there may be none."""
+        """The same of dated futures, with their expiry; no rows if none is listed."""
         venues = self.perps.instruments["exchange"].unique().implode()
-        same = self.market.instrument_frame.filter(
-            pl.col("exchange").is_in(venues), base=self.base, instrument_type=kind
+        listed = self.market.instrument_frame.filter(
+            pl.col("exchange").is_in(venues), base=self.base, instrument_type="future"
         )
-        return Selection(self.market, same)
+        return self._compared(Selection(self.market, listed))
 
-    def _referenced(self, bars: pl.DataFrame, index: pl.DataFrame) -> pl.DataFrame:
-        bars = bars.rename({"close": "price"})
-        by_index = index.select(*INSTRUMENT_KEYS, "timestamp", reference="close", reference_name=pl.lit("index"))
-        indexed = bars.join(by_index, on=[*INSTRUMENT_KEYS, "timestamp"])
-        rest = bars.join(index.select(INSTRUMENT_KEYS).unique(), on=INSTRUMENT_KEYS, how="anti")
-        beside = rest.join(self._spot, on=["exchange", "timestamp"])
-        columns = [*IDENTITY, "timestamp", "price", "reference", "reference_name"]
-        both = pl.concat([indexed.select(columns), beside.select(columns)])
-        # a close is known when its bar ends
-        return both.with_columns(pl.col("timestamp") + timedelta(hours=1)).sort(*INSTRUMENT_KEYS, "timestamp")
-
-    @cached_property
-    def _spot(self) -> pl.DataFrame:
-        """Hourly closes of one spot market a venue: that in dollars or a stablecoin with most volume."""
-        bars = self.read("ohlcv_1h", chosen=self._beside("spot")).filter(pl.col("quote").is_in(USD_LIKE))
-        best = largest(bars.group_by("exchange", "symbol").agg(size=pl.col("volume_base").sum()))
-        name = pl.concat_str(pl.lit("spot "), "symbol").alias("reference_name")
-        rows = bars.join(best.select("exchange", "symbol"), on=["exchange", "symbol"])
-        return rows.select("exchange", "timestamp", name, reference="close")
+    def _compared(self, chosen: Selection) -> pl.DataFrame:
+        """Rows of ``market.basis()`` that have a reference; none if the dataset has no hourly bars."""
+        if chosen.covered_by("ohlcv_1h").is_empty():
+            return pl.DataFrame(schema=_BASIS)
+        # A close that is known at the start belongs to the hour before the window.
+        window = {"start": self.start + TICK, "end": self.end + TICK}
+        rows = chosen.query_market("ohlcv_1h", lambda **words: plan_basis(self.market, **words).rows, **window)
+        found = rows.filter(rows.reference.notnull()).to_polars()
+        return found.select(_BASIS.names()).cast(dict(_BASIS)).sort(*INSTRUMENT_KEYS, "timestamp")
 
     @cached_property
     def main_perps(self) -> pl.DataFrame:
-        """The perpetual of each venue with most volume in dollars: the one drawn where a venue has one line."""
-        volume = with_usd(self.daily, "volume_usd", "tearsheet")
-        sizes = volume.group_by(INSTRUMENT_KEYS).agg(size=pl.col("volume_usd").sum())
-        listed = self.perps.instruments.join(sizes, on=INSTRUMENT_KEYS, how="left")
-        return largest(listed).sort("size", "exchange", descending=[True, False], nulls_last=True)
+        """The main perpetual of each venue, see :func:`choose_main_perps`; venues with the most volume come first."""
+        tables = (self.daily, self.hourly, self.funding, self.open_interest)
+        return choose_main_perps(self.perps.instruments, tables, (self.daily, self.hourly))
 
     @property
     def lead_perp(self) -> str:
@@ -212,12 +229,6 @@ class TearsheetData:
             return pl.DataFrame(schema=to_polars(TABLES["data_quality"]))
         rows = self.market.table("data_quality", start=self.start, end=self.end)
         return rows.to_polars().filter(pl.col("exchange").is_in(self.perps.instruments["exchange"].unique().implode()))
-
-
-def largest(sized: pl.DataFrame) -> pl.DataFrame:
-    """The row of each venue with the largest ``size``; by symbol where that is unknown or the same."""
-    ordered = sized.sort("exchange", "size", "symbol", descending=[False, True, False], nulls_last=True)
-    return ordered.unique("exchange", keep="first", maintain_order=True)
 
 
 def _newest(perps: Selection) -> datetime:

@@ -106,7 +106,7 @@ def others(data: TearsheetData) -> int:
 def _basis(data: TearsheetData) -> pl.DataFrame:
     rows = basis_bps(data.of_main_perps(data.basis_prices))
     means = rows.group_by("exchange").agg(mean_basis_bps=pl.col("basis_bps").mean())
-    newest = last(rows, "basis_bps", "reference_name").rename({"timestamp": "basis_at"})
+    newest = last(rows, "basis_bps", "reference_name", "reference_quote").rename({"timestamp": "basis_at"})
     return newest.join(means, on="exchange", how="left")
 
 
@@ -180,7 +180,7 @@ def stored(data: TearsheetData) -> pl.DataFrame:
 
 #: Tables that the page rests on, and where they are read.
 _READ = {
-    "ohlcv_1d": "daily",
+    "ohlcv_1d": "stored_daily",
     "ohlcv_1h": "hourly",
     "index_1h": "index",
     "funding_rates": "funding",

@@ -69,7 +69,7 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
         ("Basis, last hour, bps", *cells(figures, "basis_bps", lambda v: number(v, 3))),
         ("… as of (UTC)", *cells(figures, "basis_at", format_minute)),
         ("Basis, mean of the window, bps", *cells(figures, "mean_basis_bps", lambda v: number(v, 3))),
-        ("Reference of the basis", *cells(figures, "reference_name", str)),
+        ("Reference of the basis", *_references(figures)),
         ("Volatility of 30 days, per year", *cells(figures, "realized_volatility", lambda v: percent(v, 1))),
         ("Drawdown now, from the high of the year", *cells(figures, "drawdown", lambda v: percent(v, 1))),
         ("Deepest drawdown of the year", *cells(figures, "max_drawdown", lambda v: percent(v, 1))),
@@ -78,9 +78,9 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
         ("Share of the venue in volume, mean", *cells(figures, "mean_share", lambda v: percent(v, 1))),
     ]
     note = (
-        "The main perpetual of a venue is that with most volume in the window. Open interest and volume are its own, "
-        "the share is that of all perpetuals of the coin there. The others are all perpetuals of other coins at these "
-        "venues. "
+        "The main perpetual of a venue is the one with the most data in the window; of several with nearly as much, "
+        "the one with the highest volume, then a linear one. Open interest and volume are its own; the share covers "
+        "all of the coin’s perpetuals there. The others are all perpetuals of other coins on these venues. "
         f"{UNKNOWN} is unknown."
     )
     grid = DataTable("Main perpetual of each venue", ["", *heads(data)], rows, note)
@@ -89,6 +89,15 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
         "A venue’s figures are of the last time that it has."
     )
     return Section("figures", "Key figures", lead, tables=[grid])
+
+
+def _references(figures: pl.DataFrame) -> list[str]:
+    """Name what each basis is over, with the quote of a spot pair that differs from the perpetual's."""
+    rows = figures.select("quote", "reference_name", "reference_quote").rows()
+    return [
+        UNKNOWN if name is None else name if reference in (None, quote) else f"{name} ({quote} over {reference})"
+        for quote, name, reference in rows
+    ]
 
 
 def contracts(data: TearsheetData) -> Section:
@@ -143,4 +152,7 @@ def quality(data: TearsheetData) -> Section:
         f"Checked and failed: rows of all coins at these venues, every check of the dataset. {UNKNOWN}: not counted."
     )
     lead = f"The dataset was last written {format_minute(data.market.updated)} UTC."
+    if days := data.aggregated_days.group_by("exchange", "symbol").len().sort("exchange", "symbol").rows():
+        names = ", ".join(f"{exchange} {symbol} {number(count)}" for exchange, symbol, count in days)
+        lead += f" Days without a daily bar are aggregated from their 24 hourly bars: {names}."
     return Section("quality", "Data quality", lead, tables=[DataTable("What the page rests on", head, rows, note)])

@@ -117,14 +117,18 @@ def _against(data: TearsheetData) -> DataTable:
 def basis(data: TearsheetData) -> Section:
     """Build the section on the basis over index or spot, and on dated futures by expiry."""
     rows = data.of_main_perps(data.basis_prices)
-    names = dict(rows.group_by("exchange").agg(pl.col("reference_name").first()).sort("exchange").rows())
-    pairs = ", ".join(f"{venue} over its {name}" for venue, name in names.items())
-    without = ", ".join(venue for venue in data.main_perps["exchange"] if venue not in names)
-    lead = f"Hourly closes of perpetuals: {pairs or 'none'}."
+    columns = ("exchange", "quote", "reference_name", "reference_quote")
+    pairs = rows.select(columns).unique("exchange").sort("exchange")
+    words = ", ".join(f"{venue} over its {name}" for venue, _, name, _ in pairs.rows())
+    without = ", ".join(venue for venue in data.main_perps["exchange"] if venue not in pairs["exchange"])
+    lead = f"Hourly closes of perpetuals: {words or 'none'}."
+    if mixed := [row for row in pairs.rows() if row[3] not in (None, row[1])]:
+        premia = ", ".join(f"{venue} ({quote} over {reference})" for venue, quote, _, reference in mixed)
+        lead += f" Across quote currencies, the basis contains the premium of one over the other: {premia}."
     return Section(
         "basis",
         "Basis",
-        f"{lead} Without prices to compare: {without}." if without else lead,
+        f"{lead} Without an index or a spot pair to compare: {without}." if without else lead,
         [
             render_figure(
                 data,
