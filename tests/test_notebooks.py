@@ -54,6 +54,16 @@ def test_outputs_are_committed_whole_and_in_order(name):
 
 
 @each
+def test_comparisons_are_asserted_and_not_printed(name):
+    """A printed True can be the default of a check that did not run, and a printed False stops nothing."""
+    for cell in code_cells(NOTEBOOKS[name]):
+        for output in cell.outputs:
+            text = output.get("text") or output.get("data", {}).get("text/plain", "")
+            words = set(text.replace("(", " ").replace(")", " ").replace(",", " ").split())
+            assert not words or words - {"True", "False"}, cell.source
+
+
+@each
 def test_nothing_of_the_machine_it_ran_on_is_in_it(name):
     text = (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
     for trace in (str(ROOT), str(Path.home()) + "/", "iopub.execute_input", "/tmp/"):
@@ -86,6 +96,18 @@ def test_another_number_is_drift_and_another_picture_is_not(runner):
     (table, *_) = [o.data for cell in code_cells(executed) for o in cell.outputs if "WIF" in str(o.get("data", {}))]
     table["text/plain"] = table["text/plain"].replace("WIF", "WOF")
     assert any("WOF" in line for line in runner.drift(committed, executed))
+
+
+def test_cells_of_spark_are_compared_only_where_spark_runs(runner, monkeypatch):
+    committed = NOTEBOOKS["08_pandas_polars_spark"]
+    executed = copy.deepcopy(committed)
+    last = code_cells(executed)[-1]
+    assert last.metadata.tags == ["jvm"]
+    last.outputs[0].data["text/plain"] = "'Spark did not run here: nothing was compared'"
+    monkeypatch.setattr(runner, "spark_can_run", lambda: True)
+    assert any("did not run" in line for line in runner.drift(committed, executed))
+    monkeypatch.setattr(runner, "spark_can_run", lambda: False)
+    assert runner.drift(committed, executed) == []
 
 
 def test_a_picture_that_is_gone_is_drift(runner):

@@ -19,7 +19,7 @@ Warehouse = Annotated[Path | None, typer.Option(help="Folder of the warehouse. D
 
 @app.command()
 def check(warehouse: Warehouse = None) -> None:
-    """List Bronze files that Silver rows came from and that are missing or changed."""
+    """List Bronze files that Silver rows came from and that are missing or have another size than recorded."""
     from cexkit.warehouse.store.ledgers import read_ledgers
 
     root = _root(warehouse)
@@ -30,7 +30,8 @@ def check(warehouse: Warehouse = None) -> None:
             count += 1
             print(f"{ledger.exchange} {ledger.table.name}: {file.problem} ({file.rows:,} rows)")
     files = sum(ledger.files.height for ledger in ledgers)
-    print(f"{files:,} files in {len(ledgers)} ledgers, {count:,} missing or changed")
+    print(f"{files:,} files in {len(ledgers)} ledgers, {count:,} missing, of another size, or damaged when last read")
+    print("their content was not hashed; `cexkit doctor --verify` does that")
     if count:
         raise typer.Exit(INCOMPLETE)
 

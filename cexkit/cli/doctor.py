@@ -15,6 +15,7 @@ from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.warehouse.store.cache import FileCache
 from cexkit.warehouse.store.keys import broken_keys
 from cexkit.warehouse.store.locations import Folder, folder_of
+from cexkit.warehouse.store.verify import size_problem
 from cexkit.warehouse.store.verify import verify as verify_files
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -24,9 +25,10 @@ PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas",
 
 @dataclass(slots=True)
 class Diagnosis:
-    """What was found. ``problems`` names what does not work; without any, all does.
+    """What was found: ``problems`` names what does not work, ``checked`` and ``unchecked`` what was and was not tried.
 
-    Sizes are bytes, times are milliseconds.
+    Sizes are bytes, times are milliseconds. ``verified`` counts the files that were hashed, with equal and with other
+    results.
     """
 
     versions: dict[str, str]
@@ -39,6 +41,8 @@ class Diagnosis:
     latency_ms: float | None = None
     query_ms: float | None = None
     verified: dict[str, int] | None = None
+    checked: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,17 +55,19 @@ class Diagnosis:
             f"revision   {self.revision or '-'}, updated {self.updated or '-'}",
             f"latency    {_ms(self.latency_ms)} a small request, {_ms(self.query_ms)} a small query",
             f"cache      {format_cache_usage(self.cache)}",
-            *(f"verified   {count:,} {kind.replace('_', ' ')}" for kind, count in (self.verified or {}).items()),
+            *(f"hashed     {count:,} {kind.replace('_', ' ')}" for kind, count in (self.verified or {}).items()),
             f"versions   {', '.join(f'{name} {found}' for name, found in self.versions.items())}",
             "tables",
             *(f"  {name:<22}{size / 1e6:>12,.2f} MB  {self.mode[name]}" for name, size in self.bytes.items()),
+            f"checked    {'; '.join(self.checked) or 'nothing'}",
+            *([f"unchecked  {'; '.join(self.unchecked)}"] if self.unchecked else []),
             *(f"problem    {problem}" for problem in self.problems),
         ]
-        return "\n".join(lines if self.problems else [*lines, "all is well"])
+        return "\n".join(lines if self.problems else [*lines, "no problem found"])
 
 
 def diagnose(source: str | Path | None = None, *, verify: bool = False, **options: Any) -> Diagnosis:
-    """Open a dataset and measure what that takes; what goes wrong is told, not raised.
+    """Open a dataset and measure what that takes; problems are reported, not raised.
 
     Parameters
     ----------
@@ -98,10 +104,14 @@ def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any
     found.location, found.revision, found.updated = market.location, market.revision, market.updated.isoformat()
     found.bytes = {name: info.bytes for name, info in market.tables.items()}
     found.mode = {name: _way(snapshot, name) for name in found.bytes}
+    found.checked.append("manifest")
     if isinstance(snapshot.location, Folder):
-        found.problems += broken_keys(snapshot.location.root, snapshot.manifest)
+        _check_folder(found, snapshot, hashed=verify)
+    else:
+        found.unchecked.append("content of the data files; the cache verifies each file that it downloads")
     if not snapshot.offline:
         found.latency_ms = _timed(snapshot.location.ping)
+        found.checked.append("one request")
     if verify:
         _verify(found, snapshot.location)
     smallest = min(found.bytes, key=lambda name: found.bytes[name], default=None)
@@ -110,6 +120,19 @@ def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any
     else:
         market.table(smallest).count().execute()  # the first one also imports Ibis and starts DuckDB
         found.query_ms = _timed(lambda: market.table(smallest).count().execute())
+        found.checked.append(f"one query of {smallest}")
+
+
+def _check_folder(found: Diagnosis, snapshot: Any, *, hashed: bool) -> None:
+    """Check that all files of a folder are there, with the sizes of the manifest, and that key digests are intact."""
+    root, files = snapshot.location.root, snapshot.manifest.files
+    if not hashed:
+        sizes = [(file.path, problem) for file in files if (problem := size_problem(root, file))]
+        found.problems += [f"{path} {problem}" for path, problem in sizes]
+        found.checked.append(f"sizes of {len(files):,} data files")
+        found.unchecked.append("content of the data files and of Bronze (`--verify` hashes them)")
+    found.problems += broken_keys(root, snapshot.manifest)
+    found.checked.append("key digests")
 
 
 def _verify(found: Diagnosis, location: Any) -> None:
@@ -118,6 +141,7 @@ def _verify(found: Diagnosis, location: Any) -> None:
     result = verify_files(Warehouse(location.root))
     found.verified = {"data_files": result.data_files, "bronze_files": result.bronze_files}
     found.problems += result.problems
+    found.checked.append("content of all files that the manifest and the ledgers record")
 
 
 def _way(snapshot: Any, table: str) -> str:

@@ -44,7 +44,10 @@ def test_doctor_says_what_a_connection_is_made_of(where):
     assert found["versions"]["cexkit"] == cexkit.__version__
     assert found["latency_ms"] > 0
     assert found["query_ms"] > 0
-    assert "all is well" in run("doctor", "--data", where).stdout
+    text = run("doctor", "--data", where).stdout
+    assert text.endswith("no problem found\n")
+    assert "checked    manifest; one request; one query of " in text
+    assert "unchecked  content of the data files" in text
 
 
 def test_doctor_tells_what_is_wrong_by_its_exit_code_too(where, tmp_path):
@@ -110,7 +113,9 @@ def test_doctor_verify_counts_the_files_it_hashed(root):
     done = run("doctor", "--data", str(root), "--verify", "--json")
     files = list((root / "tables").rglob("*.parquet"))
     assert json.loads(done.stdout)["verified"] == {"data_files": len(files), "bronze_files": 0}
-    assert f"verified   {len(files)} data files" in run("doctor", "--data", str(root), "--verify").stdout
+    text = run("doctor", "--data", str(root), "--verify").stdout
+    assert f"hashed     {len(files)} data files" in text
+    assert "unchecked" not in text
     assert done.exit_code == 0
     assert json.loads(run("doctor", "--data", str(root), "--json").stdout)["verified"] is None
 
@@ -120,10 +125,22 @@ def test_doctor_verify_finds_a_changed_file_of_the_same_size(root):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    assert run("doctor", "--data", str(root)).exit_code == 0
+    plain = run("doctor", "--data", str(root))
+    assert plain.exit_code == 0
+    assert "unchecked  content of the data files and of Bronze (`--verify` hashes them)" in plain.stdout
     done = run("doctor", "--data", str(root), "--verify")
     assert done.exit_code == 1
     assert f"problem    {path.relative_to(root)} has other content than the manifest says (sha256)" in done.stdout
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"PAR1")])
+def test_doctor_finds_a_missing_or_short_file_that_no_query_reads(root, damage):
+    path = next((root / "tables/liquidations").rglob("*.parquet"))
+    damage(path)
+    done = run("doctor", "--data", str(root))
+    assert done.exit_code == 1
+    assert f"problem    {path.relative_to(root)} " in done.stdout
+    assert "no problem found" not in done.stdout
 
 
 def test_doctor_verify_needs_a_folder(where):

@@ -64,16 +64,24 @@ def verify(warehouse: Warehouse) -> Verification:
 
 def file_problem(root: Path, file: DataFile) -> str | None:
     """Return how a data file differs from its entry in the manifest; None if it is the same, by its hash."""
-    path = root / file.path
     try:
-        size = path.stat().st_size
-        if size != file.bytes:
-            return f"has {size:,} bytes, the manifest says {file.bytes:,}"
-        return None if sha256(path) == file.sha256 else "has other content than the manifest says (sha256)"
+        differs = size_problem(root, file)
+        if differs:
+            return differs
+        return None if sha256(root / file.path) == file.sha256 else "has other content than the manifest says (sha256)"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+
+
+def size_problem(root: Path, file: DataFile) -> str | None:
+    """Return why a data file cannot be the one of the manifest; None if it exists and has the recorded size."""
+    try:
+        size = (root / file.path).stat().st_size
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    return None if size == file.bytes else f"has {size:,} bytes, the manifest says {file.bytes:,}"
 
 
 def _recorded_bronze(root: Path) -> dict[str, tuple[int, frozenset[str]]]:
