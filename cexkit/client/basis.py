@@ -232,7 +232,7 @@ def _describe(reference: str, quotes: tuple[str, ...], start: TimeLike | None, e
     """Return what is searched for, in words."""
     others = f" or another of {', '.join(quotes)}" if len(quotes) > 1 else ""
     words = {
-        "own": f"bars of its own index ({INDEX})",
+        "own": f"bars of its index ({INDEX})",
         "spot": f"bars of a spot pair of the same coin and venue in its quote{others}",
     }
     first, last = (

@@ -218,7 +218,7 @@ def test_basis_chooses_reference_with_bars_in_compatible_quote(made_market, pair
     )
     window = {"start": at(7), "end": at(10)}
     if chosen is None:
-        with pytest.warns(NoReferenceWarning, match=r"binance perp BTCUSDT.* own index|spot pair"):
+        with pytest.warns(NoReferenceWarning, match=r"binance perp BTCUSDT.* its index|spot pair"):
             got = market.basis(**window, **quotes).to_polars()
         assert got.height == 3
         assert got["basis"].to_list() == [None] * 3

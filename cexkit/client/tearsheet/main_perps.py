@@ -1,4 +1,4 @@
-"""Choice of the perpetual that stands for a venue."""
+"""Choice of the main perpetual of a venue, which the page shows for the venue."""
 
 from __future__ import annotations
 

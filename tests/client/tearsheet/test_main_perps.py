@@ -1,4 +1,4 @@
-"""The perpetual that stands for a venue: one with data, whatever its name and whatever volumes the venue gives."""
+"""The main perpetual of a venue: one with data, whatever its name and whatever volumes the venue gives."""
 
 from __future__ import annotations
 
