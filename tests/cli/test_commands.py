@@ -85,6 +85,12 @@ def test_demo_basis_and_liquidations_equal_the_client(shown):
     assert shown_cells == pytest.approx(cells, abs=0.011)
     assert ("BTC", "coinbase") in cells
     assert "last hour (coinbase: USDC perp over USD spot)" in text
+    held = market.open_interest_usd(start=end).to_polars()
+    millions = {
+        (base, venue): usd / 1e6 for base, venue, usd in held.select("base", "exchange", "open_interest_usd").rows()
+    }
+    printed = _table(text, "Open interest in million USD")
+    assert {key: float(cell) for key, cell in printed.stack().items() if cell} == pytest.approx(millions, abs=0.011)
     week = market.table("liquidations", start="2026-06-23T23:59", exchange="okx").to_pandas()
     shown_events = _table(text, "Liquidations of the last 7 days").query("exchange == 'okx'").set_index("side").events
     assert shown_events.astype(int).to_dict() == week.side.value_counts().to_dict()

@@ -142,7 +142,12 @@ class TearsheetData:
 
     @cached_property
     def open_interest(self) -> pl.DataFrame:
-        return self.read("open_interest")
+        """Open interest with its value in dollars, by the rule of ``market.open_interest_usd()``."""
+        if self.perps.covered_by("open_interest").is_empty():
+            return self.read("open_interest").with_columns(open_interest_usd=pl.lit(None, pl.Float64))
+        window = {"start": self.start, "end": self.end}
+        rows = self.perps.query_market("open_interest", self.market.open_interest_usd, **window)
+        return rows.drop("usd_from").to_polars()
 
     @cached_property
     def liquidations(self) -> pl.DataFrame:
@@ -197,10 +202,16 @@ class TearsheetData:
         tables = (self.daily, self.hourly, self.funding, self.open_interest)
         return choose_main_perps(self.perps.instruments, tables, (self.daily, self.hourly))
 
-    @property
+    @cached_property
     def lead_perp(self) -> str:
-        """The venue whose main perpetual trades most: where one price is shown, it is this one's."""
-        return self.main_perps["exchange"][0]
+        """The venue whose price is shown: its main perpetual trades most, or, without volumes, has the newest bar."""
+        ordered = self.main_perps
+        if ordered["size"][0] is None:
+            newest = self.of_main_perps(self.year).group_by("exchange").agg(newest=pl.col("timestamp").max())
+            ordered = ordered.join(newest, on="exchange", how="left", maintain_order="left").sort(
+                "newest", descending=True, nulls_last=True, maintain_order=True
+            )
+        return ordered["exchange"][0]
 
     def of_main_perps(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of the main perpetuals; without the symbol, so that a venue is all that tells them."""

@@ -18,7 +18,7 @@ from cexkit.analytics.plotting._series import with_usd
 from cexkit.analytics.prices import drawdown
 from cexkit.analytics.volatility import ESTIMATORS, realized_volatility
 from cexkit.client.tearsheet.data import DAY, TearsheetData
-from cexkit.schema import TABLES
+from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
 #: Bars of a day in the window of volatility and liquidity.
 BARS = 30
@@ -52,7 +52,7 @@ def compute_key_figures(data: TearsheetData) -> pl.DataFrame:
 def _prices(data: TearsheetData) -> pl.DataFrame:
     year = data.of_main_perps(data.year)
     bars = drawdown(year)
-    lowest = bars.group_by("exchange").agg(max_drawdown=pl.col("drawdown").min())
+    lowest = bars.group_by("exchange").agg(max_drawdown=pl.col("drawdown").min(), year_bars=pl.len())
     close = last(bars, "close", "drawdown").rename({"timestamp": "close_bar"})
     volatility = last(realized_volatility(year, window=BARS, interval="1d"), "realized_volatility")
     joined = close.join(lowest, on="exchange").join(volatility.drop("timestamp"), on="exchange")
@@ -101,6 +101,17 @@ def against_others(data: TearsheetData) -> pl.DataFrame:
 def others(data: TearsheetData) -> int:
     """How many perpetuals of other coins these are."""
     return data.recent.filter(pl.col("base") != data.base).height
+
+
+def others_in_window(data: TearsheetData) -> int:
+    """Return the number of perpetuals of other coins with settlements in the window."""
+    return data.all_funding.filter(pl.col("base") != data.base).select(INSTRUMENT_KEYS).n_unique()
+
+
+def priced_days(data: TearsheetData) -> pl.DataFrame:
+    """Return the daily bars of the window; no rows if none of them has a volume in dollars."""
+    known = with_usd(data.daily, "volume_usd", "tearsheet")["volume_usd"].count()
+    return data.daily if known else data.daily.clear()
 
 
 def _basis(data: TearsheetData) -> pl.DataFrame:
@@ -163,7 +174,8 @@ def _whole(column: str, where: pl.Expr) -> pl.Expr:
 
 def cascades(data: TearsheetData) -> pl.DataFrame:
     """Cascades over all venues, the largest first."""
-    snapshots = data.open_interest.select(pl.exclude("open_interest_quote")).with_columns(multiplier=pl.lit(1.0))
+    values = pl.exclude("open_interest_quote", "open_interest_usd")
+    snapshots = data.open_interest.select(values).with_columns(multiplier=pl.lit(1.0))
     rows = pl.concat([data.liquidations, snapshots], how="diagonal")
     found = liquidation_cascades(rows, min_events=3)
     return found.sort("value_usd", "start", descending=[True, False], nulls_last=True)

@@ -31,7 +31,7 @@ def choose_main_perps(
     -------
     polars.DataFrame
         One row of ``instruments`` per venue, with ``covered_days`` (days with rows, added over the tables) and ``size``
-        (volume in dollars, null if unknown). It is the contract
+        (volume in dollars, null if unknown or zero). It is the contract
 
         1. with the most data: at least 90% of the venue's highest ``covered_days``;
         2. of these, with the largest volume, a known one before an unknown one;
@@ -80,6 +80,6 @@ def _sum_volumes(bars: Iterable[pl.DataFrame]) -> pl.DataFrame:
         # A venue that gives no value gives the amount.
         value = pl.coalesce(pl.col("volume_quote").cast(pl.Float64), pl.col("volume_base") * pl.col("close"))
         priced = with_usd(rows.with_columns(volume_quote=value), "volume_usd", "tearsheet")
-        known = pl.col("volume_usd").count() > 0
-        sums.append(priced.group_by(INSTRUMENT_KEYS).agg(size=pl.when(known).then(pl.col("volume_usd").sum())))
+        total = pl.col("volume_usd").sum()
+        sums.append(priced.group_by(INSTRUMENT_KEYS).agg(size=pl.when(total > 0).then(total)))
     return pl.concat(sums).group_by(INSTRUMENT_KEYS).agg(pl.col("size").max())

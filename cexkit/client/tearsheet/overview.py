@@ -28,7 +28,7 @@ def tiles(data: TearsheetData, figures: pl.DataFrame) -> list[tuple[str, str, st
     # what a venue does not show, or shows in no dollars, is not in the sum
     whole = not values.null_count() and forced["coverage"].to_list() == ["full"] * forced.height
     total = values.sum() if values.count() else None
-    lead = figures.row(0, named=True)
+    lead = figures.row(by_predicate=pl.col("exchange") == data.lead_perp, named=True)
     return [
         ("Price", f"{number(lead['close'])} {lead['quote']}", f"{data.lead_perp}, {format_minute(lead['close_bar'])}"),
         (
@@ -73,6 +73,7 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
         ("Volatility of 30 days, per year", *cells(figures, "realized_volatility", lambda v: percent(v, 1))),
         ("Drawdown now, from the high of the year", *cells(figures, "drawdown", lambda v: percent(v, 1))),
         ("Deepest drawdown of the year", *cells(figures, "max_drawdown", lambda v: percent(v, 1))),
+        ("… daily bars in that year", *cells(figures, "year_bars", number)),
         ("Amihud, 30 days, bps per USD million", *cells(figures, "amihud", lambda v: number(v * 1e4, 3))),
         ("Corwin-Schultz spread, 30 days", *cells(figures, "corwin_schultz", lambda v: percent(v, 3))),
         ("Share of the venue in volume, mean", *cells(figures, "mean_share", lambda v: percent(v, 1))),

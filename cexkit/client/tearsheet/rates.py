@@ -34,7 +34,8 @@ def price(data: TearsheetData) -> Section:
                 data,
                 "interest",
                 "Open interest by venue, with the price",
-                "All perpetuals, in dollars, one-sided. Blank where a venue has no snapshot.",
+                "All perpetuals, one-sided, in dollars: the venue’s value, else coins at the last mark or trade price. "
+                "Blank where a venue has no snapshot.",
                 lambda ax: plotting.open_interest(interest, prices=data.closes, ax=ax),
                 rows=interest,
                 of="open interest",
@@ -56,6 +57,7 @@ def price(data: TearsheetData) -> Section:
 def funding(data: TearsheetData) -> Section:
     """Build the section on annualized funding, its cumulative amount, and a comparison with other coins."""
     rows = data.of_main_perps(data.funding)
+    votes = key_figures.others_in_window(data)
     return Section(
         "funding",
         "Funding",
@@ -83,10 +85,10 @@ def funding(data: TearsheetData) -> Section:
                 data,
                 "band",
                 "Funding APR against all other coins",
-                f"Mean of each UTC day. Each of the others ({key_figures.others(data)}) has one vote in the band.",
+                f"Mean of each UTC day. Each of the others ({votes}) has one vote in the band.",
                 lambda ax: plotting.funding_band(_compared(data), base=data.base, ax=ax),
-                rows=rows,
-                of="funding",
+                rows=rows if votes else rows.clear(),
+                of="funding of this and other coins",
             ),
         ],
         [_against(data)],
@@ -180,14 +182,14 @@ def volatility(data: TearsheetData) -> Section:
 
 def liquidity(data: TearsheetData) -> Section:
     """Build the section on liquidity and venues."""
-    rows = data.daily
+    rows = key_figures.priced_days(data)
     means = key_figures.venue_means(data).rows(named=True)
     grid = DataTable(
         "Volume of a day, mean of the window",
         ["", "USD", "share"],
         [[one["exchange"], format_usd(one["mean_volume_usd"]), percent(one["mean_share"], 1)] for one in means],
         _concentration(rows),
-        no_data("daily bars"),
+        no_data("volume in dollars"),
         half=True,
     )
     return Section(
@@ -202,7 +204,7 @@ def liquidity(data: TearsheetData) -> Section:
                 "In dollars, dollar stablecoins counted 1:1; of the venues in the dataset, not of the market.",
                 lambda ax: plotting.venue_share(rows, ax=ax),
                 rows=rows,
-                of="daily bars",
+                of="volume in dollars",
             )
         ],
         [grid],

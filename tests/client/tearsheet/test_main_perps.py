@@ -72,6 +72,46 @@ def test_lead_perp_is_of_a_venue_with_data(made_market):
     assert data.lead_perp == "binance"
 
 
+def test_lead_perp_without_volumes_has_the_newest_bar(made_market):
+    stale, fresh = listed(exchange="binance"), listed(exchange="okx")
+    parts = [(stale, rows_of(stale, DAYS)), (fresh, rows_of(fresh, DAYS - 5))]
+    parts[0][1]["ohlcv_1d"] = parts[0][1]["ohlcv_1d"][: DAYS // 2]
+    market = market_with(made_market, *parts)
+    data = TearsheetData.of(market, "BTC", days=DAYS)
+    assert data.main_perps["exchange"].to_list() == ["binance", "okx"]
+    assert data.lead_perp == "okx"
+    page = Page(tearsheet(market, "BTC", days=DAYS).html)
+    assert page.rows["… daily bars in that year"] == [str(DAYS // 2), str(DAYS - 5)]
+    assert "The price is the daily close of okx." in tearsheet(market, "BTC", days=DAYS).html
+
+
+def test_open_interest_is_in_dollars_by_the_rule_of_the_market(made_market):
+    keys = {name: LINEAR[name] for name in ("exchange", "instrument_type", "symbol", "base", "quote")}
+    held = [keys | {"timestamp": at(hour), "open_interest_base": 3.0} for hour in (1, 2)]
+    bars = [keys | dict.fromkeys(("open", "high", "low", "close"), 50.0) | {"timestamp": at(0)}]
+    market = made_market(instruments=[LINEAR], open_interest=held, mark_1h=bars, **rows_of(LINEAR, DAYS))
+    data = TearsheetData.of(market, "BTC", start=at(0), end=at(24 * DAYS))
+    assert data.open_interest.sort("timestamp")["open_interest_usd"].to_list() == [150.0, 150.0]
+    token = cexkit.Token("BTC", market=market, return_type="polars").open_interest()
+    assert token["open_interest_usd"].to_list() == [150.0, 150.0]
+    assert Page(tearsheet(market, "BTC", start=at(0), end=at(24 * DAYS)).html).rows["Open interest, USD"] == ["150"]
+
+
+def test_volumes_that_nobody_knows_are_no_data(made_market):
+    html = tearsheet(market_with(made_market, (LINEAR, rows_of(LINEAR, DAYS))), "BTC", days=DAYS).html
+    assert "No data: the dataset has no volume in dollars in this window." in html
+    assert "Not drawn" not in html
+
+
+def test_band_counts_the_coins_that_it_is_made_of(made_market):
+    old, recent = listed("ETHUSDT", base="ETH"), listed("SOLUSDT", base="SOL")
+    parts = [(terms, rows_of(terms, DAYS, bars=False)) for terms in (LINEAR, old, recent)]
+    parts[1][1]["funding_rates"] = parts[1][1]["funding_rates"][:9]  # ends before the last 7 days
+    html = tearsheet(market_with(made_market, *parts), "BTC", days=DAYS).html
+    assert "Each of the others (2) has one vote in the band." in html
+    assert "Higher than this share of 1 perpetuals of other coins" in html
+
+
 def test_days_without_a_daily_bar_come_from_their_hours(made_market):
     keys = {name: LINEAR[name] for name in ("exchange", "instrument_type", "symbol", "base", "quote")}
     hours = [hour for hour in range(24 * DAYS) if hour != 30]  # an hour of the second day is missing
