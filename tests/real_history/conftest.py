@@ -44,7 +44,7 @@ LONG = {
 
 @dataclass(frozen=True)
 class History:
-    """What was served, what came of it, and the reports of the pulls by table."""
+    """Served rows, the warehouse that they were pulled into, and the reports of the pulls, by table."""
 
     served: dict[str, pl.DataFrame]
     warehouse: Warehouse
@@ -92,7 +92,8 @@ def _listen(warehouse: Warehouse, events: pl.DataFrame, listing: pl.DataFrame) -
         while time.monotonic() < until and not stop.wait(0.2):
             stored = sum(1 for _ in read_bronze(warehouse.root, "binance", endpoint, "liquidations"))
             if stored >= stream.messages:
-                stop.set()
+                break
+        stop.set()
 
     with (
         serve({"liquidations": events.clear()}, listing, "2026-07-22") as fetcher,

@@ -6,7 +6,7 @@ Distances between settlements are whole minutes, and whole hours if within a min
 1. A regular distance in a run of two or more is an interval. Exception: exactly two, between distances of one shorter
    interval that divides them. They can be two gaps in a row, so they are unknown.
 2. A run of one between two equal regular distances that divide it is a gap: the interval is theirs.
-3. Two runs of one in a row, whose sum is twice a regular distance that the runs before and after both have, are a
+3. Two adjacent runs of one, whose sum is twice a regular distance that the runs before and after both have, are a
    displaced settlement: both rows have that interval.
 4. Another run of one is an interval if it is regular, no multiple of a regular distance next to it, and either has a
    regular distance or a multiple of itself next to it, or is the only distance.
