@@ -33,6 +33,7 @@ from cexkit.warehouse.ingest.completeness import (
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
 from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
+from cexkit.warehouse.ingest.replay import endpoints
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files
@@ -40,6 +41,7 @@ from cexkit.warehouse.store.inventory import Inventory, key_of
 from cexkit.warehouse.store.inventory_entries import Key, subtract
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.sequence import Sequence as RequestNumbers
+from cexkit.warehouse.store.sequence import largest_number
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def ingest_bronze(
     """
     warehouse.tidy()
     tally, run = Tally(), _run_name()
-    numbers = RequestNumbers(warehouse.root)
+    numbers = RequestNumbers(warehouse.root, _latest_number(warehouse, exchange_name, table))
     progress = _Progress.begun(warehouse, exchange_name, table, window, list(of), refresh, now, numbers.next)
     with ExitStack() as stack:
         stack.callback(_announce, warehouse, exchange_name, table, progress)
@@ -125,6 +127,18 @@ def ingest_bronze(
     tally.problems += progress.missing_problems(fetcher)
     tally.files = [path.relative_to(warehouse.root).as_posix() for w in writers.values() for path in w.files]
     return tally.report()
+
+
+def _latest_number(warehouse: Warehouse, exchange_name: str, table: Table) -> int:
+    """Return the largest number of a stored response about a table: an older counter may have been restored."""
+    ledger = Ledger(warehouse.root, exchange_name, table)
+    found = (
+        path
+        for endpoint in endpoints(exchange_name, table)
+        for path in bronze_files(warehouse.root, exchange_name, endpoint)
+    )
+    unread = largest_number(warehouse.root / path for path in ledger.new(found))
+    return max(ledger.last_sequence or 0, unread or 0)
 
 
 @dataclass(slots=True)

@@ -65,6 +65,7 @@ class Inputs:
         self.problems = list(self._standing_problems())
         self.heads: dict[str, list[dict[str, Any]]] = {}
         self.lost = False
+        self._rows_before = 0
 
     def _standing_problems(self) -> Iterator[Problem]:
         for file in self.ledger.lost:
@@ -76,15 +77,22 @@ class Inputs:
     def _problem(self, text: str, span: Window | None = None) -> Problem:
         return Problem(self._exchange, self._table.name, None, span, text)
 
-    def find(self, held_rows: int) -> None:
+    def find(self, held_rows: int, state: str) -> None:
         """Find the new responses and announce them.
 
-        If Silver does not hold as many rows as the ledger recorded, all responses are new: it was deleted, or another
-        state of it was restored.
+        If Silver is not as the ledger recorded it, all responses are new: it was deleted, or another state of it was
+        restored. After a build that was interrupted, Silver may have more rows, but not fewer.
+
+        Parameters
+        ----------
+        held_rows : int
+            Rows of Silver and its quarantine.
+        state : str
+            Digest of the Silver files.
         """
-        if self.ledger.is_complete and held_rows != (recorded := sum(self.ledger.days.values())):
-            text = f"Silver holds {held_rows:,} rows, the ledger recorded {recorded:,}: all of Bronze is merged again"
-            self.problems.append(self._problem(text))
+        if (difference := self._difference(held_rows, state)) is not None:
+            self.problems.append(self._problem(f"{difference}: all of Bronze is merged again"))
+            self._rows_before = sum(self.ledger.days.values())
             self.ledger.reset()
         found = {
             path: size
@@ -101,6 +109,15 @@ class Inputs:
                 bounds = merged(_span(head) for head in heads)
                 announced.append(_announced(path, found[path], "pending", bounds[0].start, bounds[-1].end))
         self.ledger.record(announced)
+
+    def _difference(self, held_rows: int, state: str) -> str | None:
+        """Return how Silver differs from what the ledger recorded; None if a build can continue from it."""
+        interrupted, recorded = self.ledger.is_interrupted, sum(self.ledger.days.values())
+        if held_rows < recorded or (recorded and held_rows > recorded and not interrupted):
+            return f"Silver holds {held_rows:,} rows, the ledger recorded {recorded:,}"
+        if not interrupted and self.ledger.silver not in (None, state):
+            return "Silver has other files than the last build left"
+        return None
 
     @property
     def spans(self) -> tuple[Window, ...]:
@@ -212,8 +229,12 @@ class Inputs:
     def _names_digest(self) -> str:
         return hashlib.sha256("\n".join(sorted(self._names)).encode()).hexdigest()[:16]
 
-    def finish(self) -> None:
-        """Record what was read as merged; call it when the rows are in Silver."""
+    def finish(self, state: str) -> None:
+        """Record what was read as merged and the digest of the Silver files; call it when the rows are in Silver."""
+        if (gone := self._rows_before - sum(self.ledger.days.values())) > 0:
+            text = f"{gone:,} rows that Silver held come from no response in Bronze; restore them from a copy of Silver"
+            self.problems.append(self._problem(text))
+        self.ledger.record_silver(state)
         self.ledger.record(self._record.files(self._names_digest), self._record.responses)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -19,7 +19,7 @@ from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.replay import LOST_ACTION, Record, parse, stale_text
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads, request_order
-from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
     found = _list_files(warehouse, exchange_name)
     held = sum(file.rows for file in warehouse.manifest.select(instruments.name, exchanges=[exchange_name]))
     held += warehouse.quarantine(instruments, exchange_name, "all").num_rows
-    intact = ledger.days == {"all": held}
+    silver = warehouse.manifest.state_of(instruments.name, exchange_name)
+    intact = ledger.days == {"all": held} and ledger.silver in (None, silver)
     state = ListingState.read(ledger) if intact else None
     new = ledger.new(found)
     if state is not None and not new:
@@ -170,21 +171,46 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
     ledger.announce(new)
     if state is None or not _all_later(warehouse, new, ledger.last_sequence):
         state, new = None, found
-    history = listings(warehouse, exchange_name, record, new, state)
+    excluded = frozenset(ledger.rules.filter(rule=EXCLUDED)["sha256"])
+    history = listings(warehouse, exchange_name, record, new, state, excluded)
     problems += history.problems
     if history.instruments is None:
         ledger.record(record.files(""), record.responses)
         return Report(problems=tuple(problems))
     rows, stored = history.instruments, None
-    if state is None and (record.damaged or ledger.absent()):
+    unexplained = state is None and _has_unexplained(warehouse, ledger, rows, problems, removable=bool(excluded))
+    if state is None and (record.damaged or ledger.absent() or unexplained):
         rows = _with_stored(warehouse, exchange_name, instruments, rows)
         stored = pl.from_arrow(warehouse.read(periods, exchange=exchange_name))
     report = _write(warehouse, exchange_name, periods, history.periods.periods(stored))
     report += _write(warehouse, exchange_name, instruments, rows)
+    ledger.record_silver(warehouse.manifest.state_of(instruments.name, exchange_name))
     if stored is None:
         history.state.write(ledger)
     ledger.record(record.files(""), record.responses, {"all": rows.height})
     return report + Report(problems=tuple(problems))
+
+
+def _has_unexplained(
+    warehouse: Warehouse, ledger: Ledger, rows: pl.DataFrame, problems: list[Problem], *, removable: bool
+) -> bool:
+    """Return whether Silver has instruments that no list shows and no rule removes; those removed are listed."""
+    import polars as pl
+
+    table, key = ledger.table, list(ledger.table.key)
+    stored = pl.from_arrow(warehouse.read(table, exchange=ledger.exchange))
+    gone = stored.join(rows, on=key, how="anti").select(key)
+    if gone.is_empty():
+        return False
+    text = (
+        f"{gone.height:,} instruments come from no response in Bronze: they stay in Silver; restore what Bronze lacks, "
+        "or run `cexkit rebuild` to remove them"
+    )
+    if removable:
+        ledger.log_removed(gone, EXCLUDED, datetime.now(UTC))
+        text = f"{gone.height:,} rows were removed by the rule '{EXCLUDED}'"
+    problems.append(Problem(ledger.exchange, table.name, None, None, text))
+    return not removable
 
 
 def _standing_problems(ledger: Ledger, parser_version: int) -> Iterator[Problem]:
@@ -265,16 +291,18 @@ class ListingState:
             return None
         if [*to_polars(TABLES["instruments"]), "_place", "_endpoint"] != lists.columns:
             return None
+        if (changes.schema, current.schema) != tuple(frame.schema for frame in PeriodLog().state()):
+            return None
         seen = {name: rows.drop("_endpoint") for (name,), rows in lists.partition_by("_endpoint", as_dict=True).items()}
         return cls(seen, PeriodLog.resume(changes, current))
 
     def write(self, ledger: Ledger) -> None:
-        """Leave the state for the next build."""
+        """Leave the state for the next build; without ``lists`` the other parts do not count, so it is the last."""
         import polars as pl
 
         rows = [rows.with_columns(_endpoint=pl.lit(name)) for name, rows in self.seen.items()]
         changes, current = self.periods.state()
-        for name, frame in (("lists", pl.concat(rows)), ("changes", changes), ("current", current)):
+        for name, frame in (("changes", changes), ("current", current), ("lists", pl.concat(rows))):
             ledger.write_state(name, frame)
 
     @property
@@ -331,18 +359,20 @@ def listings(
     record: Record,
     paths: Iterable[str],
     state: ListingState | None = None,
+    excluded: Collection[str] = (),
 ) -> ListingHistory:
     """Return the instruments of lists in some Bronze files, and their periods; they continue a ``state``.
 
     Lists follow each other in the order of their requests, whatever the clocks showed.
     An instrument missing from a later complete list is delisted, at the latest at the time of that list.
+    Responses with an ``excluded`` hash do not count.
     """
     import polars as pl
 
     problems: list[Problem] = []
     companions: dict[str, dict[str, pa.Table]] = {}
     state = state or ListingState.new()
-    lists = _lists(warehouse, exchange_name, paths, companions, problems, record)
+    lists = _lists(warehouse, exchange_name, paths, companions, problems, record, excluded)
     read_until = state.periods.read_until or datetime.min.replace(tzinfo=UTC)
     # Lists of older versions have no number; their runs are named by time.
     ordered = sorted(lists, key=lambda one: (one.order, one.run))
@@ -362,12 +392,14 @@ def _lists(
     companions: dict[str, dict[str, pa.Table]],
     problems: list[Problem],
     record: Record,
+    excluded: Collection[str],
 ) -> list[_List]:
     """Return all lists with a readable page; add the rows that complete them to ``companions``, by run."""
     venue, lists = exchange(exchange_name), {}
     pages = []
     for row, context, rows in _responses(warehouse, exchange_name, paths, problems, record):
         endpoint = row["endpoint"]
+        rows = None if row["sha256"] in excluded else rows
         is_last = rows is not None and not venue.endpoint("instruments", endpoint).cursor(row["body"])
         order = request_order(row)
         pages.append(_ListPage(order, row["run"], endpoint, context.now, rows, is_last, context.skewed))

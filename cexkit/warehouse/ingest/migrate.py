@@ -17,6 +17,7 @@ from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import has_bronze
 from cexkit.warehouse.store.compact import compact
+from cexkit.warehouse.store.ledgers import same_rows
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.warehouse import Warehouse
 from cexkit.warehouse.units import with_multiplier
@@ -97,7 +98,7 @@ def _outdated(warehouse: Warehouse) -> Iterator[DataFile]:
 
 def _rewrite(warehouse: Warehouse, file: DataFile) -> Report:
     table = TABLES[file.table]
-    with warehouse.exclusive(table, file.exchange):
+    with warehouse.exclusive(table, file.exchange), same_rows(warehouse, table, file.exchange):
         if file not in warehouse.manifest.files:
             return Report()  # another process replaced it
         span = None if table.time is None else layout.period_window(table, file.period)

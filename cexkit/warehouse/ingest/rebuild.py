@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -18,6 +18,8 @@ from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.inventory import Inventory
+from cexkit.warehouse.store.inventory_entries import Key
 from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
 from cexkit.warehouse.store.parquet import locked
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -117,6 +119,8 @@ def rebuild(
             raise DataLossError(_refusal(refused))
         for table in tables:
             _take_over(warehouse, scratch, exchange_name, table)
+        for one in done:
+            _request_again(warehouse, one)
     return done
 
 
@@ -183,6 +187,18 @@ def _copy_rows(
     return days
 
 
+def _request_again(warehouse: Warehouse, done: Rebuilt) -> None:
+    """Let the next run request the days of dropped keys: the inventory says that they were read."""
+    table = TABLES[done.table]
+    if table.time is None or done.lost.is_empty():
+        return
+    inventory = Inventory(warehouse.root, done.exchange, table)
+    days = done.lost.select(*Key._fields, pl.col(table.time).dt.truncate("1d")).unique()
+    for kind, symbol, day in days.iter_rows():
+        inventory.forget(Key(kind, symbol), Window(day, day + timedelta(days=1)))
+    inventory.flush()
+
+
 def _compared(
     warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table, problems: tuple[Problem, ...]
 ) -> Rebuilt:
@@ -233,4 +249,5 @@ def _take_over(warehouse: Warehouse, scratch: Warehouse, exchange_name: str, tab
         for period in _periods(warehouse, scratch, exchange_name, table):
             quarantined = scratch.quarantine(table, exchange_name, period)
             warehouse.write_quarantine(table, exchange_name, period, quarantined)
+        ledger.record_silver(warehouse.manifest.state_of(table.name, exchange_name))
         ledger.adopt(Ledger(scratch.root, exchange_name, table))

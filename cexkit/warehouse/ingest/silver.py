@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -22,7 +22,7 @@ from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import Identity, Order, Parsed
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store import layout
-from cexkit.warehouse.store.ledger import EXCLUDED
+from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
 from cexkit.warehouse.store.rows import within
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -62,9 +62,22 @@ def build_silver(
     """
     table = table if table.made_with is None else TABLES[table.made_with]
     with warehouse.exclusive(table, exchange_name):
+        damage = Report(problems=tuple(_forget_damaged(warehouse, exchange_name, table)))
         if table.name == "instruments":
-            return build_listing(warehouse, exchange_name)
-        return _Build(warehouse, exchange_name, table, now or datetime.now(UTC)).run()
+            return damage + build_listing(warehouse, exchange_name)
+        return damage + _Build(warehouse, exchange_name, table, now or datetime.now(UTC)).run()
+
+
+def _forget_damaged(warehouse: Warehouse, exchange_name: str, table: Table) -> Iterator[Problem]:
+    """Let files that are missing or cut be made again, if the ledger knows that their rows came from Bronze."""
+    ledger = Ledger(warehouse.root, exchange_name, table)
+    if not ledger.days:
+        return
+    for made in (table, *(other for other in TABLES.values() if other.made_with == table.name)):
+        for file in warehouse.forget_damaged(made, exchange_name):
+            ledger.drop_state()
+            text = f"{file.path} is missing or has another size: its {file.rows:,} rows are made again from Bronze"
+            yield Problem(exchange_name, made.name, None, None, text)
 
 
 class _Build:
@@ -85,7 +98,7 @@ class _Build:
         self._parser_version = exchange(exchange_name).parser_version
 
     def run(self) -> Report:
-        self._inputs.find(self._held_rows())
+        self._inputs.find(self._held_rows(), self._state())
         self._unused, self._reconsidered = self._conflicts()
         spans = [*self._inputs.spans]
         if self._reconsidered and (whole := self._inputs.ledger.span):
@@ -96,13 +109,16 @@ class _Build:
             for pieces in groups:
                 done |= set(pieces)
                 report += self._build(pieces, spans)
-        self._inputs.finish()
+        self._inputs.finish(self._state())
         return report + Report(problems=tuple(self._inputs.problems))
 
     def _held_rows(self) -> int:
         """Return the number of rows that Silver and its quarantine hold."""
         files = self._warehouse.manifest.select(self._table.name, exchanges=[self._exchange])
         return sum(file.rows for file in files) + self._warehouse.count_quarantined(self._table, self._exchange)
+
+    def _state(self) -> str:
+        return self._warehouse.manifest.state_of(self._table.name, self._exchange)
 
     def _conflicts(self) -> tuple[set[Identity], set[Identity]]:
         """Return the instruments whose archives are not used, and those of which this is new or no longer so.

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from cexkit.errors import DatasetError
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
-from cexkit.warehouse.store.parquet import write_atomic
+from cexkit.warehouse.store.parquet import has_size, write_atomic
 from cexkit.warehouse.store.sequence import Sequence
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -78,7 +78,7 @@ class BronzeWriter:
     def add_file(self, row: dict) -> None:
         """Add one response whose body is an archive file; the file is stored unmodified, once, under its hash."""
         place = archive_file(self._exchange, row["sha256"])
-        if not _has_size(self._root / place, len(row["body"])):
+        if not has_size(self._root / place, len(row["body"])):
             write_atomic(self._root / place, lambda temporary: temporary.write_bytes(row["body"]), via=self._via)
         self.add(row | {"body": b"", "file": place.as_posix()})
 
@@ -117,13 +117,6 @@ def _groups(rows: list[dict]) -> Iterator[list[dict]]:
             group, size = [], 0
     if group:
         yield group
-
-
-def _has_size(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except FileNotFoundError:
-        return False
 
 
 def read_bronze(root: Path, exchange: str, endpoint: str, table: str, window: Window | None = None) -> Iterator[dict]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.ledgers import same_rows
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -46,7 +47,7 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
     """
     moment, done = now or datetime.now(UTC), []
     for table, venue in _in_pieces(warehouse, exchange, moment):
-        with warehouse.exclusive(table, venue):
+        with warehouse.exclusive(table, venue), same_rows(warehouse, table, venue):
             present = {file.period: file for file in warehouse.manifest.select(table.name, exchanges=[venue])}
             for old, new in layout.moved(table, present, moment):
                 done += _move(warehouse, table, venue, new, [present[period] for period in old])

@@ -148,6 +148,10 @@ class Inventory:
         found = self._change(partial(Content.record, key=key, window=window, missing=spans, at=at, reset=reset))
         self._given_up[key] += [entry.window for entry in found]
 
+    def forget(self, instrument: Identified, window: Window) -> None:
+        """Note that the rows of a window were removed, so that the next run requests them."""
+        self._change(partial(Content.forget, key=key_of(instrument), window=window))
+
     def postpone(self, instrument: Identified, at: datetime) -> None:
         """Let the delays of an instrument begin now where a request is noted for later than now."""
         if any(entry.last_requested_at > at for entry in self.missing(instrument)):

@@ -110,6 +110,11 @@ class Content:
         given_up = {entry.window for entry in before if entry.state == "none"}
         return [entry for entry in found if entry.state == "none" and entry.window not in given_up]
 
+    def forget(self, key: Key, window: Window) -> None:
+        """Drop what is known of a window."""
+        parts = ((e, part) for e in self.entries[key] for part in subtract(e.window, [window]))
+        self.entries[key] = [replace(entry, window=part) for entry, part in parts]
+
     def postpone(self, key: Key, at: datetime) -> None:
         """Set the times of requests that were later than now to now, because a clock jumped back."""
         self.entries[key] = _merged(

@@ -4,6 +4,7 @@ Silver is built from Bronze, and a build reads only what is new. The ledger reme
 
     ledger/<table>/exchange=<x>/files.parquet                   one row per Bronze file
     ledger/<table>/exchange=<x>/days.parquet                    rows that the responses gave, by UTC day
+    ledger/<table>/exchange=<x>/state.parquet                   digest of the Silver files that the last build left
     ledger/<table>/exchange=<x>/rules.parquet                   what is left out on purpose
     ledger/<table>/exchange=<x>/removed.parquet                 keys that left Silver, and by which rule
     ledger/<table>/exchange=<x>/responses/<yyyy-mm-dd>.parquet  one row per response, by the day it was received
@@ -32,11 +33,12 @@ from cexkit.warehouse.store.ledger_files import (
     FILES,
     RESPONSES,
     RULES,
+    STATE,
     LedgerFile,
     read_part,
     schema_of,
 )
-from cexkit.warehouse.store.parquet import locked, write_atomic
+from cexkit.warehouse.store.parquet import locked, write_atomic, writing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,15 +119,32 @@ class Ledger:
         return [path for path in found if path not in known]
 
     @property
-    def is_complete(self) -> bool:
-        """True if no build was interrupted: what it recorded is what Silver must hold."""
-        return bool(self.days) and "pending" not in self.files["state"]
+    def is_interrupted(self) -> bool:
+        """True if a build began and did not end: Silver may hold more than what is recorded.
+
+        A build states the span of the files that it begins to merge; files that only arrived have none yet.
+        """
+        import polars as pl
+
+        begun = pl.col("start").is_not_null() & ~pl.col("retired")
+        return not self.files.filter(pl.col("state") == "pending", begun).is_empty()
+
+    @property
+    def silver(self) -> str | None:
+        """Digest of the Silver files that the last build left (:meth:`Manifest.state_of`); None if unknown."""
+        state = read_part(self._folder / "state.parquet", STATE)
+        return state["silver"][0] if state.height else None
+
+    def record_silver(self, digest: str | None) -> None:
+        """Record the digest of the Silver files; None while they are being changed."""
+        if digest != self.silver:
+            self._write("state.parquet", [{"silver": digest}], STATE)
 
     def reset(self) -> None:
         """Make all files pending, so that the next build merges all of them again."""
         import polars as pl
 
-        merged = self.files.filter(pl.col("state").is_in(["merged", "waiting"]))
+        merged = self.files.filter(pl.col("state").is_in(["merged", "waiting"]), ~pl.col("retired"))
         self._replace_files(merged.with_columns(state=pl.lit("pending")).iter_rows(named=True))
 
     def stale(self, parser_version: int) -> int:
@@ -160,6 +179,11 @@ class Ledger:
     def write_state(self, name: str, frame: pl.DataFrame) -> None:
         """Store a frame with which the next build continues; it may be deleted."""
         self._write(f"{name}.parquet", frame, None)
+
+    def drop_state(self) -> None:
+        """Delete what :meth:`write_state` stored: the next build reads all responses again."""
+        with writing(self._folder):
+            (self._folder / "lists.parquet").unlink(missing_ok=True)
 
     def candidates(self, paths: Iterable[str], span: Window) -> list[str]:
         """Return the Bronze files of those given that can hold rows of a span, in the order given.
@@ -310,15 +334,21 @@ class Ledger:
         """
         import polars as pl
 
-        found = [self.responses(day).filter(sha256=digest) for day in self.response_days]
-        paths = {path for rows in found for path in rows["path"]}
+        paths = self.holders(digest)
         hashes = set(self.rules.filter(rule=EXCLUDED)["sha256"])
         after = hashes | {digest} if excluded else hashes - {digest}
         if paths and after != hashes:
             self.set_rules(EXCLUDED, [{"sha256": each} for each in sorted(after)])
-            rows = self.files.filter(pl.col("path").is_in(list(paths)))
-            self._replace_files(rows.with_columns(state=pl.lit("pending")).iter_rows(named=True))
-        return sum(rows.height for rows in found)
+            rows = self.files.filter(pl.col("path").is_in(paths))
+            again = rows.with_columns(state=pl.lit("pending"), retired=pl.lit(value=False))
+            self._replace_files(again.iter_rows(named=True))
+            self.drop_state()
+        return len(paths)
+
+    def holders(self, digest: str) -> list[str]:
+        """Return the Bronze file of each response that has a hash."""
+        found = (self.responses(day).filter(sha256=digest) for day in self.response_days)
+        return [path for rows in found for path in rows["path"]]
 
     def log_removed(self, keys: pl.DataFrame, rule: str, at: datetime) -> None:
         """Add keys that a rule removed from Silver to the list of removed ones."""

@@ -44,6 +44,7 @@ RESPONSES = {
     "rows": "Int64",
     "parser_version": "Int64",
 }
+STATE = {"silver": "String"}
 DAYS = {"day": "String", "rows": "Int64"}
 RULES = {"rule": "String", "endpoint": "String", "instrument_type": "String", "symbol": "String", "sha256": "String"}
 EMPTY: Mapping[str, Any] = {
@@ -132,5 +133,6 @@ def read_part(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
         return pl.read_parquet(path, hive_partitioning=False, glob=False).select(list(schema)).cast(schema)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DatasetError(
-            f"the ledger {path} must be readable Parquet, got {error}; restore it from a copy, or run `cexkit rebuild`"
+            f"the ledger {path} must be readable Parquet, got {error}; restore it from a copy, or delete it, and the "
+            "next run merges all of Bronze again"
         ) from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from cexkit.errors import UnknownNameError
-from cexkit.schema import TABLES
+from cexkit.errors import DatasetError, UnknownNameError
+from cexkit.schema import TABLES, Table
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.warehouse import Warehouse
 
 
 def read_ledgers(root: Path) -> list[Ledger]:
@@ -19,6 +21,18 @@ def read_ledgers(root: Path) -> list[Ledger]:
         for folder in folders
         if folder.is_dir() and folder.parent.name in TABLES
     ]
+
+
+@contextmanager
+def same_rows(warehouse: Warehouse, table: Table, exchange: str | None) -> Iterator[None]:
+    """Let files of Silver be replaced by others with the same rows, so that the next build does not merge all again."""
+    ledger = Ledger(warehouse.root, exchange or "", table)
+    expected = ledger.silver is not None and ledger.silver == warehouse.manifest.state_of(table.name, ledger.exchange)
+    if expected:
+        ledger.record_silver(None)
+    yield
+    if expected:
+        ledger.record_silver(warehouse.manifest.state_of(table.name, ledger.exchange))
 
 
 def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
@@ -72,14 +86,34 @@ def exclude(root: Path, digest: str, *, excluded: bool = True) -> list[Ledger]:
     Returns
     -------
     list of Ledger
-        Ledgers of the tables that the response is about; Silver changes with their next build.
+        Ledgers of the tables that the response is about, or that carry facts from it; Silver changes with their next
+        build.
 
     Raises
     ------
     UnknownNameError
         If no ledger names the hash.
+    DatasetError
+        If Bronze does not hold the response any more, because its rows are not known apart from others then.
     """
+    for ledger in read_ledgers(root):
+        for path in ledger.holders(digest):
+            if not (root / path).exists():
+                raise DatasetError(f"{path} must hold the response with hash {digest}, but it is missing; restore it")
     found = [ledger for ledger in read_ledgers(root) if ledger.exclude(digest, excluded=excluded)]
     if not found:
         raise UnknownNameError.of("hash of a Bronze response", digest, [])
-    return found
+    return [*found, *_reset_dependent(root, found)]
+
+
+def _reset_dependent(root: Path, changed: Iterable[Ledger]) -> list[Ledger]:
+    """Let the next build make all rows again that carry facts of instruments, if a list of instruments changed."""
+    venues = {ledger.exchange for ledger in changed if ledger.table.name == "instruments"}
+    dependent = [
+        ledger
+        for ledger in read_ledgers(root)
+        if ledger.exchange in venues and "multiplier" in ledger.table.nullable and ledger.table.time is not None
+    ]
+    for ledger in dependent:
+        ledger.reset()
+    return dependent

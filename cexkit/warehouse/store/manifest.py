@@ -5,6 +5,7 @@ Readers open only files that it names, and among them only those that can hold r
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -119,6 +120,11 @@ class Manifest:
             and file.overlaps(start, end)
             and (exchanges is None or file.exchange is None or file.exchange in exchanges)
         )
+
+    def state_of(self, table: str, exchange: str) -> str:
+        """Return a digest of the content of a venue's table; it differs if the content of a file differs."""
+        content = (f"{file.period} {file.sha256}\n" for file in self.select(table, exchanges=[exchange]))
+        return hashlib.sha256("".join(sorted(content)).encode()).hexdigest()
 
     def with_files(self, files: Iterable[DataFile]) -> Manifest:
         """Return a copy in which these files replace those whose spans they cover together; empty ones are left out.

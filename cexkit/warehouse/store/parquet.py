@@ -67,6 +67,14 @@ def write_named(
     return path
 
 
+def has_size(path: Path, size: int) -> bool:
+    """Return whether a file exists and has the given size in bytes."""
+    try:
+        return path.stat().st_size == size
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
     """Raise errors of the operating system as one that names the place and states that existing data is intact."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_UN, flock
 from pathlib import Path
@@ -37,6 +37,8 @@ class Sequence:
     ----------
     root : Path
         Folder of the warehouse; the first number creates the file.
+    at_least : int
+        A number that is in use: the next one is larger, whatever the file says.
 
     Examples
     --------
@@ -47,10 +49,10 @@ class Sequence:
     (1, 2, 3)
     """
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, at_least: int = 0):
         self._root, self._path = root, root / SEQUENCE
-        #: Largest number that this object took or stored.
-        self._seen = 0
+        #: Largest number that this object knows.
+        self._seen = at_least
         self._verified = False
 
     def next(self) -> int:
@@ -124,7 +126,11 @@ def largest_stored_number(root: Path) -> int | None:
 
     The ledgers also know the numbers of responses that were moved elsewhere.
     """
-    files = [*(root / BRONZE).rglob("[!.]*.parquet"), *(root / LEDGER).glob("*/*/files.parquet")]
+    return largest_number([*(root / BRONZE).rglob("[!.]*.parquet"), *(root / LEDGER).glob("*/*/files.parquet")])
+
+
+def largest_number(files: Iterable[Path]) -> int | None:
+    """Return the largest sequence number in Bronze files or ledgers, from their footers; None without any."""
     numbers = (_largest_in(path) for path in files)
     return max((number for number in numbers if number is not None), default=None)
 

@@ -32,6 +32,7 @@ from cexkit.warehouse.store.keys import (
 )
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_manifest
 from cexkit.warehouse.store.parquet import (
+    has_size,
     locked,
     merge,
     read_table,
@@ -171,6 +172,16 @@ class Warehouse:
 
         self._change(change)
 
+    def forget_damaged(self, table: Table, exchange: str) -> tuple[DataFile, ...]:
+        """Remove files of a venue from the manifest that are missing or have another size; return them.
+
+        Their rows are no longer in the dataset then: use it only if they can be made again.
+        """
+        files = self.manifest.select(table.name, exchanges=[exchange])
+        damaged = tuple(file for file in files if not has_size(self.root / file.path, file.bytes))
+        self._commit([_blank(table, exchange, file.period) for file in damaged])
+        return damaged
+
     def remove(self, table: Table, exchange: str | None, period: str) -> None:
         """Remove a file period, including its rows, from the dataset."""
         self.replace(table, exchange, [period], to_pyarrow(table).empty_table())
@@ -214,7 +225,7 @@ class Warehouse:
         files = []
         for period in periods:
             span = layout.period_window(table, period)
-            old = (read_table(self.root / part.path, table) for part in parts if part.overlaps(span.start, span.end))
+            old = (self._read_file(part, table) for part in parts if part.overlaps(span.start, span.end))
             rows = pa.concat_tables([to_pyarrow(table).empty_table(), *(within(each, table, span) for each in old)])
             if rows.num_rows:
                 files.append(self._write_file(table, exchange, period, rows, write_verified))
@@ -250,12 +261,17 @@ class Warehouse:
     def quarantine(self, table: Table, exchange: str | None, period: str) -> pa.Table:
         """Return the quarantined rows of a file period; a month includes the rows of all its pieces."""
         path = self.root / layout.quarantine_file(table, exchange, period)
-        return judged(pq.ParquetFile(path).read(), table) if path.exists() else judged(None, table)
+        with _reading(path, f"the next pull of {table.name} writes it again"):
+            return judged(pq.ParquetFile(path).read() if path.exists() else None, table)
 
     def count_quarantined(self, table: Table, exchange: str) -> int:
         """Return the number of quarantined rows of a venue's table that has times."""
         folder = (self.root / layout.quarantine_file(table, exchange, "2000-01")).parent
-        return sum(pq.read_metadata(path).num_rows for path in folder.glob("[!.]*.parquet"))
+        count = 0
+        for path in folder.glob("[!.]*.parquet"):
+            with _reading(path, f"the next pull of {table.name} writes it again"):
+                count += pq.read_metadata(path).num_rows
+        return count
 
     @contextmanager
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
@@ -273,7 +289,7 @@ class Warehouse:
         exchanges = None if exchange is None else [exchange]
         start, end = (None, None) if span is None else (span.start, span.end)
         files = self.manifest.select(table.name, start=start, end=end, exchanges=exchanges)
-        parts = [read_table(self.root / file.path, table) for file in files]
+        parts = [self._read_file(file, table) for file in files]
         rows = pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
         return rows if span is None else within(rows, table, span)
 
@@ -309,6 +325,11 @@ class Warehouse:
             for path in stale:
                 path.unlink(missing_ok=True)
         return len(stale) + self.tidy()
+
+    def _read_file(self, file: DataFile, table: Table) -> pa.Table:
+        path = self.root / file.path
+        with _reading(path, f"the next pull of {table.name} makes its rows again from Bronze"):
+            return read_table(path, table)
 
     def _write_file(
         self,
@@ -399,8 +420,20 @@ class Warehouse:
     def _leave(self, paths: Iterable[str]) -> None:
         """Set the modification time of files to now, so that a sweep spares them for a while."""
         for path in paths:
-            with suppress(FileNotFoundError), writing(self.root):
+            with writing(self.root), suppress(FileNotFoundError):
                 os.utime(self.root / path)
+
+
+@contextmanager
+def _reading(path: Path, then: str) -> Iterator[None]:
+    """Raise errors of reading as one that names the file and says what happens after it is deleted."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        cause = str(error).partition("\n")[0]
+        raise DatasetError(
+            f"{path} must be a readable Parquet file, got {cause}; restore it, or delete it, and {then}"
+        ) from error
 
 
 def _paths(files: Iterable[DataFile]) -> set[str]:
