@@ -7,6 +7,7 @@ Silver is built from Bronze, and a build reads only what is new. The ledger reme
     ledger/<table>/exchange=<x>/rules.parquet                   what is left out on purpose
     ledger/<table>/exchange=<x>/removed.parquet                 keys that left Silver, and by which rule
     ledger/<table>/exchange=<x>/responses/<yyyy-mm-dd>.parquet  one row per response, by the day it was received
+    ledger/<table>/exchange=<x>/facts.parquet                   facts of instruments that the rows were made with
     ledger/instruments/exchange=<x>/{lists,changes,current}.parquet  what all lists show, for the next build
 
 A Bronze file that is missing or changed is reported, its rows stay in Silver, and a check blocks publication until the
@@ -39,6 +40,10 @@ State = Literal["pending", "merged", "waiting", "other"]
 
 #: Rule by which the rows of a response are left out, by its ``sha256``.
 EXCLUDED = "excluded response"
+#: State of a build: facts of instruments that the rows were made with.
+FACTS = "facts"
+#: States that builds leave for the next one, see :meth:`Ledger.write_state`.
+STATES = ("lists", "changes", "current", FACTS)
 
 _FILES = {
     "path": "String",
@@ -423,6 +428,11 @@ class Ledger:
         """Replace what is recorded with what another ledger recorded, except retired files and removed keys."""
         import polars as pl
 
+        for name in STATES:
+            if (frame := other.read_state(name)) is None:
+                (self._folder / f"{name}.parquet").unlink(missing_ok=True)
+            else:
+                self.write_state(name, frame)
         for day in other.response_days:
             self._write(f"responses/{day}.parquet", other.responses(day), _RESPONSES)
         self._record_days(other.days, None)
