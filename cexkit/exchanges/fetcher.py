@@ -187,7 +187,14 @@ class Fetcher:
             raise NotOfferedError(
                 f"{table} of {exchange} goes back {source.reach.days} days only: ask from {earliest:%Y-%m-%dT%H:%M} on"
             )
-        context = Context(exchange=exchange, table=table, now=datetime.now(UTC), instrument=instrument, window=window)
+        context = Context(
+            exchange=exchange,
+            table=table,
+            now=datetime.now(UTC),
+            instrument=instrument,
+            window=window,
+            terms=self._listings.terms(venue),
+        )
         return walk_pages(self._client, venue, source, context, next_sequence)
 
     def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:

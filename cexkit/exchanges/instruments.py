@@ -74,8 +74,8 @@ def at_observation(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the status and delisting time of an instrument as they follow from its end and ``observed_at``.
 
     Venues keep the status of a contract's last phase for years: Binance lists ``SETTLING`` contracts of 2022. After
-    its end, a contract that does not trade is delisted. A dated contract has ended at its expiry whatever its status.
-    If a perpetual trades after the end that the venue states, the venue has not removed that end: it is not known.
+    its end, a contract that does not trade is delisted. If a perpetual trades after the end that the venue states, that
+    end is wrong: it is not known.
 
     Examples
     --------
@@ -87,10 +87,10 @@ def at_observation(record: Mapping[str, Any]) -> dict[str, Any]:
     'halted'
     """
     status, end, expiry = record["status"], record.get("delisting_time"), record.get("expiry")
-    if end is None or end > record["observed_at"] or status == "delisted":
+    if end is None or end > record["observed_at"]:
         return {"status": status, "delisting_time": end}
-    if status == "trading" and expiry is None:
-        return {"status": status, "delisting_time": None}
+    if status == "trading":
+        return {"status": status, "delisting_time": None if expiry is None else end}
     return {"status": "delisted", "delisting_time": end}
 
 

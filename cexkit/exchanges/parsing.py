@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from math import isfinite
@@ -66,7 +66,7 @@ class Context:
     instrument: Instrument | None = None
     window: Window | None = None
     skewed: bool = False
-    terms: Terms | None = None
+    terms: Terms | None = field(default=None, compare=False, repr=False)
 
     def instrument_at(self, moment: datetime) -> Instrument:
         """Return the instrument with the contract terms in force at a moment."""

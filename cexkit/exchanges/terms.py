@@ -64,6 +64,32 @@ class Terms:
         return self._by_identity.at((instrument.instrument_type, instrument.symbol), moment) or instrument
 
 
+class TermsLog:
+    """Contract terms as the lists of a venue show them one after the other."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], list[tuple[datetime | None, Instrument]]] = defaultdict(list)
+        self._terms: Terms | None = None
+
+    def add(self, rows: Iterable[Mapping[str, Any]], at: datetime) -> None:
+        """Add the rows of a list that was read at a time; the first terms of an instrument hold at all times before.
+
+        An earlier life of a name, which lists of closed contracts show, does not change the terms of the present one.
+        """
+        for row in rows:
+            instrument = Instrument.of(row)
+            known = self._known[instrument.instrument_type, instrument.symbol]
+            if not known or (row["status"] != "delisted" and known[-1][1] != instrument):
+                known.append((at if known else None, instrument))
+                self._terms = None
+
+    def terms(self) -> Terms:
+        """Return what is known by now."""
+        if self._terms is None:
+            self._terms = Terms(entry for known in list(self._known.values()) for entry in known)
+        return self._terms
+
+
 class _Timelines:
     """Instruments by key, each with the times from which they hold, added in order of time."""
 

@@ -74,7 +74,7 @@ def test_instrument_that_does_not_trade_is_delisted_from_its_end_on(venue, state
     assert listed(venue, state, NOW - ago) == expected
 
 
-@pytest.mark.parametrize("state", ["TRADING", "SETTLING", "DELIVERING"])
+@pytest.mark.parametrize("state", ["PRE_DELIVERING", "SETTLING", "DELIVERING"])
 def test_dated_contract_is_delisted_from_its_expiry_on(state):
     _, body = binance(state, str(to_ms(NOW - DAY)))
     body["symbols"][0] |= {"contractType": "CURRENT_QUARTER"}
