@@ -20,7 +20,7 @@ Warehouse = Annotated[Path | None, typer.Option(help="Folder of the warehouse. D
 @app.command()
 def check(warehouse: Warehouse = None) -> None:
     """List Bronze files that Silver rows came from and that are missing or changed."""
-    from cexkit.warehouse.store.ledger import read_ledgers
+    from cexkit.warehouse.store.ledgers import read_ledgers
 
     root = _root(warehouse)
     ledgers = read_ledgers(root)
@@ -42,8 +42,8 @@ def retire(
     warehouse: Warehouse = None,
 ) -> None:
     """Mark Bronze files as moved or removed on purpose; their rows stay in Silver."""
-    from cexkit.warehouse.store.ledger import read_ledgers
-    from cexkit.warehouse.store.ledger import retire as run
+    from cexkit.warehouse.store.ledgers import read_ledgers
+    from cexkit.warehouse.store.ledgers import retire as run
 
     root = _root(warehouse)
     if bool(files) == missing:
@@ -67,7 +67,7 @@ def responses(
 ) -> None:
     """List the responses in a Bronze file: hash, instrument, span, and the rows that each gave."""
     from cexkit.warehouse.store.layout import received_on
-    from cexkit.warehouse.store.ledger import read_ledgers
+    from cexkit.warehouse.store.ledgers import read_ledgers
 
     for ledger in read_ledgers(_root(warehouse)):
         for row in ledger.responses(received_on(file)).filter(path=file).iter_rows(named=True):
@@ -95,7 +95,7 @@ def release(
 
 def _rebuild_without(root: Path, digest: str, *, excluded: bool) -> None:
     from cexkit.warehouse.ingest.silver import build_silver
-    from cexkit.warehouse.store.ledger import exclude as run
+    from cexkit.warehouse.store.ledgers import exclude as run
     from cexkit.warehouse.store.warehouse import Warehouse as Target
 
     for ledger in run(root, digest, excluded=excluded):

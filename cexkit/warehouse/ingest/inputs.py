@@ -31,7 +31,8 @@ from cexkit.warehouse.ingest.replay import (
 )
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads
-from cexkit.warehouse.store.ledger import EXCLUDED, Ledger, State
+from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
+from cexkit.warehouse.store.ledger_files import State
 from cexkit.warehouse.store.warehouse import Warehouse
 
 

@@ -12,6 +12,9 @@ import polars as pl
 
 from cexkit.errors import DataLossError
 from cexkit.schema import TABLES, Table
+from cexkit.schema.intervals import Window
+from cexkit.schema.validate import split
+from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
@@ -64,7 +67,7 @@ def rebuild(
 
     It is what incremental builds equal. Run it after an upgrade whose parsers give other rows, or to find out whether
     Bronze still holds all that Silver has. Everything is built in a separate folder first; a table is replaced only if
-    no key would be lost.
+    no key would be lost. Rows of retired files are kept as Silver holds them.
 
     Parameters
     ----------
@@ -103,8 +106,7 @@ def rebuild(
     with _beside(warehouse) as scratch:
         done = []
         for table in [listing, *(table for table in tables if table != listing)]:
-            rules = Ledger(warehouse.root, exchange_name, table).rules.filter(rule=EXCLUDED)
-            Ledger(scratch.root, exchange_name, table).set_rules(EXCLUDED, rules.to_dicts())
+            _copy_what_bronze_lacks(warehouse, scratch, exchange_name, table)
             report = build_silver(scratch, exchange_name, table, now=moment)
             if table in tables:
                 done.append(_compared(warehouse, scratch, exchange_name, table, report.problems))
@@ -149,6 +151,44 @@ def _beside(warehouse: Warehouse) -> Iterator[Warehouse]:
             yield Warehouse(place)
         finally:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _copy_what_bronze_lacks(warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table) -> None:
+    """Give an empty warehouse the rules that people made, and the rows that retired files gave."""
+    before, ledger = (Ledger(one.root, exchange_name, table) for one in (warehouse, scratch))
+    ledger.set_rules(EXCLUDED, before.rules.filter(rule=EXCLUDED).to_dicts())
+    retired = before.files.filter(pl.col("retired"), pl.col("state") != "other")
+    if retired.is_empty():
+        return
+    days = [before.responses(day) for day in before.response_days]
+    responses = pl.concat(days).filter(pl.col("path").is_in(retired["path"].implode()))
+    region = None if table.time is None else _region(responses)
+    for other in (one for one in TABLES.values() if one.made_with == table.name):
+        _copy_rows(warehouse, scratch, exchange_name, other, region)
+    kept = _copy_rows(warehouse, scratch, exchange_name, table, region)
+    ledger.record(retired.iter_rows(named=True), responses.iter_rows(named=True), kept)
+
+
+def _region(responses: pl.DataFrame) -> Region:
+    """Return the instruments and times that responses in a ledger can hold rows of."""
+    rows = responses.select("instrument_type", "symbol", "start", "end").iter_rows()
+    return Region((None if symbol is None else (kind, symbol), Window(start, end)) for kind, symbol, start, end in rows)
+
+
+def _copy_rows(
+    warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table, region: Region | None
+) -> dict[str, int]:
+    """Copy rows of a region, or all, between warehouses; return how many by day."""
+    days: dict[str, int] = {}
+    for period in _periods(warehouse, scratch, exchange_name, table):
+        rows = _rows(warehouse, exchange_name, table, period)
+        rows = rows if region is None else rows.filter(region.contains(rows))
+        good, quarantined = split(rows, table)
+        scratch.write_quarantine(table, exchange_name, period, quarantined.to_arrow())
+        scratch.replace(table, exchange_name, [period], good.to_arrow())
+        day = pl.lit("all") if table.time is None else pl.col(table.time).dt.strftime("%Y-%m-%d")
+        days |= dict(rows.group_by(day.alias("day")).len().iter_rows())
+    return days
 
 
 def _compared(

@@ -17,26 +17,30 @@ file is back or retired on purpose.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from cexkit.errors import DatasetError, UnknownNameError
-from cexkit.schema import TABLES, Table
+from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.ledger_files import (
+    DAYS,
+    EMPTY,
+    FILES,
+    RESPONSES,
+    RULES,
+    LedgerFile,
+    read_part,
+    schema_of,
+)
 from cexkit.warehouse.store.parquet import locked, write_atomic
 
 if TYPE_CHECKING:
     import polars as pl
-
-#: ``pending``: read by a build that may not have ended. ``merged``: its rows are in Silver. ``waiting``: merged but for
-#: messages about instruments that are not listed yet. ``other``: it holds no response about the table.
-State = Literal["pending", "merged", "waiting", "other"]
 
 #: Rule by which the rows of a response are left out, by its ``sha256``.
 EXCLUDED = "excluded response"
@@ -44,100 +48,6 @@ EXCLUDED = "excluded response"
 FACTS = "facts"
 #: States that builds leave for the next one, see :meth:`Ledger.write_state`.
 STATES = ("lists", "changes", "current", FACTS)
-
-_FILES = {
-    "path": "String",
-    "bytes": "Int64",
-    "start": "Time",
-    "end": "Time",
-    "responses": "Int64",
-    "rows": "Int64",
-    "last_sequence": "Int64",
-    "parser_version": "Int64",
-    "state": "String",
-    "damage": "String",
-    "retired": "Boolean",
-    "names": "String",
-}
-_RESPONSES = {
-    "path": "String",
-    "position": "Int64",
-    "sequence": "Int64",
-    "sha256": "String",
-    "instrument_type": "String",
-    "symbol": "String",
-    "start": "Time",
-    "end": "Time",
-    "rows": "Int64",
-    "parser_version": "Int64",
-}
-_DAYS = {"day": "String", "rows": "Int64"}
-_RULES = {"rule": "String", "endpoint": "String", "instrument_type": "String", "symbol": "String", "sha256": "String"}
-_EMPTY: Mapping[str, Any] = {
-    "start": None,
-    "end": None,
-    "responses": 0,
-    "rows": 0,
-    "last_sequence": None,
-    "parser_version": 0,
-    "damage": None,
-    "retired": False,
-    "names": None,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerFile:
-    """One Bronze file in the ledger.
-
-    Attributes
-    ----------
-    path : str
-        The file below the warehouse.
-    bytes : int
-        Its size when it was read.
-    start, end : datetime or None
-        Span of the rows that its responses can hold; None for lists of instruments, which have no times.
-    responses, rows : int
-        Responses about the table, and the rows that they gave.
-    last_sequence : int or None
-        Largest sequence number of a response; None in files written before there were numbers.
-    parser_version : int
-        Version of the venue's parsers that read it.
-    state : str
-        See :data:`State`.
-    damage : str or None
-        What was wrong with its content when it was read.
-    retired : bool
-        True if the file was moved or removed on purpose.
-    names : str or None
-        Digest of the instrument names that a waiting file was read with.
-    problem : str or None
-        What is wrong with the file now: ``damage``, or that it is missing or has another size.
-    """
-
-    path: str
-    bytes: int
-    start: datetime | None
-    end: datetime | None
-    responses: int
-    rows: int
-    last_sequence: int | None
-    parser_version: int
-    state: State
-    damage: str | None
-    retired: bool
-    names: str | None = None
-    problem: str | None = None
-
-    @property
-    def span(self) -> Window | None:
-        """The span of its rows; None if they have no times."""
-        return None if self.start is None or self.end is None else Window(self.start, self.end)
-
-    def overlaps(self, span: Window) -> bool:
-        """Return whether its responses can hold rows of a span."""
-        return self.span is None or (self.span.start < span.end and span.start < self.span.end)
 
 
 class Ledger:
@@ -177,22 +87,22 @@ class Ledger:
         self._read()
 
     def _read(self) -> None:
-        self.files = _read(self._folder / "files.parquet", _FILES)
+        self.files = read_part(self._folder / "files.parquet", FILES)
         self.__dict__.pop("_problems", None)
 
     @property
     def days(self) -> dict[str, int]:
         """Rows of Silver and its quarantine by UTC day as ISO text; ``"all"`` for a table without times."""
-        return dict(_read(self._folder / "days.parquet", _DAYS).iter_rows())
+        return dict(read_part(self._folder / "days.parquet", DAYS).iter_rows())
 
     @property
     def rules(self) -> pl.DataFrame:
         """What is left out on purpose: ``rule``, and the ``endpoint``, instrument, or ``sha256`` that it applies to."""
-        return _read(self._folder / "rules.parquet", _RULES)
+        return read_part(self._folder / "rules.parquet", RULES)
 
     def responses(self, day: str) -> pl.DataFrame:
         """Return the responses received on a day: hash, parser version, and rows of each."""
-        return _read(self._folder / "responses" / f"{day}.parquet", _RESPONSES)
+        return read_part(self._folder / "responses" / f"{day}.parquet", RESPONSES)
 
     @property
     def response_days(self) -> list[str]:
@@ -349,7 +259,7 @@ class Ledger:
         kept = {day: rows for day, rows in self.days.items() if within is not None and not _inside(day, within)}
         after = dict(sorted((kept | {day: rows for day, rows in days.items() if rows}).items()))
         if after != self.days:
-            self._write("days.parquet", [{"day": day, "rows": rows} for day, rows in after.items()], _DAYS)
+            self._write("days.parquet", [{"day": day, "rows": rows} for day, rows in after.items()], DAYS)
 
     def _record_responses(self, responses: list[Mapping[str, Any]]) -> None:
         import polars as pl
@@ -360,9 +270,9 @@ class Ledger:
         for day, rows in by_day.items():
             before = self.responses(day)
             others = before.filter(~pl.col("path").is_in(list({row["path"] for row in rows})))
-            after = pl.concat([others, pl.DataFrame(rows, _schema(_RESPONSES))]).sort("path", "position")
+            after = pl.concat([others, pl.DataFrame(rows, schema_of(RESPONSES))]).sort("path", "position")
             if not after.equals(before):
-                self._write(f"responses/{day}.parquet", after, _RESPONSES)
+                self._write(f"responses/{day}.parquet", after, RESPONSES)
 
     def _replace_files(self, files: Iterable[Mapping[str, Any]]) -> None:
         given = {row["path"]: row for row in files}
@@ -377,11 +287,11 @@ class Ledger:
         before = {
             row["path"]: row for row in self.files.filter(pl.col("path").is_in(list(given))).iter_rows(named=True)
         }
-        changed = [_EMPTY | before.get(path, {}) | row for path, row in given.items()]
+        changed = [EMPTY | before.get(path, {}) | row for path, row in given.items()]
         others = self.files.filter(~pl.col("path").is_in(list(given)))
-        after = pl.concat([others, pl.DataFrame(changed, _schema(_FILES))]).sort("path")
+        after = pl.concat([others, pl.DataFrame(changed, schema_of(FILES))]).sort("path")
         if not after.equals(self.files):
-            self._write("files.parquet", after, _FILES)
+            self._write("files.parquet", after, FILES)
         self.files = after
         self.__dict__.pop("_problems", None)
 
@@ -389,11 +299,11 @@ class Ledger:
         """Replace all rules of a kind."""
         import polars as pl
 
-        empty = dict.fromkeys(_RULES)
-        added = pl.DataFrame([empty | row | {"rule": rule} for row in rows], _schema(_RULES))
+        empty = dict.fromkeys(RULES)
+        added = pl.DataFrame([empty | row | {"rule": rule} for row in rows], schema_of(RULES))
         after = pl.concat([self.rules.filter(pl.col("rule") != rule), added]).unique().sort(pl.all())
         if not after.equals(self.rules.sort(pl.all())):
-            self._write("rules.parquet", after, _RULES)
+            self._write("rules.parquet", after, RULES)
 
     def exclude(self, digest: str, *, excluded: bool = True) -> int:
         """Leave out the rows of the responses with a hash, or use them again, from the next build on.
@@ -434,11 +344,11 @@ class Ledger:
             else:
                 self.write_state(name, frame)
         for day in other.response_days:
-            self._write(f"responses/{day}.parquet", other.responses(day), _RESPONSES)
+            self._write(f"responses/{day}.parquet", other.responses(day), RESPONSES)
         self._record_days(other.days, None)
-        self._write("rules.parquet", other.rules, _RULES)
+        self._write("rules.parquet", other.rules, RULES)
         retired = self.files.filter(pl.col("retired"), ~pl.col("path").is_in(other.files["path"].implode()))
-        self._write("files.parquet", pl.concat([other.files, retired]).sort("path"), _FILES)
+        self._write("files.parquet", pl.concat([other.files, retired]).sort("path"), FILES)
         self._read()
 
     @property
@@ -464,7 +374,7 @@ class Ledger:
     def _write(self, name: str, rows: Any, schema: Mapping[str, str] | None) -> None:
         import polars as pl
 
-        frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, _schema(schema))
+        frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, schema_of(schema))
         write_atomic(
             self._folder / name,
             lambda temporary: pq.write_table(frame.to_arrow(), temporary, compression="zstd"),
@@ -475,98 +385,3 @@ class Ledger:
 def _inside(day: str, span: Window) -> bool:
     """Return whether a day is in a span, whose ends are midnights."""
     return f"{span.start:%Y-%m-%d}" <= day < f"{span.end:%Y-%m-%d}"
-
-
-def _schema(columns: Mapping[str, str]) -> dict[str, Any]:
-    import polars as pl
-
-    time = pl.Datetime("us", "UTC")
-    return {name: time if kind == "Time" else getattr(pl, kind) for name, kind in columns.items()}
-
-
-def _read(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
-    import polars as pl
-
-    schema = _schema(columns)
-    if not path.exists():
-        return pl.DataFrame(schema=schema)
-    try:
-        return pl.read_parquet(path, hive_partitioning=False, glob=False).select(list(schema)).cast(schema)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DatasetError(
-            f"the ledger {path} must be readable Parquet, got {error}; restore it from a copy, or run `cexkit rebuild`"
-        ) from error
-
-
-def read_ledgers(root: Path) -> list[Ledger]:
-    """Return the ledgers of a warehouse, by table and venue."""
-    folders = sorted((root / layout.LEDGER).glob("*/exchange=*"))
-    return [
-        Ledger(root, folder.name.removeprefix("exchange="), TABLES[folder.parent.name])
-        for folder in folders
-        if folder.is_dir() and folder.parent.name in TABLES
-    ]
-
-
-def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
-    """Mark Bronze files as moved or removed on purpose, in every ledger that names them.
-
-    Their hashes, row counts, and parser versions stay in the ledger, and their rows stay in Silver.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the warehouse.
-    paths : iterable of str
-        Files below the warehouse, as the ledger names them.
-
-    Returns
-    -------
-    dict of str to int
-        Rows of each file that is retired now.
-
-    Raises
-    ------
-    UnknownNameError
-        If no ledger names a file.
-    """
-    ledgers, chosen = read_ledgers(root), list(paths)
-    rows: dict[str, int] = {}
-    for ledger in ledgers:
-        for path, count, state in ledger.files.select("path", "rows", "state").iter_rows():
-            if state != "other":
-                rows[path] = rows.get(path, 0) + count
-    for path in chosen:
-        if path not in rows:
-            raise UnknownNameError.of("Bronze file", path, rows)
-    for ledger in ledgers:
-        ledger.retire(chosen)
-    return {path: rows[path] for path in chosen}
-
-
-def exclude(root: Path, digest: str, *, excluded: bool = True) -> list[Ledger]:
-    """Leave out the rows of a response, or use them again, from the next build on.
-
-    Parameters
-    ----------
-    root : Path
-        Folder of the warehouse.
-    digest : str
-        Hash (sha256) of the response's body, as the ledger names it.
-    excluded : bool
-        False uses the rows again.
-
-    Returns
-    -------
-    list of Ledger
-        Ledgers of the tables that the response is about; Silver changes with their next build.
-
-    Raises
-    ------
-    UnknownNameError
-        If no ledger names the hash.
-    """
-    found = [ledger for ledger in read_ledgers(root) if ledger.exclude(digest, excluded=excluded)]
-    if not found:
-        raise UnknownNameError.of("hash of a Bronze response", digest, [])
-    return found

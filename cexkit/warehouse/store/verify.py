@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.warehouse.store.ledger import read_ledgers
+from cexkit.warehouse.store.ledgers import read_ledgers
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse

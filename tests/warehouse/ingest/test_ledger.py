@@ -24,9 +24,11 @@ from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.quality import blocking_failures, run_checks
-from cexkit.warehouse.store.ledger import Ledger, read_ledgers, retire
+from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.ledgers import read_ledgers, retire
 from cexkit.warehouse.store.warehouse import Warehouse
 
 START, DAY = utc("2026-06-01"), timedelta(days=1)
@@ -141,6 +143,22 @@ def test_retired_file_that_is_still_there_stays_retired(truth, warehouse):
     retire(warehouse.root, [name])
     _pull(truth, warehouse, 3)
     file.unlink()
+    assert not _failed(warehouse)
+
+
+@pytest.mark.parametrize("table", [BARS, LISTING], ids=["bars", "listing"])
+def test_rebuild_keeps_the_rows_of_retired_files(warehouse, table):
+    before, listed = _rows(warehouse), _rows(warehouse, LISTING)
+    lost = _bronze_files(warehouse, table)[0]
+    lost.unlink()
+    (refused,) = rebuild(warehouse, "okx", [BARS], dry_run=True)
+    assert refused.lost.height == (before.height // 3 if table == BARS else 0)
+    retire(warehouse.root, [lost.relative_to(warehouse.root).as_posix()])
+    for done in rebuild(warehouse, "okx", [LISTING, BARS]):
+        assert (done.added, done.changed, done.lost.height, done.problems) == (0, 0, 0, ()), str(done)
+    assert _rows(warehouse).equals(before)
+    assert _rows(warehouse, LISTING).equals(listed)
+    assert build_silver(warehouse, "okx", BARS).rows == 0
     assert not _failed(warehouse)
 
 

@@ -12,7 +12,8 @@ import pytest
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.warehouse.store.bronze import BronzeWriter
-from cexkit.warehouse.store.ledger import Ledger, retire
+from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.ledgers import retire
 from cexkit.warehouse.store.verify import verify
 from cexkit.warehouse.store.warehouse import Warehouse
 
