@@ -88,9 +88,7 @@ class FactChanges:
 
     def record(self) -> None:
         """Leave the facts for the next build; call it when all rows are in Silver."""
-        stored = self._ledger.read_state(FACTS)
-        if stored is None or not stored.equals(self._now):
-            self._ledger.write_state(FACTS, self._now)
+        self._ledger.write_state(FACTS, self._now)
 
 
 def _differences(before: pl.DataFrame, now: pl.DataFrame) -> Iterator[tuple[Identity, Window]]:

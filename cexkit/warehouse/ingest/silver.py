@@ -17,7 +17,7 @@ from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
 from cexkit.warehouse.ingest.contract_facts import with_contract_facts
 from cexkit.warehouse.ingest.fact_changes import FactChanges
 from cexkit.warehouse.ingest.inputs import Inputs
-from cexkit.warehouse.ingest.listings import build_listing
+from cexkit.warehouse.ingest.listing_build import build_listing
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
 from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import Identity, Order, Parsed

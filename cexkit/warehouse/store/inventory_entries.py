@@ -27,6 +27,8 @@ ATTEMPTS = len(REPEAT_AFTER) + 1
 State = Literal["complete", "missing", "none"]
 #: Marks the row of an instrument that holds the times of its first and last row.
 _EXTENT = "extent"
+#: Marks the row of a time before which an instrument is not requested, because the venue had no rows next to it.
+_FLOOR = "floor"
 _TIME = pa.timestamp("us", tz="UTC")
 _SCHEMA = pa.schema(
     [
@@ -85,25 +87,30 @@ class Entry:
 
     def within(self, window: Window) -> Entry:
         """Return the entry of the common part with a window."""
-        return replace(self, window=_common(self.window, window))
+        return replace(self, window=common(self.window, window))
 
 
 class Content:
-    """All entries of a table of a venue, and the first and last row of each instrument."""
+    """All entries of a table of a venue, the first and last row of each instrument, and its floors."""
 
     def __init__(self) -> None:
         self.entries: dict[Key, list[Entry]] = defaultdict(list)
         self.extents: dict[Key, Window] = {}
+        self.floors: dict[Key, set[datetime]] = defaultdict(set)
 
     def observe(self, key: Key, extent: Window) -> None:
         """Extend the times of the first and last row."""
         known = self.extents.get(key, extent)
         self.extents[key] = Window(min(known.start, extent.start), max(known.end, extent.end))
 
+    def add_floor(self, key: Key, moment: datetime) -> None:
+        """Add a time before which the instrument is not requested."""
+        self.floors[key].add(moment)
+
     def record(self, key: Key, window: Window, missing: Sequence[Window], at: datetime, *, reset: bool) -> list[Entry]:
         """Replace what is known of a window by what was read; return the parts that the venue has none of by now."""
         before = [] if reset else overlapping(self.entries[key], window)
-        found = [part for span in missing for part in _requested(before, _common(span, window), at)]
+        found = [part for span in missing for part in _requested(before, common(span, window), at)]
         complete = [Entry(span, "complete") for span in subtract(window, [entry.window for entry in found])]
         others = [Entry(part, *_facts(e)) for e in self.entries[key] for part in subtract(e.window, [window])]
         self.entries[key] = _merged([*others, *found, *complete])
@@ -127,6 +134,10 @@ class Content:
             {"start": extent.start, "end": extent.end, "state": _EXTENT, "attempts": 0, "last_requested_at": None,
              "instrument_type": key.instrument_type, "symbol": key.symbol}
             for key, extent in self.extents.items()
+        ] + [
+            {"start": moment, "end": moment, "state": _FLOOR, "attempts": 0, "last_requested_at": None,
+             "instrument_type": key.instrument_type, "symbol": key.symbol}
+            for key, moments in self.floors.items() for moment in moments
         ]  # fmt: skip
         return sorted(found, key=lambda row: (row["instrument_type"], row["symbol"], row["start"], row["state"]))
 
@@ -151,7 +162,8 @@ def subtract(window: Window, others: Iterable[Window]) -> list[Window]:
     return [*found, Window(moment, window.end)] if moment < window.end else found
 
 
-def _common(one: Window, other: Window) -> Window:
+def common(one: Window, other: Window) -> Window:
+    """Return the common part of two windows; empty if they have none."""
     start = max(one.start, other.start)
     return Window(start, max(start, min(one.end, other.end)))
 
@@ -221,6 +233,8 @@ def _add(content: Content, row: dict) -> None:
     key, window, state = Key(row["instrument_type"], row["symbol"]), Window(row["start"], row["end"]), row["state"]
     if state == _EXTENT:
         content.extents[key] = window
+    elif state == _FLOOR:
+        content.floors[key].add(window.start)
     elif state == "complete" or (state in get_args(State) and row["attempts"] > 0 and row["last_requested_at"]):
         content.entries[key].append(Entry(window, state, row["attempts"], row["last_requested_at"]))
     else:

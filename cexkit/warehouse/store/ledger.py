@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 EXCLUDED = "excluded response"
 #: State of a build: facts of instruments that the rows were made with.
 FACTS = "facts"
-#: States that builds leave for the next one, see :meth:`Ledger.write_state`.
-STATES = ("lists", "changes", "current", FACTS)
 
 
 class Ledger:
@@ -164,7 +162,14 @@ class Ledger:
 
     def write_state(self, name: str, frame: pl.DataFrame) -> None:
         """Store a frame with which the next build continues; it may be deleted."""
-        self._write(f"{name}.parquet", frame, None)
+        before = self.read_state(name)
+        if before is None or not frame.equals(before):
+            self._write(f"{name}.parquet", frame, None)
+
+    @property
+    def _states(self) -> list[str]:
+        names = {path.stem for path in self._folder.glob("[!.]*.parquet")}
+        return sorted(names - {"files", "days", "rules", "removed"})
 
     def candidates(self, paths: Iterable[str], span: Window) -> list[str]:
         """Return the Bronze files of those given that can hold rows of a span, in the order given.
@@ -335,14 +340,16 @@ class Ledger:
         self._write("removed.parquet", pl.concat([*before, added], how="diagonal_relaxed"), None)
 
     def adopt(self, other: Ledger) -> None:
-        """Replace what is recorded with what another ledger recorded, except retired files and removed keys."""
+        """Replace what is recorded with what another ledger recorded, except retired files and removed keys.
+
+        States for the next build are replaced too: ours belong to other rows.
+        """
         import polars as pl
 
-        for name in STATES:
-            if (frame := other.read_state(name)) is None:
-                (self._folder / f"{name}.parquet").unlink(missing_ok=True)
-            else:
-                self.write_state(name, frame)
+        for name in self._states:
+            (self._folder / f"{name}.parquet").unlink(missing_ok=True)
+        for name in other._states:
+            self.write_state(name, other.read_state(name))
         for day in other.response_days:
             self._write(f"responses/{day}.parquet", other.responses(day), RESPONSES)
         self._record_days(other.days, None)

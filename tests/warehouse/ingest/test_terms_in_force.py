@@ -22,7 +22,8 @@ from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.bronze import BronzeWriter
-from cexkit.warehouse.store.ledger import Ledger, retire
+from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.ledgers import retire
 from cexkit.warehouse.store.sequence import Sequence
 from cexkit.warehouse.store.warehouse import Warehouse
 
