@@ -24,8 +24,9 @@ from cexkit.schema.intervals import EPOCH, Window
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, listing_periods
 from cexkit.warehouse.ingest.report import Problem
-from cexkit.warehouse.store.inventory import Inventory, read_extents
-from cexkit.warehouse.store.inventory_entries import Key, common
+from cexkit.warehouse.store.inventory import Inventory
+from cexkit.warehouse.store.inventory_entries import Key, common, read_extents
+from cexkit.warehouse.store.layout import inventory_file
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Shortest span that is read at a time before a listing time that is wrong.
@@ -43,7 +44,7 @@ def known_periods(warehouse: Warehouse, exchange_name: str) -> dict[Key, Listing
     extents: dict[Key, Window] = {}
     for table in TABLES.values():
         if table.name.startswith("ohlcv") or table.name in ("funding_rates", "open_interest"):
-            for key, extent in read_extents(warehouse.root, exchange_name, table).items():
+            for key, extent in read_extents(warehouse.root / inventory_file(table, exchange_name)).items():
                 extents[key] = min(extents.get(key, extent), extent)
     stated = listing_periods(warehouse, exchange_name)
     return {key: listed.widened(extents.get(key)) for key, listed in stated.items()}

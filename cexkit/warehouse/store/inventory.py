@@ -184,11 +184,6 @@ class Inventory:
         return change(self._content)
 
 
-def read_extents(root: Path, exchange: str, table: Table) -> dict[Key, Window]:
-    """Return the times of the first and last row of each instrument in the inventory of a venue's table."""
-    return read_content(root / inventory_file(table, exchange)).extents
-
-
 def read_inventories(root: Path) -> list[tuple[str, str, Inventory]]:
     """Return the inventories of a warehouse, with the venue and table of each."""
     files = sorted((root / INVENTORY).glob("*/exchange=*.parquet"))

@@ -207,8 +207,13 @@ def write_content(content: Content, path: Path, via: Path) -> None:
     write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"), via=via)
 
 
-def read_content(path: Path) -> Content:
-    """Return the content of a file; empty if the file does not exist.
+def read_extents(path: Path) -> dict[Key, Window]:
+    """Return the times of each instrument's first and last row from a file; empty if the file does not exist."""
+    return read_content(path, [("state", "=", _EXTENT)]).extents
+
+
+def read_content(path: Path, only: list[tuple[str, str, str]] | None = None) -> Content:
+    """Return the content of a file, or only the rows for which conditions hold; empty if the file does not exist.
 
     Raises
     ------
@@ -219,7 +224,7 @@ def read_content(path: Path) -> Content:
     if not path.exists():
         return content
     try:
-        rows = pq.read_table(path, schema=_SCHEMA, partitioning=None).to_pylist()
+        rows = pq.read_table(path, schema=_SCHEMA, partitioning=None, filters=only).to_pylist()
         for row in rows:
             _add(content, row)
     except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
