@@ -33,16 +33,89 @@ def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def listed_at(rows: ir.Table, moment: datetime) -> ir.Table:
-    """Listings that hold at a moment, and whether that is certain."""
+def listed_at(instruments: ir.Table, periods: ir.Table | None, moment: datetime) -> ir.Table:
+    """Return the instruments that were listed at a moment, with their facts at it, and whether that is certain.
+
+    ``sql/queries/universe.sql`` is the same in SQL.
+
+    Parameters
+    ----------
+    instruments : ibis.Table
+        Table ``instruments``.
+    periods : ibis.Table or None
+        Table ``instrument_periods``; None if the dataset lacks it. An instrument without a period has the facts as last
+        seen.
+    moment : datetime
+        The time.
+
+    Returns
+    -------
+    ibis.Table
+        Rows as in ``instruments``, with ``certain``. Times of listing, delisting, and expiry are those of the listing
+        in which the moment lies. Before the first period, its facts hold.
+    """
     import ibis
 
-    vague = (rows.status == "delisted") & rows.delisting_time.isnull()
-    end = vague.ifelse(rows.observed_at, rows.delisting_time)
-    began = ibis.coalesce(rows.listing_time <= moment, rows.status != "pending")
-    listed = began & ibis.coalesce(end > moment, True) & ibis.coalesce(rows.expiry > moment, True)
-    seen = (~vague & (rows.observed_at >= moment)) | ibis.coalesce(rows.delisting_time > moment, False)
-    return rows.mutate(certain=rows.listing_time.notnull() & seen).filter(listed)
+    spans = _fact_spans(instruments, periods).mutate(_inside=_is_listed(moment), _begun=_held(moment))
+    newest = [ibis.desc(ibis._._inside), ibis.desc(ibis._.valid_from)]
+    listing = spans.mutate(_place=ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=newest))
+    listing = listing.filter(listing._inside, listing._place == 0)
+    vague = (listing.status == "delisted") & listing.delisting_time.isnull()
+    seen = (~vague & (listing.observed_at >= moment)) | ibis.coalesce(listing.delisting_time > moment, False)
+    times = ("listing_time", "delisting_time", "expiry")
+    listing = listing.mutate(certain=listing.listing_time.notnull() & seen)
+    listing = listing.select(*INSTRUMENT_KEYS, *times, "certain")
+
+    in_force = [ibis.desc(ibis._._begun), ibis.ifelse(ibis._._begun, ibis._._number, -ibis._._number).desc()]
+    facts = spans.mutate(_place=ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=in_force))
+    facts = facts.filter(facts._place == 0).drop(*times)
+    found = facts.join(listing, list(INSTRUMENT_KEYS)).select(*instruments.columns, "certain")
+    return found.order_by(INSTRUMENT_KEYS)
+
+
+def _fact_spans(instruments: ir.Table, periods: ir.Table | None) -> ir.Table:
+    """Return the spans of facts of all instruments, each with its place and with what its neighbors say."""
+    import ibis
+
+    if periods is None:
+        no_time = ibis.null(instruments.listing_time.type())
+        spans = instruments.mutate(valid_from=no_time, valid_to=no_time)
+    else:
+        joined = one_per_instrument(instruments).left_join(periods, list(INSTRUMENT_KEYS))
+        facts = [name for name in instruments.columns if name in periods.columns and name not in INSTRUMENT_KEYS]
+        stated = {name: periods.valid_from.notnull().ifelse(periods[name], instruments[name]) for name in facts}
+        spans = joined.select(*INSTRUMENT_KEYS, "observed_at", "valid_from", "valid_to", **stated)
+    order = {"group_by": INSTRUMENT_KEYS, "order_by": [spans.valid_from]}
+    return spans.mutate(
+        _number=ibis.row_number().over(**order),
+        _previous=spans.valid_from.lag().over(**order),
+        _next_status=spans.status.lead().over(**order),
+        _next_end=spans.delisting_time.lead().over(**order),
+    )
+
+
+def _is_listed(moment: datetime) -> ir.Deferred:
+    """True for spans of facts by which the instrument was listed at a moment."""
+    import ibis
+
+    row = ibis._
+    first = row._number == 0
+    begun = row.listing_time.isnull().ifelse(first | (row._previous <= moment), row.listing_time <= moment)
+    announced = (row.status == "pending") & row.listing_time.isnull()
+    open_end = ibis.coalesce(row.delisting_time > moment, True) & ibis.coalesce(row.expiry > moment, True)
+    # The list that first shows an instrument as delisted may not say when that was.
+    vague = row.delisting_time.isnull() & (first.ifelse(row.observed_at, row.valid_from) <= moment)
+    # The next list may show that the instrument was delisted before it.
+    ended = ibis.coalesce((row._next_status == "delisted") & (row._next_end <= moment), False)
+    held = ibis.coalesce(row.valid_to > moment, True) & ~ended
+    return begun & ~announced & open_end & (row.status == "delisted").ifelse(~vague, held)
+
+
+def _held(moment: datetime) -> ir.Deferred:
+    """True for spans of facts that began by a moment; that of an instrument without periods has no begin."""
+    import ibis
+
+    return ibis.coalesce(ibis._.valid_from <= moment, True)
 
 
 def one_per_instrument(listing: ir.Table) -> ir.Table:

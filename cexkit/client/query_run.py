@@ -16,9 +16,11 @@ from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import YEARS
+from cexkit.schema.render import to_ibis
 
 if TYPE_CHECKING:
     import duckdb
+    import ibis.expr.types as ir
     import polars as pl
 
     from cexkit.client.dataset import Dataset
@@ -137,7 +139,22 @@ def _select_tables(market: Dataset, names: list[str], values: Mapping[str, Any])
         start = _compute_read_start(values.get("until") or min(ends.values()), values["days"])
         # If a table ends before the window, read its last file, so that the query finds rows.
         starts = {name: start and min(start, end) for name, end in ends.items()}
-    return {name: market.table(name, start=starts.get(name)) for name in names}
+    return {
+        name: _empty(market, name) if _is_optional(market, name) else market.table(name, start=starts.get(name))
+        for name in names
+    }
+
+
+def _is_optional(market: Dataset, name: str) -> bool:
+    """Return whether the dataset lacks a table only because an earlier version wrote the table it is made with."""
+    return name not in market.tables and TABLES[name].made_with in market.tables
+
+
+def _empty(market: Dataset, name: str) -> ir.Table:
+    import ibis
+
+    columns = {column: ibis.null(dtype(nullable=True)) for column, dtype in to_ibis(TABLES[name]).items()}
+    return market.table(TABLES[name].made_with).limit(0).select(**columns)
 
 
 def _compute_read_start(end: datetime, days: float) -> datetime | None:

@@ -58,15 +58,18 @@ class UniverseMixin:
         Returns
         -------
         ibis.Table
-            Rows of table ``instruments`` with ``listing_time <= at`` and ``at`` before ``delisting_time`` and
-            ``expiry``, plus ``certain``. If the venue does not report a time:
+            Rows as in table ``instruments``, plus ``certain``: instruments with a listing from ``listing_time`` on and
+            until ``delisting_time`` and ``expiry`` in which ``at`` lies, also if the name was listed again since. If
+            the venue does not report a time:
 
             * no ``listing_time``: treated as always listed, not certain; not listed while ``pending``.
-            * ``delisted`` without ``delisting_time``: listed until ``observed_at``, when the venue last showed it, not
-              certain.
+            * ``delisted`` without ``delisting_time``: listed until a list first showed it as delisted, or else until
+              ``observed_at``, when the venue last showed it; not certain.
             * ``at`` later than ``observed_at``: treated as still listed, not certain.
 
-            ``status`` is the status when the venue was last read, not at ``at``.
+            ``status``, contract terms, and the funding interval are those at ``at`` by table ``instrument_periods``;
+            before its first row of an instrument, those of that row. If the dataset lacks the table, they are those
+            when the venue was last read.
 
         Raises
         ------
@@ -82,6 +85,8 @@ class UniverseMixin:
         >>> "FTTUSDT" in set(then.symbol.to_pandas())  # delisted four weeks later
         True
         """
-        rows = self.table("instruments", exchange=exchange, instrument_type=instrument_type)
+        filters = {"exchange": exchange, "instrument_type": instrument_type}
+        rows = self.table("instruments", **filters)
+        periods = self.table("instrument_periods", **filters) if "instrument_periods" in self.tables else None
         moment = utc(self.instrument_frame["observed_at"].max() if at is None else at)
-        return listed_at(rows, moment)
+        return listed_at(rows, periods, moment)

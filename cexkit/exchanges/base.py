@@ -116,6 +116,11 @@ class Source:
         """This source, its companions, and its additional lists."""
         return (self, *self.companions, *self.more)
 
+    def page_length(self, bar: timedelta | None) -> timedelta:
+        """Return the longest span that one page can hold, given the interval of the table; a day if that is unknown."""
+        limit, step = (getattr(self.paginator, name, None) for name in ("limit", "step"))
+        return limit * (bar or step) if limit and step else timedelta(days=1)
+
     def target(self, params: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """Return the path with its placeholders filled, and the remaining parameters for the query."""
         places = {name for name in params if f"{{{name}}}" in self.path}

@@ -158,6 +158,7 @@ class Fetcher:
         window: Window,
         *,
         next_sequence: NextSequence | None = None,
+        confirm_empty: bool = True,
     ) -> Iterator[Page]:
         """Read a table of one instrument, page by page.
 
@@ -172,6 +173,8 @@ class Fetcher:
             Returns the number of a request, called when it is sent: the ``next`` of the
             :class:`~cexkit.warehouse.store.sequence.Sequence` of the warehouse that stores the responses. Default:
             requests have no number.
+        confirm_empty : bool
+            Request a page without rows again before it is accepted.
 
         Raises
         ------
@@ -187,8 +190,15 @@ class Fetcher:
             raise NotOfferedError(
                 f"{table} of {exchange} goes back {source.reach.days} days only: ask from {earliest:%Y-%m-%dT%H:%M} on"
             )
-        context = Context(exchange=exchange, table=table, now=datetime.now(UTC), instrument=instrument, window=window)
-        return walk_pages(self._client, venue, source, context, next_sequence)
+        context = Context(
+            exchange=exchange,
+            table=table,
+            now=datetime.now(UTC),
+            instrument=instrument,
+            window=window,
+            terms=self._listings.terms(venue),
+        )
+        return walk_pages(self._client, venue, source, context, next_sequence, confirm_empty=confirm_empty)
 
     def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:
         """Return the oldest time for which a venue's API retains rows, by the venue's clock; None if unlimited."""

@@ -56,14 +56,42 @@ def with_left_out(reasons: Mapping[str, str]) -> dict[bytes, bytes]:
 
 
 def listing(records: list[dict[str, Any]], reasons: Mapping[str, str]) -> pa.Table:
-    """Rows of ``instruments`` from plain records, beside what is left out and why (see :func:`left_out`)."""
+    """Return rows of ``instruments`` from plain records, with what is left out and why (see :func:`left_out`).
+
+    The status is that at ``observed_at``, see :func:`at_observation`.
+    """
     import pyarrow as pa
 
     from cexkit.schema.render import conform, to_pyarrow
 
     declared = TABLES["instruments"]
-    table = conform(pa.Table.from_pylist(records, schema=to_pyarrow(declared)), declared)
+    rows = [record | at_observation(record) for record in records]
+    table = conform(pa.Table.from_pylist(rows, schema=to_pyarrow(declared)), declared)
     return table.replace_schema_metadata(with_left_out(reasons))
+
+
+def at_observation(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status and delisting time of an instrument as they follow from its end and ``observed_at``.
+
+    Venues keep the status of a contract's last phase for years: Binance lists ``SETTLING`` contracts of 2022. After
+    its end, a contract that does not trade is delisted. If a perpetual trades after the end that the venue states, that
+    end is wrong: it is not known.
+
+    Examples
+    --------
+    >>> from cexkit.schema.intervals import utc
+    >>> record = {"status": "halted", "delisting_time": utc("2022-06-17T09:00"), "observed_at": utc("2026-07-04")}
+    >>> at_observation(record)["status"]
+    'delisted'
+    >>> at_observation(record | {"observed_at": utc("2022-06-17T08:59")})["status"]
+    'halted'
+    """
+    status, end, expiry = record["status"], record.get("delisting_time"), record.get("expiry")
+    if end is None or end > record["observed_at"]:
+        return {"status": status, "delisting_time": end}
+    if status == "trading":
+        return {"status": status, "delisting_time": None if expiry is None else end}
+    return {"status": "delisted", "delisting_time": end}
 
 
 def stacked(lists: list[pa.Table]) -> pa.Table:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from cexkit.exchanges.instruments import latest, of_type, stacked, the_one
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.page_walk import walk_pages
 from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.terms import Terms, TermsLog
 from cexkit.exchanges.venue_client import VenueClient
 from cexkit.schema import TABLES
 from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cexkit.exchanges.http.client import NextSequence
+
+#: Age at which a list in memory is read again: venues change contract values and list new instruments.
+MAX_LIST_AGE_SECONDS = 3600.0
 
 
 class Listings:
@@ -38,6 +44,8 @@ class Listings:
         self._client = client
         #: Parsed listings, by venue and endpoint.
         self._tables: dict[tuple[str, str], pa.Table] = {}
+        self._read_at: dict[tuple[str, str], float] = {}
+        self._logs: dict[str, TermsLog] = defaultdict(TermsLog)
         self._read_lock = threading.Lock()
 
     def read_pages(
@@ -100,12 +108,20 @@ class Listings:
         with self._read_lock:
             for endpoint, source in (_supplementary_sources(sources) | sources).items():
                 key = (venue.name, endpoint)
-                if fresh or (key not in self._tables and endpoint in sources):
+                if fresh or (endpoint in sources and self._is_outdated(key)):
                     self._tables[key] = self._read_listing(venue, source)
+                    self._read_at[key] = time.monotonic()
                 if key in self._tables:
                     tables.append(self._tables[key])
         instruments = latest(stacked(tables))
         return stacked([of_type(instruments, instrument_type) for instrument_type in instrument_types])
+
+    def _is_outdated(self, key: tuple[str, str]) -> bool:
+        return key not in self._tables or time.monotonic() - self._read_at[key] > MAX_LIST_AGE_SECONDS
+
+    def terms(self, venue: Exchange) -> Terms:
+        """Return the contract terms of a venue over time, as far as the lists that were read show them."""
+        return self._logs[venue.name].terms()
 
     def _read_listing(self, venue: Exchange, source: Source) -> pa.Table:
         # Raise an error only after the last page, so that budgets announced by later pages take effect.
@@ -124,6 +140,8 @@ class Listings:
                 yield replace(page, table=None, error=error)
                 continue
             self._client.declare_budgets(venue, source, budgets)
+            if page.table is not None and "status" in page.table.column_names:
+                self._logs[venue.name].add(page.table.to_pylist(), page.context.now)
             yield page
 
 

@@ -26,15 +26,17 @@ def walk_pages(
     source: Source,
     context: Context,
     next_sequence: NextSequence | None = None,
+    *,
+    confirm_empty: bool = True,
 ) -> Iterator[Page]:
     """Yield the pages of a source that cover the window of ``context``, in the venue's order.
 
     A malformed page is yielded with its error and with the span that the walk skips because of it. ``next_sequence``
-    numbers the requests.
+    numbers the requests. Pages without rows are requested again unless ``confirm_empty`` is False.
     """
     request = source.paginator.first(context.window)
     while request is not None:
-        page = _read_page(client, venue, source, context, request, next_sequence)
+        page = _read_page(client, venue, source, context, request, next_sequence, confirm_empty=confirm_empty)
         if page.table is None:
             skipped, request = source.paginator.skip(request)
             yield replace(page, skipped=skipped)
@@ -50,6 +52,8 @@ def _read_page(
     context: Context,
     request: PageRequest,
     next_sequence: NextSequence | None,
+    *,
+    confirm_empty: bool,
 ) -> Page:
     """Return one page; request it again if its body is malformed or has no rows.
 
@@ -70,5 +74,6 @@ def _read_page(
         result = extent(table, source.cursor(response.body))
         empty_count += 1
         empty_limit = MAX_EMPTY_REQUESTS if source.paginator.next(request, result) else MAX_EMPTY_REQUESTS_AT_END
-        if request.window is None or result.last is not None or empty_count >= empty_limit:
+        is_certain = not confirm_empty or empty_count >= empty_limit
+        if request.window is None or result.last is not None or is_certain:
             return Page(response, source.endpoint, page_context, table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from math import isfinite
@@ -15,6 +15,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.http.paginate import PageResult
+from cexkit.exchanges.terms import Terms
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
 from cexkit.schema.intervals import from_ms as moment
@@ -48,6 +49,9 @@ class Context:
     skewed : bool
         True if the two clocks differed by more than the setting ``CEXKIT_MAX_CLOCK_SKEW_SECONDS``. Nothing that the
         response covers is final then, because ``now`` may be wrong.
+    terms : Terms, optional
+        Contract terms over time, known from all lists; not stored with the response. Default: those of ``instrument``,
+        as listed at the time of the request.
 
     Examples
     --------
@@ -62,6 +66,11 @@ class Context:
     instrument: Instrument | None = None
     window: Window | None = None
     skewed: bool = False
+    terms: Terms | None = field(default=None, compare=False, repr=False)
+
+    def instrument_at(self, moment: datetime) -> Instrument:
+        """Return the instrument with the contract terms in force at a moment."""
+        return self.instrument if self.terms is None else self.terms.of_instrument(self.instrument, moment)
 
     @property
     def interval(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cexkit.errors import PayloadError
 from cexkit.exchanges.base import Event, Stream
 from cexkit.exchanges.registry import EXCHANGES
+from cexkit.exchanges.terms import Terms
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
 
@@ -48,7 +49,7 @@ def read_events(stream: Stream, body: bytes) -> list[Event]:
 
 
 def liquidations_of(
-    exchange: str, messages: Iterable[bytes], instruments: Iterable[Instrument]
+    exchange: str, messages: Iterable[bytes], instruments: Terms | Iterable[Instrument]
 ) -> tuple[pa.Table, list[str]]:
     """Convert messages to rows of table ``liquidations``. Pure.
 
@@ -58,8 +59,9 @@ def liquidations_of(
         Venue of the messages.
     messages : iterable of bytes
         Raw messages. A repeated message is a replay and counts once.
-    instruments : iterable of Instrument
-        Instruments to which the venue's names refer.
+    instruments : Terms or iterable of Instrument
+        Instruments to which the venue's names refer. ``Terms`` give each event the contract value at its time; plain
+        instruments are taken to have the same terms at all times.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def liquidations_of(
     from cexkit.schema.render import to_pyarrow
 
     stream = STREAMS[exchange]
-    known = {one.venue_symbol: one for one in instruments if one.exchange == exchange and one.instrument_type != "spot"}
+    terms = instruments if isinstance(instruments, Terms) else _unchanging(exchange, instruments)
     problems: list[str] = []
     rows = []
     for number, body in enumerate(dict.fromkeys(messages)):
@@ -82,7 +84,7 @@ def liquidations_of(
             problems.append(str(error))
             continue
         for event in events:
-            if (instrument := known.get(event.venue_symbol)) is None:
+            if (instrument := terms.named(event.venue_symbol, from_ms(event.ms))) is None:
                 problems.append(f"{stream.endpoint}: no instrument {event.venue_symbol!r} is listed")
             else:
                 rows.append(_row(stream, instrument, event) | {"_message": number})
@@ -96,6 +98,10 @@ def liquidations_of(
         [*row_key, "event"], keep="first", maintain_order=True
     )
     return frame.select(schema.names).to_arrow().cast(schema), list(dict.fromkeys(problems))
+
+
+def _unchanging(exchange: str, instruments: Iterable[Instrument]) -> Terms:
+    return Terms((None, instrument) for instrument in instruments if instrument.exchange == exchange)
 
 
 def _row(stream: Stream, instrument: Instrument, event: Event) -> dict[str, Any]:

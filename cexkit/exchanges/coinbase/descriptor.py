@@ -213,6 +213,7 @@ _WHY_NOT = {
 
 EXCHANGE = Exchange(
     name="coinbase",
+    parser_version=2,
     apis={
         "spot": Api(
             base_url="https://api.exchange.coinbase.com",

@@ -42,6 +42,14 @@ CANDLE = ("time", "low", "high", "open", "close", "volume")
 STATUS = {"online": "trading", "offline": "halted", "delisted": "delisted"}
 #: Flags under which a product that is online is not matched.
 HALTED = ("trading_disabled", "cancel_only", "post_only", "auction_mode")
+#: Status by the ``state`` of a contract. Documented; rows recorded before 2026 lack the field and have ``is_active``.
+STATE = {
+    "open": "trading",
+    "settlement": "halted",
+    "locked": "halted",
+    "inactive": "halted",
+    "delivered": "delisted",
+}
 
 # Between 2001 and 2286: other units fall outside. An expiry may be later.
 Seconds = Annotated[int, Field(ge=10**9, lt=10**10)]
@@ -80,6 +88,7 @@ class Contract(TypedDict):
     contract_size: Size
     tick_size: Price
     min_trade_amount: Price
+    state: NotRequired[str]
     instrument_type: NotRequired[str]
     future_type: NotRequired[str]
 
@@ -219,13 +228,19 @@ def _contract(row: Contract, expired: bool, context: Context) -> dict[str, Any]:
         "tick_size": row["tick_size"],
         # amounts of inverse contracts are in the quote currency
         "lot_size": None if inverse else row["min_trade_amount"],
-        "status": "delisted" if expired else "trading" if row["is_active"] else "halted",
+        "status": "delisted" if expired else _contract_status(row),
         "listing_time": moment(row["creation_timestamp"]),
         "delisting_time": ends,
         "expiry": expiry,
         "funding_interval_hours": FUNDING_HOURS if kind == "perp" else None,
         "observed_at": context.now,
     }
+
+
+def _contract_status(row: Contract) -> str:
+    by_activity = "trading" if row["is_active"] else "halted"
+    stated = STATE.get(row.get("state", ""), by_activity)
+    return by_activity if stated == "trading" else stated
 
 
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:

@@ -247,7 +247,7 @@ def _sources() -> dict[tuple[str, str], Source]:
 
 EXCHANGE = Exchange(
     name="okx",
-    parser_version=2,
+    parser_version=3,
     apis={
         "v5": Api(
             base_url="https://www.okx.com",

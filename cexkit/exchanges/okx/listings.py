@@ -25,6 +25,7 @@ STATUS = {
     "suspend": "halted",
     "rebase": "halted",
     "post_only": "halted",
+    "settling": "halted",
     "expired": "delisted",
 }
 

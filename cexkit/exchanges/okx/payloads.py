@@ -209,7 +209,7 @@ def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context)
     instrument = context.instrument
     events = [event for item in items if item["instId"] == instrument.venue_symbol for event in item["details"]]
     price = [event["bkPx"] for event in events]
-    amount = [_coins(event, instrument) for event in events]
+    amount = [_coins(event, context.instrument_at(moment(event["ts"]))) for event in events]
     columns = {
         "timestamp": from_ms([event["ts"] for event in events]),
         "side": [_closed(endpoint, row, event) for row, event in enumerate(events)],

@@ -48,7 +48,7 @@ class ListenerTimeouts:
     #: Pauses between attempts to connect double from the first to the second.
     first_retry_seconds: float = 1.0
     max_retry_seconds: float = 60.0
-    #: A venue that is subscribed by instrument is asked so often whether it lists others by now.
+    #: A venue that is subscribed is asked so often whether it lists other instruments or contract values by now.
     relist_seconds: float = 3600.0
 
 
@@ -169,14 +169,22 @@ class Listener:
                 return True
 
     def _lists_others(self) -> bool:
+        """Return whether other subscriptions are needed, by what the venue lists now.
+
+        If the venue lists other contracts or contract values under the same subscriptions, the list is kept: an event
+        has the contract value of its time.
+        """
         try:
             with _reader(self._fetcher) as reader:
                 found = _exposed(reader.instruments(self._exchange))
+            others = [one for one in found if one not in self._listed]
+            if self._stream.subscribe([*self._listed, *others]) != self._subscriptions:
+                return True
+            if others:
+                self._relist()
         except CexkitError as error:
-            _log.warning("%s: what is listed now cannot be read: %s", self._exchange, error)
-            return False
-        more = [one for one in found if one not in self._listed]
-        return self._stream.subscribe([*self._listed, *more]) != self._subscriptions
+            _log.warning("%s: failed to read what is listed now: %s", self._exchange, error)
+        return False
 
     async def _subscribe(self, socket: ClientConnection) -> list[bytes]:
         """Ask for everything and wait until all of it is granted; what came in between is not lost."""

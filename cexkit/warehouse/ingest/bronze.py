@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,15 +23,10 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import EPOCH, Window, merged
 from cexkit.schema.symbols import Instrument
-from cexkit.warehouse.ingest.completeness import (
-    CompletenessRule,
-    ListingPeriod,
-    common,
-    due_missing,
-    listing_periods,
-)
+from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods, late_problem, tells_listing
+from cexkit.warehouse.ingest.completeness import CompletenessRule, common, due_missing
 from cexkit.warehouse.ingest.inventories import open_inventory
-from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
+from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull, listing_periods
 from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
 from cexkit.warehouse.ingest.replay import endpoints
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
@@ -147,8 +142,12 @@ class _Progress:
 
     table: Table
     inventory: Inventory | None
-    windows: dict[Instrument, Window]
-    listed: dict[Key, ListingPeriod]
+    requested: Window | None
+    #: The parts of the requested span in which each instrument was listed.
+    parts: dict[Instrument, list[Window]]
+    #: Listing periods, from the first known row on if that is before the listing time, and as the venue states them.
+    listed: dict[Key, ListingPeriods]
+    stated: dict[Key, ListingPeriods]
     refresh: bool
     clock: Callable[[], datetime]
     next_sequence: NextSequence
@@ -156,6 +155,10 @@ class _Progress:
     writers: dict[str, BronzeWriter] = field(default_factory=dict)
     now: datetime | None = None
     whole: bool = True
+    #: True if the pages since it was last set to False have rows.
+    found: bool = False
+    #: False while times before a listing are read: without rows, they are not complete.
+    listed_then: bool = True
     times: list[np.ndarray] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
@@ -174,20 +177,24 @@ class _Progress:
         """Return the progress of a run that has requested nothing yet."""
         clock = partial(datetime.now, UTC) if now is None else lambda: now
         if table.name == "instruments":
-            return cls(table, None, {}, {}, refresh, clock, next_sequence)
-        padded = listing_windows(warehouse, exchange_name)
-        windows = {instrument: clip_to_listing(padded, instrument, window) for instrument in of}
-        listed = listing_periods(warehouse, exchange_name)
+            return cls(table, None, None, {}, {}, {}, refresh, clock, next_sequence)
+        stated, listed = listing_periods(warehouse, exchange_name), known_periods(warehouse, exchange_name)
+        parts = {one: listed.get(key_of(one), ListingPeriods()).within(window) for one in of}
         inventory = open_inventory(warehouse, exchange_name, table, listed)
-        repeats = {} if refresh else choose_repeats(inventory, table, windows, clock())
-        return cls(table, inventory, windows, listed, refresh, clock, next_sequence, repeats)
+        progress = cls(table, inventory, window, parts, listed, stated, refresh, clock, next_sequence)
+        progress.repeats = {} if refresh else choose_repeats(inventory, table, progress.windows, clock())
+        return progress
+
+    @property
+    def windows(self) -> dict[Instrument, Window]:
+        """The span from the first part of each instrument to its last."""
+        return {one: hull(parts, self.requested) for one, parts in self.parts.items()}
 
     def spans(self, instrument: Instrument, window: Window, earliest: datetime | None) -> Iterator[Window]:
         """Yield the spans to request, none longer than a file of the table, so that little is lost by a cut.
 
         Missing spans that the venue no longer retains are among them, so that they are reported as such.
         """
-        window = common(window, self.windows[instrument])
         gaps = [window]
         if not self.refresh:
             again = [*self.repeats.get(instrument, ())]
@@ -209,10 +216,11 @@ class _Progress:
         self.whole = self.whole and page.error is None and not page.context.skewed
         if page.table is not None and self.table.time in page.table.column_names:
             self.times.append(page.table[self.table.time].cast("int64").to_numpy())
+        self.found |= page.is_file or bool(page.table)
 
     def end(self, instrument: Instrument, span: Window) -> None:
         """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks."""
-        if self.whole and self.now is not None:
+        if self.whole and self.now is not None and (self.listed_then or self.found):
             self._record(instrument, self._rule(instrument).settled(span, self.now))
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
@@ -226,9 +234,16 @@ class _Progress:
     def covered(self, instrument: Instrument, spans: Iterable[Window]) -> None:
         """Note that archive files hold these spans: nothing in them is missing from the API."""
         for span in spans:
+            self.found = True
             self.inventory.observe(instrument, Window(span.end, span.end))
             for entry in self.inventory.missing(instrument, span):
                 self.inventory.record(instrument, common(entry.window, span), at=self.clock())
+
+    def before_listing(self, instrument: Instrument, fetcher: Fetcher) -> BeforeListing:
+        """Return what may be requested of an instrument before its listings."""
+        listed = self.listed.get(key_of(instrument), ListingPeriods())
+        earliest = fetcher.earliest(instrument.exchange, self.table.name, instrument.instrument_type)
+        return BeforeListing.of(self.inventory, self.table, instrument, listed, self.requested, earliest, self.refresh)
 
     def flush(self) -> None:
         """Write the responses first, then the inventory that refers to them."""
@@ -255,7 +270,9 @@ class _Progress:
         if times.size:
             first, last = (EPOCH + timedelta(microseconds=int(end)) for end in (times.min(), times.max()))
             self.inventory.observe(instrument, Window(first, last))
-        listed = self.listed.get(key_of(instrument), ListingPeriod())
+        listed = self.listed.get(key_of(instrument), ListingPeriods())
+        if tells_listing(self.table):
+            listed = listed.widened(self.inventory.extent(instrument))
         missing = due_missing(self._rule(instrument), listed, span, times)
         self.inventory.record(instrument, span, missing, at=self.clock(), reset=self.refresh)
 
@@ -274,16 +291,54 @@ def _readings(
         yield None, fetcher.instrument_pages(exchange_name, next_sequence=progress.next_sequence)
         return
     known: dict[str, dict[str, str]] = {}
-    for instrument, span in progress.windows.items():
+    for instrument in progress.parts:
         archive = exchange(exchange_name).archives.get((table.name, instrument.instrument_type))
-        if archive is None:
-            yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems, progress)
-            continue
-        if archive.endpoint not in known:
+        if archive is not None and archive.endpoint not in known:
             known[archive.endpoint] = _archived(warehouse, exchange_name, table, archive.endpoint, window)
-        where = (fetcher, table.name, archive, instrument, span, known[archive.endpoint])
+        files = {} if archive is None else known[archive.endpoint]
+        yield instrument.symbol, _pages_of(fetcher, table, archive, instrument, files, problems, progress)
+
+
+def _pages_of(
+    fetcher: Fetcher,
+    table: Table,
+    archive: Archive | None,
+    instrument: Instrument,
+    known: Mapping[str, str],
+    problems: list[Problem],
+    progress: _Progress,
+) -> Iterator[Page]:
+    """Yield the pages of an instrument in the times in which it was listed, and before them if the venue has rows."""
+
+    def pages(span: Window, problems: list[Problem]) -> Iterator[Page]:
+        if archive is None:
+            return _api_pages(fetcher, table, instrument, span, problems, progress)
+        where = (fetcher, table.name, archive, instrument, span, known)
         files = partial(archive_pages, *where, next_sequence=progress.next_sequence)
-        yield instrument.symbol, _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
+        return _with_archive(fetcher, table, archive, instrument, span, files, problems, progress)
+
+    for part in progress.parts[instrument]:
+        yield from pages(part, problems)
+    before = progress.before_listing(instrument, fetcher)
+
+    def pages_before(span: Window, is_probe: bool) -> Iterator[Page]:
+        progress.listed_then, progress.found = False, False
+        unlisted: list[Problem] = []  # what the venue no longer keeps there may never have been
+        try:
+            if not is_probe or before.files is not None:
+                yield from pages(span, unlisted)
+                return
+            progress.begin()
+            options = {"next_sequence": progress.next_sequence, "confirm_empty": False}
+            with suppress(UnknownNameError):
+                yield from fetcher.pages(instrument.exchange, table.name, instrument, span, **options)
+                progress.end(instrument, span)
+        finally:
+            progress.listed_then = True
+
+    if late := (yield from before.read(pages_before, lambda: progress.found)):
+        stated, extent = progress.stated[key_of(instrument)], progress.inventory.extent(instrument)
+        problems.append(late_problem(instrument, table, stated, late, extent))
 
 
 def _archived(warehouse: Warehouse, exchange_name: str, table: Table, endpoint: str, window: Window) -> dict[str, str]:

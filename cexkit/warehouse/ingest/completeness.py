@@ -1,7 +1,7 @@
 """Completeness of a span that was read: which of its rows are due, and which of these were not returned.
 
-The rule depends on the density of the source and on the instrument's listing period. Of the settled part of a span,
-within the listing period:
+The rule depends on the density of the source and on the instrument's listing periods. Of the settled part of a span,
+within the listing periods:
 
 - ``dense``: a step of the interval without a row is missing.
 - ``sparse`` and ``irregular``: a UTC day without any row is missing; a day with one row is complete. Events without an
@@ -18,12 +18,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.exchanges.archives import Density
-from cexkit.schema import TABLES, Table
+from cexkit.schema import Table
 from cexkit.schema.intervals import EPOCH, Window, merged
-from cexkit.warehouse.ingest.listings import LISTING_MARGIN
-from cexkit.warehouse.store.inventory_entries import Key
+from cexkit.warehouse.ingest.listing_periods import ListingPeriods
+from cexkit.warehouse.store.inventory_entries import common
 from cexkit.warehouse.store.layout import SETTLED
-from cexkit.warehouse.store.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,71 +107,10 @@ class CompletenessRule:
         return max(0, (span.end - EPOCH) // _DAY + (EPOCH - span.start) // _DAY)
 
 
-@dataclass(frozen=True, slots=True)
-class ListingPeriod:
-    """The time in which an instrument was listed.
-
-    Parameters
-    ----------
-    start, end : datetime or None
-        Listing, and delisting or expiry; None if unknown.
-    trading : bool
-        False if it does not trade any more, or not at present.
-    """
-
-    start: datetime | None = None
-    end: datetime | None = None
-    trading: bool = True
-
-    @property
-    def window(self) -> Window:
-        """The longest possible period."""
-        start = self.start or _FIRST
-        return Window(start, max(start, self.end or _LAST))
-
-    def certain(self, extent: Window | None) -> Window:
-        """Return the period in which rows are due for certain, given the times of the first and last known row.
-
-        A time that is unknown, or up to :data:`LISTING_MARGIN` off, says less than the rows: nobody knows whether an
-        instrument traded before its first or after its last row.
-        """
-        first, last = (extent.start, extent.end) if extent else (None, None)
-        start = (
-            (first or _LAST)
-            if self.start is None
-            else max(self.start, min(first or _LAST, self.start + LISTING_MARGIN))
-        )
-        if self.end is not None:
-            end = min(self.end, max(last or _FIRST, self.end - LISTING_MARGIN))
-        else:
-            end = _LAST if self.trading else (last or _FIRST)
-        return Window(start, max(start, end))
-
-
-def listing_periods(warehouse: Warehouse, exchange_name: str) -> dict[Key, ListingPeriod]:
-    """Return the listing period of each instrument of a venue, by type and symbol."""
-    columns = ["instrument_type", "symbol", "listing_time", "delisting_time", "expiry", "status"]
-    rows = warehouse.read(TABLES["instruments"], exchange=exchange_name).select(columns).to_pylist()
-    return {
-        Key(row["instrument_type"], row["symbol"]): ListingPeriod(
-            row["listing_time"],
-            min(filter(None, (row["delisting_time"], row["expiry"])), default=None),
-            row["status"] == "trading",
-        )
-        for row in rows
-    }
-
-
-def due_missing(rule: CompletenessRule, listed: ListingPeriod, span: Window, times: np.ndarray) -> Sequence[Window]:
-    """Return the parts of a settled span without due rows, within the listing period."""
-    due = common(span, listed.window)
-    return [] if due.empty else rule.missing(due, times)
-
-
-def common(one: Window, other: Window) -> Window:
-    """Return the common part of two windows; empty if they have none."""
-    start = max(one.start, other.start)
-    return Window(start, max(start, min(one.end, other.end)))
+def due_missing(rule: CompletenessRule, listed: ListingPeriods, span: Window, times: np.ndarray) -> Sequence[Window]:
+    """Return the parts of a settled span without due rows, within the listing periods."""
+    due = (common(span, window) for window in listed.windows)
+    return [hole for part in due if not part.empty for hole in rule.missing(part, times)]
 
 
 def _time(microseconds: int) -> datetime:

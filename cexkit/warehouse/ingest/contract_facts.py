@@ -6,21 +6,38 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from cexkit.schema import INSTRUMENT_KEYS
+from cexkit.schema import INSTRUMENT_KEYS, Table
 
-#: Columns of facts that rows carry.
+#: Columns of facts that responses lack.
 CONTRACT_FACTS = ("multiplier",)
+#: Columns of facts that were known at the request, and that the lists state as the present parsers read them.
+RESTATED = ("base",)
+#: Facts from which the quantities of a table are computed.
+_TERMS = {"liquidations": ("venue_symbol", "contract_size", "inverse")}
 _KEYS = list(INSTRUMENT_KEYS)
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
+def contract_facts(table: Table) -> tuple[str, ...]:
+    """Return the facts of instruments that the rows of a table depend on, as columns of ``instrument_periods``.
+
+    Examples
+    --------
+    >>> from cexkit.schema import TABLES
+    >>> contract_facts(TABLES["ohlcv_1h"]), contract_facts(TABLES["liquidations"])
+    (('base', 'multiplier'), ('base', 'venue_symbol', 'contract_size', 'inverse'))
+    """
+    carried = (name for name in (*RESTATED, *CONTRACT_FACTS) if name in table.columns)
+    return (*carried, *_TERMS.get(table.name, ()))
+
+
 def with_contract_facts(rows: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """Fill ``multiplier`` from the period in force at the time of each row.
+    """Fill ``multiplier`` from the period in force at the time of each row, and state ``base`` as it does.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        Rows of instruments with ``timestamp``, in any order. Without ``multiplier``, they are returned unchanged.
+        Rows of instruments with ``timestamp``, in any order. Without these columns, they are returned unchanged.
     periods : polars.DataFrame
         Table ``instrument_periods``. If two periods start at one time, the last row counts; if they overlap, the one
         that started last.
@@ -28,8 +45,8 @@ def with_contract_facts(rows: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFra
     Returns
     -------
     polars.DataFrame
-        The same rows in the same order. Values that are not null stay. Rows before the first period get its facts,
-        because no list contradicts them. Null if no period of the instrument is known.
+        The same rows in the same order. Multipliers that are not null stay. Rows before the first period get its facts,
+        because no list contradicts them. If no period of the instrument is known, its rows are unchanged.
 
     Examples
     --------
@@ -39,7 +56,9 @@ def with_contract_facts(rows: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFra
     >>> with_contract_facts(unfilled, tables["instrument_periods"]).select("symbol", "multiplier").rows()
     [('1000PEPEUSDT', 1000.0), ('PEPEUSDT', 1.0)]
     """
-    names = [name for name in CONTRACT_FACTS if name in rows.columns]
+    both = [name for name in rows.columns if name in periods.columns]
+    restated = [name for name in RESTATED if name in both]
+    names = [*restated, *(name for name in CONTRACT_FACTS if name in both)]
     if not names or rows.is_empty():
         return rows
     facts = _as_of_times(periods, names)
@@ -47,7 +66,8 @@ def with_contract_facts(rows: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFra
     # Both sides are sorted by time; Polars cannot check this if the join also has keys.
     joined = order.join_asof(facts, on="timestamp", by=_KEYS, strategy="backward", check_sortedness=False)
     found = joined.sort("_row").select(pl.col(name).alias(f"_{name}") for name in names)
-    filled = rows.hstack(found).with_columns(pl.coalesce(name, f"_{name}").alias(name) for name in names)
+    first = {name: (f"_{name}", name) if name in restated else (name, f"_{name}") for name in names}
+    filled = rows.hstack(found).with_columns(pl.coalesce(*first[name]).alias(name) for name in names)
     return filled.select(rows.columns)
 
 

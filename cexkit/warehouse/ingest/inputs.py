@@ -12,9 +12,9 @@ import polars as pl
 from cexkit.errors import DatasetError, PayloadError
 from cexkit.exchanges.registry import exchange
 from cexkit.exchanges.streams import liquidations_of, read_events
+from cexkit.exchanges.terms import Terms
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window, from_ms, merged
-from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import (
     LOST_ACTION,
@@ -56,8 +56,8 @@ class Inputs:
     def __init__(self, warehouse: Warehouse, exchange_name: str, table: Table):
         self._root, self._exchange, self._table = warehouse.root, exchange_name, table
         self._endpoints, self._stream = endpoints(exchange_name, table), stream_of(exchange_name, table)
-        self._instruments = _stream_instruments(warehouse, exchange_name) if self._stream else []
-        self._names = frozenset(one.venue_symbol for one in self._instruments)
+        self._terms = read_terms(warehouse, exchange_name) if table.name == "liquidations" else None
+        self._names = self._terms.names if self._stream else frozenset()
         self.ledger = Ledger(warehouse.root, exchange_name, table)
         self._record = Record(warehouse.root, exchange(exchange_name).parser_version)
         self._seen: set[tuple[str, int]] = set()
@@ -172,7 +172,11 @@ class Inputs:
 
     def _parse(self, row: dict[str, Any], problems: list[Problem]) -> Parsed:
         is_message = self._is_message(row)
-        parsed = self._message(row, problems) if is_message else parse(self._exchange, self._table, row, problems)
+        parsed = (
+            self._message(row, problems)
+            if is_message
+            else parse(self._exchange, self._table, row, problems, self._terms)
+        )
         if row["damage"]:
             self._report_damage(row["file"] or row["path"], row["damage"], holder=row["path"])
         return parsed
@@ -222,7 +226,7 @@ class Inputs:
         if not rows:
             return []
         known = (row["body"] for row in rows if row["sha256"] not in self.excluded)
-        table, _ = liquidations_of(self._exchange, known, self._instruments)  # problems were reported at the reading
+        table, _ = liquidations_of(self._exchange, known, self._terms)  # problems were reported at the reading
         return [pl.from_arrow(table)]
 
     @property
@@ -256,7 +260,12 @@ def _around(*spans: Window) -> Window:
     return Window(min(span.start for span in spans), max(span.end for span in spans))
 
 
-def _stream_instruments(warehouse: Warehouse, exchange_name: str) -> list[Instrument]:
-    """Return the instruments that names in a live stream refer to."""
-    listed = warehouse.read(TABLES["instruments"], exchange=exchange_name)
-    return [Instrument.of(row) for row in listed.to_pylist()]
+def read_terms(warehouse: Warehouse, exchange_name: str) -> Terms:
+    """Return the contract terms of a venue's instruments over time.
+
+    Instruments without a period have the terms as last seen: warehouses of earlier versions have no periods.
+    """
+    tables = (TABLES["instruments"], TABLES["instrument_periods"])
+    listed, periods = (warehouse.read(table, exchange=exchange_name).to_pylist() for table in tables)
+    known = {(row["instrument_type"], row["symbol"]) for row in periods}
+    return Terms.of([*periods, *(row for row in listed if (row["instrument_type"], row["symbol"]) not in known)])

@@ -12,7 +12,8 @@ from cexkit.errors import NotOfferedError, NotReadYetError
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import EPOCH, Window, merged
-from cexkit.warehouse.ingest.completeness import CompletenessRule, ListingPeriod, common, due_missing
+from cexkit.warehouse.ingest.completeness import CompletenessRule, common, due_missing
+from cexkit.warehouse.ingest.listing_periods import ListingPeriods
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import read_bronze
 from cexkit.warehouse.store.inventory import Inventory
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def open_inventory(
-    warehouse: Warehouse, exchange_name: str, table: Table, listed: Mapping[Key, ListingPeriod]
+    warehouse: Warehouse, exchange_name: str, table: Table, listed: Mapping[Key, ListingPeriods]
 ) -> Inventory:
     """Return the inventory of a venue's table.
 
@@ -39,7 +40,7 @@ def open_inventory(
         Holds the inventory.
     exchange_name, table
         Venue and table.
-    listed : mapping of type and symbol to ListingPeriod
+    listed : mapping of type and symbol to ListingPeriods
         Listing periods; outside of them, no row is due.
     """
     inventory = Inventory(warehouse.root, exchange_name, table)
@@ -49,7 +50,7 @@ def open_inventory(
 
 
 def _add_earlier_spans(
-    inventory: Inventory, warehouse: Warehouse, exchange_name: str, table: Table, listed: Mapping[Key, ListingPeriod]
+    inventory: Inventory, warehouse: Warehouse, exchange_name: str, table: Table, listed: Mapping[Key, ListingPeriods]
 ) -> None:
     spans, at = _earlier_spans(warehouse, exchange_name, table)
     rules = {key: rule for key in spans if (rule := _rule(exchange_name, table, key)) is not None}
@@ -62,7 +63,7 @@ def _add_earlier_spans(
             parts = [common(span, period) for span in spans[key]]
             for part in parts:
                 if not part.empty:
-                    missing[key] += due_missing(rule, listed.get(key, ListingPeriod()), part, found)
+                    missing[key] += due_missing(rule, listed.get(key, ListingPeriods()), part, found)
     for key, parts in spans.items():
         for part in parts:
             inventory.record(key, part, [common(hole, part) for hole in missing[key]], at=at[key])

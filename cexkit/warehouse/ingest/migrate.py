@@ -10,8 +10,8 @@ import polars as pl
 
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import SCHEMA_VERSION, TABLES, Table
-from cexkit.warehouse.ingest.completeness import listing_periods
 from cexkit.warehouse.ingest.inventories import open_inventory
+from cexkit.warehouse.ingest.listing_periods import listing_periods
 from cexkit.warehouse.ingest.report import Report
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout

@@ -14,13 +14,15 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.warehouse.ingest.completeness import common, listing_periods
+from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
+from cexkit.warehouse.ingest.completeness import common
 from cexkit.warehouse.ingest.inventories import open_inventory
-from cexkit.warehouse.ingest.listings import clip_to_listing, instruments, listing_windows
+from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
+from cexkit.warehouse.ingest.listings import requestable
 from cexkit.warehouse.ingest.pull import pull, resolve_request
 from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES
-from cexkit.warehouse.store.inventory import Inventory
+from cexkit.warehouse.store.inventory import Inventory, key_of
 from cexkit.warehouse.store.warehouse import Warehouse
 
 
@@ -34,7 +36,7 @@ class Step:
         Files of the venue's archive; each takes two requests where checksums are published, else one. A file with a
         checksum that is there unchanged takes one.
     spans : tuple of Window
-        What is asked of the venue's API.
+        What is asked of the venue's API. A page before a listing time is among them if the time may be too late.
     requests : int
         The fewest requests that can bring it, were no file there.
     lost : Window or None
@@ -111,18 +113,23 @@ def plan(
     Plan
     """
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    padded, listed = listing_windows(target, exchange_name), listing_periods(target, exchange_name)
+    listed = known_periods(target, exchange_name)
     steps = []
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         for table in tables:
-            found = instruments(target, exchange_name, table, window, symbols, instrument_type)
-            windows = {instrument: clip_to_listing(padded, instrument, window) for instrument in found}
+            found = requestable(target, exchange_name, table, window, symbols, instrument_type)
+            parts = {one: listed.get(key_of(one), ListingPeriods()).within(window) for one in found}
             inventory = open_inventory(target, exchange_name, table, listed)
+            windows = {one: hull(spans, window) for one, spans in parts.items()}
             repeats = {} if refresh else choose_repeats(inventory, table, windows, now or datetime.now(UTC))
-            for instrument, part in windows.items():
-                again = None if refresh else repeats.get(instrument, [])
-                steps.append(_step(reader, inventory, table, instrument, part, again))
+            for one, spans in parts.items():
+                earliest = reader.earliest(exchange_name, table.name, one.instrument_type)
+                periods = listed.get(key_of(one), ListingPeriods())
+                before = BeforeListing.of(inventory, table, one, periods, window, earliest, refresh).probes()
+                again = None if refresh else repeats.get(one, [])
+                if spans or before:
+                    steps.append(_step(earliest, inventory, table, one, spans, again, before))
     return Plan(exchange_name, window, tuple(steps))
 
 
@@ -155,25 +162,41 @@ def plans(
 
 
 def _step(
-    fetcher: Fetcher,
+    earliest: datetime | None,
     inventory: Inventory,
     table: Table,
     instrument: Instrument,
-    window: Window,
+    parts: Sequence[Window],
     repeats: Sequence[Window] | None,
+    before: Sequence[Window],
 ) -> Step:
-    """Return the step of an instrument, with the missing spans to request again; None: request everything."""
+    """Return the step of an instrument.
+
+    Parameters
+    ----------
+    earliest : datetime or None
+        Oldest time that the venue's API retains.
+    inventory, table, instrument
+        Of what.
+    parts : sequence of Window
+        Parts of the requested span in which it was listed.
+    repeats : sequence of Window or None
+        Missing spans to request again; None: request everything.
+    before : sequence of Window
+        Pages that tell whether it was listed before.
+    """
     venue = exchange(instrument.exchange)
     archive = venue.archives.get((table.name, instrument.instrument_type))
-    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
-    files, requests, spans = 0, 0, (window,)
+    files, requests, spans = 0, len(before), tuple(parts)
     if archive is not None and archive.preferred:
-        made = archive_plan(archive, instrument, window, datetime.now(UTC))
-        files, spans = len(made.files), made.rest
-        requests = files * (2 if archive.checksums else 1)
+        made = [archive_plan(archive, instrument, part, datetime.now(UTC)) for part in parts]
+        files = sum(len(each.files) for each in made)
+        spans = tuple(rest for each in made for rest in each.rest)
+        requests += files * (2 if archive.checksums else 1)
         if archive.compared and earliest is not None:
             # what the API still keeps is asked for too, to be held against the files
-            spans = merged([*spans, Window(min(max(window.start, earliest), window.end), window.end)])
+            kept = (Window(min(max(part.start, earliest), part.end), part.end) for part in parts)
+            spans = merged([*spans, *kept])
     missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats)]
     lost = None
     if earliest is not None and missing and missing[0].start < earliest:
@@ -181,7 +204,8 @@ def _step(
         missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
     source = venue.source(table.name, instrument.instrument_type)
     requests += sum(fewest_pages(source, table, part) for part in missing if not part.empty)
-    return Step(table.name, instrument, files, tuple(part for part in missing if not part.empty), requests, lost)
+    spans = (*before, *(part for part in missing if not part.empty))
+    return Step(table.name, instrument, files, spans, requests, lost)
 
 
 def _to_request(

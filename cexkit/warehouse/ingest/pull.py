@@ -17,7 +17,7 @@ from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
 from cexkit.warehouse.ingest.bronze import ingest_bronze
-from cexkit.warehouse.ingest.listings import instruments, types_read
+from cexkit.warehouse.ingest.listings import requestable, types_read
 from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.compact import compact
@@ -146,7 +146,7 @@ def _pull_one(
     listing = TABLES["instruments"]
     report = ingest_bronze(target, reader, name, listing) + build_silver(target, name, listing)
     for table in facts:
-        found = instruments(target, name, table, window, symbols, instrument_type)
+        found = requestable(target, name, table, window, symbols, instrument_type)
         kept = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
         report += kept + build_silver(target, name, table, now=now)
     compact(target, exchange=name, now=now)

@@ -78,7 +78,7 @@ def rebuild(
     exchange_name : str
         Venue.
     tables : sequence of Table
-        Silver tables.
+        Silver tables. ``instruments`` and ``instrument_periods`` are rebuilt together.
     dry_run : bool
         Only report what would change.
     allow_loss : collection of str
@@ -104,6 +104,7 @@ def rebuild(
     """
     moment = now or datetime.now(UTC)
     listing = TABLES["instruments"]
+    tables = _with_companions(tables)
     with _beside(warehouse) as scratch:
         done = []
         for table in [listing, *(table for table in tables if table != listing)]:
@@ -122,6 +123,13 @@ def rebuild(
         for one in done:
             _request_again(warehouse, one)
     return done
+
+
+def _with_companions(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables, and those that are made from the same responses as one of them."""
+    made = {table.made_with or table.name for table in tables}
+    together = [table for table in TABLES.values() if (table.made_with or table.name) in made]
+    return [*tables, *(table for table in together if table not in tables)]
 
 
 def _refusal(refused: Sequence[Rebuilt]) -> str:

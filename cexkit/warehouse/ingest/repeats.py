@@ -10,7 +10,8 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
-from cexkit.warehouse.ingest.completeness import CompletenessRule, ListingPeriod, common, listing_periods
+from cexkit.warehouse.ingest.completeness import CompletenessRule, common
+from cexkit.warehouse.ingest.listing_periods import ListingPeriods, listing_periods
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.inventory import Inventory, key_of, read_inventories
 from cexkit.warehouse.store.inventory_entries import ATTEMPTS, Entry, Key
@@ -74,7 +75,7 @@ def missing_problems(
     inventory: Inventory,
     table: Table,
     windows: Mapping[Instrument, Window],
-    listed: Mapping[Key, ListingPeriod],
+    listed: Mapping[Key, ListingPeriods],
     earliest: Mapping[str, datetime | None],
 ) -> list[Problem]:
     """Return one problem per instrument with missing rows in its window, or with rows given up in this run.
@@ -83,20 +84,21 @@ def missing_problems(
     ----------
     inventory, table, windows
         See :func:`choose_repeats`.
-    listed : mapping of type and symbol to ListingPeriod
+    listed : mapping of type and symbol to ListingPeriods
         Rows that are not due for certain are not reported.
     earliest : mapping of instrument type to datetime or None
         Oldest time that the venue retains. Older rows are reported separately.
     """
     found = []
     for instrument, window in windows.items():
-        certain = listed.get(key_of(instrument), ListingPeriod()).certain(inventory.extent(instrument))
-        retained = earliest[instrument.instrument_type] or certain.start
-        span = common(common(window, certain), Window(min(retained, certain.end), certain.end))
+        certain = listed.get(key_of(instrument), ListingPeriods()).certain(inventory.extent(instrument))
+        retained = earliest[instrument.instrument_type] or window.start
+        requested = Window(min(max(window.start, retained), window.end), window.end)
+        spans = [common(requested, part) for part in certain]
         source = exchange(instrument.exchange).source(table.name, instrument.instrument_type)
         rule = CompletenessRule.of(table, source)
-        pending = _parts((entry.window for entry in inventory.missing(instrument)), span)
-        given_up = _parts(inventory.given_up(instrument), span)
+        pending = _parts((entry.window for entry in inventory.missing(instrument)), spans)
+        given_up = _parts(inventory.given_up(instrument), spans)
         texts = []
         if (amount := rule.describe(pending)) is not None:
             texts.append(f"the venue returned no data for {amount} that should exist; later runs request them again")
@@ -134,10 +136,11 @@ def missing_days(warehouse: Warehouse, now: datetime) -> dict[date, list[tuple[s
         for key, entry in inventory:
             if entry.due_at is None or entry.due_at > now:
                 continue
-            span = common(entry.window, listed.get(key, ListingPeriod()).certain(inventory.extent(key)))
-            for day in span.split(timedelta(days=1)):
-                for moment in (day.start, day.end - timedelta(microseconds=1)):
-                    found.setdefault(moment.date(), set()).add((exchange_name, table))
+            certain = listed.get(key, ListingPeriods()).certain(inventory.extent(key))
+            for span in _parts([entry.window], certain):
+                for day in span.split(timedelta(days=1)):
+                    for moment in (day.start, day.end - timedelta(microseconds=1)):
+                        found.setdefault(moment.date(), set()).add((exchange_name, table))
     return {day: sorted(found[day]) for day in sorted(found)}
 
 
@@ -154,11 +157,9 @@ def _grouped(entries: Iterable[Entry], length: timedelta) -> list[tuple[Window, 
 
 
 def _page_length(source: Source, table: Table) -> timedelta:
-    """Return the longest span that one page can hold; a day if that is unknown."""
-    limit, step = (getattr(source.paginator, name, None) for name in ("limit", "step"))
-    return limit * (table.bar or step) if limit and step else timedelta(days=1)
+    return source.page_length(table.bar)
 
 
-def _parts(spans: Iterable[Window], window: Window) -> Sequence[Window]:
-    parts = (common(span, window) for span in spans)
+def _parts(spans: Iterable[Window], windows: Sequence[Window]) -> Sequence[Window]:
+    parts = (common(span, window) for span in spans for window in windows)
     return [part for part in parts if not part.empty]

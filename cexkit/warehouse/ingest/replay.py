@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from cexkit.errors import PayloadError
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, parse_response
 from cexkit.exchanges.streams import STREAMS, Stream
+from cexkit.exchanges.terms import Terms
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.ingest.report import Problem
@@ -90,14 +91,17 @@ def identity_of(head: dict[str, Any]) -> Identity:
         return None
 
 
-def parse(exchange_name: str, table: Table, row: dict[str, Any], problems: list[Problem]) -> Parsed:
+def parse(
+    exchange_name: str, table: Table, row: dict[str, Any], problems: list[Problem], terms: Terms | None = None
+) -> Parsed:
     """Parse a stored response; a malformed one has no rows and is added to ``problems``.
 
-    A damaged one has no rows either, and says so in ``row["damage"]``.
+    A damaged one has no rows either, and says so in ``row["damage"]``. With ``terms``, each row gets the contract terms
+    at its time, whenever the response was requested.
     """
     if row["damage"] is None:
         try:
-            context = Context.from_json(row["context"])
+            context = replace(Context.from_json(row["context"]), terms=terms)
         except (ValueError, TypeError, KeyError):
             row["damage"] = f"{row['path']} must hold responses with their context, got one without"
     if row["damage"] is not None:

@@ -15,8 +15,9 @@ from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
 from cexkit.warehouse.ingest.contract_facts import with_contract_facts
+from cexkit.warehouse.ingest.fact_changes import FactChanges
 from cexkit.warehouse.ingest.inputs import Inputs
-from cexkit.warehouse.ingest.listings import build_listing
+from cexkit.warehouse.ingest.listing_build import build_listing
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
 from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import Identity, Order, Parsed
@@ -28,6 +29,8 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Rule by which rows leave Silver that an older parser gave and the present one does not.
 NEW_PARSER = "new parser"
+#: Rule by which rows leave Silver that were made with facts of their instrument which did not hold at their time.
+NEW_FACTS = "new contract facts"
 _FIRST: Order = (False, -1, "", -1)
 
 
@@ -95,12 +98,13 @@ class _Build:
         self._reach = REACH if table.name == "funding_rates" else timedelta()
         self._empty = to_polars(table).to_frame()
         self._periods = pl.from_arrow(warehouse.read(TABLES["instrument_periods"], exchange=exchange_name))
+        self._changes = FactChanges(self._inputs.ledger, table, self._periods)
         self._parser_version = exchange(exchange_name).parser_version
 
     def run(self) -> Report:
         self._inputs.find(self._held_rows(), self._state())
         self._unused, self._reconsidered = self._conflicts()
-        spans = [*self._inputs.spans]
+        spans = [*self._inputs.spans, *(window for _, window in self._changes.region)]
         if self._reconsidered and (whole := self._inputs.ledger.span):
             spans.append(whole)
         report, done = Report(), set()
@@ -110,6 +114,7 @@ class _Build:
                 done |= set(pieces)
                 report += self._build(pieces, spans)
         self._inputs.finish(self._state())
+        self._changes.record()
         return report + Report(problems=tuple(self._inputs.problems))
 
     def _held_rows(self) -> int:
@@ -181,7 +186,8 @@ class _Build:
         changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
         elsewhere += [window for _, window in changed]
         region = changed.padded(self._reach).within(span)
-        region = Region([*region, *((identity, span) for identity in self._reconsidered)])
+        reconsidered = ((identity, span) for identity in self._reconsidered)
+        region = Region([*region, *reconsidered, *self._changes.region.within(span)])
         return self._merge(pieces, span, region, fresh) if region else Report()
 
     def _merge(self, pieces: Sequence[str], span: Window, region: Region, fresh: list[Parsed]) -> Report:
@@ -217,7 +223,7 @@ class _Build:
             at = max((inputs.order(one) for one in held), default=_FIRST)
             sequences = [file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)]
             at = max(at, (True, max(sequences), "\uffff", 0)) if any(sequences) else at
-            parts.append((at, self._stored(around.bounds)))
+            parts.append((at, self._changes.restated(self._stored(around.bounds))))
         parts.sort(key=lambda part: part[0])
         events = inputs.events([*held, *fresh])
         rows = latest(pl.concat([self._empty, *(rows for _, rows in parts), *events]), self._table)
@@ -252,6 +258,7 @@ class _Build:
             orient="row",
         )
         gone = self._removed(gone, reconsidered, CONFLICT)
+        gone = self._removed(gone, gone.filter(self._changes.region.contains(gone)).select(key), NEW_FACTS)
         if self._inputs.ledger.stale(self._parser_version):
             gone = self._removed(gone, gone.select(key), NEW_PARSER)
         if gone.height:

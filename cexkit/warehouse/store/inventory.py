@@ -118,6 +118,19 @@ class Inventory:
         if known is None or extent.start < known.start or extent.end > known.end:
             self._change(partial(Content.observe, key=key_of(instrument), extent=extent))
 
+    def floor(self, instrument: Identified, window: Window) -> datetime | None:
+        """Return the newest time of a window, its end included, before which the instrument is not requested."""
+        floors = self._content.floors[key_of(instrument)]
+        return max((moment for moment in floors if window.start <= moment <= window.end), default=None)
+
+    def add_floor(self, instrument: Identified, moment: datetime) -> None:
+        """Note that the venue has no rows next to a time, so that the instrument is not requested before it.
+
+        It holds only for the part before a listing, see :mod:`cexkit.warehouse.ingest.before_listing`.
+        """
+        if moment not in self._content.floors[key_of(instrument)]:
+            self._change(partial(Content.add_floor, key=key_of(instrument), moment=moment))
+
     def record(
         self,
         instrument: Identified,

@@ -27,6 +27,8 @@ ATTEMPTS = len(REPEAT_AFTER) + 1
 State = Literal["complete", "missing", "none"]
 #: Marks the row of an instrument that holds the times of its first and last row.
 _EXTENT = "extent"
+#: Marks the row of a time before which an instrument is not requested, because the venue had no rows next to it.
+_FLOOR = "floor"
 _TIME = pa.timestamp("us", tz="UTC")
 _SCHEMA = pa.schema(
     [
@@ -85,25 +87,30 @@ class Entry:
 
     def within(self, window: Window) -> Entry:
         """Return the entry of the common part with a window."""
-        return replace(self, window=_common(self.window, window))
+        return replace(self, window=common(self.window, window))
 
 
 class Content:
-    """All entries of a table of a venue, and the first and last row of each instrument."""
+    """All entries of a table of a venue, the first and last row of each instrument, and its floors."""
 
     def __init__(self) -> None:
         self.entries: dict[Key, list[Entry]] = defaultdict(list)
         self.extents: dict[Key, Window] = {}
+        self.floors: dict[Key, set[datetime]] = defaultdict(set)
 
     def observe(self, key: Key, extent: Window) -> None:
         """Extend the times of the first and last row."""
         known = self.extents.get(key, extent)
         self.extents[key] = Window(min(known.start, extent.start), max(known.end, extent.end))
 
+    def add_floor(self, key: Key, moment: datetime) -> None:
+        """Add a time before which the instrument is not requested."""
+        self.floors[key].add(moment)
+
     def record(self, key: Key, window: Window, missing: Sequence[Window], at: datetime, *, reset: bool) -> list[Entry]:
         """Replace what is known of a window by what was read; return the parts that the venue has none of by now."""
         before = [] if reset else overlapping(self.entries[key], window)
-        found = [part for span in missing for part in _requested(before, _common(span, window), at)]
+        found = [part for span in missing for part in _requested(before, common(span, window), at)]
         complete = [Entry(span, "complete") for span in subtract(window, [entry.window for entry in found])]
         others = [Entry(part, *_facts(e)) for e in self.entries[key] for part in subtract(e.window, [window])]
         self.entries[key] = _merged([*others, *found, *complete])
@@ -132,6 +139,10 @@ class Content:
             {"start": extent.start, "end": extent.end, "state": _EXTENT, "attempts": 0, "last_requested_at": None,
              "instrument_type": key.instrument_type, "symbol": key.symbol}
             for key, extent in self.extents.items()
+        ] + [
+            {"start": moment, "end": moment, "state": _FLOOR, "attempts": 0, "last_requested_at": None,
+             "instrument_type": key.instrument_type, "symbol": key.symbol}
+            for key, moments in self.floors.items() for moment in moments
         ]  # fmt: skip
         return sorted(found, key=lambda row: (row["instrument_type"], row["symbol"], row["start"], row["state"]))
 
@@ -156,7 +167,8 @@ def subtract(window: Window, others: Iterable[Window]) -> list[Window]:
     return [*found, Window(moment, window.end)] if moment < window.end else found
 
 
-def _common(one: Window, other: Window) -> Window:
+def common(one: Window, other: Window) -> Window:
+    """Return the common part of two windows; empty if they have none."""
     start = max(one.start, other.start)
     return Window(start, max(start, min(one.end, other.end)))
 
@@ -200,8 +212,13 @@ def write_content(content: Content, path: Path, via: Path) -> None:
     write_atomic(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"), via=via)
 
 
-def read_content(path: Path) -> Content:
-    """Return the content of a file; empty if the file does not exist.
+def read_extents(path: Path) -> dict[Key, Window]:
+    """Return the times of each instrument's first and last row from a file; empty if the file does not exist."""
+    return read_content(path, [("state", "=", _EXTENT)]).extents
+
+
+def read_content(path: Path, only: list[tuple[str, str, str]] | None = None) -> Content:
+    """Return the content of a file, or only the rows for which conditions hold; empty if the file does not exist.
 
     Raises
     ------
@@ -212,7 +229,7 @@ def read_content(path: Path) -> Content:
     if not path.exists():
         return content
     try:
-        rows = pq.read_table(path, schema=_SCHEMA, partitioning=None).to_pylist()
+        rows = pq.read_table(path, schema=_SCHEMA, partitioning=None, filters=only).to_pylist()
         for row in rows:
             _add(content, row)
     except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
@@ -226,6 +243,8 @@ def _add(content: Content, row: dict) -> None:
     key, window, state = Key(row["instrument_type"], row["symbol"]), Window(row["start"], row["end"]), row["state"]
     if state == _EXTENT:
         content.extents[key] = window
+    elif state == _FLOOR:
+        content.floors[key].add(window.start)
     elif state == "complete" or (state in get_args(State) and row["attempts"] > 0 and row["last_requested_at"]):
         content.entries[key].append(Entry(window, state, row["attempts"], row["last_requested_at"]))
     else:

@@ -7,7 +7,7 @@ from pydantic import Field
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.ingest.bronze import ingest_bronze
-from cexkit.warehouse.ingest.listings import instruments
+from cexkit.warehouse.ingest.listings import requestable
 from cexkit.warehouse.ingest.report import Report
 from cexkit_pipeline.assets.labels import labels
 from cexkit_pipeline.partitions import DAYS
@@ -45,7 +45,7 @@ def bronze_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
         # The window covers all days of the run, because a backfill requests them together.
         span = context.partition_time_window
         window, warehouse = Window(span.start, span.end), store.open()
-        of = instruments(warehouse, exchange, table, window, store.symbols or None)
+        of = requestable(warehouse, exchange, table, window, store.symbols or None)
         with venues.fetcher() as fetcher:
             report = ingest_bronze(warehouse, fetcher, exchange, table, window, of, refresh=config.refresh)
             return result(context, report)

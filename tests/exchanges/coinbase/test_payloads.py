@@ -347,9 +347,11 @@ class TestContracts:
         assert rows["status"].to_pylist() == ["delisted"]
 
     def test_a_perpetual_that_ends_has_a_delisting_time_and_no_expiry(self):
-        (row,) = parsed(CONTRACTS, result([contract(expiration_timestamp=MS, is_active=False)])).to_pylist()
+        end = utc("2025-01-02")
+        ends = {"expiration_timestamp": int(end.timestamp() * 1000), "is_active": False}
+        (row,) = parsed(CONTRACTS, result([contract(**ends)])).to_pylist()
         assert (row["instrument_type"], row["status"]) == ("perp", "halted")
-        assert (row["delisting_time"], row["expiry"]) == (START, None)
+        assert (row["delisting_time"], row["expiry"]) == (end, None)
 
     def test_multipliers(self):
         (row,) = parsed(CONTRACTS, result([contract(base_currency="1000PEPE")])).to_pylist()

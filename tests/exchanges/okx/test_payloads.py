@@ -390,8 +390,9 @@ class TestListings:
         assert row["expiry"] == row["delisting_time"] == utc("2024-06-28T08:00")
 
     def test_a_perp_on_its_way_out_has_a_delisting_time_and_no_expiry(self):
-        row = listed(contract(expTime=str(MS), state="suspend")).to_pylist()[0]
-        assert (row["status"], row["delisting_time"], row["expiry"]) == ("halted", START, None)
+        end = utc("2025-01-02")
+        row = listed(contract(expTime=str(int(end.timestamp() * 1000)), state="suspend")).to_pylist()[0]
+        assert (row["status"], row["delisting_time"], row["expiry"]) == ("halted", end, None)
 
     def test_spot(self):
         empty = dict.fromkeys(("uly", "settleCcy", "ctType", "ctVal", "ctMult", "ctValCcy"), "")

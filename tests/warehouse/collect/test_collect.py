@@ -209,6 +209,39 @@ def test_what_is_listed_meanwhile_is_subscribed(truth, tmp_path):
     assert [problem.message for problem in done.problems] == ["other instruments are listed now"]
 
 
+def test_contract_value_that_changes_meanwhile_is_kept(truth, tmp_path):
+    listed, warehouse = truth["instruments"].filter(exchange="okx"), Warehouse(tmp_path)
+    larger = listed.with_columns(
+        pl.when(instrument_type="perp")
+        .then(pl.col("contract_size") * 10)
+        .otherwise("contract_size")
+        .alias("contract_size")
+    )
+    timeouts = replace(QUICK, relist_seconds=0.3)
+    with (
+        LOOPBACKS["okx"]({"instruments": listed}, now="2026-05-21") as venue,
+        LoopbackStream("okx", truth["liquidations"].clear(), truth["instruments"]) as stream,
+        Fetcher(venue.settings) as fetcher,
+    ):
+        stop, periods = threading.Event(), TABLES["instrument_periods"]
+
+        def change() -> None:
+            stream.sent_all.wait(30)
+            first = warehouse.read(periods).num_rows
+            venue.feed = Feed({"instruments": larger})
+            until = time.monotonic() + 30
+            while warehouse.read(periods).num_rows == first and time.monotonic() < until:
+                time.sleep(0.05)
+            time.sleep(0.5)
+            stop.set()
+
+        threading.Thread(target=change, daemon=True).start()
+        done = collect("okx", warehouse, fetcher=fetcher, urls={"okx": stream.url}, timeouts=timeouts, stop=stop)
+    rows = pl.from_arrow(warehouse.read(periods)).filter(instrument_type="perp", base="BTC", quote="USDT")
+    assert rows["contract_size"].to_list() == [0.01, 0.1]
+    assert (stream.connections, done.sessions, done.problems) == (1, 1, [])
+
+
 def test_files_are_written_by_one_thread_at_a_time(truth, listings, tmp_path, monkeypatch):
     flush, inside, most = BronzeWriter.flush, [], []
 

@@ -61,6 +61,13 @@ def test_value_of_a_row_stays():
     assert filled(bars(("PEPE", 0, 7.0), ("PEPE", 0, None)), periods(("PEPE", 0, 1000.0))) == [7.0, 1000.0]
 
 
+def test_coin_is_the_one_that_the_lists_state():
+    rows = bars(("PEPE", 5, None), ("WIF", 5, None)).with_columns(base=pl.lit("1000PEPE"))
+    spans = periods(("PEPE", 0, 1000.0)).with_columns(base=pl.lit("PEPE"))
+    found = with_contract_facts(rows, spans)
+    assert found.select("base", "multiplier").rows() == [("PEPE", 1000.0), ("1000PEPE", None)]
+
+
 def test_last_of_two_periods_with_one_start_counts():
     assert filled(bars(("PEPE", 5, None)), periods(("PEPE", 0, 1000.0), ("PEPE", 0, 1.0))) == [1.0]
 

@@ -1,0 +1,155 @@
+"""State of listings: what all lists of a venue show, continued list by list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from cexkit.exchanges.instruments import latest, left_out
+from cexkit.exchanges.registry import join_companions
+from cexkit.schema import INSTRUMENT_KEYS, TABLES
+from cexkit.warehouse.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from cexkit.warehouse.ingest.instrument_periods import PeriodLog
+
+
+class ListPage(NamedTuple):
+    """A stored page of a list; ``rows`` is None if it is malformed."""
+
+    order: tuple[bool, int]
+    run: str
+    endpoint: str
+    at: datetime
+    rows: pa.Table | None
+    is_last: bool
+    skewed: bool
+
+
+@dataclass(slots=True)
+class InstrumentList:
+    """A list of instruments as read in one run: its pages, and whether they are complete."""
+
+    endpoint: str
+    run: str
+    #: Place of its last readable page among all responses.
+    order: tuple[bool, int] = (False, 0)
+    pages: list[pa.Table] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    at: datetime | None = None
+    malformed: bool = False
+    ended: bool = False
+    skewed: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """True if the list is complete and its time is known, so that an instrument missing from it was delisted."""
+        return self.ended and not self.malformed and not self.skewed
+
+    def add(self, page: ListPage) -> None:
+        """Add the next page."""
+        self.skewed |= page.skewed
+        if page.rows is None:
+            self.malformed = True
+            return
+        self.pages.append(page.rows)
+        self.unread |= left_out(page.rows)
+        self.order, self.at, self.ended = page.order, page.at, page.is_last
+
+
+@dataclass(slots=True)
+class ListingState:
+    """What all lists read so far show: the instruments of each endpoint, and the periods of all.
+
+    Attributes
+    ----------
+    seen : dict of str to polars.DataFrame
+        Every instrument that an endpoint ever listed, as last seen, with the ``_place`` of that list.
+    periods : PeriodLog
+        Their facts over time.
+    """
+
+    seen: dict[str, pl.DataFrame]
+    periods: PeriodLog
+
+    @classmethod
+    def new(cls) -> ListingState:
+        """Return the state before the first list."""
+        from cexkit.warehouse.ingest.instrument_periods import PeriodLog
+
+        return cls({}, PeriodLog())
+
+    @classmethod
+    def read(cls, ledger: Ledger) -> ListingState | None:
+        """Return the state that the last build left; None if there is none of this schema version."""
+        from cexkit.schema.render import to_polars
+        from cexkit.warehouse.ingest.instrument_periods import PeriodLog
+
+        lists, changes, current = (ledger.read_state(name) for name in ("lists", "changes", "current"))
+        if lists is None or changes is None or current is None:
+            return None
+        if [*to_polars(TABLES["instruments"]), "_place", "_endpoint"] != lists.columns:
+            return None
+        if (changes.schema, current.schema) != tuple(frame.schema for frame in PeriodLog().state()):
+            return None
+        seen = {name: rows.drop("_endpoint") for (name,), rows in lists.partition_by("_endpoint", as_dict=True).items()}
+        return cls(seen, PeriodLog.resume(changes, current))
+
+    def write(self, ledger: Ledger) -> None:
+        """Leave the state for the next build; without ``lists`` the other parts do not count, so it is the last."""
+        import polars as pl
+
+        rows = [rows.with_columns(_endpoint=pl.lit(name)) for name, rows in self.seen.items()]
+        changes, current = self.periods.state()
+        for name, frame in (("changes", changes), ("current", current), ("lists", pl.concat(rows))):
+            ledger.write_state(name, frame)
+
+    @property
+    def places(self) -> int:
+        """The number of lists read so far, or more."""
+        return max((rows["_place"].max() + 1 for rows in self.seen.values() if rows.height), default=0)
+
+    def add(self, found: InstrumentList, companions: Mapping[str, pa.Table], exchange_name: str) -> None:
+        """Add a later list."""
+        import polars as pl
+        import pyarrow as pa
+
+        rows = latest(pa.concat_tables(found.pages))
+        joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions))
+        joined = joined.with_columns(_place=pl.lit(self.places, pl.Int64))
+        before = self.seen.get(found.endpoint)
+        self.seen[found.endpoint] = _succeed(before, joined, found.unread, found.at, whole=found.whole)
+
+    def instruments(self) -> pl.DataFrame:
+        """Return every instrument ever listed, as last seen."""
+        import polars as pl
+
+        rows = pl.concat(self.seen.values()).sort("_place", maintain_order=True).drop("_place")
+        return pl.from_arrow(latest(rows.to_arrow()))
+
+
+def _succeed(
+    before: pl.DataFrame | None, now: pl.DataFrame, unread: dict[str, str], at: datetime, *, whole: bool
+) -> pl.DataFrame:
+    """Return the newer list and the instruments missing from it, which are delisted if the list is ``whole``.
+
+    An instrument that the newer list has in a form that is not read (``unread``) is not delisted; it stays as it was.
+    """
+    import polars as pl
+
+    if before is None:
+        return now
+    gone = before.join(now, on=INSTRUMENT_KEYS, how="anti")
+    delisted = ~pl.col("venue_symbol").is_in(list(unread)) & (pl.col("status") != "delisted") & pl.lit(whole)
+    gone = gone.with_columns(
+        status=pl.when(delisted).then(pl.lit("delisted")).otherwise("status"),
+        delisting_time=pl.when(delisted)
+        .then(pl.min_horizontal("delisting_time", pl.lit(at)))
+        .otherwise("delisting_time"),
+    )
+    return pl.concat([now, gone])
