@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
-from cexkit.exchanges.archives import Archive
+from cexkit.exchanges.archives import Archive, requested_twice
 from cexkit.exchanges.downloads import archive_pages
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.page import Page
@@ -32,6 +32,7 @@ from cexkit.warehouse.ingest.completeness import (
 )
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listings import clip_to_listing, listing_windows
+from cexkit.warehouse.ingest.lives import listed_parts, read_lives
 from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
@@ -135,6 +136,7 @@ class _Progress:
     inventory: Inventory | None
     windows: dict[Instrument, Window]
     listed: dict[Key, ListingPeriod]
+    lives: dict[Key, list[Window]]
     refresh: bool
     clock: Callable[[], datetime]
     next_sequence: NextSequence
@@ -160,20 +162,20 @@ class _Progress:
         """Return the progress of a run that has requested nothing yet."""
         clock = partial(datetime.now, UTC) if now is None else lambda: now
         if table.name == "instruments":
-            return cls(table, None, {}, {}, refresh, clock, next_sequence)
+            return cls(table, None, {}, {}, {}, refresh, clock, next_sequence)
         padded = listing_windows(warehouse, exchange_name)
         windows = {instrument: clip_to_listing(padded, instrument, window) for instrument in of}
         listed = listing_periods(warehouse, exchange_name)
         inventory = open_inventory(warehouse, exchange_name, table, listed)
         repeats = {} if refresh else choose_repeats(inventory, table, windows, clock())
-        return cls(table, inventory, windows, listed, refresh, clock, next_sequence, repeats)
+        lives = read_lives(warehouse, exchange_name)
+        return cls(table, inventory, windows, listed, lives, refresh, clock, next_sequence, repeats)
 
     def spans(self, instrument: Instrument, window: Window, earliest: datetime | None) -> Iterator[Window]:
         """Yield the spans to request, none longer than a file of the table, so that little is lost by a cut.
 
         Missing spans that the venue no longer retains are among them, so that they are reported as such.
         """
-        window = common(window, self.windows[instrument])
         gaps = [window]
         if not self.refresh:
             again = [*self.repeats.get(instrument, ())]
@@ -232,6 +234,14 @@ class _Progress:
         earliest = {kind: fetcher.earliest(name, self.table.name, kind) for name, kind in kinds}
         return missing_problems(self.inventory, self.table, self.windows, self.listed, earliest)
 
+    def lost_problems(self, instrument: Instrument, lost: Window) -> Iterator[Problem]:
+        """Yield one problem per part of a span with due rows that the venue retains no longer."""
+        rule = self._rule(instrument)
+        for part in listed_parts(lost, self.lives.get(key_of(instrument))):
+            if rule.density != "dense" or rule.missing(part, np.empty(0, dtype="int64")):
+                where = (instrument.exchange, self.table.name, instrument.symbol, part)
+                yield Problem(*where, "the venue does not keep it")
+
     def _rule(self, instrument: Instrument) -> CompletenessRule:
         source = exchange(instrument.exchange).source(self.table.name, instrument.instrument_type)
         return CompletenessRule.of(self.table, source)
@@ -263,7 +273,7 @@ def _readings(
     for instrument, span in progress.windows.items():
         archive = exchange(exchange_name).archives.get((table.name, instrument.instrument_type))
         if archive is None:
-            yield instrument.symbol, _api_pages(fetcher, table, instrument, window, problems, progress)
+            yield instrument.symbol, _api_pages(fetcher, table, instrument, span, problems, progress)
             continue
         if archive.endpoint not in known:
             known[archive.endpoint] = _archived(warehouse, exchange_name, table, archive.endpoint, window)
@@ -286,7 +296,7 @@ def _with_archive(
     archive: Archive,
     instrument: Instrument,
     window: Window,
-    files: Callable[[list[Window]], Iterator[Page]],
+    files: Callable[[list[Window], list[Window]], Iterator[Page]],
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
@@ -302,12 +312,16 @@ def _with_archive(
         except UnknownNameError:
             pass  # delisted: the API forgets, the archive does not
     rest: list[Window] = []
-    yield from files(rest)
+    held: list[Window] = []
+    yield from files(rest, held)
     if archive.compared:
         rest.append(_kept_by_api(fetcher, table, instrument, window))
     progress.covered(instrument, subtract(window, rest))
-    for span in merged(rest):
+    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
+    twice = requested_twice(archive, rest, held, earliest)
+    for span in merged([*rest, *twice]):
         yield from _api_pages(fetcher, table, instrument, span, problems, progress)
+    progress.covered(instrument, twice)
 
 
 def _kept_by_api(fetcher: Fetcher, table: Table, instrument: Instrument, window: Window) -> Window:
@@ -325,14 +339,14 @@ def _api_pages(
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
-    """Yield the pages of a venue's API; what the venue no longer retains is a problem."""
+    """Yield the pages of a venue's API; what the venue no longer retains of a listed instrument is a problem."""
     exchange_name = instrument.exchange
     earliest = partial(fetcher.earliest, exchange_name, table.name, instrument.instrument_type)
     for span in progress.spans(instrument, window, earliest()):
         oldest = earliest()
         if oldest is not None and span.start < oldest:
             lost = Window(span.start, min(oldest, span.end))
-            problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
+            problems += progress.lost_problems(instrument, lost)
             span = Window(lost.end, max(lost.end, span.end))
         if not span.empty:
             progress.begin()

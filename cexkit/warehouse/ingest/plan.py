@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cexkit.exchanges.archives import plan as archive_plan
+from cexkit.exchanges.archives import requested_twice
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
@@ -174,6 +175,7 @@ def _step(
         if archive.compared and earliest is not None:
             # what the API still keeps is asked for too, to be held against the files
             spans = merged([*spans, Window(min(max(window.start, earliest), window.end), window.end)])
+        spans = merged([*spans, *requested_twice(archive, spans, (piece.window for piece in made.files), earliest)])
     missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats)]
     lost = None
     if earliest is not None and missing and missing[0].start < earliest:

@@ -8,6 +8,7 @@ Silver is built from Bronze, and a build reads only what is new. The ledger reme
     ledger/<table>/exchange=<x>/removed.parquet                 keys that left Silver, and by which rule
     ledger/<table>/exchange=<x>/responses/<yyyy-mm-dd>.parquet  one row per response, by the day it was received
     ledger/instruments/exchange=<x>/{lists,changes,current}.parquet  what all lists show, for the next build
+    ledger/<table>/exchange=<x>/{labels,ended}.parquet          what decided which rows are used, for the next build
 
 A Bronze file that is missing or changed is reported, its rows stay in Silver, and a check blocks publication until the
 file is back or retired on purpose.
@@ -159,7 +160,14 @@ class Ledger:
 
     def write_state(self, name: str, frame: pl.DataFrame) -> None:
         """Store a frame with which the next build continues; it may be deleted."""
-        self._write(f"{name}.parquet", frame, None)
+        before = self.read_state(name)
+        if before is None or not frame.equals(before):
+            self._write(f"{name}.parquet", frame, None)
+
+    @property
+    def _states(self) -> list[str]:
+        names = {path.stem for path in self._folder.glob("[!.]*.parquet")}
+        return sorted(names - {"files", "days", "rules", "removed"})
 
     def candidates(self, paths: Iterable[str], span: Window) -> list[str]:
         """Return the Bronze files of those given that can hold rows of a span, in the order given.
@@ -330,9 +338,16 @@ class Ledger:
         self._write("removed.parquet", pl.concat([*before, added], how="diagonal_relaxed"), None)
 
     def adopt(self, other: Ledger) -> None:
-        """Replace what is recorded with what another ledger recorded, except retired files and removed keys."""
+        """Replace what is recorded with what another ledger recorded, except retired files and removed keys.
+
+        States for the next build are replaced too: ours belong to other rows.
+        """
         import polars as pl
 
+        for name in self._states:
+            (self._folder / f"{name}.parquet").unlink(missing_ok=True)
+        for name in other._states:
+            self.write_state(name, other.read_state(name))
         for day in other.response_days:
             self._write(f"responses/{day}.parquet", other.responses(day), RESPONSES)
         self._record_days(other.days, None)
