@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from cexkit.errors import PayloadError
+from cexkit.exchanges.dated import Dated
 from cexkit.exchanges.parsing import Parse
-from cexkit.schema.intervals import Window
+from cexkit.schema.intervals import Window, merged
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ Period = Literal["month", "day"]
 #: Which rows are due. ``dense``: a row for every step of the table's interval. ``sparse``: steps without events have no
 #: row. ``irregular``: rows at the venue's own times, such as settlements whose interval changes.
 Density = Literal["dense", "sparse", "irregular"]
+#: How far a request to the API reaches into what files hold, where the labels of the two are not known to agree. It is
+#: long enough to compare dozens of hourly snapshots, and costs no additional page.
+OVERLAP = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,7 @@ class Archive:
     ready: Mapping[Period, timedelta] = field(
         default_factory=lambda: {"month": timedelta(days=8), "day": timedelta(days=1)}
     )
-    #: How far the archive's days begin before those of UTC.
+    #: How far the rows of the archive's days begin before the days of UTC; negative if they begin later.
     ahead: timedelta = timedelta(0)
     #: How far beyond its period a file may hold rows: times that jitter are keyed on their minute.
     margin: timedelta = timedelta(0)
@@ -54,6 +58,9 @@ class Archive:
     checksums: bool = True
     #: Whether its rows are held against those of the venue's API, and left out where the two differ.
     compared: bool = False
+    #: Whether rows of the venue's API are known to have the times of the archive's rows. Where this is not known, the
+    #: API's rows are joined only if the values that both have agree; see :mod:`cexkit.warehouse.ingest.labels`.
+    same_labels: Dated[bool] = field(default_factory=lambda: Dated(True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +117,38 @@ def days_of(piece: Piece, instrument: Instrument, window: Window) -> tuple[Piece
     first = start.replace(hour=0, minute=0, second=0, microsecond=0)
     days = Window(first, end).split(timedelta(days=1))
     return tuple(_piece(piece.archive, instrument, "day", day.start) for day in days)
+
+
+def requested_twice(
+    archive: Archive, rest: Iterable[Window], held: Iterable[Window], earliest: datetime | None
+) -> tuple[Window, ...]:
+    """Return what is requested from the API although files hold it, so that the labels of both can be compared.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    rest : iterable of Window
+        Spans left to the API.
+    held : iterable of Window
+        Spans that files hold.
+    earliest : datetime or None
+        Oldest time that the API retains.
+
+    Returns
+    -------
+    tuple of Window
+        The parts of ``held`` within :data:`OVERLAP` of a span left to the API, where the labels of the two are not
+        known to agree. Empty if they are known to agree.
+    """
+    around = [
+        Window(max(filter(None, (span.start - OVERLAP, unknown.start, earliest))), span.end + OVERLAP)
+        for unknown in archive.same_labels.spans(False)
+        for span in rest
+        if span.end > max(unknown.start, earliest or unknown.start) and span.start < unknown.end
+    ]
+    both = [(max(a.start, b.start), min(a.end, b.end)) for a in merged(around) for b in merged(held)]
+    return merged(Window(start, end) for start, end in both if start < end)
 
 
 def _candidates(archive: Archive, instrument: Instrument, moment: datetime) -> Iterable[Piece]:

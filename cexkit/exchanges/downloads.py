@@ -32,6 +32,7 @@ def archive_pages(
     window: Window,
     known: Mapping[str, str],
     rest: list[Window],
+    held: list[Window],
     *,
     next_sequence: NextSequence | None = None,
 ) -> Iterator[Page]:
@@ -51,6 +52,8 @@ def archive_pages(
         Files that were kept before.
     rest : list of Window
         Gets the spans that the archive does not have.
+    held : list of Window
+        Gets the spans of the files that there are, known ones too; they may reach beyond the window.
     next_sequence : callable, optional
         Numbers the requests, see :meth:`Fetcher.pages`.
 
@@ -72,6 +75,7 @@ def archive_pages(
             if not days:
                 rest.append(_common(piece.window, window))
             continue
+        held.append(piece.window)
         if not archive.checksums:
             if known.get(promised.url) != promised.sha256:
                 yield _page(fetcher, promised, table, piece, instrument)

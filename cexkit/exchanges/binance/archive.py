@@ -5,20 +5,26 @@ Facts that shape it, each of which has made somebody's numbers wrong:
 - files of futures have no header line before about 2023 and one after; it is told by the line itself;
 - spot files are in microseconds from 2025 on, all others in milliseconds; it is told by the magnitude;
 - ``fundingRate`` files are monthly only and say the interval of every settlement, unlike the API;
-- ``metrics`` files are daily only, of 5 minutes, may hold the next day's first row, and fill gaps with zeros.
+- ``metrics`` files are daily only, of 5 minutes, and fill gaps with zeros. The file of a day holds the snapshots taken
+  from 00:05 of that day to 00:00 of the next one. Files up to 2026-06-24 label each with the time at which it was
+  taken, later ones with the time five minutes before it. So both 2026-06-24 and 2026-06-25 have a row labeled
+  2026-06-25 00:00, and only the former was taken then (https://github.com/binance/binance-public-data/issues/491).
+  Whether the labels of the API changed as well is not known.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archives import Archive, Density, Period, read_csv
+from cexkit.exchanges.dated import Dated
 from cexkit.exchanges.parsing import STAMPED_LATE, Context, facts
 from cexkit.schema import TABLES
-from cexkit.schema.intervals import to_timedelta
+from cexkit.schema.intervals import Window, to_timedelta, utc
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
@@ -27,6 +33,12 @@ if TYPE_CHECKING:
 
 #: Times above are microseconds, below milliseconds; seconds are below both bounds.
 _MICROSECONDS_FROM, _MILLISECONDS_FROM = 10**14, 10**12
+
+_DAY = timedelta(days=1)
+#: Day of the first ``metrics`` file whose labels are the starts of five minutes.
+LABELED_BY_START = utc("2026-06-25")
+#: How long after its label a row of a ``metrics`` file was taken, by the day of the file.
+METRICS_LAG = Dated(timedelta(0), ((LABELED_BY_START, timedelta(minutes=5)),))
 
 
 def _kline_columns() -> dict[str, Any]:
@@ -103,12 +115,13 @@ def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
     other = rows.filter(pl.col("symbol") != context.instrument.venue_symbol)
     if other.height:
         raise PayloadError(endpoint, f"rows of {other['symbol'][0]!r}", field="symbol")
-    times = rows["create_time"].str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
-    if times.null_count():
-        row = times.is_null().arg_true()[0]
+    labels = rows["create_time"].str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
+    if labels.null_count():
+        row = labels.is_null().arg_true()[0]
         raise PayloadError(endpoint, f"not a time: {rows['create_time'][row]!r}", row=row, field="create_time")
+    times = labels if labels.is_empty() else labels + METRICS_LAG.at(_file_day(labels.min(), context.window))
     return facts(
-        context,
+        replace(context, window=_metrics_window(context)),
         {
             "timestamp": times.to_arrow(),
             "open_interest_base": rows["sum_open_interest"].to_arrow(),
@@ -116,6 +129,26 @@ def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
         },
         keep=((times.dt.truncate("1h") == times) & (rows["sum_open_interest"] > 0)).to_arrow(),
     )
+
+
+def _file_day(first_label: datetime, window: Window) -> datetime:
+    """Return the day of a ``metrics`` file: that of its first label.
+
+    The only row of a contract listed minutes before midnight may be labeled with the next day's midnight; the window,
+    which ends hours after the file's day at most, tells the two days apart.
+    """
+    return _midnight(min(first_label, window.end - _DAY / 2))
+
+
+def _metrics_window(context: Context) -> Window:
+    """Return the span of a file's rows. Files that older versions stored were requested for exactly their UTC day."""
+    window = context.window
+    whole_day = window.start == _midnight(window.start) and window.end == window.start + _DAY
+    return Window(window.start, window.end + TABLES[context.table].bar) if whole_day else window
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _finite(endpoint: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -160,6 +193,22 @@ def _archive(kind: str, parse: Any, density: Density, interval: str | None = Non
     return Archive(endpoint=endpoint, path=path, parse=partial(parse, endpoint), density=density, **more)
 
 
+def _metrics(table: str) -> Archive:
+    """Return the archive of a table of snapshots. The snapshot of a day's 00:00 is in the file of the day before."""
+    bar = TABLES[table].bar
+    return _archive(
+        "metrics",
+        parse_metrics,
+        "dense",
+        periods=("day",),
+        preferred=True,  # the API goes back 30 days
+        ahead=-bar,
+        margin=bar,
+        ready={"day": _DAY - bar},  # a day after the file's own day
+        same_labels=Dated(True, ((LABELED_BY_START, False),)),
+    )
+
+
 def _archives() -> dict[tuple[str, str], Archive]:
     both: dict[str, Any] = {"periods": ("month", "day")}
     found = {}
@@ -169,8 +218,7 @@ def _archives() -> dict[tuple[str, str], Archive]:
         found |= {(table, kind): bars for kind in ("spot", "perp", "future")}
     for kind in ("perp", "future"):
         found["mark_1h", kind] = _archive("markPriceKlines", parse_klines, "dense", "1h", **both)
-        # the API goes back 30 days
-        found["open_interest", kind] = _archive("metrics", parse_metrics, "dense", periods=("day",), preferred=True)
+        found["open_interest", kind] = _metrics("open_interest")
     found["index_1h", "perp"] = _archive("indexPriceKlines", parse_klines, "dense", "1h", **both)
     # the API does not say intervals
     settled: dict[str, Any] = {"periods": ("month",), "preferred": True}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
-from cexkit.exchanges.archives import Archive
+from cexkit.exchanges.archives import Archive, requested_twice
 from cexkit.exchanges.downloads import archive_pages
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.page import Page
@@ -261,6 +261,17 @@ class _Progress:
         earliest = {kind: fetcher.earliest(name, self.table.name, kind) for name, kind in kinds}
         return missing_problems(self.inventory, self.table, self.windows, self.listed, earliest)
 
+    def lost_problems(self, instrument: Instrument, lost: Window) -> Iterator[Problem]:
+        """Yield one problem per part of a span with due rows that the venue retains no longer."""
+        rule = self._rule(instrument)
+        listed = self.listed.get(key_of(instrument), ListingPeriods())
+        for part in (common(lost, window) for window in listed.windows):
+            if part.empty:
+                continue
+            if rule.density != "dense" or rule.missing(part, np.empty(0, dtype="int64")):
+                where = (instrument.exchange, self.table.name, instrument.symbol, part)
+                yield Problem(*where, "the venue does not keep it")
+
     def _rule(self, instrument: Instrument) -> CompletenessRule:
         source = exchange(instrument.exchange).source(self.table.name, instrument.instrument_type)
         return CompletenessRule.of(self.table, source)
@@ -355,7 +366,7 @@ def _with_archive(
     archive: Archive,
     instrument: Instrument,
     window: Window,
-    files: Callable[[list[Window]], Iterator[Page]],
+    files: Callable[[list[Window], list[Window]], Iterator[Page]],
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
@@ -371,12 +382,16 @@ def _with_archive(
         except UnknownNameError:
             pass  # delisted: the API forgets, the archive does not
     rest: list[Window] = []
-    yield from files(rest)
+    held: list[Window] = []
+    yield from files(rest, held)
     if archive.compared:
         rest.append(_kept_by_api(fetcher, table, instrument, window))
     progress.covered(instrument, subtract(window, rest))
-    for span in merged(rest):
+    earliest = fetcher.earliest(instrument.exchange, table.name, instrument.instrument_type)
+    twice = requested_twice(archive, rest, held, earliest)
+    for span in merged([*rest, *twice]):
         yield from _api_pages(fetcher, table, instrument, span, problems, progress)
+    progress.covered(instrument, twice)
 
 
 def _kept_by_api(fetcher: Fetcher, table: Table, instrument: Instrument, window: Window) -> Window:
@@ -394,14 +409,14 @@ def _api_pages(
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
-    """Yield the pages of a venue's API; what the venue no longer retains is a problem."""
+    """Yield the pages of a venue's API; what the venue no longer retains of a listed instrument is a problem."""
     exchange_name = instrument.exchange
     earliest = partial(fetcher.earliest, exchange_name, table.name, instrument.instrument_type)
     for span in progress.spans(instrument, window, earliest()):
         oldest = earliest()
         if oldest is not None and span.start < oldest:
             lost = Window(span.start, min(oldest, span.end))
-            problems.append(Problem(exchange_name, table.name, instrument.symbol, lost, "the venue does not keep it"))
+            problems += progress.lost_problems(instrument, lost)
             span = Window(lost.end, max(lost.end, span.end))
         if not span.empty:
             progress.begin()

@@ -3,17 +3,65 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import polars as pl
 
 from cexkit.schema import Table
+from cexkit.schema.intervals import Window
+from cexkit.schema.render import to_polars
+from cexkit.warehouse.ingest.inputs import Inputs
+from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import Identity, Parsed
+from cexkit.warehouse.ingest.report import Problem
 
 #: Rule by which rows of an archive are left out.
 CONFLICT = "conflicting archive"
 #: Rates closer than this are the same, written with fewer digits.
 SAME_RATE = 1e-8
+
+
+def find_conflicts(
+    inputs: Inputs, archives: Collection[str], table: Table, read_stored: Callable[[Window], pl.DataFrame]
+) -> tuple[set[Identity], set[Identity]]:
+    """Return the instruments whose archives are not used, and those of which this is new or no longer so.
+
+    Of an instrument that had none, only what is new can conflict; of one that had one, all is compared again, if all is
+    there. Conflicts are added to the problems of ``inputs``.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        The new responses, and the merged ones that can hold the same rows.
+    archives : collection of str
+        Endpoints that are compared.
+    table : Table
+        The declaration.
+    read_stored : callable
+        Returns the rows of a span that Silver holds.
+    """
+    ledger = inputs.ledger
+    before = {tuple(row) for row in ledger.rules.filter(rule=CONFLICT).select("instrument_type", "symbol").rows()}
+    touched = inputs.identities if archives else set()
+    if not touched:
+        return before, set()
+    spans = inputs.spans
+    bounds = Window(spans[0].start, spans[-1].end)
+    fresh = inputs.read_new(bounds)
+    region = Region(part for one in fresh if (part := inputs.region_of(one)))
+    whole = ledger.span or bounds
+    region = Region([*region, *((identity, whole) for identity in before & touched)])
+    if not region:
+        return before, set()
+    absent = bool(ledger.absent(region.bounds))
+    parsed = inputs.in_order([*fresh, *inputs.read_merged(region)])
+    stored = read_stored(region.bounds) if absent else to_polars(table).to_frame()
+    found = conflicting(parsed, archives, table, stored)
+    kept = {identity for identity in before if identity not in touched or absent}
+    after = kept | set(found)
+    for identity in set(found):
+        inputs.problems.append(Problem(ledger.exchange, table.name, identity[1], None, found[identity]))
+    return after, after ^ before
 
 
 def conflicting(

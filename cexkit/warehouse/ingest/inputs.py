@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -31,6 +32,7 @@ from cexkit.warehouse.ingest.replay import (
 )
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads
+from cexkit.warehouse.store.layout import bronze_folder
 from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
 from cexkit.warehouse.store.ledger_files import State
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -58,6 +60,11 @@ class Inputs:
         self._endpoints, self._stream = endpoints(exchange_name, table), stream_of(exchange_name, table)
         self._terms = read_terms(warehouse, exchange_name) if table.name == "liquidations" else None
         self._names = self._terms.names if self._stream else frozenset()
+        self._margins = {
+            str(bronze_folder(exchange_name, archive.endpoint)): archive.margin
+            for (name, _), archive in exchange(exchange_name).archives.items()
+            if name == table.name
+        }
         self.ledger = Ledger(warehouse.root, exchange_name, table)
         self._record = Record(warehouse.root, exchange(exchange_name).parser_version)
         self._seen: set[tuple[str, int]] = set()
@@ -129,6 +136,10 @@ class Inputs:
         """The instruments that the new responses are about."""
         return {identity_of(head) for heads in self.heads.values() for head in heads}
 
+    def new_spans(self) -> Iterator[tuple[Identity, Window]]:
+        """Yield the instrument of each new response and the span of the rows that it can hold."""
+        return ((identity_of(head), _span(head)) for heads in self.heads.values() for head in heads)
+
     def read_new(self, span: Window) -> list[Parsed]:
         """Return the new responses that can hold rows of a span; what is wrong with one is reported once."""
         found = []
@@ -159,7 +170,10 @@ class Inputs:
 
     def _heads(self, path: str) -> list[dict[str, Any]]:
         try:
-            return read_heads(self._root, path, self._table.name)
+            heads = read_heads(self._root, path, self._table.name)
+            # An older version may have stated a shorter span of an archive's file.
+            margin = self._margins.get(str(PurePosixPath(path).parents[1]), timedelta(0))
+            return [head | _longer(head, margin) for head in heads] if margin else heads
         except DatasetError:
             self._report_damage(path, f"{path} must be Parquet with the columns of responses, got other content")
             return []
@@ -250,6 +264,10 @@ def _announced(
 
 def _span(row: Mapping[str, Any]) -> Window:
     return Window(row["data_start"], row["data_end"])
+
+
+def _longer(head: Mapping[str, Any], margin: timedelta) -> dict[str, Any]:
+    return {"data_start": head["data_start"] - margin, "data_end": head["data_end"] + margin}
 
 
 def _touch(one: Window, other: Window) -> bool:

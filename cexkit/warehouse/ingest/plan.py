@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cexkit.exchanges.archives import plan as archive_plan
+from cexkit.exchanges.archives import requested_twice
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import Table
@@ -197,6 +198,8 @@ def _step(
             # what the API still keeps is asked for too, to be held against the files
             kept = (Window(min(max(part.start, earliest), part.end), part.end) for part in parts)
             spans = merged([*spans, *kept])
+        held = (piece.window for each in made for piece in each.files)
+        spans = merged([*spans, *requested_twice(archive, spans, held, earliest)])
     missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats)]
     lost = None
     if earliest is not None and missing and missing[0].start < earliest:

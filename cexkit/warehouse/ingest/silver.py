@@ -13,11 +13,22 @@ from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.validate import split
-from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
+from cexkit.warehouse.ingest.conflicts import CONFLICT, find_conflicts
 from cexkit.warehouse.ingest.contract_facts import with_contract_facts
 from cexkit.warehouse.ingest.fact_changes import FactChanges
 from cexkit.warehouse.ingest.inputs import Inputs
+from cexkit.warehouse.ingest.labels import STATE as LABELS
+from cexkit.warehouse.ingest.labels import UNCONFIRMED, Labels
 from cexkit.warehouse.ingest.listing_build import build_listing
+from cexkit.warehouse.ingest.lives import (
+    ENDED,
+    changed_spans,
+    end_problems,
+    ended_spans,
+    held_spans,
+    is_after_end,
+    split_at_end,
+)
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
 from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import Identity, Order, Parsed
@@ -99,23 +110,60 @@ class _Build:
         self._empty = to_polars(table).to_frame()
         self._periods = pl.from_arrow(warehouse.read(TABLES["instrument_periods"], exchange=exchange_name))
         self._changes = FactChanges(self._inputs.ledger, table, self._periods)
+        self._ended = ended_spans(self._periods)
         self._parser_version = exchange(exchange_name).parser_version
 
     def run(self) -> Report:
-        self._inputs.find(self._held_rows(), self._state())
-        self._unused, self._reconsidered = self._conflicts()
-        spans = [*self._inputs.spans, *(window for _, window in self._changes.region)]
-        if self._reconsidered and (whole := self._inputs.ledger.span):
-            spans.append(whole)
+        inputs, ledger = self._inputs, self._inputs.ledger
+        inputs.find(self._held_rows(), self._state())
+        whole = ledger.span
+        self._unused, self._reconsidered = find_conflicts(inputs, self._archives, self._table, self._stored)
+        self._labels, relabeled = self._compare_labels()
+        reconsidered = [(one, whole) for one in self._reconsidered if whole]
+        #: What is made again although no response of it is new.
+        self._again = Region([*reconsidered, *relabeled, *self._changed_ends(), *self._changes.region])
+        spans = [*inputs.spans, *(window for _, window in self._again)]
         report, done = Report(), set()
         while groups := self._groups(spans, done):
             spans = []
             for pieces in groups:
                 done |= set(pieces)
                 report += self._build(pieces, spans)
-        self._inputs.finish(self._state())
+        self._record_rules()
+        inputs.finish(self._state())
         self._changes.record()
-        return report + Report(problems=tuple(self._inputs.problems))
+        return report + Report(problems=tuple(inputs.problems))
+
+    def _record_rules(self) -> None:
+        """Record what the build left out, when it has: a build that was killed before finds the same changes again."""
+        ledger = self._inputs.ledger
+        if ledger.files.is_empty():
+            return
+        ledger.set_rules(CONFLICT, _rules(self._unused, self._archives))
+        if self._labels.unknown:
+            served = {*exchange(self._exchange).endpoints(self._table.name)} - self._labels.archives
+            ledger.set_rules(UNCONFIRMED, _rules(self._labels.unjoined_identities, served))
+            ledger.write_state(LABELS, self._labels.counts)
+        ledger.write_state(ENDED, self._ended)
+
+    def _compare_labels(self) -> tuple[Labels, Region]:
+        """Return which rows of the API are joined to the archive, and where this is not as the last build had it."""
+        inputs = self._inputs
+        counts = inputs.ledger.read_state(LABELS)
+        before = Labels.of(self._exchange, self._table, counts)
+        after = before.updated(inputs, whole=counts is None)
+        touched = {identity for identity, _ in inputs.new_spans()}
+        inputs.problems += after.problems(inputs.ledger.exchange, touched)
+        changed = after.unjoined_identities ^ before.unjoined_identities
+        return after, after.region_of(changed, inputs.ledger.span)
+
+    def _changed_ends(self) -> Region:
+        """Return the rows that have to be judged again because the end of an instrument became known or changed."""
+        ledger = self._inputs.ledger
+        changed = changed_spans(ledger.read_state(ENDED), self._ended)
+        if changed.is_empty() or (whole := ledger.span) is None:
+            return Region()
+        return Region(held_spans(self._warehouse, self._exchange, self._table, changed, whole)).padded(self._reach)
 
     def _held_rows(self) -> int:
         """Return the number of rows that Silver and its quarantine hold."""
@@ -124,43 +172,6 @@ class _Build:
 
     def _state(self) -> str:
         return self._warehouse.manifest.state_of(self._table.name, self._exchange)
-
-    def _conflicts(self) -> tuple[set[Identity], set[Identity]]:
-        """Return the instruments whose archives are not used, and those of which this is new or no longer so.
-
-        Of an instrument that had none, only what is new can conflict; of one that had one, all is compared again, if
-        all is there.
-        """
-        ledger = self._inputs.ledger
-        before = {tuple(row) for row in ledger.rules.filter(rule=CONFLICT).select("instrument_type", "symbol").rows()}
-        touched = self._inputs.identities if self._archives else set()
-        if not touched:
-            return before, set()
-        spans = self._inputs.spans
-        bounds = Window(spans[0].start, spans[-1].end)
-        fresh = self._inputs.read_new(bounds)
-        region = Region(part for one in fresh if (part := self._inputs.region_of(one)))
-        whole = ledger.span or bounds
-        region = Region([*region, *((identity, whole) for identity in before & touched)])
-        if not region:
-            return before, set()
-        absent = bool(ledger.absent(region.bounds))
-        parsed = self._inputs.in_order([*fresh, *self._inputs.read_merged(region)])
-        stored = self._stored(region.bounds) if absent else self._empty
-        found = conflicting(parsed, self._archives, self._table, stored)
-        kept = {identity for identity in before if identity not in touched or absent}
-        after = kept | set(found)
-        for identity in set(found):
-            self._inputs.problems.append(Problem(self._exchange, self._table.name, identity[1], None, found[identity]))
-        ledger.set_rules(
-            CONFLICT,
-            [
-                {"endpoint": endpoint, "instrument_type": kind, "symbol": symbol}
-                for kind, symbol in after
-                for endpoint in self._archives
-            ],
-        )
-        return after, after ^ before
 
     def _groups(self, spans: Iterable[Window], done: Collection[str]) -> list[list[str]]:
         """Return the files that hold these spans, those that follow each other within a month together."""
@@ -185,9 +196,7 @@ class _Build:
         fresh = self._inputs.read_new(around)
         changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
         elsewhere += [window for _, window in changed]
-        region = changed.padded(self._reach).within(span)
-        reconsidered = ((identity, span) for identity in self._reconsidered)
-        region = Region([*region, *reconsidered, *self._changes.region.within(span)])
+        region = Region([*changed.padded(self._reach), *self._again]).within(span)
         return self._merge(pieces, span, region, fresh) if region else Report()
 
     def _merge(self, pieces: Sequence[str], span: Window, region: Region, fresh: list[Parsed]) -> Report:
@@ -198,15 +207,17 @@ class _Build:
         made = made.filter(region.contains(made))
         made = pl.concat([made, self._unexplained(stored.filter(inside), made, fresh)])
         rows = pl.concat([stored.filter(~inside), made])
-        good, quarantined = split(rows, self._table)
+        good, quarantined = split_at_end(*split(rows, self._table), self._ended)
         for piece in pieces:
-            failed = within(quarantined.to_arrow(), self._table, layout.period_window(self._table, piece))
-            self._warehouse.write_quarantine(self._table, self._exchange, piece, failed)
+            part = within(quarantined.to_arrow(), self._table, layout.period_window(self._table, piece))
+            self._warehouse.write_quarantine(self._table, self._exchange, piece, part)
         files = self._warehouse.replace(self._table, self._exchange, pieces, good.to_arrow())
         days = rows.group_by(pl.col(self._table.time).dt.strftime("%Y-%m-%d")).len()
         self._inputs.ledger.record([], days=dict(days.iter_rows()), within=span)
-        failed = int(region.contains(quarantined).sum())
-        return Report(rows=made.height - failed, quarantined=failed, files=tuple(file.path for file in files))
+        failed = quarantined.filter(region.contains(quarantined))
+        self._inputs.problems += end_problems(self._exchange, self._table, failed)
+        paths = tuple(file.path for file in files)
+        return Report(rows=made.height - failed.height, quarantined=failed.height, files=paths)
 
     def _made(self, region: Region, fresh: list[Parsed]) -> pl.DataFrame:
         """Return the rows that all responses give in and around a region; the later response wins per key.
@@ -218,7 +229,7 @@ class _Build:
         around = region.padded(self._reach)
         held = inputs.read_merged(around)
         used = [one for one in (*held, *fresh) if one.rows is not None and self._is_used(one)]
-        parts = [(inputs.order(one), pl.from_arrow(one.rows)) for one in used]
+        parts = [(inputs.order(one), self._labels.used(one.row["endpoint"], pl.from_arrow(one.rows))) for one in used]
         if inputs.lost or inputs.ledger.absent(around.bounds):
             at = max((inputs.order(one) for one in held), default=_FIRST)
             sequences = [file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)]
@@ -228,7 +239,10 @@ class _Build:
         events = inputs.events([*held, *fresh])
         rows = latest(pl.concat([self._empty, *(rows for _, rows in parts), *events]), self._table)
         rows = with_contract_facts(rows, self._periods)
-        return with_intervals(rows) if self._reach else rows
+        if not self._reach:
+            return rows
+        late = is_after_end(rows, self._ended)  # these would change the intervals of settlements before the end
+        return pl.concat([with_intervals(rows.filter(~late)), rows.filter(late)])
 
     def _is_used(self, parsed: Parsed) -> bool:
         if parsed.row["sha256"] in self._inputs.excluded:
@@ -259,6 +273,7 @@ class _Build:
         )
         gone = self._removed(gone, reconsidered, CONFLICT)
         gone = self._removed(gone, gone.filter(self._changes.region.contains(gone)).select(key), NEW_FACTS)
+        gone = self._removed(gone, self._labels.left_out(gone).select(key), UNCONFIRMED)
         if self._inputs.ledger.stale(self._parser_version):
             gone = self._removed(gone, gone.select(key), NEW_PARSER)
         if gone.height:
@@ -284,3 +299,10 @@ class _Build:
         text = f"{removed.height:,} rows were removed by the rule '{rule}'"
         self._inputs.problems.append(Problem(self._exchange, self._table.name, None, span, text))
         return gone.join(by.unique(), on=by.columns, how="anti", maintain_order="left")
+
+
+def _rules(identities: Iterable[Identity], endpoints: Iterable[str]) -> list[dict[str, str | None]]:
+    names = sorted(endpoints)
+    return [
+        {"endpoint": name, "instrument_type": kind, "symbol": symbol} for kind, symbol in identities for name in names
+    ]

@@ -10,6 +10,7 @@ Silver is built from Bronze, and a build reads only what is new. The ledger reme
     ledger/<table>/exchange=<x>/responses/<yyyy-mm-dd>.parquet  one row per response, by the day it was received
     ledger/<table>/exchange=<x>/facts.parquet                   facts of instruments that the rows were made with
     ledger/instruments/exchange=<x>/{lists,changes,current}.parquet  what all lists show, for the next build
+    ledger/<table>/exchange=<x>/{labels,ended}.parquet          what decided which rows are used, for the next build
 
 A Bronze file that is missing or changed is reported, its rows stay in Silver, and a check blocks publication until the
 file is back or retired on purpose.

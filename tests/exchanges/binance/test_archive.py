@@ -26,7 +26,7 @@ from cexkit.schema.symbols import Instrument
 KLINE_HEADER = (
     "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
 )
-DAY = timedelta(days=1)
+DAY, HOUR, STEP = timedelta(days=1), timedelta(hours=1), timedelta(minutes=5)
 
 
 def instrument(kind: str = "perp") -> Instrument:
@@ -141,6 +141,30 @@ class TestFundingAndOpenInterest:
         text = self.metrics("2024-01-01 01:00:00,BTCUSDT,0,0,0,0,0,0", "2024-01-01 02:00:00,BTCUSDT,7,9,1,1,1,1")
         assert read("open_interest", "archive.metrics", text)["open_interest_base"].to_pylist() == [7.0]
 
+    @pytest.mark.parametrize(
+        ("day", "labeled_by_end"),
+        [("2023-12-31", True), ("2026-06-24", True), ("2026-06-25", False), ("2026-07-31", False)],
+    )
+    @pytest.mark.parametrize("stored_by", ["this version", "an older one"])
+    def test_hours_of_metrics_are_those_at_which_they_were_taken(self, day, labeled_by_end, stored_by):
+        """The series grows by one every five minutes from midnight, so at hour h it is 12 h."""
+        start = utc(day)
+        taken = [start + number * STEP for number in range(1, 289)]
+        labels = taken if labeled_by_end else [time - STEP for time in taken]
+        lines = [f"{label:%Y-%m-%d %H:%M:%S},BTCUSDT,{n},{2 * n},1,1,1,1" for n, label in enumerate(labels, 1)]
+        (piece,) = metrics_files(start + HOUR, start + DAY)
+        context = metrics_context(piece if stored_by == "this version" else Window(start, start + DAY))
+        rows = parse_response("binance", "archive.metrics", zipped(self.metrics(*lines)), context)
+        assert rows["timestamp"].to_pylist() == [start + hour * HOUR for hour in range(1, 25)]
+        assert rows["open_interest_base"].to_pylist() == [12.0 * hour for hour in range(1, 25)]
+
+    def test_one_label_in_two_files_means_two_times(self):
+        """Only the file of the last old day holds what was taken at its label; a new one holds what followed it."""
+        text = self.metrics("2026-06-25 00:00:00,BTCUSDT,7,9,1,1,1,1")
+        older, newer = metrics_files(utc("2026-06-25"), utc("2026-06-25T02:00"))
+        found = [parse_response("binance", "archive.metrics", zipped(text), metrics_context(w)) for w in (older, newer)]
+        assert [rows["timestamp"].to_pylist() for rows in found] == [[utc("2026-06-25")], []]
+
     def test_rows_of_another_symbol_are_refused(self):
         with pytest.raises(PayloadError, match="'ETHUSDT'"):
             read("open_interest", "archive.metrics", self.metrics("2024-01-01 01:00:00,ETHUSDT,1,2,1,1,1,1"))
@@ -148,6 +172,19 @@ class TestFundingAndOpenInterest:
     def test_a_time_in_another_form_is_refused(self):
         with pytest.raises(PayloadError, match="row 0, field 'create_time'"):
             read("open_interest", "archive.metrics", self.metrics("01.01.2024 01:00,BTCUSDT,1,2,1,1,1,1"))
+
+
+def metrics_files(start, end) -> list[Window]:
+    """Return the windows that the files of a span of open interest are requested with."""
+    archive = EXCHANGE.archives["open_interest", "perp"]
+    pieces = plan(archive, instrument(), Window(start, end), utc("2027-01-01")).files
+    return [Window(piece.window.start - archive.margin, piece.window.end + archive.margin) for piece in pieces]
+
+
+def metrics_context(window: Window) -> Context:
+    return Context(
+        exchange="binance", table="open_interest", now=utc("2027-01-01"), instrument=instrument(), window=window
+    )
 
 
 @pytest.mark.parametrize("endpoint", sorted({archive.endpoint for archive in EXCHANGE.archives.values()}))
@@ -190,6 +227,28 @@ class TestPlan:
         made = self.plan("funding_rates", "2024-01-01", "2024-03-05", "2024-03-05")
         assert [piece.window.start.month for piece in made.files] == [1]
         assert made.rest == (Window.of("2024-02-01", "2024-03-05"),)
+
+    @pytest.mark.parametrize(
+        ("start", "end", "days"),
+        [
+            ("2024-03-01", "2024-03-02", ["2024-02-29", "2024-03-01"]),
+            ("2024-01-01", "2024-01-02", ["2023-12-31", "2024-01-01"]),
+            ("2024-01-01", "2024-01-01T01:00", ["2023-12-31"]),
+            ("2024-01-01T01:00", "2024-01-02", ["2024-01-01"]),
+            ("2026-06-24", "2026-06-26", ["2026-06-23", "2026-06-24", "2026-06-25"]),
+        ],
+    )
+    def test_midnight_of_open_interest_is_in_the_file_of_the_day_before(self, start, end, days):
+        made = self.plan("open_interest", start, end, "2026-12-01")
+        assert [piece.path.removesuffix(".zip")[-10:] for piece in made.files] == days
+        assert made.files[0].window.start.hour == made.files[-1].window.end.hour == 1
+        assert made.rest == ()
+
+    def test_a_day_of_open_interest_is_expected_a_day_after_it(self):
+        assert self.plan("open_interest", "2024-01-02", "2024-01-03", "2024-01-03T23:59").rest == (
+            Window.of("2024-01-02T01:00", "2024-01-03"),
+        )
+        assert self.plan("open_interest", "2024-01-02", "2024-01-03", "2024-01-04").rest == ()
 
     def test_a_missing_month_becomes_its_days_within_the_window(self):
         window = Window.of("2024-01-30", "2024-02-10")
@@ -236,7 +295,8 @@ def test_the_real_rows(shared):
     )
     assert rates["funding_interval_hours"].to_pylist() == [8.0]
     at = next(i for i, line in enumerate(lines) if line.startswith("create_time"))
-    interest = read(
-        "open_interest", "archive.metrics", "\n".join(lines[at : at + 2]), window=("2026-01-01", "2027-01-01")
-    )
-    assert interest["open_interest_base"].to_pylist() == [105550.985]
+    newer, older = lines[at + 1], next(line for line in lines if line.startswith("2024-06-03 00:00:00,BTCUSDT"))
+    found = [read("open_interest", "archive.metrics", "\n".join([lines[at], line])) for line in (older, newer)]
+    assert found[0]["timestamp"].to_pylist() == [utc("2024-06-03")]
+    assert found[0]["open_interest_base"].to_pylist() == [76155.768]
+    assert found[1].num_rows == 0, "it was taken at 00:05"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -13,7 +14,8 @@ import polars as pl
 from cexkit.config import Settings
 from cexkit.exchanges.binance.descriptor import EXCHANGE
 from cexkit.exchanges.binance.payloads import NO_DELIVERY_MS
-from cexkit.schema.intervals import INTERVALS, TimeLike, from_ms, to_ms
+from cexkit.schema.intervals import INTERVALS, TimeLike, from_ms, to_ms, utc
+from cexkit.testing.binance.archive import LABELED_BY_START, METRICS, PUBLISHED_AFTER, metrics_csv, zipped
 from cexkit.testing.feed import Feed
 from cexkit.testing.loopback import Fault, Reply, Request
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
@@ -32,6 +34,9 @@ _KINDS = {"spot": ("spot",), "um": ("perp", "future")}
 _UNDERLYING = {"crypto": "COIN", "equity": "EQUITY", "commodity": "COMMODITY", "index": "INDEX"}
 
 
+_NO_SUCH_KEY = b"<Error><Code>NoSuchKey</Code></Error>"
+
+
 class _Refused(Exception):
     def __init__(self, code: int, message: str):
         super().__init__(message)
@@ -46,12 +51,17 @@ class LoopbackBinance(LoopbackVenue):
     ``fundingInfo`` omits perpetuals that pay every 8 hours. Delisted instruments are not listed, and
     contracts that are not open yet have no type. Prices are text.
 
+    Of the archive, it serves the daily ``metrics`` files, which hold open interest; see
+    :mod:`cexkit.testing.binance.archive`. All other files are absent.
+
     Parameters
     ----------
     feed, now, faults, page_rows, clock
         See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Limits that replace those of :data:`LIMITS`; requests beyond them get status 429.
+    api_lag : timedelta
+        How long after its label an open interest of the API was taken, from 2026-06-25 on. The venue's is not known.
 
     Examples
     --------
@@ -72,10 +82,12 @@ class LoopbackBinance(LoopbackVenue):
         faults: Iterable[Fault] = (),
         limits: Mapping[str, float] | None = None,
         page_rows: int | None = None,
+        api_lag: timedelta = timedelta(0),
         clock: Callable[[], float] = time.monotonic,
     ):
         super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
         self.limits = LIMITS | dict(limits or {})
+        self.api_lag = api_lag
         self._used: dict[tuple[str, int], float] = {}
 
     @property
@@ -86,6 +98,8 @@ class LoopbackBinance(LoopbackVenue):
 
     def respond(self, request: Request) -> Reply:
         """Return the response of the endpoint after charging its weight."""
+        if request.path.startswith("/data/"):
+            return self._archive_file(request.path)
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return Reply(404, b"<html>Not Found</html>")
@@ -115,6 +129,24 @@ class LoopbackBinance(LoopbackVenue):
             "/fapi/v1/indexPriceKlines": (partial(self._price_klines, "index_1h", "pair"), "um"),
             "/futures/data/openInterestHist": (self._open_interest, "um"),
         }
+
+    def _archive_file(self, path: str) -> Reply:
+        """Return a file of the archive or its checksum; files appear some hours after their day."""
+        match = METRICS.fullmatch(path.removesuffix(".CHECKSUM"))
+        found = self.feed.instruments("binance").filter(
+            pl.col("instrument_type").is_in(_KINDS["um"]), venue_symbol=match[1] if match else ""
+        )
+        if found.is_empty() or (day := utc(match[2])) + timedelta(days=1) + PUBLISHED_AFTER > self.now:
+            return Reply(404, _NO_SUCH_KEY)
+        instrument = found.row(0, named=True)
+        rows = self.feed.rows("open_interest", "binance", instrument["instrument_type"], instrument["symbol"])
+        text = metrics_csv(rows, match[1], day)
+        if text is None:
+            return Reply(404, _NO_SUCH_KEY)
+        name = path.removesuffix(".CHECKSUM").rpartition("/")[2]
+        body = zipped(text, name.replace(".zip", ".csv"))
+        is_checksum = path.endswith(".CHECKSUM")
+        return Reply(200, f"{hashlib.sha256(body).hexdigest()}  {name}\n".encode() if is_checksum else body)
 
     def _charge(self, cost: Mapping[str, float], at: float) -> tuple[float, int]:
         """Return the weight used in the current minute, and the seconds to wait if a limit is exceeded."""
@@ -186,7 +218,8 @@ class LoopbackBinance(LoopbackVenue):
             raise _Refused(-1130, "parameter 'startTime' is invalid.")
         limit = self.cut(_number(params, "limit", 30, highest=500))
         rows = self.feed.rows("open_interest", "binance", instrument["instrument_type"], instrument["symbol"])
-        rows = _page(rows.filter(pl.col("timestamp") <= self.now), pl.col("timestamp"), params, limit)
+        rows = _taken_later(rows, self.api_lag).filter(pl.col("timestamp") <= self.now)
+        rows = _page(rows, pl.col("timestamp"), params, limit)
         return [
             {
                 "symbol": params["symbol"],
@@ -266,6 +299,19 @@ def _page(rows: pl.DataFrame, time: pl.Expr, params: Mapping[str, str], limit: i
     if end is not None:
         rows = rows.filter(time <= from_ms(end))
     return rows.tail(limit) if start is None else rows.head(limit)
+
+
+def _taken_later(rows: pl.DataFrame, lag: timedelta) -> pl.DataFrame:
+    """Return hourly snapshots whose labels, from 2026-06-25 on, are earlier than the times at which they were taken."""
+    if not lag:
+        return rows
+    moved = pl.col("timestamp") >= LABELED_BY_START
+    change = {name: pl.col(name).shift(-1) - pl.col(name) for name in ("open_interest_base", "open_interest_quote")}
+    later = {
+        name: pl.when(moved).then(pl.col(name) + by * (lag / INTERVALS["1h"])).otherwise(name)
+        for name, by in change.items()
+    }
+    return rows.with_columns(**later).filter(pl.col("open_interest_base").is_not_null())
 
 
 def _kline_rows(rows: pl.DataFrame, bar: timedelta) -> list[list[Any]]:
