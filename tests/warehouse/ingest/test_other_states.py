@@ -15,7 +15,7 @@ from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.inputs import Inputs
-from cexkit.warehouse.ingest.listings import ListingState
+from cexkit.warehouse.ingest.listing_state import ListingState
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.silver import build_silver
