@@ -30,6 +30,10 @@ class Dataset(Protocol):
         """Table ``instruments`` as a Polars frame."""
 
     @property
+    def period_frame(self) -> pl.DataFrame:
+        """Table ``instrument_periods`` as a Polars frame; empty if the dataset lacks it."""
+
+    @property
     def _backend(self) -> Engine:
         """Ibis backend that evaluates the tables."""
 

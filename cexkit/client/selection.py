@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +25,7 @@ UNITS = {name: field.unit for name, field in FIELDS.items()} | {"reference": "qu
 #: Smaller tables are read directly. For larger tables, a query first finds where the newest rows begin.
 PROBE_MIN_BYTES = 8_000_000
 
+_TIME = pl.Datetime("us", "UTC")
 Step = Callable[[Any], Any]
 TimeRange = tuple[TimeLike | None, TimeLike | None]
 
@@ -140,7 +141,7 @@ class Selection:
         instruments = self.require_covered_by(table)
         rows = method(**_build_filters(instruments), **options)
         rows = _make_nullable(rows.filter(rows.base.isin(instruments["base"].unique().to_list())))
-        return _scale_per_coin(rows, instruments)
+        return _scale_per_coin(rows, _multipliers(instruments, self.market.period_frame))
 
 
 def _build_filters(instruments: pl.DataFrame) -> dict[str, list[str]]:
@@ -172,27 +173,43 @@ def _make_nullable(rows: ir.Table) -> ir.Table:
     return rows.cast(casts) if casts else rows
 
 
-def _scale_per_coin(rows: ir.Table, instruments: pl.DataFrame) -> ir.Table:
+def _multipliers(instruments: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """Return the multipliers of instruments that ever had another one than 1, and until when each held, in order.
+
+    The first holds from the beginning, the last without an end (null).
+    """
+    own = periods.join(instruments, on=INSTRUMENT_KEYS, how="semi")
+    listed = instruments.join(own, on=INSTRUMENT_KEYS, how="anti").with_columns(valid_to=pl.lit(None, _TIME))
+    columns = (*INSTRUMENT_KEYS, "multiplier", "valid_to")
+    found = pl.concat([own.sort(*INSTRUMENT_KEYS, "valid_from").select(columns), listed.select(columns)])
+    return found.filter((pl.col("multiplier") != 1.0).any().over(INSTRUMENT_KEYS))
+
+
+def _scale_per_coin(rows: ir.Table, multipliers: pl.DataFrame) -> ir.Table:
     """Scale prices and amounts to one coin if a row's unit is several coins; ``multiplier`` is then 1.
 
-    A row without a multiplier is scaled by its instrument's current multiplier.
+    A row without a multiplier is scaled by its instrument's multiplier at that time.
     """
     import ibis
 
     own = "multiplier" in rows.columns
-    multiples = instruments.filter(pl.col("multiplier") != 1.0)
-    if multiples.is_empty() and not own:
+    if multipliers.is_empty() and not own:
         return rows
-    cases = [
-        ((rows.exchange == exchange) & (rows.instrument_type == kind) & (rows.symbol == symbol), multiplier)
-        for exchange, kind, symbol, multiplier in multiples.select(*INSTRUMENT_KEYS, "multiplier").rows()
-    ]
+    cases = [(_is_row(rows, keys, until), multiplier) for *keys, multiplier, until in multipliers.iter_rows()]
     listed = ibis.cases(*cases, else_=1.0) if cases else ibis.literal(1.0)
     coins = ibis.coalesce(rows.multiplier, listed) if own else listed
     scales = {"quote per unit": lambda name: rows[name] / coins, "units": lambda name: rows[name] * coins}
     units = {name: UNITS[name] for name in rows.columns if UNITS.get(name) in scales}
     scaled = {name: scales[unit](name) for name, unit in units.items()}
     return rows.mutate(**scaled, **({"multiplier": ibis.literal(1.0)} if own else {}))
+
+
+def _is_row(rows: ir.Table, keys: Sequence[str], until: datetime | None) -> ir.BooleanValue:
+    """True for rows of an instrument before a time."""
+    import ibis
+
+    same = ibis.and_(*(rows[name] == key for name, key in zip(INSTRUMENT_KEYS, keys, strict=True)))
+    return same if until is None else same & (rows.timestamp < until)
 
 
 def parse_window(time_range: TimeRange) -> tuple[datetime | None, datetime | None]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cexkit.client.instruments import OneOrMany, Symbols, listed_at
+from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.render import to_polars
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,11 +27,28 @@ class UniverseMixin:
         >>> cexkit.connect("sample").instrument_frame.filter(base="PEPE", exchange="okx")["symbol"].to_list()
         ['PEPEUSDT', 'PEPEUSDT']
         """
-        cached: tuple[str, pl.DataFrame] | None = self.__dict__.get("_listing")
-        if cached is None or cached[0] != self.revision:
-            cached = self.revision, self.table("instruments").to_polars()
-            self.__dict__["_listing"] = cached
-        return cached[1]
+        return self._read_once("instruments")
+
+    @property
+    def period_frame(self) -> pl.DataFrame:
+        """Table ``instrument_periods`` as a Polars frame, read once per revision; empty if the dataset lacks it.
+
+        Examples
+        --------
+        >>> import cexkit
+        >>> periods = cexkit.connect("sample").period_frame
+        >>> periods.filter(symbol="1000PEPEUSDT", exchange="bybit")["funding_interval_hours"].to_list()
+        [4.0, 1.0, 4.0]
+        """
+        if "instrument_periods" not in self.tables:
+            return to_polars(TABLES["instrument_periods"]).to_frame()
+        return self._read_once("instrument_periods")
+
+    def _read_once(self, name: str) -> pl.DataFrame:
+        frames: dict[str, tuple[str, pl.DataFrame]] = self.__dict__.setdefault("_frames", {})
+        if name not in frames or frames[name][0] != self.revision:
+            frames[name] = self.revision, self.table(name).to_polars()
+        return frames[name][1]
 
     @property
     def symbols(self) -> Symbols:

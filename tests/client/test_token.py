@@ -69,6 +69,23 @@ def test_prices_and_amounts_are_per_coin_by_the_multiplier_of_their_time(made_ma
     assert made.select("close", "volume_base", "multiplier").rows() == [(1.0, 2000.0, 1.0), (2.0, 2.0, 1.0)]
 
 
+def test_rows_without_a_multiplier_are_scaled_by_the_one_of_their_time(made_market):
+    perp = listed("PEPEUSDT", base="PEPE")
+    terms = {name: value for name, value in perp.items() if name != "observed_at"}
+    periods = [
+        terms | {"multiplier": 1000.0, "valid_from": at(0), "valid_to": at(5)},
+        terms | {"multiplier": 1.0, "valid_from": at(5)},
+    ]
+    event = {"side": "long", "price_type": "fill", "coverage": "full", "event": 0, "value_quote": 6.0}
+    rows = [
+        row(perp, at(1), price=3000.0, quantity_base=0.002, **event),
+        row(perp, at(5), price=3.0, quantity_base=2.0, **event),
+    ]
+    market = made_market(instruments=[perp], instrument_periods=periods, liquidations=rows)
+    found = Token("PEPE", market=market, return_type="polars").liquidations()
+    assert found.select("price", "quantity_base").rows() == [(3.0, 2.0), (3.0, 2.0)]
+
+
 def test_venues_and_types_narrow_it_down(token):
     perps = token("BTC", exchange=["okx", "coinbase"], instrument_type="perp")
     assert perps.instruments["symbol"].to_list() == ["BTCUSDC", "BTCUSDT"]

@@ -235,6 +235,24 @@ def test_an_instrument_that_is_gone_has_no_gap(warehouse, truth, hours):
     assert failed(warehouse) == []
 
 
+def test_time_between_two_listings_of_a_name_is_no_gap(warehouse, truth):
+    gone, back = START + timedelta(hours=30), START + timedelta(hours=50.5)
+    (first,) = truth["instrument_periods"].filter(BTC).to_dicts()
+    ended = {"valid_from": gone, "valid_to": back, "delisting_time": gone, "status": "delisted"}
+    spans = [first | {"valid_to": gone}, first | ended, first | {"valid_from": back, "listing_time": back}]
+    periods = pl.DataFrame(spans, schema=to_polars(TABLES["instrument_periods"]))
+    listed = truth["instruments"].with_columns(
+        listing_time=pl.when(BTC).then(pl.lit(back)).otherwise("listing_time").cast(pl.Datetime("us", "UTC"))
+    )
+    times = pl.col("timestamp")
+    hole = BTC & (times >= gone) & (times < back.replace(minute=0))
+    bars = truth["ohlcv_1h"].filter(~hole)
+    filled(warehouse, {"instruments": listed, "instrument_periods": periods, "ohlcv_1h": bars})
+    assert failed(warehouse) == []
+    filled(warehouse, {"ohlcv_1h": bars.filter(~(BTC & (times == START + timedelta(hours=52))))})
+    assert failed(warehouse) == [("ohlcv_1h", "binance", "gaps", 3, 1)]
+
+
 def test_missing_settlements_follow_the_instruments_own_interval(warehouse, truth):
     rates = truth["funding_rates"]
     of_doge = rates.filter(exchange="binance", symbol="DOGEUSDT").sort("timestamp")

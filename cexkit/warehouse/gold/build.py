@@ -69,7 +69,8 @@ def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame
     if name == "data_quality":
         return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]
-    return make(*(_silver(warehouse, table, name) for table in needs))
+    companions = [one.name for one in TABLES.values() if one.made_with in needs and warehouse.manifest.select(one.name)]
+    return make(*(_silver(warehouse, table, name) for table in (*needs, *companions)))
 
 
 def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:

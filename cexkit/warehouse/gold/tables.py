@@ -78,7 +78,7 @@ def _without_value(interest: pl.DataFrame, tolerance_seconds: int) -> pl.DataFra
     return last.filter(pl.col("open_interest_quote").is_null()).select("base", timestamp="end").unique()
 
 
-def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
+def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame, instrument_periods: Frame | None = None) -> pl.DataFrame:
     """Daily spot bars of each coin over all venues.
 
     Parameters
@@ -87,7 +87,9 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
         Table ``ohlcv_1d``; only spot bars with a quote taken as US dollars (``USD_LIKE``) are used.
     instruments : polars.DataFrame or polars.LazyFrame
         Table ``instruments``. Prices are divided and volumes multiplied by the ``multiplier`` of the bar, so that all
-        are per coin; if it is null, by the multiplier in this table.
+        are per coin; if it is null, by the multiplier of the bar's period, or else by the one in this table.
+    instrument_periods : polars.DataFrame or polars.LazyFrame, optional
+        Table ``instrument_periods``.
 
     Returns
     -------
@@ -110,7 +112,8 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame) -> pl.DataFrame:
     """
     prices = ("open", "high", "low", "close")
     bars = ohlcv_1d.lazy().filter(pl.col("instrument_type") == "spot", pl.col("quote").is_in(USD_LIKE))
-    bars = _all_known(with_multiplier(bars, instruments.lazy()).collect())
+    periods = None if instrument_periods is None else instrument_periods.lazy()
+    bars = _all_known(with_multiplier(bars, instruments.lazy(), periods).collect())
     venues = (
         _in_order(bars)
         .group_by("base", "timestamp", "exchange", maintain_order=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import polars as pl
 
-from cexkit.schema import INSTRUMENT_KEYS, Table
+from cexkit.schema import Table
+from cexkit.warehouse.units import facts_at
 
 #: Columns of facts that responses lack.
 CONTRACT_FACTS = ("multiplier",)
@@ -14,8 +13,6 @@ CONTRACT_FACTS = ("multiplier",)
 RESTATED = ("base",)
 #: Facts from which the quantities of a table are computed.
 _TERMS = {"liquidations": ("venue_symbol", "contract_size", "inverse")}
-_KEYS = list(INSTRUMENT_KEYS)
-_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def contract_facts(table: Table) -> tuple[str, ...]:
@@ -61,22 +58,7 @@ def with_contract_facts(rows: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFra
     names = [*restated, *(name for name in CONTRACT_FACTS if name in both)]
     if not names or rows.is_empty():
         return rows
-    facts = _as_of_times(periods, names)
-    order = rows.select(*_KEYS, "timestamp").with_row_index("_row").sort("timestamp")
-    # Both sides are sorted by time; Polars cannot check this if the join also has keys.
-    joined = order.join_asof(facts, on="timestamp", by=_KEYS, strategy="backward", check_sortedness=False)
-    found = joined.sort("_row").select(pl.col(name).alias(f"_{name}") for name in names)
+    found = facts_at(rows, periods, names).rename({name: f"_{name}" for name in names})
     first = {name: (f"_{name}", name) if name in restated else (name, f"_{name}") for name in names}
     filled = rows.hstack(found).with_columns(pl.coalesce(*first[name]).alias(name) for name in names)
     return filled.select(rows.columns)
-
-
-def _as_of_times(periods: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Return the facts by the time from which they count: one row per instrument and time, the first without limit."""
-    starts = periods.select(*_KEYS, *names, timestamp="valid_from").unique(
-        [*_KEYS, "timestamp"], keep="last", maintain_order=True
-    )
-    starts = starts.sort("timestamp")
-    first = pl.int_range(pl.len()).over(_KEYS) == 0
-    unlimited = pl.lit(_BEFORE_ALL, starts.schema["timestamp"])
-    return starts.with_columns(timestamp=pl.when(first).then(unlimited).otherwise("timestamp")).sort("timestamp")

@@ -103,9 +103,10 @@ def _rewrite(warehouse: Warehouse, file: DataFile) -> Report:
             return Report()  # another process replaced it
         span = None if table.time is None else layout.period_window(table, file.period)
         rows = pl.from_arrow(warehouse.read(table, exchange=file.exchange, span=span))
-        if "multiplier" in rows.columns and table.name != "instruments":
-            listed = pl.from_arrow(warehouse.read(TABLES["instruments"], exchange=file.exchange))
-            rows = with_multiplier(rows.lazy(), listed.lazy()).collect()
+        if "multiplier" in table.nullable:
+            tables = (TABLES["instruments"], TABLES["instrument_periods"])
+            listed, periods = (pl.from_arrow(warehouse.read(one, exchange=file.exchange)).lazy() for one in tables)
+            rows = with_multiplier(rows.lazy(), listed, periods).collect()
         files = warehouse.replace(table, file.exchange, [file.period], rows.to_arrow())
     return Report(rows=rows.height, files=tuple(new.path for new in files))
 

@@ -14,7 +14,9 @@ from cexkit.warehouse.quality.facts import Facts, missing_settlements
 _DAY = ("exchange", "timestamp")
 
 
-def gaps(table: Table, facts: Sequence[Facts], days: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+def gaps(
+    table: Table, facts: Sequence[Facts], days: pl.DataFrame, listed: pl.DataFrame, breaks: pl.DataFrame
+) -> pl.DataFrame:
     """Return the check ``gaps`` of bars or settlements.
 
     Parameters
@@ -27,11 +29,13 @@ def gaps(table: Table, facts: Sequence[Facts], days: pl.DataFrame, listed: pl.Da
         Their counts by venue and day, added up.
     listed : polars.DataFrame
         Instruments with ``delisting_time`` and ``expiry``.
+    breaks : polars.DataFrame
+        Instruments that were listed again: ``gone`` and ``back``, once per break. No bar is due in between.
     """
     instruments = pl.concat([part.instruments for part in facts])
     if table.bar is None:
         return named(_missing_settlements(instruments, days), table, "gaps")
-    return named(_missing_bars(table, instruments, days, listed), table, "gaps")
+    return named(_missing_bars(table, instruments, days, listed, breaks), table, "gaps")
 
 
 def age(table: Table, facts: Sequence[Facts], listed: pl.DataFrame, now: datetime, max_age: timedelta) -> pl.DataFrame:
@@ -50,7 +54,9 @@ def age(table: Table, facts: Sequence[Facts], listed: pl.DataFrame, now: datetim
     return named(counted, table, "fresh")
 
 
-def _missing_bars(table: Table, instruments: pl.DataFrame, days: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+def _missing_bars(
+    table: Table, instruments: pl.DataFrame, days: pl.DataFrame, listed: pl.DataFrame, breaks: pl.DataFrame
+) -> pl.DataFrame:
     """Count the rows missing between an instrument's first row and its end, each on the day where it should be.
 
     The end is the instrument's delisting or expiry, else the venue's newest row in the table. A venue that leaves out
@@ -63,10 +69,24 @@ def _missing_bars(table: Table, instruments: pl.DataFrame, days: pl.DataFrame, l
     gone = pl.coalesce("delisting_time", "expiry") - pl.duration(microseconds=1)
     end = pl.min_horizontal(pl.coalesce(gone, newest), newest)
     life = life.with_columns(end=pl.max_horizontal("last", end.dt.truncate(table.interval)))
-    expected = _expected_bars(table, life)
+    expected = _expected_bars(table, _without_breaks(table, life, breaks))
     counted = expected.join(days.select(*_DAY, "rows"), on=_DAY, how="left")
     missing = pl.col("rows_checked") - pl.col("rows").fill_null(0)
     return counted.select(*_DAY, "rows_checked", rows_failed=missing)
+
+
+def _without_breaks(table: Table, life: pl.DataFrame, breaks: pl.DataFrame) -> pl.DataFrame:
+    """Return lives divided at their breaks, each with the times of its ``first`` and last (``end``) bar."""
+    keys = list(INSTRUMENT_KEYS)
+    inside = breaks.join(life.select(*keys, "first", "end"), on=keys).filter(
+        pl.col("first") < pl.col("gone"), pl.col("back") <= pl.col("end")
+    )
+    last = (pl.col("gone") - pl.duration(microseconds=1)).dt.truncate(table.interval)
+    begins = pl.concat(
+        [life.select(*keys, "first"), inside.select(*keys, first=pl.col("back").dt.truncate(table.interval))]
+    )
+    ends = pl.concat([life.select(*keys, "end"), inside.select(*keys, end=last)])
+    return begins.sort(*keys, "first").with_columns(ends.sort(*keys, "end")["end"])
 
 
 def _expected_bars(table: Table, life: pl.DataFrame) -> pl.DataFrame:

@@ -189,7 +189,7 @@ class _Run:
             return
         fits = checks_of(table)
         if "gaps" in fits:
-            yield gaps(table, facts, days, self._listed)
+            yield gaps(table, facts, days, self._listed, self._breaks)
         if "fresh" in fits:
             yield age(table, facts, self._listed, self._now, self._max_age)
         if "outlier" in fits:
@@ -215,12 +215,23 @@ class _Run:
     @cached_property
     def _listed(self) -> pl.DataFrame:
         """The life and unit of each instrument as last observed, from the files that can be read."""
-        table = TABLES["instruments"]
         columns = [*INSTRUMENT_KEYS, "multiplier", "status", "delisting_time", "expiry"]
-        paths = [each.path for each in self._files(table) if each.facts is not None]
-        rows = scan_table(paths, table) if paths else to_polars(table).to_frame().lazy()
+        rows = self._scan(TABLES["instruments"])
         latest = rows.sort("observed_at", maintain_order=True).unique(INSTRUMENT_KEYS, keep="last", maintain_order=True)
         return latest.select(columns).collect()
+
+    @cached_property
+    def _breaks(self) -> pl.DataFrame:
+        """The times in which instruments were delisted that were listed again: ``gone`` and ``back``."""
+        rows = self._scan(TABLES["instrument_periods"]).sort(*INSTRUMENT_KEYS, "valid_from")
+        rows = rows.with_columns(back=pl.col("listing_time").shift(-1).over(INSTRUMENT_KEYS))
+        breaks = rows.filter(pl.col("status") == "delisted", pl.col("back") > pl.col("delisting_time"))
+        return breaks.select(*INSTRUMENT_KEYS, "back", gone="delisting_time").collect()
+
+    def _scan(self, table: Table) -> pl.LazyFrame:
+        """Return the rows of a table in the files that can be read."""
+        paths = [each.path for each in self._files(table) if each.facts is not None]
+        return scan_table(paths, table) if paths else to_polars(table).to_frame().lazy()
 
 
 def _row_checks(table: Table, days: pl.DataFrame) -> Iterator[pl.DataFrame]:
