@@ -187,7 +187,7 @@ _NO_LIQUIDATIONS = (
 
 EXCHANGE = Exchange(
     name="binance",
-    parser_version=2,
+    parser_version=3,
     apis={
         "spot": Api(
             base_url="https://api.binance.com",

@@ -294,7 +294,8 @@ def _kind(row: ListedContract) -> tuple[str | None, str]:
 
 
 def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:
-    base, multiplier = split_multiplier(row["baseAsset"])
+    asset_class = _asset_class(row)
+    base, multiplier = split_multiplier(row["baseAsset"], asset_class)
     rules = {rule.get("filterType"): rule for rule in row["filters"]}
     return {
         "exchange": "binance",
@@ -311,6 +312,7 @@ def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:
         "lot_size": rules.get("LOT_SIZE", {}).get("stepSize"),
         "status": STATUS[row["status"]],
         "observed_at": context.now,
+        "asset_class": asset_class,
     }
 
 
@@ -323,11 +325,10 @@ def _contract_terms(row: ListedContract, kind: str) -> dict[str, Any]:
         "listing_time": moment(row["onboardDate"]),
         "delisting_time": delivery,
         "expiry": expiry,
-        "asset_class": _asset_class(row),
     }
 
 
-def _asset_class(row: ListedContract) -> str | None:
+def _asset_class(row: Mapping[str, Any]) -> str | None:
     kind = row.get("underlyingType")
     # Before a market opens the type names only the phase; the subtype says that it is of shares.
     if kind == "PREMARKET" and "Pre-IPO" in (row.get("underlyingSubType") or ()):

@@ -216,7 +216,7 @@ _NO_LIQUIDATIONS = "liquidations come only as a live stream; no history is publi
 
 EXCHANGE = Exchange(
     name="bybit",
-    parser_version=2,
+    parser_version=3,
     apis={
         "v5": Api(
             base_url="https://api.bybit.com",

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from cexkit.errors import DatasetError, UnknownNameError
-from cexkit.exchanges.instruments import latest, left_out
+from cexkit.exchanges.instruments import describe_unclear_units, latest, left_out
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, join_companions
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
@@ -176,6 +176,8 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
         ledger.record(record.files(""), record.responses)
         return Report(problems=tuple(problems))
     rows, stored = history.instruments, None
+    if text := describe_unclear_units(rows.to_arrow()):
+        problems.append(Problem(exchange_name, instruments.name, None, None, text))
     if state is None and (record.damaged or ledger.absent()):
         rows = _with_stored(warehouse, exchange_name, instruments, rows)
         stored = pl.from_arrow(warehouse.read(periods, exchange=exchange_name))

@@ -15,6 +15,7 @@ from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
 from cexkit.warehouse.ingest.contract_facts import with_contract_facts
+from cexkit.warehouse.ingest.identity import with_listed_base
 from cexkit.warehouse.ingest.inputs import Inputs
 from cexkit.warehouse.ingest.listings import build_listing
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
@@ -205,7 +206,7 @@ class _Build:
         parts.sort(key=lambda part: part[0])
         events = inputs.events([*held, *fresh])
         rows = latest(pl.concat([self._empty, *(rows for _, rows in parts), *events]), self._table)
-        rows = with_contract_facts(rows, self._periods)
+        rows = with_contract_facts(with_listed_base(rows, self._periods), self._periods)
         return with_intervals(rows) if self._reach else rows
 
     def _is_used(self, parsed: Parsed) -> bool:
