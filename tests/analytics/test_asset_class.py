@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import polars as pl
 import pytest
@@ -115,3 +116,17 @@ def test_an_unknown_class_is_refused_with_or_without_the_column(name, engine):
 def test_a_column_that_is_not_text(engine):
     with pytest.raises(ColumnTypeError, match="takes text in column 'asset_class'"):
         cexkit.volume_share(engine.make(frame().with_columns(asset_class=pl.lit(1.5))))
+
+
+@pytest.mark.parametrize("plot", ["venue_share", "open_interest", "funding_band"])
+def test_plots_across_instruments(plot):
+    from matplotlib.figure import Figure
+
+    function, rows = getattr(cexkit.plotting, plot), frame()
+    if plot == "funding_band":
+        rows = pl.concat([rows, rows.head(2).with_columns(base=pl.lit("BTC"), symbol=pl.lit("BTC"))])
+        function = partial(function, base="BTC")
+    with pytest.warns(ExcludedInstrumentsWarning, match="leaves out 1 instrument known not to be crypto"):
+        labels = function(rows, ax=Figure().subplots()).get_legend_handles_labels()[1]
+    everything = function(rows, asset_class=None, ax=Figure().subplots()).get_legend_handles_labels()[1]
+    assert set(everything) - set(labels) == ({"median of 4"} if plot == "funding_band" else {"bybit"})
