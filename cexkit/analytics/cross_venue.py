@@ -55,7 +55,7 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
     ------
     MissingColumnError, ColumnTypeError, DuplicateKeyError
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
 
     Warns
     -----
@@ -145,7 +145,7 @@ def volume_share(frame: Frame, *, asset_class: str | None = "crypto") -> Frame:
     ------
     MissingColumnError, ColumnTypeError, DuplicateKeyError
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
 
     Warns
     -----
@@ -201,7 +201,7 @@ def herfindahl(frame: Frame, *, asset_class: str | None = "crypto") -> Frame:
     ------
     MissingColumnError, ColumnTypeError, DuplicateKeyError
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
 
     Warns
     -----
@@ -296,7 +296,7 @@ def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd", asset_clas
     ------
     MissingColumnError, ColumnTypeError
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
 
     Warns
     -----

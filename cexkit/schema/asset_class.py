@@ -28,7 +28,7 @@ def check_asset_class(asset_class: str | None) -> str | None:
     Raises
     ------
     UnknownNameError
-        If there is no such class; the message lists the classes.
+        If the class is unknown; the message lists the classes.
 
     Examples
     --------
@@ -48,8 +48,8 @@ def is_included(column: Any, asset_class: str) -> Any:
     column : polars.Expr, polars.Series or narwhals.Expr
         Class of each instrument; null if unknown.
     asset_class : str
-        ``"crypto"`` includes all that are not known to be something else. Any other class includes only what is known
-        to be of it.
+        ``"crypto"`` includes all that are not known to be something else. Any other class includes only
+        instruments known to be of it.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def is_included(column: Any, asset_class: str) -> Any:
 
 
 def warn_of_excluded(view: str, classes: Iterable[str | None], asset_class: str | None) -> None:
-    """Warn that a view left out instruments of these classes, one per instrument; silent if there are none.
+    """Warn that a view left out instruments of these classes, one per instrument. Without any, do not warn.
 
     Examples
     --------

@@ -105,7 +105,7 @@ def funding_spread(
         and break-even of its pairs are null).
     MissingColumnError, ColumnTypeError, DuplicateKeyError
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
 
     Warns
     -----

@@ -127,7 +127,7 @@ def weighted_funding(
     InvalidInputError
         If horizon or tolerance cannot be meant.
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     Warns

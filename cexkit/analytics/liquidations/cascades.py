@@ -123,7 +123,7 @@ def liquidation_cascades(
     InvalidInputError
         If ``side`` holds an order's side, events have no time or base (eager frames), or an argument cannot be meant.
     UnknownNameError
-        If there is no such asset class.
+        If the asset class is unknown.
 
     Warns
     -----

@@ -16,6 +16,7 @@ from cexkit.client.tearsheet.formatting import (
     percent,
 )
 from cexkit.client.tearsheet.key_figures import liquidated, others, stored
+from cexkit.schema.asset_class import CRYPTO
 
 
 def tiles(data: TearsheetData, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
@@ -80,7 +81,7 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
     note = (
         "The main perpetual of a venue is that with most volume in the window. Open interest and volume are its own, "
         "the share is that of all perpetuals of the coin there. The others are all perpetuals of other coins at these "
-        "venues. "
+        f"venues{_left_out(data)}. "
         f"{UNKNOWN} is unknown."
     )
     grid = DataTable("Main perpetual of each venue", ["", *heads(data)], rows, note)
@@ -89,6 +90,13 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
         "A venue’s figures are of the last time that it has."
     )
     return Section("figures", "Key figures", lead, tables=[grid])
+
+
+def _left_out(data: TearsheetData) -> str:
+    """Name the number of perpetuals that are not compared because of their class."""
+    count = data.outsiders.height
+    reason = "known not to be coins" if data.asset_class == CRYPTO else f"not known to be {data.asset_class}"
+    return f", without {count} perpetuals {reason}" if count else ""
 
 
 def contracts(data: TearsheetData) -> Section:

@@ -214,9 +214,9 @@ class _Run:
 
     @cached_property
     def _listed(self) -> pl.DataFrame:
-        """The life and unit of each instrument as last observed, from the files that can be read."""
+        """The life, unit, and class of each instrument as last observed, from the files that can be read."""
         table = TABLES["instruments"]
-        columns = [*INSTRUMENT_KEYS, "multiplier", "status", "delisting_time", "expiry"]
+        columns = [*INSTRUMENT_KEYS, "multiplier", "asset_class", "status", "delisting_time", "expiry"]
         paths = [each.path for each in self._files(table) if each.facts is not None]
         rows = scan_table(paths, table) if paths else to_polars(table).to_frame().lazy()
         latest = rows.sort("observed_at", maintain_order=True).unique(INSTRUMENT_KEYS, keep="last", maintain_order=True)
