@@ -35,6 +35,8 @@ and ends with what to do about it::
     ├── SuspectRateWarning                       rates that look like percent, not fractions
     ├── PartialResultWarning                     some of several tokens failed
     ├── ClockSkewWarning                         the clocks of a venue and of this machine disagree
+    ├── UnclearUnitWarning                       a listed name with a number that may be a multiplier
+    ├── ExcludedInstrumentsWarning               instruments known not to be coins were left out, and how many
     ├── UnpricedQuoteWarning                     values in a quote currency not treated as dollars
     └── NoReferenceWarning                       derivatives without a price to compare with
 """
@@ -240,6 +242,14 @@ class PartialResultWarning(CexkitWarning):
 
 class ClockSkewWarning(CexkitWarning):
     """The clocks of a venue and of this machine disagree; the earlier one decides which bars are complete."""
+
+
+class UnclearUnitWarning(CexkitWarning):
+    """A venue lists a name with a number that may be a multiplier; the instrument is kept with multiplier 1."""
+
+
+class ExcludedInstrumentsWarning(CexkitWarning):
+    """Instruments known not to be of the requested asset class were left out; the message states how many."""
 
 
 def warn(message: str, category: type[CexkitWarning]) -> None:

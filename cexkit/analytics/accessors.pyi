@@ -70,6 +70,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         price: str = "price",
         reference: str = "reference",
         expiry: str = "expiry",
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def correlation(
         self,
@@ -105,6 +106,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         self,
         *,
         market_cap: str = "market_cap_usd",
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def drawdown(
         self,
@@ -167,6 +169,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         slippage: float = 0.0,
         rate: str = "funding_rate",
         interval_hours: float | None = None,
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def funding_zscore(
         self,
@@ -178,6 +181,8 @@ class Crypto(Generic[FrameT, ColumnT]):
     ) -> ColumnT: ...
     def herfindahl(
         self,
+        *,
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def liquidation_cascades(
         self,
@@ -186,6 +191,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         min_events: int = 2,
         min_value_usd: float = 0.0,
         tolerance: str = "2h",
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def liquidation_heatmap(
         self,
@@ -237,6 +243,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         self,
         *,
         price: str = "close",
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def realized_volatility(
         self,
@@ -269,6 +276,8 @@ class Crypto(Generic[FrameT, ColumnT]):
     ) -> ColumnT: ...
     def volume_share(
         self,
+        *,
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def vwap(
         self,
@@ -285,6 +294,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         weight: str | None = None,
         rate: str = "funding_rate",
         interval_hours: float | None = None,
+        asset_class: str | None = "crypto",
     ) -> FrameT: ...
 
 @overload

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import Column, Frame, distinct_text, instrument_keys, names, number, positive, text
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
@@ -16,10 +17,10 @@ _MOMENT = ("base", "timestamp")
 @metric(
     kind="cross-venue",
     inputs=("exchange", "base", "close"),
-    optional=("multiplier", "quote"),
+    optional=("multiplier", "quote", ASSET_CLASS),
     outputs=("timestamp", "base", "exchange", "price", "median_price", "price_divergence_bps", "venues", "quotes"),
 )
-def price_divergence_bps(frame: Frame, *, price: Column = "close") -> Frame:
+def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: str | None = "crypto") -> Frame:
     """Distance of each instrument's price from the median of all venues, ``(p - median) / median * 1e4``, in bps.
 
     Parameters
@@ -30,6 +31,10 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close") -> Frame:
         ``multiplier`` is there, prices are divided by it (1000PEPE and PEPE are one coin).
     price : str
         Column of the price.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -49,6 +54,13 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close") -> Frame:
     Raises
     ------
     MissingColumnError, ColumnTypeError, DuplicateKeyError
+    UnknownNameError
+        If the asset class is unknown.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -65,6 +77,7 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close") -> Frame:
     >>> result.select("exchange", pl.col("price_divergence_bps").round(6), "quotes").rows()
     [('binance', 0.0, 'USD+USDT'), ('coinbase', -10.0, 'USD+USDT'), ('okx', 2.0, 'USD+USDT')]
     """
+    frame = of_class(frame, asset_class)
     present = names(frame)
     per_coin = (
         positive(frame, price) / positive(frame, "multiplier") if "multiplier" in present else positive(frame, price)
@@ -99,11 +112,12 @@ def _divergences(frame: Frame, keys: Sequence[str]) -> Frame:
 @metric(
     kind="cross-venue",
     inputs=("exchange", "base"),
+    optional=(ASSET_CLASS,),
     alternatives=usd_inputs("volume_usd"),
     outputs=("timestamp", "base", "exchange", "volume_usd", "volume_share"),
     inspects=warns_of_quotes("volume_share", "volume_usd"),
 )
-def volume_share(frame: Frame) -> Frame:
+def volume_share(frame: Frame, *, asset_class: str | None = "crypto") -> Frame:
     """Share of each exchange in the volume of a coin, ``v / sum(v)``, in dollars.
 
     Parameters
@@ -112,6 +126,10 @@ def volume_share(frame: Frame) -> Frame:
         Bars of the same length: ``exchange``, ``base``, ``timestamp`` and ``volume_usd``, or ``volume_quote`` with
         ``quote``; dollar stablecoins are then taken 1:1 (``cexkit.schema.USD_LIKE``). All instruments of
         an exchange are added up, whatever their type: select those that are meant before.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -126,11 +144,15 @@ def volume_share(frame: Frame) -> Frame:
     Raises
     ------
     MissingColumnError, ColumnTypeError, DuplicateKeyError
+    UnknownNameError
+        If the asset class is unknown.
 
     Warns
     -----
     UnpricedQuoteWarning
         If volumes are in quotes that are not taken as dollars (eager frames).
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -145,23 +167,28 @@ def volume_share(frame: Frame) -> Frame:
     >>> frame.crypto.volume_share().select("exchange", "volume_share").rows()
     [('binance', 0.75), ('okx', 0.25)]
     """
-    return _shares(frame).sort(*_MOMENT, "exchange")
+    return _shares(of_class(frame, asset_class)).sort(*_MOMENT, "exchange")
 
 
 @metric(
     kind="cross-venue",
     inputs=("exchange", "base"),
+    optional=(ASSET_CLASS,),
     alternatives=usd_inputs("volume_usd"),
     outputs=("timestamp", "base", "herfindahl", "venues"),
     inspects=warns_of_quotes("herfindahl", "volume_usd"),
 )
-def herfindahl(frame: Frame) -> Frame:
+def herfindahl(frame: Frame, *, asset_class: str | None = "crypto") -> Frame:
     """Concentration of a coin's volume on exchanges, ``sum(share^2)`` of :func:`volume_share`.
 
     Parameters
     ----------
     frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
         As for :func:`volume_share`.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -173,11 +200,15 @@ def herfindahl(frame: Frame) -> Frame:
     Raises
     ------
     MissingColumnError, ColumnTypeError, DuplicateKeyError
+    UnknownNameError
+        If the asset class is unknown.
 
     Warns
     -----
     UnpricedQuoteWarning
         As for :func:`volume_share`.
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -192,7 +223,7 @@ def herfindahl(frame: Frame) -> Frame:
     >>> frame.crypto.herfindahl().select("herfindahl", "venues").rows()
     [(0.625, 2)]
     """
-    shares = _shares(frame).with_columns((nw.col("volume_share") ** 2).alias("_square"))
+    shares = _shares(of_class(frame, asset_class)).with_columns((nw.col("volume_share") ** 2).alias("_square"))
     sums = shares.group_by(*_MOMENT).agg(
         nw.col("_square").sum().alias("_squares"),
         nw.col("_square").is_null().cast(nw.Int64).sum().alias("_unknown"),
@@ -232,10 +263,11 @@ def _in_order(frame: Frame, part: str) -> Frame:
 @metric(
     kind="cross-venue",
     inputs=("base", "market_cap_usd"),
+    optional=(ASSET_CLASS,),
     outputs=("timestamp", "base", "market_cap_usd", "dominance"),
     ties=True,
 )
-def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd") -> Frame:
+def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd", asset_class: str | None = "crypto") -> Frame:
     """Share of each coin in the market capitalization of all coins of the frame, ``cap / sum(cap)``.
 
     Parameters
@@ -245,6 +277,10 @@ def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd") -> Frame:
         coin at one time (as of several exchanges) count once.
     market_cap : str
         Column of the market capitalization, in dollars.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -259,6 +295,13 @@ def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd") -> Frame:
     Raises
     ------
     MissingColumnError, ColumnTypeError
+    UnknownNameError
+        If the asset class is unknown.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -270,6 +313,7 @@ def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd") -> Frame:
     >>> frame.crypto.dominance().select("base", "dominance").rows()
     [('BTC', 0.75), ('ETH', 0.25)]
     """
+    frame = of_class(frame, asset_class)
     value = number(frame, market_cap)
     known = nw.when(value >= 0).then(value)
     frame = frame.with_columns(known.alias("_cap")).filter(~nw.col("base").is_null())

@@ -118,13 +118,18 @@ def tearsheet(
     start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
     end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: the last day there is.")] = None,
     days: Annotated[int, typer.Option(min=1, help="Days before the end, where no start is given.")] = 60,
+    asset_class: Annotated[
+        str, typer.Option(help="Class of the perpetuals, such as crypto or equity; all: every class.")
+    ] = "crypto",
     data: Data = None,
 ) -> None:
     """Write one page on the perpetuals of a coin: an HTML file that needs no network."""
     from cexkit.client.market import connect
     from cexkit.client.tearsheet import tearsheet as run
 
-    print(run(connect(data), name, output, exchange=exchange or None, start=start, end=end, days=days))
+    window = {"start": start, "end": end, "days": days}
+    chosen = None if asset_class == "all" else asset_class
+    print(run(connect(data), name, output, exchange=exchange or None, asset_class=chosen, **window))
 
 
 @app.command()

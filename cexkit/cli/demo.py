@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cexkit.schema import INSTRUMENT_KEYS, USD_LIKE
+from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, is_included
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 from cexkit.warehouse.store.manifest import Extent, Manifest, read_manifest
@@ -44,7 +45,8 @@ def demo(folder: Path) -> str:
     _chart(funding.filter(pl.col("timestamp") >= end.date() - timedelta(days=59), base=CHART_COIN), folder / CHART)
     return "\n\n".join(
         [
-            f"cexkit demo: SIMULATED data, made up for trying things out; they end at {end:%Y-%m-%d %H:%M} UTC.",
+            f"cexkit demo: SIMULATED data, made up for trying things out; they end at {end:%Y-%m-%d %H:%M} UTC."
+            + _left_out(sample),
             _section("Funding APR in percent, last settlement", _wide(latest, pl.col("funding_apr") * 100, "symbol")),
             _section(BASIS_TITLE + _across_quotes(basis), _wide(basis, "basis_bps")),
             _section("Open interest in million USD, last hour", _wide(_open_interest(sample, end), "usd_million")),
@@ -60,7 +62,22 @@ def _rows(sample: Manifest, table: str, start: datetime | None = None) -> pl.Dat
 
     files = [SAMPLE_ROOT / file.path for file in sample.select(table, start=start)]
     rows = pl.read_parquet(files, hive_partitioning=False, glob=False)
-    return rows if start is None else rows.filter(pl.col("timestamp") >= start)
+    rows = rows if start is None else rows.filter(pl.col("timestamp") >= start)
+    return rows.join(_not_coins(sample), on=list(INSTRUMENT_KEYS), how="anti", maintain_order="left")
+
+
+def _not_coins(sample: Manifest) -> pl.DataFrame:
+    """Return the instruments that are known not to be coins: the tables compare coins."""
+    import polars as pl
+
+    files = [SAMPLE_ROOT / file.path for file in sample.select("instruments")]
+    listed = pl.read_parquet(files, hive_partitioning=False, glob=False, columns=[*INSTRUMENT_KEYS, ASSET_CLASS])
+    return listed.filter(~is_included(listed[ASSET_CLASS], CRYPTO))
+
+
+def _left_out(sample: Manifest) -> str:
+    count = _not_coins(sample).height
+    return f" {count} instruments known not to be coins are left out." if count else ""
 
 
 def _wide(frame: pl.DataFrame, value: pl.Expr | str, index: str = "base") -> pl.DataFrame:

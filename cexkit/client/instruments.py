@@ -10,6 +10,14 @@ import polars as pl
 
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS
+from cexkit.schema.asset_class import (
+    ASSET_CLASS,
+    CRYPTO,
+    NOT_CRYPTO,
+    check_asset_class,
+    is_included,
+    warn_of_excluded,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -116,6 +124,48 @@ def _held(moment: datetime) -> ir.Deferred:
     import ibis
 
     return ibis.coalesce(ibis._.valid_from <= moment, True)
+
+
+def of_class(listed: ir.Table, asset_class: str | None, view: str) -> ir.Table:
+    """Return the listings that a view of an asset class includes, and warn of those it leaves out.
+
+    The warning needs a query, because an expression cannot carry the number.
+    """
+    import ibis
+
+    if asset_class is None:
+        return listed
+    column = listed[ASSET_CLASS]
+    included = (
+        column.isnull() | ~column.isin(NOT_CRYPTO)
+        if asset_class == CRYPTO
+        else ibis.coalesce(column == asset_class, ibis.literal(value=False))
+    )
+    warn_of_excluded(view, listed.filter(~included).select(ASSET_CLASS).to_polars()[ASSET_CLASS], asset_class)
+    return listed.filter(included)
+
+
+def named_of_class(instruments: pl.DataFrame, name: str, asset_class: str | None) -> pl.DataFrame:
+    """Return the instruments of a name that are of an asset class.
+
+    By default a name means its coins, and a warning states how many other instruments it leaves out. A name without
+    coins, such as ``"TSLA"``, means all of its instruments.
+
+    Raises
+    ------
+    UnknownNameError
+        If the class is unknown, or none of the instruments is of it.
+    """
+    if check_asset_class(asset_class) is None:
+        return instruments
+    included = is_included(instruments[ASSET_CLASS], asset_class)
+    if not included.any():
+        if asset_class == CRYPTO:
+            return instruments
+        known = instruments[ASSET_CLASS].drop_nulls().unique()
+        raise UnknownNameError.of(f"asset class of {name}", asset_class, known)
+    warn_of_excluded(name, instruments.filter(~included)[ASSET_CLASS], asset_class)
+    return instruments.filter(included)
 
 
 def one_per_instrument(listing: ir.Table) -> ir.Table:

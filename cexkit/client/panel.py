@@ -9,6 +9,7 @@ from cexkit.client.instruments import OneOrMany
 from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
+from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, check_asset_class, is_included, warn_of_excluded
 from cexkit.schema.intervals import TimeLike
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class PanelMixin:
         exchange: OneOrMany = None,
         symbol: OneOrMany = None,
         instrument_type: OneOrMany = None,
+        asset_class: str | None = "crypto",
         return_type: str = "pandas",
     ) -> Any:
         """Return one column of a table in wide format: one row per timestamp, one column per instrument.
@@ -42,6 +44,10 @@ class PanelMixin:
             A table with one row per instrument (or coin) and time.
         start, end, exchange, symbol, instrument_type
             See :meth:`~cexkit.client.market.Market.table`.
+        asset_class : str or None, default "crypto"
+            ``"crypto"`` leaves out instruments known to be of another class, unless ``symbol`` names nothing else; null
+            and unknown classes stay. Any other class keeps only instruments known to be of it. None keeps all. Tables
+            by coin do not state classes; they hold coins.
         return_type : str
             ``"pandas"`` (``timestamp`` is the index), ``"polars"``, ``"arrow"``, or ``"ibis"``. For ``"ibis"``,
             the instruments are looked up now, but the values are not yet computed.
@@ -58,7 +64,12 @@ class PanelMixin:
         InvalidInputError
             If the table can have several rows for one instrument and time.
         UnknownNameError
-            If the table has no such column.
+            If the table has no such column, or the asset class is unknown.
+
+        Warns
+        -----
+        ExcludedInstrumentsWarning
+            If instruments with rows are left out because of their class, with their number.
 
         Examples
         --------
@@ -72,6 +83,8 @@ class PanelMixin:
         series_keys = _select_series_keys(table, column)
         filters = {"exchange": exchange, "symbol": symbol, "instrument_type": instrument_type}
         rows = self.table(table, start=start, end=end, **filters)
+        if "symbol" in series_keys:
+            rows = self._rows_of_class(rows, check_asset_class(asset_class), named=symbol is not None)
         long = rows.select("timestamp", _name=_concatenate_columns(rows, series_keys), _value=rows[column])
         if return_type == "ibis":
             names = sorted(long.select("_name").distinct().to_polars()["_name"])
@@ -82,6 +95,21 @@ class PanelMixin:
             if return_type == "pandas"
             else to_return_type(wide, return_type)
         )
+
+    def _rows_of_class(self, rows: ir.Table, asset_class: str | None, *, named: bool) -> ir.Table:
+        """Return the rows of instruments that a panel of a class includes, and warn of the other instruments."""
+        import ibis
+
+        listing = self.instrument_frame
+        if asset_class is None or is_included(listing[ASSET_CLASS], asset_class).all():
+            return rows
+        keys = list(INSTRUMENT_KEYS)
+        present = rows.select(keys).distinct().to_polars().join(listing, on=keys, how="left")
+        included = is_included(present[ASSET_CLASS], asset_class)
+        if included.all() or (named and asset_class == CRYPTO and not included.any()):
+            return rows
+        warn_of_excluded("market.panel", present.filter(~included)[ASSET_CLASS], asset_class)
+        return rows.semi_join(ibis.memtable(present.filter(included).select(keys)), keys)
 
 
 def _select_series_keys(table: str, column: str) -> tuple[str, ...]:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema import FIELDS
+from cexkit.schema.asset_class import check_asset_class
 from cexkit.schema.intervals import utc
 
 REQUIRED = "required"
 NONE = "none"
+#: Value of an asset class that includes every class.
+ALL_CLASSES = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class Query:
         if missing:
             raise InvalidInputError(f"{self.name} needs {', '.join(missing)}\n{self}")
         try:
-            return {name: _bind_value(parameter, arguments.get(name)) for name, parameter in self.parameters.items()}
+            return {name: _bind_value(parameter, arguments) for name, parameter in self.parameters.items()}
         except InvalidInputError as error:
             raise InvalidInputError(f"{self.name}: {error}\n{self}") from error
 
@@ -123,8 +127,9 @@ class Query:
     __repr__ = __str__
 
 
-def _bind_value(parameter: Parameter, argument: Any) -> Any:
-    if argument is not None:
+def _bind_value(parameter: Parameter, arguments: Mapping[str, Any]) -> Any:
+    argument = arguments.get(parameter.name)
+    if argument is not None or (parameter.type == "class" and parameter.name in arguments):
         return parameter.value(argument)
     if parameter.default in (NONE, REQUIRED):
         return None
@@ -149,17 +154,29 @@ def _validate_number(value: Any) -> float:
     return float(value)
 
 
+def _validate_class(value: Any) -> str:
+    return ALL_CLASSES if value in (None, ALL_CLASSES) else check_asset_class(value)
+
+
 #: Type of a parameter → validation of a value, which raises if the value is of another type.
 VALIDATORS: dict[str, Callable[[Any], Any]] = {
     "text": _validate_text,
     "integer": _validate_integer,
     "number": _validate_number,
     "time": utc,
+    "class": _validate_class,
 }
-_TEXT_PARSERS: dict[str, Callable[[str], Any]] = {"text": str, "integer": int, "number": float, "time": utc}
+_TEXT_PARSERS: dict[str, Callable[[str], Any]] = {
+    "text": str,
+    "integer": int,
+    "number": float,
+    "time": utc,
+    "class": str,
+}
 _TYPE_PHRASES = {
     "text": "a text",
     "integer": "a whole number",
     "number": "a finite number",
     "time": "a time, as ISO text, date or datetime",
+    "class": f"{', '.join(FIELDS['asset_class'].values)}, or None for all",
 }

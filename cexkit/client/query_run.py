@@ -9,19 +9,22 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from cexkit.client.queries import Queries
-from cexkit.client.query import Query
+from cexkit.client.query import ALL_CLASSES, Query
 from cexkit.client.references import check_quotes
 from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import TABLES
+from cexkit.schema.asset_class import ASSET_CLASS, is_included, warn_of_excluded
 from cexkit.schema.intervals import YEARS
 from cexkit.schema.render import to_ibis
+from cexkit.schema.symbols import INSTRUMENT_TYPES
 
 if TYPE_CHECKING:
     import duckdb
     import ibis.expr.types as ir
-    import polars as pl
 
     from cexkit.client.dataset import Dataset
 
@@ -45,6 +48,7 @@ class QueryMixin:
           as_of: time [UTC], may be left out. The time; none: the newest observation of the venues.
           exchange: text, may be left out. One venue; none: all.
           instrument_type: text, may be left out. spot, perp or future; none: all.
+          asset_class: class, by default crypto. Class that counts; unknown counts as crypto. all: every class.
         """
         return Queries.read()
 
@@ -74,6 +78,13 @@ class QueryMixin:
             If a parameter is missing or has another type.
         UnknownTableError
             If the dataset lacks a table of the query.
+
+        Warns
+        -----
+        ExcludedInstrumentsWarning
+            If the query has a parameter ``asset_class`` and leaves out instruments because of their class, with the
+            number of those that were listed in its window and match its other parameters. ``asset_class=None``
+            includes all.
 
         Examples
         --------
@@ -111,6 +122,7 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
     _check_names(market.instrument_frame, values)
     connection = market._backend.con
     names = sorted(tables_of(connection, query.sql) & set(TABLES))
+    _warn_of_excluded(market, query, names, values)
     with connection.cursor() as cursor:
         for name, rows in _select_tables(market, names, values).items():
             # Both inserts are safe: the name of a declared table, and the SQL of an expression.
@@ -128,6 +140,32 @@ def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
             raise UnknownNameError.of(column.replace("_", " "), value, instruments[column].unique())
     if (quotes := values.get("quotes")) is not None:
         check_quotes(quotes.split(","), instruments["quote"].unique())
+
+
+def _warn_of_excluded(market: Dataset, query: Query, names: list[str], values: Mapping[str, Any]) -> None:
+    """Warn of the instruments of another class that were listed in a query's window and match its parameters."""
+    asset_class, listed = values.get(ASSET_CLASS, ALL_CLASSES), market.instrument_frame
+    if asset_class == ALL_CLASSES:
+        return
+    excluded = listed.filter(~is_included(listed[ASSET_CLASS], asset_class))
+    matched = {name: values[name] for name in ("exchange", "instrument_type", "base", "symbol") if values.get(name)}
+    facts = [name for name in names if TABLES[name].time]
+    types = set(INSTRUMENT_TYPES).intersection(*(TABLES[name].instrument_types for name in facts))
+    end = (
+        values.get("as_of")
+        or values.get("until")
+        or max(
+            (market.tables[name].end for name in facts if name in market.tables), default=listed["observed_at"].max()
+        )
+    )
+    start = end if values.get("days") is None else _compute_read_start(end, values["days"])
+    excluded = excluded.filter(
+        *(pl.col(name) == value for name, value in matched.items()),
+        pl.col("instrument_type").is_in(types),
+        (pl.col("listing_time") <= end).fill_null(value=True),
+        *((pl.col(name) > start).fill_null(value=True) for name in ("delisting_time", "expiry") if start is not None),
+    )
+    warn_of_excluded(query.name, excluded[ASSET_CLASS], asset_class)
 
 
 def _select_tables(market: Dataset, names: list[str], values: Mapping[str, Any]) -> dict[str, Any]:

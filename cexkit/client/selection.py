@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import OneOrMany, to_tuple
+from cexkit.client.instruments import OneOrMany, named_of_class, to_tuple
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
@@ -79,13 +79,20 @@ class Selection:
     instruments: pl.DataFrame
 
     @classmethod
-    def of(cls, market: Dataset, name: str, exchange: OneOrMany = None, instrument_type: OneOrMany = None) -> Selection:
-        """Select all instruments of a base coin or of a canonical symbol, on these venues and of these types.
+    def of(
+        cls,
+        market: Dataset,
+        name: str,
+        exchange: OneOrMany = None,
+        instrument_type: OneOrMany = None,
+        asset_class: str | None = "crypto",
+    ) -> Selection:
+        """Select all instruments of a base coin or of a canonical symbol, on these venues, of these types and class.
 
         Raises
         ------
         UnknownNameError
-            If no instrument matches; the message lists the available names.
+            If no instrument matches, or none is known to be of the class; the message lists the available names.
         AmbiguousInstrumentError
             If the name is a coin and also a symbol of another coin.
         """
@@ -98,7 +105,7 @@ class Selection:
                 if value not in available:
                     raise UnknownNameError.of(f"{column.replace('_', ' ')} of {name}", value, available)
             instruments = instruments.filter(pl.col(column).is_in(values))
-        return cls(market, instruments.sort(INSTRUMENT_KEYS))
+        return cls(market, named_of_class(instruments, name, asset_class).sort(INSTRUMENT_KEYS))
 
     def covered_by(self, table: str) -> pl.DataFrame:
         """Return the instruments that a table can hold rows of; none if the dataset lacks the table."""
@@ -133,15 +140,25 @@ class Selection:
 
     def listing(self) -> ir.Table:
         """Return their rows in table ``instruments``, unmodified."""
-        rows = self.market.table("instruments", **_build_filters(self.instruments))
-        return rows.filter(rows.base.isin(self.instruments["base"].unique().to_list()))
+        return self._only(self.market.table("instruments", **_build_filters(self.instruments)), self.instruments)
 
     def query_market(self, table: str, method: Callable[..., ir.Table], **options: Any) -> ir.Table:
         """Call a method of the market for the instruments that a table covers: prices per coin, amounts in coins."""
         instruments = self.require_covered_by(table)
         rows = method(**_build_filters(instruments), **options)
-        rows = _make_nullable(rows.filter(rows.base.isin(instruments["base"].unique().to_list())))
+        rows = _make_nullable(self._only(rows, instruments))
         return _scale_per_coin(rows, _multipliers(instruments, self.market.period_frame))
+
+    def _only(self, rows: ir.Table, instruments: pl.DataFrame) -> ir.Table:
+        """Return the rows of these instruments, of those that their venues, types, and symbols together match."""
+        keys, bases = list(INSTRUMENT_KEYS), instruments["base"].unique().to_list()
+        rows = rows.filter(rows.base.isin(bases))
+        filters = (pl.col(name).is_in(values) for name, values in _build_filters(instruments).items())
+        matched = self.market.instrument_frame.filter(pl.col("base").is_in(bases), *filters)
+        for exchange, kind, symbol in matched.join(instruments, on=keys, how="anti").select(keys).rows():
+            same = (rows.exchange == exchange) & (rows.instrument_type == kind) & (rows.symbol == symbol)
+            rows = rows.filter(~same)
+        return rows
 
 
 def _build_filters(instruments: pl.DataFrame) -> dict[str, list[str]]:

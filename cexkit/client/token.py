@@ -101,6 +101,9 @@ class Token(TokenMethods):
         (``"BTCUSDT"``): the instruments with that symbol.
     exchange, instrument_type : str or iterable of str, optional
         Only these; by default all.
+    asset_class : str or None, default "crypto"
+        ``"crypto"``: only coins, if the name also matches instruments known to be of another class (``ON`` is a coin
+        and a company). Any other class: only instruments known to be of it. None: all.
     market : Market, optional
         The dataset; by default the one that :func:`cexkit.connect` opens without arguments.
     return_type : str
@@ -115,9 +118,14 @@ class Token(TokenMethods):
     Raises
     ------
     UnknownNameError
-        If the dataset lacks the coin, symbol, venue, or type, or their combination.
+        If the dataset lacks the coin, symbol, venue, type, or class, or their combination.
     AmbiguousInstrumentError
         If the name is a coin and also a symbol of another coin.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments of the name are left out because of their class, with their number.
 
     Examples
     --------
@@ -132,12 +140,14 @@ class Token(TokenMethods):
         *,
         exchange: OneOrMany = None,
         instrument_type: OneOrMany = None,
+        asset_class: str | None = "crypto",
         market: Market | None = None,
         return_type: ReturnType = "pandas",
     ):
         self.return_type = check_return_type(return_type)
         self.market = default_market() if market is None else market
-        self._selection = Selection.of(self.market, name, exchange, instrument_type)
+        self._selection = Selection.of(self.market, name, exchange, instrument_type, asset_class)
+        self._asset_class = asset_class
         names = {*self.instruments["base"], *self.instruments["symbol"]}
         self.name = name if name in names else name.upper()
         announce_dataset(self.market)
@@ -184,7 +194,8 @@ class Token(TokenMethods):
         from cexkit.client.tearsheet import tearsheet
 
         venues = self.instruments["exchange"].unique().sort().to_list()
-        return tearsheet(self.market, self.name, path, exchange=venues, start=start, end=end, days=days)
+        window = {"start": start, "end": end, "days": days}
+        return tearsheet(self.market, self.name, path, exchange=venues, asset_class=self._asset_class, **window)
 
     def _ask(self, build_plan: PlanBuilder, return_type: ReturnType | None) -> Any:
         kind = check_return_type(return_type or self.return_type)

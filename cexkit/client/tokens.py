@@ -29,7 +29,7 @@ class Tokens(TokenMethods):
     ----------
     names : iterable of str
         Coins or symbols, see :class:`~cexkit.client.token.Token`.
-    exchange, instrument_type, market, return_type
+    exchange, instrument_type, asset_class, market, return_type
         See :class:`~cexkit.client.token.Token`.
 
     Attributes
@@ -62,6 +62,7 @@ class Tokens(TokenMethods):
         *,
         exchange: OneOrMany = None,
         instrument_type: OneOrMany = None,
+        asset_class: str | None = "crypto",
         market: Market | None = None,
         return_type: ReturnType = "pandas",
     ):
@@ -74,6 +75,7 @@ class Tokens(TokenMethods):
         self.members: dict[str, Token] = {}
         self._unknown: dict[str, CexkitError] = {}
         filters = {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}
+        filters["asset_class"] = asset_class
         for name in dict.fromkeys(names):
             try:
                 self.members[name] = Token(name, **filters, market=self.market, return_type=return_type)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cexkit.client.instruments import OneOrMany, Symbols, listed_at
+from cexkit.client.instruments import OneOrMany, Symbols, listed_at, of_class
 from cexkit.schema import TABLES
+from cexkit.schema.asset_class import check_asset_class
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.render import to_polars
 
@@ -63,7 +64,12 @@ class UniverseMixin:
         return Symbols(self.instrument_frame)
 
     def universe(
-        self, at: TimeLike | None = None, *, exchange: OneOrMany = None, instrument_type: OneOrMany = None
+        self,
+        at: TimeLike | None = None,
+        *,
+        exchange: OneOrMany = None,
+        instrument_type: OneOrMany = None,
+        asset_class: str | None = "crypto",
     ) -> ir.Table:
         """Return the instruments that were listed at a time, including those delisted since.
 
@@ -73,6 +79,9 @@ class UniverseMixin:
             The time (UTC); by default the newest ``observed_at``, when venue listings were last read.
         exchange, instrument_type : str or iterable of str, optional
             Only these; by default all.
+        asset_class : str or None, default "crypto"
+            ``"crypto"`` leaves out instruments known to be of another class, such as perpetuals of stocks; null and
+            unknown classes stay. Any other class returns only instruments known to be of it. None returns all.
 
         Returns
         -------
@@ -93,9 +102,15 @@ class UniverseMixin:
         Raises
         ------
         UnknownNameError
-            If the dataset lacks the venue or type.
+            If the dataset lacks the venue or type, or the asset class is unknown.
         InvalidInputError
             If ``at`` is not a valid time.
+
+        Warns
+        -----
+        ExcludedInstrumentsWarning
+            If instruments are left out because of their class, with their number. The expression itself cannot state
+            it.
 
         Examples
         --------
@@ -104,8 +119,9 @@ class UniverseMixin:
         >>> "FTTUSDT" in set(then.symbol.to_pandas())  # delisted four weeks later
         True
         """
+        check_asset_class(asset_class)
         filters = {"exchange": exchange, "instrument_type": instrument_type}
         rows = self.table("instruments", **filters)
         periods = self.table("instrument_periods", **filters) if "instrument_periods" in self.tables else None
         moment = utc(self.instrument_frame["observed_at"].max() if at is None else at)
-        return listed_at(rows, periods, moment)
+        return of_class(listed_at(rows, periods, moment), asset_class, "market.universe")

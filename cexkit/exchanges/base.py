@@ -59,6 +59,10 @@ def _grants_nothing(message: Any) -> bool:
     return False
 
 
+def _no_other_market(message: Any) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """A host of a venue: its base URL, request budgets, and error format."""
@@ -156,6 +160,13 @@ class Stream:
     grants: Callable[[Any], bool] = _grants_nothing
     #: Events of a decoded message; empty if the message has another topic.
     events: Callable[[Any], Iterator[Event]]
+    #: True if a decoded message carries data of a channel; acknowledgments and pongs do not.
+    delivers: Callable[[Any], bool]
+    #: Message that subscribes a busy channel on the same connection, whose frames show that the venue delivers; None if
+    #: the URL names such a channel.
+    heartbeat: str | None = None
+    #: Number of events in a decoded message that belong to another market, which ``events`` leaves out.
+    skipped: Callable[[Any], int] = _no_other_market
     #: Text that the venue expects at regular intervals, in addition to the WebSocket's own pings.
     ping: str | None = None
     #: True if quantities are in contracts.

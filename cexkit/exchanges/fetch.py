@@ -63,6 +63,8 @@ def fetch(
     ClockSkewWarning
         If the venue's clock and this machine's differ by more than ``CEXKIT_MAX_CLOCK_SKEW_SECONDS``. Bars that are
         not over by the earlier clock are left out.
+    UnclearUnitWarning
+        If the listing (table ``instruments``) has a name with a number that may be a multiplier.
 
     Raises
     ------

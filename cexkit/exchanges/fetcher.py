@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING
 
 from cexkit.config import Settings
 from cexkit.config import settings as environment
-from cexkit.errors import ClockSkewWarning, InvalidInputError, NotOfferedError, UnknownTableError, warn
+from cexkit.errors import (
+    ClockSkewWarning,
+    InvalidInputError,
+    NotOfferedError,
+    UnclearUnitWarning,
+    UnknownTableError,
+    warn,
+)
 from cexkit.exchanges.assembly import assemble_instruments, assemble_table
 from cexkit.exchanges.http.client import HttpClient, NextSequence, Response
 from cexkit.exchanges.http.clocks import ClockReading
 from cexkit.exchanges.http.ratelimit import RateLimiter
 from cexkit.exchanges.http.retry import RetryPolicy
-from cexkit.exchanges.instruments import matching
+from cexkit.exchanges.instruments import describe_unclear_units, matching
 from cexkit.exchanges.listings import Listings, require_symbol
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.page_walk import walk_pages
@@ -103,9 +110,19 @@ class Fetcher:
         ------
         PayloadError
             If a response is not what the endpoint promises.
+
+        Warns
+        -----
+        ClockSkewWarning
+            If the clocks of the venue and of this machine disagree.
+        UnclearUnitWarning
+            If a listed name contains a number that may be a multiplier and is not read as one.
         """
         pages = list(_warn_of_skew(exchange, self.instrument_pages(exchange, instrument_type)))
-        return assemble_instruments(exchange, pages, instrument_type)
+        instruments = assemble_instruments(exchange, pages, instrument_type)
+        if text := describe_unclear_units(instruments):
+            warn(f"{exchange}: {text}", UnclearUnitWarning)
+        return instruments
 
     def instrument_pages(
         self,

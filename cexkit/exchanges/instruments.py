@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
 from cexkit.schema import TABLES
-from cexkit.schema.symbols import Instrument
+from cexkit.schema.symbols import Instrument, has_unclear_unit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +53,32 @@ def left_out(instruments: pa.Table) -> dict[str, str]:
 def with_left_out(reasons: Mapping[str, str]) -> dict[bytes, bytes]:
     """Metadata that :func:`left_out` reads."""
     return {LEFT_OUT: json.dumps(dict(reasons)).encode()}
+
+
+def describe_unclear_units(instruments: pa.Table) -> str | None:
+    """Return a text that names the instruments whose names may contain a multiplier that was not read; None if none do.
+
+    Delisted instruments are not named: they were reported when they were listed.
+
+    Examples
+    --------
+    >>> from cexkit.schema.render import empty
+    >>> describe_unclear_units(empty(TABLES["instruments"])) is None
+    True
+    """
+    listed = instruments.select(["base", "multiplier", "venue_symbol", "status"]).to_pylist()
+    unclear = [
+        f"{row['venue_symbol']} (base {row['base']})"
+        for row in listed
+        if row["status"] != "delisted" and has_unclear_unit(row["base"], row["multiplier"], row["venue_symbol"])
+    ]
+    if not unclear:
+        return None
+    shown = ", ".join(unclear[:5]) + (f", … ({len(unclear)} in all)" if len(unclear) > 5 else "")
+    return (
+        f"names contain a number that may be a multiplier: {shown}. Base and multiplier are stored as read; "
+        "compare their prices with another venue before you use them across venues"
+    )
 
 
 def listing(records: list[dict[str, Any]], reasons: Mapping[str, str]) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.base import Event, Stream
@@ -21,8 +21,48 @@ if TYPE_CHECKING:
 STREAMS: Mapping[str, Stream] = {name: venue.stream for name, venue in EXCHANGES.items() if venue.stream}
 
 
+class Received(NamedTuple):
+    """The content of one raw message."""
+
+    events: list[Event]
+    #: Events of another market, which are left out.
+    skipped: int
+    #: True if the message carries data of a channel, so that the connection delivers.
+    delivers: bool
+
+
+def read_message(stream: Stream, body: bytes) -> Received:
+    """Return the content of one raw message.
+
+    Raises
+    ------
+    PayloadError
+        If the message is not what the venue promises.
+
+    Examples
+    --------
+    >>> body = (
+    ...     b'{"e":"forceOrder","o":{"s":"BTCUSD_PERP","S":"SELL","ap":"50000","z":"3","T":1,"st":2}}'
+    ... )
+    >>> read_message(STREAMS["binance"], body)
+    Received(events=[], skipped=1, delivers=True)
+    """
+    try:
+        message = json.loads(body)
+        received = Received(list(stream.events(message)), stream.skipped(message), stream.delivers(message))
+        for event in received.events:
+            from_ms(event.ms)
+            if not (event.quantity.is_finite() and abs(event.price) < float("inf")):
+                raise ValueError("price and quantity must be finite")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        raise PayloadError(stream.endpoint, f"{type(error).__name__}: {error}") from error
+    except InvalidOperation:
+        raise PayloadError(stream.endpoint, "quantity must be a number") from None
+    return received
+
+
 def read_events(stream: Stream, body: bytes) -> list[Event]:
-    """Return the events of one raw message.
+    """Return the events of one raw message; events of another market are left out.
 
     Raises
     ------
@@ -35,17 +75,7 @@ def read_events(stream: Stream, body: bytes) -> list[Event]:
     >>> read_events(STREAMS["bybit"], body)
     [Event(venue_symbol='BTCUSDT', ms=1, side='long', price=50000.0, quantity=Decimal('2'))]
     """
-    try:
-        events = list(stream.events(json.loads(body)))
-        for event in events:
-            from_ms(event.ms)
-            if not (event.quantity.is_finite() and abs(event.price) < float("inf")):
-                raise ValueError("price and quantity must be finite")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
-        raise PayloadError(stream.endpoint, f"{type(error).__name__}: {error}") from error
-    except InvalidOperation:
-        raise PayloadError(stream.endpoint, "quantity must be a number") from None
-    return events
+    return read_message(stream, body).events
 
 
 def liquidations_of(

@@ -17,10 +17,15 @@ from typing import Any, Literal, get_args
 InstrumentType = Literal["spot", "perp", "future"]
 INSTRUMENT_TYPES: tuple[str, ...] = get_args(InstrumentType)
 
-# A venue quotes 1000 PEPE as one unit and says so only in the name. "1M" is read so for the one coin
-# it is used with: other names may well begin with it.
-_MULTIPLIED = re.compile(r"(?P<n>1000000|100000|10000|1000)(?P<prefixed>[A-Z][A-Z0-9]*)|(?P<suffixed>[A-Z]+)1000")
+#: A unit of 1,000 coins or more, as venues write it before or after the coin: 1 and at least three zeros. No coin has
+#: a name that begins or ends so; other digits (``1INCH``, ``0G``, ``SPX6900``, ``BROCCOLI714``) belong to the name.
+_MULTIPLIED = re.compile(r"(?P<before>10{3,})(?P<prefixed>[^\W\d_].*)|(?P<suffixed>.*[^\W\d_])(?P<after>10{3,})")
+#: Names that write a million otherwise. "1M" cannot be a rule, because ``1MIL`` is a coin.
 _MILLION = {"1MBABYDOGE": "BABYDOGE"}
+#: Zeros at an end of a base that no rule explains.
+_ZEROS = re.compile(r"1?0{3,}.*|.*0{3,}")
+#: A number in a venue's name that would be a multiplier at the end of a base.
+_POWER = re.compile(r"(?<!\d)10{3,}(?!\d)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +84,57 @@ def canonical(base: str, quote: str, *, settle: str | None = None, expiry: datet
     return name
 
 
-def split_multiplier(listed: str) -> tuple[str, int]:
-    """The coin and how many of it one listed unit is.
+def split_multiplier(listed: str, asset_class: str | None = None) -> tuple[str, int]:
+    """Return the coin that a venue lists, and how many of it one listed unit is.
+
+    This is the only place that reads a multiplier from a name. It takes the venue's own field for the base
+    (``baseAsset``, ``baseCoin``), never a symbol.
+
+    Parameters
+    ----------
+    listed : str
+        Base as the venue lists it.
+    asset_class : str, optional
+        Class of what is priced, if the venue states it. Only coins are listed by the thousand: the name of an index
+        or a stock is never split.
+
+    Returns
+    -------
+    tuple of str and int
+        Base without multiplier, and coins per unit. A name that no rule explains is returned unchanged with 1.
 
     Examples
     --------
-    >>> split_multiplier("1000PEPE"), split_multiplier("SHIB1000"), split_multiplier("1INCH")
-    (('PEPE', 1000), ('SHIB', 1000), ('1INCH', 1))
+    >>> split_multiplier("1000PEPE"), split_multiplier("SHIB1000"), split_multiplier("10000000AIDOGE")
+    (('PEPE', 1000), ('SHIB', 1000), ('AIDOGE', 10000000))
+    >>> split_multiplier("1INCH"), split_multiplier("SPX6900")
+    (('1INCH', 1), ('SPX6900', 1))
     """
+    if asset_class not in (None, "crypto"):
+        return listed, 1
     if listed in _MILLION:
         return _MILLION[listed], 1_000_000
     match = _MULTIPLIED.fullmatch(listed)
     if match is None:
         return listed, 1
-    return (match["prefixed"], int(match["n"])) if match["prefixed"] else (match["suffixed"], 1000)
+    return match["prefixed"] or match["suffixed"], int(match["before"] or match["after"])
+
+
+def has_unclear_unit(base: str, multiplier: float, venue_symbol: str) -> bool:
+    """Return True if an instrument's names show a number that may be a multiplier and was not read as one.
+
+    Parameters
+    ----------
+    base : str
+        Base without multiplier.
+    multiplier : float
+        Coins per unit of base.
+    venue_symbol : str
+        Name of the instrument on the venue.
+
+    Examples
+    --------
+    >>> has_unclear_unit("RUSSELL2000", 1.0, "RUSSELL2000USDT"), has_unclear_unit("PEPE", 1000.0, "1000PEPEUSDT")
+    (True, False)
+    """
+    return bool(_ZEROS.fullmatch(base) or (multiplier == 1 and _POWER.search(venue_symbol)))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 import polars as pl
 
-StreamFault = Literal["drop", "close", "stall", "garbage", "refuse", "double", "disorder"]
+StreamFault = Literal["drop", "close", "stall", "garbage", "refuse", "silent", "double", "disorder", "mixed"]
+
+#: Seconds between messages of the busy channel.
+BUSY_SECONDS = 0.1
 
 
 class LoopbackStream:
@@ -27,7 +31,16 @@ class LoopbackStream:
     faults : collection of str
         What goes wrong, each once, spread over the messages: ``drop`` (the line is cut), ``close`` (the venue says
         goodbye), ``stall`` (silence, pings unanswered), ``garbage`` (a malformed message), ``refuse`` (a
-        subscription is turned down); ``double`` sends every third message twice, ``disorder`` swaps neighbors.
+        subscription is turned down), ``silent`` (the first connection acknowledges every subscription, responds to
+        pings, and delivers no data); ``double`` sends every third message twice, ``disorder`` swaps neighbors,
+        ``mixed`` sends events of coin-margined contracts in between (Binance only).
+
+    Attributes
+    ----------
+    connections, foreign : int
+        Connections so far, and events of other markets that were sent.
+    pings, subscribed, busy : list of str
+        Pings received, topics of liquidations, and other topics.
 
     Examples
     --------
@@ -47,9 +60,10 @@ class LoopbackStream:
         faults: Collection[StreamFault] = (),
     ):
         self.exchange, self.faults = exchange, list(faults)
-        self.connections = 0
+        self.connections = self.foreign = 0
         self.pings: list[str] = []
         self.subscribed: list[str] = []
+        self.busy: list[str] = []
         self.sent_all = threading.Event()
         names = instruments.filter(exchange=exchange).select(
             "instrument_type", "symbol", "venue_symbol", "contract_size"
@@ -60,7 +74,7 @@ class LoopbackStream:
         if "disorder" in self.faults:
             for first in range(0, len(self._messages) - 1, 5):
                 self._messages[first : first + 2] = reversed(self._messages[first : first + 2])
-        self._at = 0
+        self._at, self._busy_at = 0, 0.0
         self._stopped = threading.Event()
         self._breaks = self._plan()
 
@@ -96,6 +110,12 @@ class LoopbackStream:
         try:
             if not self._grant(socket):
                 return
+            if "silent" in self.faults:
+                self.faults.remove("silent")
+                while not self._stopped.is_set():
+                    self._hear(socket)
+                return
+            self._send_busy(socket)
             # what was shown last is shown again
             for number in range(max(self._at - 1, 0), len(self._messages)):
                 if self._stopped.is_set() or not self._tell(socket, number):
@@ -104,6 +124,8 @@ class LoopbackStream:
             self.sent_all.set()
             while not self._stopped.is_set():
                 self._hear(socket)
+                if time.monotonic() - self._busy_at >= BUSY_SECONDS:
+                    self._send_busy(socket)
         except ConnectionClosed:
             pass
 
@@ -123,6 +145,10 @@ class LoopbackStream:
         if fault == "garbage":
             socket.send('{"data": [{"details": 7}], "arg": {"channel": "liquidation-orders"}, "e": "forceOrder", '
                         '"topic": "allLiquidation.X"}')  # fmt: skip
+        if "mixed" in self.faults and self.exchange == "binance":
+            # messages before 2026-06-30 had no `st`
+            socket.send(_coin_margined(self._rows[number], {"st": 2} if number % 2 else {}))
+            self.foreign += 1
         socket.send(self._messages[number])
         if "double" in self.faults and number % 3 == 0:
             socket.send(self._messages[number])
@@ -138,7 +164,8 @@ class LoopbackStream:
         text = socket.recv(timeout=10)
         while text is not None:
             topics = json.loads(text)["args"]
-            self.subscribed += [topic if isinstance(topic, str) else topic["instType"] for topic in topics]
+            for topic in topics:
+                self._note_topic(topic)
             for response in _GRANTS[self.exchange](topics, not refuse):
                 socket.send(json.dumps(response))
             try:
@@ -146,6 +173,19 @@ class LoopbackStream:
             except TimeoutError:
                 text = None
         return not refuse
+
+    def _note_topic(self, topic: Any) -> None:
+        name, kind = (topic, topic) if isinstance(topic, str) else (topic["channel"], topic.get("instType"))
+        if name.startswith(("allLiquidation.", "liquidation-orders")):
+            self.subscribed.append(kind)
+        else:
+            self.busy.append(name)
+
+    def _send_busy(self, socket: Any) -> None:
+        """Send a message of the busy channel, if it is subscribed; Binance's is named in the address."""
+        self._busy_at = time.monotonic()
+        if self.exchange == "binance" or self.busy:
+            socket.send(_BUSY[self.exchange])
 
     def _hear(self, socket: Any) -> None:
         try:
@@ -166,8 +206,19 @@ def _binance(row: dict[str, Any]) -> str:
         "s": row["venue_symbol"], "S": side, "o": "LIMIT", "f": "IOC", "q": repr(row["quantity_base"]),
         "p": repr(row["price"] * 0.99), "ap": repr(row["price"]), "X": "FILLED",
         "l": repr(row["quantity_base"] * 0.5), "z": repr(row["quantity_base"]), "T": _ms(row),
+        "ps": row["venue_symbol"], "st": 1,
     }  # fmt: skip
     return json.dumps({"stream": "!forceOrder@arr", "data": {"e": "forceOrder", "E": _ms(row), "o": order}})
+
+
+def _coin_margined(row: dict[str, Any], market: dict[str, int]) -> str:
+    """Return an event of a coin-margined contract at the same time; its quantity is in contracts."""
+    order = {
+        "s": f"{row['base']}USD_PERP", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "3", "p": repr(row["price"]),
+        "ap": repr(row["price"]), "X": "FILLED", "l": "3", "z": "3", "T": _ms(row), "ps": f"{row['base']}USD",
+    }  # fmt: skip
+    data = {"e": "forceOrder", "E": _ms(row), "o": order | market}
+    return json.dumps({"stream": "!forceOrder@arr", "data": data})
 
 
 def _bybit(row: dict[str, Any]) -> str:
@@ -204,5 +255,11 @@ def _okx_grant(topics: list[Any], well: bool) -> list[dict[str, Any]]:
     return [{"event": "subscribe", "arg": one} for one in topics]
 
 
+#: A message of each venue's busy channel.
+_BUSY = {
+    "binance": '{"stream":"btcusdt@markPrice","data":{"e":"markPriceUpdate","E":1786171884000,"s":"BTCUSDT","st":1}}',
+    "bybit": '{"topic":"kline.1.BTCUSDT","type":"snapshot","ts":1786171884000,"data":[]}',
+    "okx": '{"arg":{"channel":"open-interest","instId":"BTC-USDT-SWAP"},"data":[]}',
+}
 _SAYS: dict[str, Callable[[dict[str, Any]], str]] = {"binance": _binance, "bybit": _bybit, "okx": _okx}
 _GRANTS: dict[str, Callable[[list[Any], bool], list[dict[str, Any]]]] = {"bybit": _bybit_grant, "okx": _okx_grant}

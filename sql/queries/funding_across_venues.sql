@@ -1,9 +1,10 @@
 -- What did the funding of a coin come to at each venue, summed and per year?
 --
 -- Parameters
---   base  | text   |      | required | Coin, such as BTC.
---   days  | number | days | 30       | Length of the window.
---   until | time   | UTC  | none     | End of the window, not included; none: just after the newest settlement.
+--   base        | text   |      | required | Coin, such as BTC.
+--   days        | number | days | 30       | Length of the window.
+--   until       | time   | UTC  | none     | End of the window, not included; none: just after the newest settlement.
+--   asset_class | class  |      | crypto   | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
 --   exchange, symbol, quote |                           | The perpetual.
@@ -17,6 +18,14 @@ WITH span AS (
     coalesce(CAST(getvariable('until') AS TIMESTAMPTZ), max(timestamp) + to_microseconds(1)) AS until,
     to_microseconds(CAST(coalesce(getvariable('days'), 30) * 86400000000 AS BIGINT)) AS length
   FROM funding_rates
+),
+others AS (
+  SELECT exchange, instrument_type, symbol
+  FROM instruments
+  WHERE CASE coalesce(getvariable('asset_class'), 'crypto')
+    WHEN 'all' THEN false
+    WHEN 'crypto' THEN asset_class IN ('equity', 'commodity', 'fx', 'bond', 'index')
+    ELSE asset_class IS DISTINCT FROM getvariable('asset_class') END
 )
 SELECT
   exchange,
@@ -27,7 +36,7 @@ SELECT
   sum(funding_interval_hours) AS hours,
   sum(funding_rate) FILTER (WHERE funding_interval_hours IS NOT NULL) / sum(funding_interval_hours) * 8760 AS funding_apr,
   count(*) FILTER (WHERE funding_interval_hours IS NULL) AS unknown_interval
-FROM funding_rates, span
+FROM (funding_rates ANTI JOIN others USING (exchange, instrument_type, symbol)), span
 WHERE base = getvariable('base') AND timestamp >= until - length AND timestamp < until
 GROUP BY ALL
 ORDER BY exchange, symbol;

@@ -1,11 +1,12 @@
 -- What does being long a coin's perpetual at one venue and short at another earn in funding, as of a time?
 --
 -- Parameters
---   base     | text   |          | required | Coin, such as BTC.
---   as_of    | time   | UTC      | none     | As of the coin's last settlement up to then; none: of its newest.
---   fees     | number | fraction | 0        | Fee of one fill; each leg is filled twice.
---   slippage | number | fraction | 0        | Slippage of all four fills together.
---   holding  | number | days     | 30       | How long the position is held; costs are spread over it.
+--   base        | text   |          | required | Coin, such as BTC.
+--   as_of       | time   | UTC      | none     | As of the coin's last settlement up to then; none: of its newest.
+--   fees        | number | fraction | 0        | Fee of one fill; each leg is filled twice.
+--   slippage    | number | fraction | 0        | Slippage of all four fills together.
+--   holding     | number | days     | 30       | How long the position is held; costs are spread over it.
+--   asset_class | class  |          | crypto   | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
 --   timestamp                      | UTC                   | The settlement as of which it is.
@@ -16,9 +17,20 @@
 --   long_symbol, short_symbol      |                       | The perpetuals.
 --   quotes                         |                       | Their quotes, joined by + where they differ.
 -- A leg counts with its last settlement, no older than its own stored interval and a minute.
-WITH moment AS (
+WITH others AS (
+  SELECT exchange, instrument_type, symbol
+  FROM instruments
+  WHERE CASE coalesce(getvariable('asset_class'), 'crypto')
+    WHEN 'all' THEN false
+    WHEN 'crypto' THEN asset_class IN ('equity', 'commodity', 'fx', 'bond', 'index')
+    ELSE asset_class IS DISTINCT FROM getvariable('asset_class') END
+),
+counted AS (
+  SELECT * FROM funding_rates ANTI JOIN others USING (exchange, instrument_type, symbol)
+),
+moment AS (
   SELECT max(timestamp) AS as_of
-  FROM funding_rates
+  FROM counted
   WHERE base = getvariable('base') AND (getvariable('as_of') IS NULL OR timestamp <= CAST(getvariable('as_of') AS TIMESTAMPTZ))
 ),
 legs AS (
@@ -29,7 +41,7 @@ legs AS (
     arg_max(timestamp, timestamp) AS settled,
     arg_max(funding_rate, timestamp) AS rate,
     arg_max_null(funding_interval_hours, timestamp) AS hours
-  FROM funding_rates, moment
+  FROM counted, moment
   WHERE base = getvariable('base') AND timestamp <= as_of
   GROUP BY ALL
 ),

@@ -1,11 +1,12 @@
 -- Which were the largest liquidations, in dollars?
 --
 -- Parameters
---   base     | text    |      | none | One coin; none: all.
---   exchange | text    |      | none | One venue; none: all.
---   days     | number  | days | 7    | Length of the window.
---   until    | time    | UTC  | none | End of the window, not included; none: just after the newest event.
---   top      | integer |      | 20   | How many.
+--   base        | text    |      | none   | One coin; none: all.
+--   exchange    | text    |      | none   | One venue; none: all.
+--   days        | number  | days | 7      | Length of the window.
+--   until       | time    | UTC  | none   | End of the window, not included; none: just after the newest event.
+--   top         | integer |      | 20     | How many.
+--   asset_class | class   |      | crypto | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
 --   exchange, instrument_type, symbol, base |                | The instrument.
@@ -21,6 +22,14 @@ WITH span AS (
     coalesce(CAST(getvariable('until') AS TIMESTAMPTZ), max(timestamp) + to_microseconds(1)) AS until,
     to_microseconds(CAST(coalesce(getvariable('days'), 7) * 86400000000 AS BIGINT)) AS length
   FROM liquidations
+),
+others AS (
+  SELECT exchange, instrument_type, symbol
+  FROM instruments
+  WHERE CASE coalesce(getvariable('asset_class'), 'crypto')
+    WHEN 'all' THEN false
+    WHEN 'crypto' THEN asset_class IN ('equity', 'commodity', 'fx', 'bond', 'index')
+    ELSE asset_class IS DISTINCT FROM getvariable('asset_class') END
 )
 SELECT
   exchange,
@@ -34,7 +43,7 @@ SELECT
   quantity_base,
   value_quote AS value_usd,
   coverage
-FROM liquidations, span
+FROM (liquidations ANTI JOIN others USING (exchange, instrument_type, symbol)), span
 WHERE quote IN ('BUSD', 'DAI', 'FDUSD', 'TUSD', 'USD', 'USDC', 'USDP', 'USDT')
   AND (getvariable('base') IS NULL OR base = getvariable('base'))
   AND (getvariable('exchange') IS NULL OR exchange = getvariable('exchange'))

@@ -1,9 +1,10 @@
 -- What was the open interest of a coin worth, venue by venue?
 --
 -- Parameters
---   base  | text   |      | required | Coin, such as BTC.
---   days  | number | days | 7        | Length of the window.
---   until | time   | UTC  | none     | End of the window, not included; none: just after the newest snapshot.
+--   base        | text   |      | required | Coin, such as BTC.
+--   days        | number | days | 7        | Length of the window.
+--   until       | time   | UTC  | none     | End of the window, not included; none: just after the newest snapshot.
+--   asset_class | class  |      | crypto   | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
 --   exchange, instrument_type, symbol, quote |         | The instrument.
@@ -17,9 +18,17 @@ WITH span AS (
     to_microseconds(CAST(coalesce(getvariable('days'), 7) * 86400000000 AS BIGINT)) AS length
   FROM open_interest
 ),
+others AS (
+  SELECT exchange, instrument_type, symbol
+  FROM instruments
+  WHERE CASE coalesce(getvariable('asset_class'), 'crypto')
+    WHEN 'all' THEN false
+    WHEN 'crypto' THEN asset_class IN ('equity', 'commodity', 'fx', 'bond', 'index')
+    ELSE asset_class IS DISTINCT FROM getvariable('asset_class') END
+),
 held AS (
   SELECT *
-  FROM open_interest, span
+  FROM (open_interest ANTI JOIN others USING (exchange, instrument_type, symbol)), span
   WHERE base = getvariable('base') AND timestamp >= until - length AND timestamp < until
 ),
 marks AS (

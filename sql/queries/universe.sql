@@ -1,9 +1,10 @@
 -- Which instruments were listed at a time, those delisted since included?
 --
 -- Parameters
---   as_of           | time | UTC | none | The time; none: the newest observation of the venues.
---   exchange        | text |     | none | One venue; none: all.
---   instrument_type | text |     | none | spot, perp or future; none: all.
+--   as_of           | time  | UTC | none   | The time; none: the newest observation of the venues.
+--   exchange        | text  |     | none   | One venue; none: all.
+--   instrument_type | text  |     | none   | spot, perp or future; none: all.
+--   asset_class     | class |     | crypto | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
 --   exchange, instrument_type, symbol, base, quote |     | The instrument.
@@ -12,6 +13,14 @@
 --   certain                                        |     | Whether beginning and end are known well enough to be sure.
 WITH moment AS (
   SELECT coalesce(CAST(getvariable('as_of') AS TIMESTAMPTZ), max(observed_at)) AS as_of FROM instruments
+),
+others AS (
+  SELECT exchange, instrument_type, symbol
+  FROM instruments
+  WHERE CASE coalesce(getvariable('asset_class'), 'crypto')
+    WHEN 'all' THEN false
+    WHEN 'crypto' THEN asset_class IN ('equity', 'commodity', 'fx', 'bond', 'index')
+    ELSE asset_class IS DISTINCT FROM getvariable('asset_class') END
 ),
 -- Spans of facts; an instrument without periods has one, with the facts as last seen.
 spans AS (
@@ -28,7 +37,7 @@ spans AS (
     CASE WHEN span.symbol IS NULL THEN seen.listing_time ELSE span.listing_time END AS listing_time,
     CASE WHEN span.symbol IS NULL THEN seen.delisting_time ELSE span.delisting_time END AS delisting_time,
     CASE WHEN span.symbol IS NULL THEN seen.expiry ELSE span.expiry END AS expiry
-  FROM instruments AS seen
+  FROM (SELECT * FROM instruments ANTI JOIN others USING (exchange, instrument_type, symbol)) AS seen
   LEFT JOIN instrument_periods AS span USING (exchange, instrument_type, symbol)
 ),
 placed AS (

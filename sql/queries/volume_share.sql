@@ -5,6 +5,7 @@
 --   instrument_type | text   |      | spot     | spot, perp or future.
 --   days            | number | days | 30       | Length of the window.
 --   until           | time   | UTC  | none     | End of the window of open times, not included; none: just after the newest bar.
+--   asset_class     | class  |      | crypto   | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
 --   timestamp    | UTC      | Start of the day.
@@ -17,6 +18,14 @@ WITH span AS (
     to_microseconds(CAST(coalesce(getvariable('days'), 30) * 86400000000 AS BIGINT)) AS length
   FROM ohlcv_1d
 ),
+others AS (
+  SELECT exchange, instrument_type, symbol
+  FROM instruments
+  WHERE CASE coalesce(getvariable('asset_class'), 'crypto')
+    WHEN 'all' THEN false
+    WHEN 'crypto' THEN asset_class IN ('equity', 'commodity', 'fx', 'bond', 'index')
+    ELSE asset_class IS DISTINCT FROM getvariable('asset_class') END
+),
 traded AS (
   SELECT
     timestamp,
@@ -24,7 +33,7 @@ traded AS (
     CASE WHEN count(volume_quote) = count(*)
       AND bool_and(quote IN ('BUSD', 'DAI', 'FDUSD', 'TUSD', 'USD', 'USDC', 'USDP', 'USDT'))
       THEN sum(volume_quote) END AS volume_usd
-  FROM ohlcv_1d, span
+  FROM (ohlcv_1d ANTI JOIN others USING (exchange, instrument_type, symbol)), span
   WHERE base = getvariable('base')
     AND instrument_type = coalesce(getvariable('instrument_type'), 'spot')
     AND timestamp >= until - length AND timestamp < until

@@ -428,7 +428,7 @@ def test_a_question_from_a_shell(market):
     assert [json.loads(line)["events"] for line in done.stdout.splitlines()] == ask(market, "liquidation_summary")[
         "events"
     ].to_list()
-    assert "universe(as_of, exchange, instrument_type)" in run().stdout
+    assert "universe(as_of, exchange, instrument_type, asset_class)" in run().stdout
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import narwhals.stable.v2 as nw
 import polars as pl
 
 from cexkit.analytics._core import checks
+from cexkit.analytics._core.classes import select_class
 from cexkit.analytics._core.columns import Results, cleaned, complete, key, native, take
 from cexkit.analytics._core.compat import INSTRUMENT
 from cexkit.analytics._core.metric import EAGER, Metric
@@ -83,6 +84,7 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
         return _appended(metric, engine, frame, names, arguments)
     ordered = _ordered(metric, names, arguments)
     work = take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
+    work = select_class(metric.name, work, arguments)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
     if ordered:
         checks.unique(metric, work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import Column, Frame, distinct_text, names, text
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics.basis.basis import Method, annualized, with_days
@@ -13,7 +14,7 @@ from cexkit.errors import InvalidInputError
 @metric(
     kind="cross-venue",
     inputs=("base", "price", "reference", "expiry"),
-    optional=("quote",),
+    optional=("quote", ASSET_CLASS),
     outputs=("timestamp", "base", "constant_maturity_basis", "near_days", "far_days", "instruments", "quotes"),
 )
 def constant_maturity_basis(
@@ -25,6 +26,7 @@ def constant_maturity_basis(
     price: Column = "price",
     reference: Column = "reference",
     expiry: Column = "expiry",
+    asset_class: str | None = "crypto",
 ) -> Frame:
     """Annualized basis of each coin at a fixed maturity, linear in time between the two expiries around it.
 
@@ -41,6 +43,10 @@ def constant_maturity_basis(
         The maturity.
     method, min_days, price, reference, expiry
         As for :func:`annualized_basis`; futures closer than ``min_days`` to expiry are left out.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -60,10 +66,15 @@ def constant_maturity_basis(
     Raises
     ------
     UnknownNameError
-        If the method is not known.
+        If the method or the asset class is not known.
     InvalidInputError
         If days is below min_days.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -83,6 +94,7 @@ def constant_maturity_basis(
     """
     if not min_days <= days < float("inf"):
         raise InvalidInputError(f"days={days!r} is a number of days, min_days={min_days!r} or more")
+    frame = of_class(frame, asset_class)
     frame = with_days(frame.filter(~nw.col("base").is_null()), expiry, min_days)
     frame = frame.with_columns(annualized(frame, method, price, reference).alias("_basis"))
     frame = _with_sides(frame.filter(~nw.col("_basis").is_null()), days)

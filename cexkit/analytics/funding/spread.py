@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import Column, Frame, names, number, text, with_time
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics.funding.rates import DECLARED, with_apr
@@ -30,7 +31,7 @@ def _inspect_fees(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
 @metric(
     kind="cross-venue",
     inputs=("exchange", "base", "funding_rate"),
-    optional=(DECLARED, "quote"),
+    optional=(DECLARED, "quote", ASSET_CLASS),
     outputs=(
         "timestamp",
         "base",
@@ -53,6 +54,7 @@ def funding_spread(
     slippage: float = 0.0,
     rate: Column = "funding_rate",
     interval_hours: float | None = None,
+    asset_class: str | None = "crypto",
 ) -> Frame:
     """What being long a perpetual at one venue and short at another earns in funding, per year.
 
@@ -73,6 +75,10 @@ def funding_spread(
         neither, net is gross.
     rate, interval_hours
         As for :func:`funding_apr`.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -98,11 +104,15 @@ def funding_spread(
         If days, fees or slippage cannot be meant, or ``fees`` lacks a venue (eager frames; elsewhere net
         and break-even of its pairs are null).
     MissingColumnError, ColumnTypeError, DuplicateKeyError
+    UnknownNameError
+        If the asset class is unknown.
 
     Warns
     -----
     SuspectRateWarning
         As for :func:`funding_apr`.
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -120,6 +130,7 @@ def funding_spread(
     [('okx', 0.1095, 0.073, 10.0)]
     """
     _check_costs(days, fees, slippage)
+    frame = of_class(frame, asset_class)
     legs = _standing(_settlements(frame, rate=rate, interval_hours=interval_hours))
     pairs = _paired(legs)
     costs = (_fee("_long", fees) + _fee("_short", fees)) * 2 + slippage

@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import (
     MICRO,
     Column,
@@ -54,7 +55,7 @@ def _weight_column(present: Sequence[str]) -> str:
 @metric(
     kind="cross-venue",
     inputs=("exchange", "base", "funding_rate"),
-    optional=(DECLARED, "quote"),
+    optional=(DECLARED, "quote", ASSET_CLASS),
     alternatives=tuple(group for name in WEIGHTS for group in ((name,), (QUOTED[name], "quote"))),
     unless="weight",
     requires=_weight_inputs,
@@ -69,6 +70,7 @@ def weighted_funding(
     weight: str | None = None,
     rate: Column = "funding_rate",
     interval_hours: float | None = None,
+    asset_class: str | None = "crypto",
 ) -> Frame:
     """Funding of each coin over all venues, weighted: ``sum(w * R) / sum(w)``.
 
@@ -98,6 +100,10 @@ def weighted_funding(
         Column of the settled rate, as a fraction per interval.
     interval_hours : float, optional
         As for :func:`funding_apr`; by default ``funding_interval_hours``, or the times where that is null.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -120,6 +126,8 @@ def weighted_funding(
     ------
     InvalidInputError
         If horizon or tolerance cannot be meant.
+    UnknownNameError
+        If the asset class is unknown.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     Warns
@@ -128,6 +136,8 @@ def weighted_funding(
         As for :func:`funding_apr`.
     UnpricedQuoteWarning
         If weights are in quotes that are not taken as dollars (eager frames); they do not count.
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Notes
     -----
@@ -150,6 +160,7 @@ def weighted_funding(
     >>> result.select("base", pl.col("weighted_funding").round(6), "venues", "coverage").rows()
     [('BTC', 0.0007, 2, 1.0)]
     """
+    frame = of_class(frame, asset_class)
     step, oldest = seconds(horizon), seconds(tolerance)
     if oldest > step:
         raise InvalidInputError(f"tolerance={tolerance!r} is longer than horizon={horizon!r}")

@@ -6,6 +6,7 @@ import math
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import (
     MICRO,
     Frame,
@@ -40,7 +41,7 @@ _NEVER = -(2**61)
     kind="summary",
     inputs=("exchange", "base", "timestamp", "side"),
     alternatives=usd_inputs("value_usd"),
-    optional=("price", "quote", "multiplier", "coverage", "open_interest_base"),
+    optional=("price", "quote", "multiplier", "coverage", "open_interest_base", ASSET_CLASS),
     outputs=(
         "base",
         "start",
@@ -58,7 +59,13 @@ _NEVER = -(2**61)
     inspects=inspects_events("liquidation_cascades", needs=("timestamp", "base"), snapshots=("open_interest_base",)),
 )
 def liquidation_cascades(
-    frame: Frame, *, gap: str = "60s", min_events: int = 2, min_value_usd: float = 0.0, tolerance: str = "2h"
+    frame: Frame,
+    *,
+    gap: str = "60s",
+    min_events: int = 2,
+    min_value_usd: float = 0.0,
+    tolerance: str = "2h",
+    asset_class: str | None = "crypto",
 ) -> Frame:
     """Runs of liquidations of one coin, over all venues, in which none is further than ``gap`` from the next.
 
@@ -79,6 +86,10 @@ def liquidation_cascades(
         Least value of a cascade, in dollars; events without one count as zero here.
     tolerance : str
         How far from the cascade a snapshot of open interest may be.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those
+        known to be of another class; null and unknown classes stay. Any other class keeps only instruments known to
+        be of it. None keeps all.
 
     Returns
     -------
@@ -111,11 +122,15 @@ def liquidation_cascades(
         If snapshots of one instrument and time differ (eager frames; else they are unknown).
     InvalidInputError
         If ``side`` holds an order's side, events have no time or base (eager frames), or an argument cannot be meant.
+    UnknownNameError
+        If the asset class is unknown.
 
     Warns
     -----
     UnpricedQuoteWarning
         If values are in quotes that are not taken as dollars (eager frames).
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number (eager frames).
 
     Examples
     --------
@@ -138,6 +153,7 @@ def liquidation_cascades(
             f"liquidation_cascades: min_events={min_events!r} must be 1 or more, "
             f"min_value_usd={min_value_usd!r} zero or more"
         )
+    frame = of_class(frame, asset_class)
     frame = with_epoch_us(frame, "_us").filter(~nw.col("base").is_null(), ~nw.col("_us").is_null())
     snapped = "open_interest_base" in names(frame)
     frame = _with_units(frame) if snapped and "multiplier" in names(frame) else frame

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cexkit.analytics._core.classes import select_class
 from cexkit.analytics.open_interest import QUADRANTS, oi_change, oi_quadrant
 from cexkit.analytics.plotting._series import (
     Instrument,
@@ -35,7 +36,14 @@ MEANING = {
 assert set(MEANING) == set(QUADRANTS.values())
 
 
-def open_interest(frame: Any, *, prices: Any = None, price: str = "close", ax: Axes | None = None) -> Axes:
+def open_interest(
+    frame: Any,
+    *,
+    prices: Any = None,
+    price: str = "close",
+    asset_class: str | None = "crypto",
+    ax: Axes | None = None,
+) -> Axes:
     """Open interest of a coin in dollars, venues on top of each other, with a price where one is given.
 
     Parameters
@@ -47,6 +55,8 @@ def open_interest(frame: Any, *, prices: Any = None, price: str = "close", ax: A
         is not passed off as the whole.
     prices, price, ax
         As for :func:`liquidations`.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``; see :func:`cexkit.volume_share`.
 
     Returns
     -------
@@ -58,6 +68,11 @@ def open_interest(frame: Any, *, prices: Any = None, price: str = "close", ax: A
         If an input is missing.
     InvalidInputError
         If there are no rows, several coins, or several instruments in ``prices``.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number.
 
     Examples
     --------
@@ -71,7 +86,7 @@ def open_interest(frame: Any, *, prices: Any = None, price: str = "close", ax: A
     >>> open_interest(frame, ax=Figure().subplots()).get_ylabel()
     'open interest, USD billion'
     """
-    rows = as_polars(frame)
+    rows = select_class("open_interest", as_polars(frame), {"asset_class": asset_class})
     needs(rows, "open_interest", "timestamp", "exchange", "base")
     rows = with_usd(rows, "open_interest_usd", "open_interest")
     table = summed(rows, "open_interest_usd", "open_interest")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cexkit.analytics._core.classes import select_class
 from cexkit.analytics.funding.rates import funding_apr
 from cexkit.analytics.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
 from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, color, finish, ink
@@ -109,7 +110,7 @@ def _band(ax: Axes, x: Any, table: pl.DataFrame, between: tuple[str, str], alpha
     ax.fill_between(x, low, high, color="0.5", alpha=alpha, linewidth=0, label=label)
 
 
-def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
+def funding_band(frame: Any, *, base: str, asset_class: str | None = "crypto", ax: Axes | None = None) -> Axes:
     """Funding APR of a coin against that of all other perpetuals, mean of each UTC day, in percent.
 
     Parameters
@@ -119,6 +120,8 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     base : str
         The coin drawn as lines, one for each of its instruments (8 at most); the others are the band: middle half,
         and from the 5th to the 95th of a hundred, each instrument with one vote.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``; see :func:`cexkit.volume_share`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -135,6 +138,11 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     InvalidInputError
         If there are no rows, no other coin, or too many instruments of this one.
 
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number.
+
     Examples
     --------
     >>> from datetime import datetime
@@ -148,7 +156,7 @@ def funding_band(frame: Any, *, base: str, ax: Axes | None = None) -> Axes:
     >>> {line.get_label(): [round(float(y), 2) for y in line.get_ydata()] for line in ax.lines[:2]}
     {'median of 2': [32.85], 'BTCUSDT': [10.95]}
     """
-    days = daily_apr(as_polars(frame))
+    days = daily_apr(select_class("funding_band", as_polars(frame), {"asset_class": asset_class}))
     if base not in days["base"]:
         raise UnknownNameError.of("base", base, days["base"].drop_nulls().unique().to_list())
     others = days.filter(pl.col("base") != base)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def venue_share(frame: Any, *, ax: Axes | None = None) -> Axes:
+def venue_share(frame: Any, *, asset_class: str | None = "crypto", ax: Axes | None = None) -> Axes:
     """Share of each venue in the volume of a coin, in percent.
 
     Parameters
@@ -22,6 +22,8 @@ def venue_share(frame: Any, *, ax: Axes | None = None) -> Axes:
     frame : pandas, polars, pyarrow or Ibis frame
         Bars of one coin, with the inputs of :func:`cexkit.volume_share`; spot and perpetuals count together unless you
         select. A time at which a venue that has earlier and later bars has none is left blank.
+    asset_class : str or None, default "crypto"
+        Class of the instruments that count, if the frame has a column ``asset_class``; see :func:`cexkit.volume_share`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -36,6 +38,11 @@ def venue_share(frame: Any, *, ax: Axes | None = None) -> Axes:
     InvalidInputError
         If there are no rows, several coins, or no volume is known in dollars.
 
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments are left out because of their class, with their number.
+
     Examples
     --------
     >>> from datetime import date
@@ -49,7 +56,7 @@ def venue_share(frame: Any, *, ax: Axes | None = None) -> Axes:
     ['binance', 'okx']
     """
     rows = rows_of(as_polars(frame), "venue_share")
-    shares = volume_share(rows)
+    shares = volume_share(rows, asset_class=asset_class)
     one_base(shares, "venue_share")
     if not shares["volume_share"].is_not_null().any():
         raise InvalidInputError("venue_share: no volume is known in dollars; add volume_usd, or select other quotes")

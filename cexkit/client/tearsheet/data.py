@@ -17,6 +17,7 @@ from cexkit.client.tearsheet.days import whole_days
 from cexkit.client.tearsheet.main_perps import choose_main_perps
 from cexkit.errors import InvalidInputError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES
+from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, is_included
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.render import to_polars
 
@@ -50,6 +51,8 @@ class TearsheetData:
     base: str
     start: datetime
     end: datetime
+    #: Class of what is compared with the perpetuals; None for all.
+    asset_class: str | None = CRYPTO
 
     @classmethod
     def of(
@@ -60,9 +63,10 @@ class TearsheetData:
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         days: int = 60,
+        asset_class: str | None = CRYPTO,
     ) -> TearsheetData:
         """Find the perpetuals, and the window: whole days, by default the last that the dataset has of them."""
-        perps = Selection.of(market, name, exchange, "perp")
+        perps = Selection.of(market, name, exchange, "perp", asset_class)
         bases = perps.instruments["base"].unique().to_list()
         if len(bases) != 1:
             raise InvalidInputError(f"{name!r} stands for perpetuals of several coins: {', '.join(sorted(bases))}")
@@ -72,7 +76,7 @@ class TearsheetData:
         first = last - days * DAY if start is None else utc(start)
         if first >= last:
             raise InvalidInputError(f"the window is empty: {first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M} UTC")
-        return cls(market, perps, bases[0], first, last)
+        return cls(market, perps, bases[0], first, last, _class_of(perps, asset_class))
 
     @property
     def trading(self) -> bool:
@@ -162,7 +166,17 @@ class TearsheetData:
             return pl.DataFrame(schema=to_polars(TABLES["funding_rates"])).select(columns)
         venues = set(self.perps.instruments["exchange"]) & set(self.market.tables["funding_rates"].exchanges)
         rows = self.market.table("funding_rates", start=self.start, end=self.end, exchange=sorted(venues))
-        return rows.select(columns).to_polars()
+        return rows.select(columns).to_polars().join(self.outsiders, on=list(INSTRUMENT_KEYS), how="anti")
+
+    @cached_property
+    def outsiders(self) -> pl.DataFrame:
+        """Perpetuals at the venues that are not compared, because of their class; with ``asset_class``."""
+        venues = self.perps.instruments["exchange"].unique().implode()
+        perps = self.market.instrument_frame.filter(pl.col("exchange").is_in(venues), instrument_type="perp")
+        perps = perps.select(*INSTRUMENT_KEYS, ASSET_CLASS)
+        if self.asset_class is None:
+            return perps.clear()
+        return perps.filter(~is_included(perps[ASSET_CLASS], self.asset_class))
 
     @cached_property
     def recent(self) -> pl.DataFrame:
@@ -184,6 +198,8 @@ class TearsheetData:
         listed = self.market.instrument_frame.filter(
             pl.col("exchange").is_in(venues), base=self.base, instrument_type="future"
         )
+        if self.asset_class is not None:
+            listed = listed.filter(is_included(listed[ASSET_CLASS], self.asset_class))
         return self._compared(Selection(self.market, listed))
 
     def _compared(self, chosen: Selection) -> pl.DataFrame:
@@ -240,6 +256,14 @@ class TearsheetData:
             return pl.DataFrame(schema=to_polars(TABLES["data_quality"]))
         rows = self.market.table("data_quality", start=self.start, end=self.end)
         return rows.to_polars().filter(pl.col("exchange").is_in(self.perps.instruments["exchange"].unique().implode()))
+
+
+def _class_of(perps: Selection, asset_class: str | None) -> str | None:
+    """Return the class of a tearsheet: the requested one, or the class of the perpetuals if none of them is a coin."""
+    known = perps.instruments[ASSET_CLASS]
+    if asset_class != CRYPTO or is_included(known, CRYPTO).any():
+        return asset_class
+    return known[0] if known.n_unique() == 1 else None
 
 
 def _newest(perps: Selection) -> datetime:

@@ -16,6 +16,7 @@ from cexkit.client.tearsheet.formatting import (
     percent,
 )
 from cexkit.client.tearsheet.key_figures import liquidated, others, stored
+from cexkit.schema.asset_class import CRYPTO
 
 
 def tiles(data: TearsheetData, figures: pl.DataFrame) -> list[tuple[str, str, str]]:
@@ -81,7 +82,8 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
     note = (
         "The main perpetual of a venue is the one with the most data in the window; of several with nearly as much, "
         "the one with the highest volume, then a linear one. Open interest and volume are its own; the share covers "
-        "all of the coin’s perpetuals there. The others are all perpetuals of other coins on these venues. "
+        "all of the coin’s perpetuals there. The others are all perpetuals of other coins on these "
+        f"venues{_left_out(data)}. "
         f"{UNKNOWN} is unknown."
     )
     grid = DataTable("Main perpetual of each venue", ["", *heads(data)], rows, note)
@@ -99,6 +101,13 @@ def _references(figures: pl.DataFrame) -> list[str]:
         UNKNOWN if name is None else name if reference in (None, quote) else f"{name} ({quote} over {reference})"
         for quote, name, reference in rows
     ]
+
+
+def _left_out(data: TearsheetData) -> str:
+    """Name the number of perpetuals that are not compared because of their class."""
+    count = data.outsiders.height
+    reason = "known not to be coins" if data.asset_class == CRYPTO else f"not known to be {data.asset_class}"
+    return f", without {count} perpetuals {reason}" if count else ""
 
 
 def contracts(data: TearsheetData) -> Section:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.client.tearsheet.data import TearsheetData
 from cexkit.client.tearsheet.sections import page
+from cexkit.schema.asset_class import ASSET_CLASS, warn_of_excluded
 from cexkit.schema.intervals import TimeLike
 from cexkit.warehouse.store.parquet import write_atomic
 
@@ -50,6 +51,7 @@ def tearsheet(
     path: str | Path | None = None,
     *,
     exchange: OneOrMany = None,
+    asset_class: str | None = "crypto",
     start: TimeLike | None = None,
     end: TimeLike | None = None,
     days: int = 60,
@@ -66,6 +68,9 @@ def tearsheet(
         File to write; by default none.
     exchange : str or iterable of str, optional
         Venues; by default all that list it. Funding is then compared within them.
+    asset_class : str or None, default "crypto"
+        Class of the perpetuals and of those that they are compared with. ``"crypto"`` leaves out instruments known to
+        be of another class, unless the name means nothing else; the page states how many. None: all.
     start, end : str, date or datetime, optional
         Half-open window, UTC. By default it ends with the last day that the dataset has of the coin.
     days : int
@@ -79,9 +84,14 @@ def tearsheet(
     Raises
     ------
     UnknownNameError
-        If the dataset lists no perpetual of the coin at these venues.
+        If the dataset lists no perpetual of the coin at these venues, or none of the class.
     InvalidInputError
         If the window makes no sense, or nothing is stored of the coin.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If perpetuals are left out because of their class, with their number.
 
     Examples
     --------
@@ -90,7 +100,8 @@ def tearsheet(
     >>> sheet.html.startswith("<!doctype html>"), "SIMULATED" in sheet.html, "http://" in sheet.html
     (True, True, False)
     """
-    data = TearsheetData.of(market, name, exchange, start, end, days)
+    data = TearsheetData.of(market, name, exchange, start, end, days, asset_class)
+    warn_of_excluded("tearsheet", data.outsiders[ASSET_CLASS], data.asset_class)
     sheet = Tearsheet(data.base, _html(data))
     return sheet if path is None else sheet.save(path)
 

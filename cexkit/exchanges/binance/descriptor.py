@@ -4,7 +4,10 @@ Facts that shape the parsers, each of which has made somebody's numbers wrong:
 
 - one body of ``/fapi/v1/exchangeInfo`` lists perpetuals, dated futures and contracts without a type yet;
 - ``deliveryDate`` 4133404800000 (the year 2100) on a perpetual means "none";
-- ``fundingInfo`` lists only perpetuals whose interval was changed at some time: one that is absent pays every 8 h;
+- ``fundingInfo`` lists all trading perpetuals and, since 2026-06-30, coin-margined ones. Older responses, whose rows
+  lack ``updateTime``, list only perpetuals whose interval was ever changed: one that is absent pays every 8 h;
+- USD-M and COIN-M share one weight per address, and the used weight in a response counts both; ``/futures/data`` has
+  its own limit of 1,000 requests in 5 minutes;
 - ``fundingTime`` is up to tens of milliseconds off the full minute;
 - the last bar of ``klines`` may still be running;
 - ``fundingRate`` gave 500 rows for ``limit=1000``.
@@ -200,7 +203,7 @@ EXCHANGE = Exchange(
             budgets=(
                 Budget("weight", limit=2400, per_seconds=60),
                 Budget("funding", limit=500, per_seconds=300),
-                Budget("data", limit=500, per_seconds=300),
+                Budget("data", limit=1000, per_seconds=300),
             ),
             usage=read_usage,
             error=read_error,

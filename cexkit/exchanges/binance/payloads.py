@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NO_DELIVERY_MS = 4133404800000
+#: Interval of a perpetual that an older ``fundingInfo`` omits.
 DEFAULT_FUNDING_HOURS = 8.0
+#: Metadata of a ``fundingInfo`` that lists every trading perpetual.
+_ALL_LISTED = b"all_listed"
 
 STATUS = {
     "TRADING": "trading",
@@ -121,6 +124,7 @@ class FundingInfo(TypedDict):
 
     symbol: str
     fundingIntervalHours: Annotated[FiniteFloat, Field(gt=0, le=24)]
+    updateTime: NotRequired[int | None]
 
 
 class Filter(TypedDict, total=False):
@@ -294,7 +298,8 @@ def _kind(row: ListedContract) -> tuple[str | None, str]:
 
 
 def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:
-    base, multiplier = split_multiplier(row["baseAsset"])
+    asset_class = _asset_class(row)
+    base, multiplier = split_multiplier(row["baseAsset"], asset_class)
     rules = {rule.get("filterType"): rule for rule in row["filters"]}
     return {
         "exchange": "binance",
@@ -311,6 +316,7 @@ def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:
         "lot_size": rules.get("LOT_SIZE", {}).get("stepSize"),
         "status": STATUS[row["status"]],
         "observed_at": context.now,
+        "asset_class": asset_class,
     }
 
 
@@ -323,11 +329,10 @@ def _contract_terms(row: ListedContract, kind: str) -> dict[str, Any]:
         "listing_time": moment(row["onboardDate"]),
         "delisting_time": delivery,
         "expiry": expiry,
-        "asset_class": _asset_class(row),
     }
 
 
-def _asset_class(row: ListedContract) -> str | None:
+def _asset_class(row: Mapping[str, Any]) -> str | None:
     kind = row.get("underlyingType")
     # Before a market opens the type names only the phase; the subtype says that it is of shares.
     if kind == "PREMARKET" and "Pre-IPO" in (row.get("underlyingSubType") or ()):
@@ -336,17 +341,28 @@ def _asset_class(row: ListedContract) -> str | None:
 
 
 def parse_funding_info(endpoint: str, body: bytes, context: Context) -> pa.Table:
-    """Funding intervals that were ever changed: columns ``venue_symbol`` and ``funding_interval_hours``."""
+    """Funding intervals now: columns ``venue_symbol`` and ``funding_interval_hours``.
+
+    Rows with ``updateTime`` come from a list of all trading perpetuals. Older lists hold only perpetuals whose interval
+    was ever changed.
+    """
     import pyarrow as pa
 
     rows = validated(adapter(list[FundingInfo]), body, endpoint)
     columns = arrays(rows, symbol=pa.string(), fundingIntervalHours=pa.float64())
-    return pa.table(list(columns.values()), names=["venue_symbol", "funding_interval_hours"])
+    table = pa.table(list(columns.values()), names=["venue_symbol", "funding_interval_hours"])
+    return table.replace_schema_metadata({_ALL_LISTED: b"yes"} if any("updateTime" in row for row in rows) else None)
 
 
 def join_funding_info(instruments: pa.Table, companions: Mapping[str, pa.Table]) -> pa.Table:
-    """Put funding intervals on perpetuals; absent from ``fundingInfo`` means the default of 8 hours."""
-    return with_funding_hours(instruments, companions.get("um.fundingInfo"), DEFAULT_FUNDING_HOURS)
+    """Put funding intervals on perpetuals.
+
+    A perpetual that is absent from ``fundingInfo`` pays every 8 hours if the list is an older one; otherwise it no
+    longer trades, and its interval is unknown.
+    """
+    info = companions.get("um.fundingInfo")
+    all_listed = info is not None and _ALL_LISTED in (info.schema.metadata or {})
+    return with_funding_hours(instruments, info, None if all_listed else DEFAULT_FUNDING_HOURS)
 
 
 def read_limits(body: bytes) -> tuple[Budget, ...]:

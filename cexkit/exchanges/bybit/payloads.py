@@ -255,7 +255,8 @@ def _unread(row: Mapping[str, Any]) -> str:
 
 
 def _common(row: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    base, multiplier = split_multiplier(row["baseCoin"])
+    asset_class = ASSET_CLASS.get(row.get("symbolType"))
+    base, multiplier = split_multiplier(row["baseCoin"], asset_class)
     return {
         "exchange": "bybit",
         "base": base,
@@ -267,7 +268,7 @@ def _common(row: Mapping[str, Any], context: Context) -> dict[str, Any]:
         "tick_size": row["priceFilter"]["tickSize"],
         "status": STATUS[row["status"]],
         "observed_at": context.now,
-        "asset_class": ASSET_CLASS.get(row.get("symbolType")),
+        "asset_class": asset_class,
     }
 
 

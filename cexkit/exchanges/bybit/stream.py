@@ -40,6 +40,10 @@ def _grants(message: Any) -> bool:
     return True
 
 
+def _delivers(message: Any) -> bool:
+    return "topic" in message
+
+
 STREAM = Stream(
     endpoint="stream.allLiquidation",
     url="wss://stream.bybit.com/v5/public/linear",
@@ -48,6 +52,9 @@ STREAM = Stream(
     subscribe=_subscribe,
     grants=_grants,
     events=_events,
+    delivers=_delivers,
+    # The venue sends the running bar every 1 to 60 seconds.
+    heartbeat='{"op":"subscribe","args":["kline.1.BTCUSDT"]}',
     ping='{"op":"ping"}',
     counts_messages=True,
 )

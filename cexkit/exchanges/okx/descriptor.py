@@ -18,7 +18,9 @@ Facts that shape the parsers, each of which has made somebody's numbers wrong:
   kept to, and about a day is there. OKX says that it shows at most one a second and contract: ``throttled``;
 - an X-Perp is listed among the futures, has a date, and pays funding. It is neither of our two kinds: as a future
   its basis would lack the funding, so it is left out by name;
-- errors come with status 200 and a ``code`` that is text. Delisted instruments are not listed.
+- errors come with status 200 and a ``code`` that is text. Delisted instruments are not listed;
+- since 2026-04-14 the interval of a coin's swap changes automatically when its rate reaches the cap or the floor, so it
+  is read with each list of instruments (``nextFundingTime`` − ``fundingTime``) and never applied to settlements.
 
 Not seen in any recording, so held to strictly: the rows of mark and index candles (``ts, o, h, l, c, confirm``).
 """
@@ -66,7 +68,7 @@ BARS = {"1m": "1m", "1h": "1H", "1d": "1Dutc"}
 #: Requests in 2 s for each endpoint. The venue does not say in its responses how many are left.
 LIMITS = {
     "instruments": 20,
-    "funding-rate": 20,
+    "funding-rate": 10,
     "history-candles": 20,
     "history-mark-price-candles": 10,
     "history-index-candles": 10,

@@ -105,7 +105,8 @@ def _record(row: Listed, kind: str, base: str, quote: str, context: Context) -> 
         raise _NotRead(f"its state {row['state']!r} is not read")
     if not (base.isalnum() and quote.isalnum()):
         raise _NotRead(f"its currencies are not plain names: {base!r} and {quote!r}")
-    coin, multiplier = split_multiplier(base)
+    asset_class = ASSET_CLASS.get(row.get("instCategory"))
+    coin, multiplier = split_multiplier(base, asset_class)
     return {
         "exchange": "okx",
         "instrument_type": kind,
@@ -123,7 +124,7 @@ def _record(row: Listed, kind: str, base: str, quote: str, context: Context) -> 
         "listing_time": _time(row["listTime"]),
         "delisting_time": _time(row["expTime"]),
         "observed_at": context.now,
-        "asset_class": ASSET_CLASS.get(row.get("instCategory")),
+        "asset_class": asset_class,
     }
 
 

@@ -41,6 +41,10 @@ def _grants(message: Any) -> bool:
     return event == "subscribe"
 
 
+def _delivers(message: Any) -> bool:
+    return "arg" in message and "data" in message
+
+
 STREAM = Stream(
     endpoint="stream.liquidation-orders",
     url="wss://ws.okx.com:8443/ws/v5/public",
@@ -49,6 +53,9 @@ STREAM = Stream(
     subscribe=_subscribe,
     grants=_grants,
     events=_events,
+    delivers=_delivers,
+    # The venue sends it every three seconds.
+    heartbeat='{"op":"subscribe","args":[{"channel":"open-interest","instId":"BTC-USDT-SWAP"}]}',
     ping="ping",
     contracts=True,
 )

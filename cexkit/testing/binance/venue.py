@@ -21,7 +21,7 @@ from cexkit.testing.loopback import Fault, Reply, Request
 from cexkit.testing.venue import LoopbackVenue, as_json, plain, with_partial
 
 #: Weight per minute for each API, and requests per 5 minutes for funding and for ``/futures/data``.
-LIMITS = {"spot": 6000, "um": 2400, "funding": 500, "data": 500}
+LIMITS = {"spot": 6000, "um": 2400, "funding": 500, "data": 1000}
 #: Maximum rows of a ``fundingRate`` response, even if ``limit`` allows more.
 FUNDING_ROWS = 500
 #: Retention period of ``openInterestHist``.
@@ -48,7 +48,7 @@ class LoopbackBinance(LoopbackVenue):
 
     Like the venue, it has these quirks: the last bar is unfinished, and settlements are some
     milliseconds off the minute. ``fundingRate`` returns 500 rows if 1,000 are requested.
-    ``fundingInfo`` omits perpetuals that pay every 8 hours. Delisted instruments are not listed, and
+    ``fundingInfo`` lists all perpetuals and a coin-margined one. Delisted instruments are not listed, and
     contracts that are not open yet have no type. Prices are text.
 
     Of the archive, it serves the daily ``metrics`` files, which hold open interest; see
@@ -232,16 +232,18 @@ class LoopbackBinance(LoopbackVenue):
         ]
 
     def _funding_info(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
-        changed = self._shown(api).filter(instrument_type="perp").filter(pl.col("funding_interval_hours") != 8)
+        perps = self._shown(api).filter(instrument_type="perp").select("venue_symbol", "funding_interval_hours").rows()
         return [
             {
-                "symbol": row["venue_symbol"],
+                "symbol": symbol,
                 "adjustedFundingRateCap": "0.02000000",
                 "adjustedFundingRateFloor": "-0.02000000",
-                "fundingIntervalHours": int(row["funding_interval_hours"]),
+                "fundingIntervalHours": int(hours),
                 "disclaimer": False,
+                "updateTime": None,
             }
-            for row in changed.iter_rows(named=True)
+            for symbol, hours in [*perps, ("BTCUSD_PERP", 8.0)]
+            if hours is not None
         ]
 
     def _funding_rate(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:

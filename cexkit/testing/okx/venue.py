@@ -31,7 +31,7 @@ from cexkit.testing.venue import LoopbackVenue, as_json
 #: Requests per 2 seconds, and maximum rows per page, by endpoint.
 LIMITS = {
     "instruments": 20,
-    "funding-rate": 20,
+    "funding-rate": 10,
     "history-candles": 20,
     "history-mark-price-candles": 10,
     "history-index-candles": 10,

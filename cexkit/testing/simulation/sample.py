@@ -37,8 +37,11 @@ def frames() -> dict[str, pl.DataFrame]:
     for name in _SILVER:
         coins = MINUTE_COINS if name == "ohlcv_1m" else None
         tables[name] = market(WINDOWS.get(name, HISTORY), coins).tables[name]
-    tables["funding_weighted_8h"] = gold.funding_weighted_8h(tables["funding_rates"], tables["open_interest"])
-    tables["ohlcv_1d_composite"] = gold.ohlcv_1d_composite(tables["ohlcv_1d"], tables["instruments"])
+    instruments = tables["instruments"]
+    tables["funding_weighted_8h"] = gold.funding_weighted_8h(
+        tables["funding_rates"], tables["open_interest"], instruments
+    )
+    tables["ohlcv_1d_composite"] = gold.ohlcv_1d_composite(tables["ohlcv_1d"], instruments)
     tables["liquidations_1d"] = gold.liquidations_1d(tables["liquidations"])
     checked = [data_quality(TABLES[name], tables[name]) for name in _SILVER]
     return tables | {"data_quality": pl.concat(checked).sort(TABLES["data_quality"].key)}

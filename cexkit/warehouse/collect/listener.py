@@ -11,12 +11,12 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, VenueError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.exchanges.streams import STREAMS, read_events
+from cexkit.exchanges.streams import STREAMS, read_message
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
@@ -48,6 +48,9 @@ class ListenerTimeouts:
     #: Pauses between attempts to connect double from the first to the second.
     first_retry_seconds: float = 1.0
     max_retry_seconds: float = 60.0
+    #: Longest time without data on a connection before it counts as silent and is replaced. Each venue sends a busy
+    #: channel at least once a minute; see :class:`~cexkit.exchanges.base.Stream`.
+    silence_seconds: float = 90.0
     #: A venue that is subscribed is asked so often whether it lists other instruments or contract values by now.
     relist_seconds: float = 3600.0
 
@@ -59,7 +62,9 @@ class CollectReport:
     Attributes
     ----------
     messages, sessions : int
-        Messages kept, and connections that were subscribed.
+        Messages kept, and connections that delivered data.
+    skipped : int
+        Events of other markets, which are not kept: Binance sends those of coin-margined contracts too.
     files : list of str
         Bronze files written, below the warehouse.
     problems : list of Problem
@@ -69,11 +74,13 @@ class CollectReport:
 
     messages: int = 0
     sessions: int = 0
+    skipped: int = 0
     files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"{self.messages} messages in {len(self.files)} files, {self.sessions} sessions"]
+        skipped = f", {self.skipped} events of other markets skipped" if self.skipped else ""
+        lines = [f"{self.messages} messages in {len(self.files)} files, {self.sessions} sessions{skipped}"]
         return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems[-20:])])
 
 
@@ -98,7 +105,10 @@ class Listener:
         self._sequence = Sequence(warehouse.root)
         #: Sequence number of the messages since the last flush; None before the first of them.
         self._batch: int | None = None
+        #: None until the connection delivers data.
         self._session: Session | None = None
+        self._subscribed_at = datetime.now(UTC)
+        self._delivered = time.monotonic()
         self._flushed = time.monotonic()
         # a listener that is told to stop may be writing in a thread
         self._writing = threading.Lock()
@@ -107,7 +117,12 @@ class Listener:
     def _relist(self) -> None:
         """What to subscribe, from the venue's listing now."""
         self._listed = _listed(self._warehouse, self._exchange, self._fetcher, self._done.problems)
-        self._subscriptions = self._stream.subscribe(self._listed)
+        self._subscriptions = self._subscribe_to(self._listed)
+
+    def _subscribe_to(self, instruments: list[Instrument]) -> list[str]:
+        """Return the messages that subscribe the liquidations of instruments, and a channel that is never quiet."""
+        heartbeat = [self._stream.heartbeat] if self._stream.heartbeat else []
+        return [*self._stream.subscribe(instruments), *heartbeat]
 
     async def run(self) -> None:
         """Connect, listen, and connect again when that breaks."""
@@ -149,7 +164,7 @@ class Listener:
         ) as socket:
             async with asyncio.timeout(self._timeouts.subscribe_seconds):
                 early = await self._subscribe(socket)
-            self._begin()
+            self._subscribed_at, self._delivered = datetime.now(UTC), time.monotonic()
             for body in early:
                 self._keep(body)
             tasks = [asyncio.create_task(part) for part in (self._receive(socket), self._outdated())]
@@ -178,7 +193,7 @@ class Listener:
             with _reader(self._fetcher) as reader:
                 found = _exposed(reader.instruments(self._exchange))
             others = [one for one in found if one not in self._listed]
-            if self._stream.subscribe([*self._listed, *others]) != self._subscriptions:
+            if self._subscribe_to([*self._listed, *others]) != self._subscriptions:
                 return True
             if others:
                 self._relist()
@@ -204,11 +219,19 @@ class Listener:
         return early
 
     async def _receive(self, socket: ClientConnection) -> bool:
-        """Keep messages; flush, ping and note that we listen even where nothing is said."""
+        """Keep messages, flush, and ping until the venue closes the connection or delivers no more data.
+
+        Raises
+        ------
+        TransportError
+            If the connection is silent. Pongs and acknowledgments are not data: a connection under a wrong path gives
+            both and never delivers.
+        """
         from websockets.exceptions import ConnectionClosedOK
 
         spoken = time.monotonic()
-        pause = min(self._timeouts.flush_seconds, self._timeouts.heartbeat_seconds) / 4
+        limits = (self._timeouts.flush_seconds, self._timeouts.heartbeat_seconds, self._timeouts.silence_seconds)
+        pause = min(limits) / 4
         while True:
             try:
                 async with asyncio.timeout(pause):
@@ -221,19 +244,25 @@ class Listener:
             if self._stream.ping and time.monotonic() - spoken >= self._timeouts.heartbeat_seconds:
                 await socket.send(self._stream.ping)
                 spoken = time.monotonic()
-            # a silent line is only known to have been alive one heartbeat ago
-            self._session.extend(datetime.now(UTC) - timedelta(seconds=2 * self._timeouts.heartbeat_seconds))
+            if time.monotonic() - self._delivered >= self._timeouts.silence_seconds:
+                raise TransportError(
+                    f"{self._url} is connected and subscribed, but delivered no data for "
+                    f"{self._timeouts.silence_seconds:g} s; nothing since its last message counts as covered"
+                )
             if time.monotonic() - self._flushed >= self._timeouts.flush_seconds:
                 await asyncio.to_thread(self._flush)
 
     def _keep(self, body: bytes) -> None:
-        """A message about liquidations, malformed ones too, to Bronze; all else is small talk."""
+        """Store a message about liquidations in Bronze, even if malformed; others only show that data flows."""
         now = datetime.now(UTC)
-        self._session.extend(now)
         try:
-            times = [from_ms(event.ms) for event in read_events(self._stream, body)]
+            received = read_message(self._stream, body)
         except PayloadError:
-            times = [now]
+            received, times = None, [now]
+        else:
+            times = [from_ms(event.ms) for event in received.events]
+        if received is not None and received.delivers:
+            self._note_delivery(now, received.skipped)
         if body == b"pong" or not times:
             return
         if self._batch is None:
@@ -242,16 +271,22 @@ class Listener:
         self._messages.add(row_of(self._stream.endpoint, self._exchange, self._url, body, now, *span, self._batch))
         self._done.messages += 1
 
-    def _begin(self) -> None:
-        now = datetime.now(UTC)
-        self._session = Session(uuid.uuid4().hex, now, now)
-        self._done.sessions += 1
+    def _note_delivery(self, now: datetime, skipped: int) -> None:
+        """Extend the session to a message with data; the first one shows that data flowed since the subscription."""
+        self._delivered = time.monotonic()
+        if self._session is None:
+            self._session = Session(uuid.uuid4().hex, self._subscribed_at, now)
+            self._done.sessions += 1
+        self._session.extend(now)
+        self._session.frames += 1
+        self._session.skipped += skipped
+        self._done.skipped += skipped
 
     def _end(self, reason: str) -> None:
         if self._session is not None:
             self._session.reason = reason
-            self._flush()
-            self._session = None
+        self._flush()
+        self._session = None
 
     def _flush(self) -> None:
         """Messages first, then the record that says they are whole."""

@@ -1,4 +1,4 @@
-"""When a venue was listened to: sessions as a listener records them, and what events are worth in between."""
+"""When a venue delivered: sessions as a listener records them, and the coverage of events over time."""
 
 from __future__ import annotations
 
@@ -69,19 +69,31 @@ def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, 
 
 @dataclass(slots=True)
 class Session:
-    """A time in which a venue was listened to without a break; it grows, and the longest record of it holds."""
+    """A time in which a venue delivered data without a break; it grows, and the longest record of it holds.
+
+    Attributes
+    ----------
+    name, reason : str
+        Identity, and why it ended.
+    start, end : datetime
+        When the venue had granted every subscription, and its last message with data.
+    frames, skipped : int
+        Messages with data, and events of other markets in them.
+    """
 
     name: str
     start: datetime
     end: datetime
     reason: str = "listening"
+    frames: int = 0
+    skipped: int = 0
 
     def extend(self, moment: datetime) -> None:
         self.end = max(self.end, moment)
 
     def to_json(self) -> str:
         parts = {"session": self.name, "start": self.start.isoformat(), "end": self.end.isoformat()}
-        return json.dumps(parts | {"reason": self.reason})
+        return json.dumps(parts | {"reason": self.reason, "frames": self.frames, "skipped": self.skipped})
 
 
 def sessions(warehouse: Warehouse, exchange: str) -> list[Session]:

@@ -17,7 +17,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Function and input tables, in argument order, of each Gold table derived from Silver tables.
 MADE_OF: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {
-    "funding_weighted_8h": (funding_weighted_8h, ("funding_rates", "open_interest")),
+    "funding_weighted_8h": (funding_weighted_8h, ("funding_rates", "open_interest", "instruments")),
     "ohlcv_1d_composite": (ohlcv_1d_composite, ("ohlcv_1d", "instruments")),
     "liquidations_1d": (liquidations_1d, ("liquidations",)),
 }
@@ -46,6 +46,11 @@ def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) 
         If the Gold table is unknown.
     DatasetNotFoundError
         If a required Silver table is missing.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If a table across venues leaves out instruments known not to be coins, with their number.
 
     Examples
     --------

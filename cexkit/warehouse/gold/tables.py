@@ -12,6 +12,7 @@ import polars as pl
 
 from cexkit.errors import SchemaError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE, Table
+from cexkit.schema.asset_class import ASSET_CLASS, check_asset_class, is_included, warn_of_excluded
 from cexkit.schema.render import to_polars
 from cexkit.warehouse.units import with_multiplier
 
@@ -20,7 +21,14 @@ Frame = pl.DataFrame | pl.LazyFrame
 _COVERAGE = TABLES["liquidations"].fields[TABLES["liquidations"].columns.index("coverage")].values
 
 
-def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance_hours: float = 1.0) -> pl.DataFrame:
+def funding_weighted_8h(
+    funding_rates: Frame,
+    open_interest: Frame,
+    instruments: Frame | None = None,
+    *,
+    tolerance_hours: float = 1.0,
+    asset_class: str | None = "crypto",
+) -> pl.DataFrame:
     """Funding per 8 hours of each coin over all venues, weighted by open interest.
 
     At each end ``t`` of 8 hours (00, 08, 16 UTC): of every perp, the rates settled in ``(t − 8 h, t]`` are summed and
@@ -34,8 +42,13 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
     open_interest : polars.DataFrame or polars.LazyFrame
         Table ``open_interest``. The weight is the last ``open_interest_quote`` (a value, so multipliers do not matter)
         in ``[t − tolerance, t]``. Only quotes taken as US dollars count (``USD_LIKE``).
+    instruments : polars.DataFrame or polars.LazyFrame, optional
+        Table ``instruments``, which states classes. Default: no class is known, and all instruments count.
     tolerance_hours : float
         How old a snapshot may be.
+    asset_class : str or None, default "crypto"
+        ``"crypto"`` leaves out instruments known to be of another class, because a base can be a coin and a company;
+        null and unknown classes stay. Any other class keeps only instruments known to be of it. None keeps all.
 
     Returns
     -------
@@ -44,6 +57,11 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
         ``weight_coverage`` is the share of the weight at ``t`` that stayed. There is no row where no weight is known,
         where no perp went in, where the value of some perp's open interest is null (its share cannot be known), or
         after the last settlement there is.
+
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments with rows are left out because of their class, with their number.
 
     Examples
     --------
@@ -54,6 +72,9 @@ def funding_weighted_8h(funding_rates: Frame, open_interest: Frame, *, tolerance
     """
     from cexkit.analytics.funding.weighted import weighted_funding
 
+    if instruments is not None:
+        frames = [funding_rates, open_interest]
+        funding_rates, open_interest = _of_class(frames, instruments, asset_class, "funding_weighted_8h")
     interest = open_interest.lazy().filter(pl.col("instrument_type") == "perp", pl.col("quote").is_in(USD_LIKE))
     interest = _in_order(interest.select(*_LEG, "timestamp", "open_interest_quote"))
     rates = funding_rates.lazy().select(*_LEG, "timestamp", "funding_rate", "funding_interval_hours")
@@ -78,7 +99,25 @@ def _without_value(interest: pl.DataFrame, tolerance_seconds: int) -> pl.DataFra
     return last.filter(pl.col("open_interest_quote").is_null()).select("base", timestamp="end").unique()
 
 
-def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame, instrument_periods: Frame | None = None) -> pl.DataFrame:
+def _of_class(frames: Sequence[Frame], instruments: Frame, asset_class: str | None, name: str) -> list[pl.LazyFrame]:
+    """Return the rows of instruments that a class includes; warn of the others that have rows."""
+    keys, rows = list(INSTRUMENT_KEYS), [frame.lazy() for frame in frames]
+    if check_asset_class(asset_class) is None or ASSET_CLASS not in instruments.lazy().collect_schema():
+        return rows
+    listed = instruments.lazy().select(*keys, ASSET_CLASS).unique(keys, keep="last", maintain_order=True).collect()
+    others = listed.filter(~is_included(listed[ASSET_CLASS], asset_class)).lazy()
+    present = pl.concat([frame.select(keys) for frame in rows]).unique()
+    warn_of_excluded(name, others.join(present, on=keys, how="semi").collect()[ASSET_CLASS], asset_class)
+    return [frame.join(others, on=keys, how="anti", maintain_order="left") for frame in rows]
+
+
+def ohlcv_1d_composite(
+    ohlcv_1d: Frame,
+    instruments: Frame,
+    instrument_periods: Frame | None = None,
+    *,
+    asset_class: str | None = "crypto",
+) -> pl.DataFrame:
     """Daily spot bars of each coin over all venues.
 
     Parameters
@@ -90,6 +129,9 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame, instrument_periods: 
         are per coin; if it is null, by the multiplier of the bar's period, or else by the one in this table.
     instrument_periods : polars.DataFrame or polars.LazyFrame, optional
         Table ``instrument_periods``.
+    asset_class : str or None, default "crypto"
+        ``"crypto"`` leaves out instruments known to be of another class, because a base can be a coin and a company;
+        null and unknown classes stay. Any other class keeps only instruments known to be of it. None keeps all.
 
     Returns
     -------
@@ -103,6 +145,11 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame, instrument_periods: 
     SchemaError
         If a bar has no multiplier and its instrument is not in ``instruments``: its unit is not known.
 
+    Warns
+    -----
+    ExcludedInstrumentsWarning
+        If instruments with rows are left out because of their class, with their number.
+
     Examples
     --------
     >>> from cexkit.testing.simulation import simulate
@@ -111,7 +158,8 @@ def ohlcv_1d_composite(ohlcv_1d: Frame, instruments: Frame, instrument_periods: 
     (4, 'USD+USDT')
     """
     prices = ("open", "high", "low", "close")
-    bars = ohlcv_1d.lazy().filter(pl.col("instrument_type") == "spot", pl.col("quote").is_in(USD_LIKE))
+    spot = ohlcv_1d.lazy().filter(pl.col("instrument_type") == "spot", pl.col("quote").is_in(USD_LIKE))
+    (bars,) = _of_class([spot], instruments, asset_class, "ohlcv_1d_composite")
     periods = None if instrument_periods is None else instrument_periods.lazy()
     bars = _all_known(with_multiplier(bars, instruments.lazy(), periods).collect())
     venues = (

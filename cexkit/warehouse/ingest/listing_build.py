@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from cexkit.errors import DatasetError
+from cexkit.exchanges.instruments import describe_unclear_units
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES, Table
@@ -58,6 +59,8 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
         ledger.record(record.files(""), record.responses)
         return Report(problems=tuple(problems))
     rows, stored = history.instruments, None
+    if text := describe_unclear_units(rows.to_arrow()):
+        problems.append(Problem(exchange_name, instruments.name, None, None, text))
     unexplained = state is None and _has_unexplained(warehouse, ledger, rows, problems, removable=bool(excluded))
     if state is None and (record.damaged or ledger.absent() or unexplained):
         rows = _with_stored(warehouse, exchange_name, instruments, rows)

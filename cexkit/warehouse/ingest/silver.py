@@ -16,6 +16,7 @@ from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.conflicts import CONFLICT, find_conflicts
 from cexkit.warehouse.ingest.contract_facts import with_contract_facts
 from cexkit.warehouse.ingest.fact_changes import FactChanges
+from cexkit.warehouse.ingest.identity import with_listed_base
 from cexkit.warehouse.ingest.inputs import Inputs
 from cexkit.warehouse.ingest.labels import STATE as LABELS
 from cexkit.warehouse.ingest.labels import UNCONFIRMED, Labels
@@ -238,7 +239,7 @@ class _Build:
         parts.sort(key=lambda part: part[0])
         events = inputs.events([*held, *fresh])
         rows = latest(pl.concat([self._empty, *(rows for _, rows in parts), *events]), self._table)
-        rows = with_contract_facts(rows, self._periods)
+        rows = with_contract_facts(with_listed_base(rows, self._periods), self._periods)
         if not self._reach:
             return rows
         late = is_after_end(rows, self._ended)  # these would change the intervals of settlements before the end

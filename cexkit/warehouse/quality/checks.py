@@ -214,8 +214,8 @@ class _Run:
 
     @cached_property
     def _listed(self) -> pl.DataFrame:
-        """The life and unit of each instrument as last observed, from the files that can be read."""
-        columns = [*INSTRUMENT_KEYS, "multiplier", "status", "delisting_time", "expiry"]
+        """The life, unit, and class of each instrument as last observed, from the files that can be read."""
+        columns = [*INSTRUMENT_KEYS, "multiplier", "asset_class", "status", "delisting_time", "expiry"]
         rows = self._scan(TABLES["instruments"])
         latest = rows.sort("observed_at", maintain_order=True).unique(INSTRUMENT_KEYS, keep="last", maintain_order=True)
         return latest.select(columns).collect()

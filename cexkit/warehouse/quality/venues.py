@@ -1,5 +1,8 @@
 """The check across venues: closes that differ from the median of all venues.
 
+Instruments are compared within their class, because a base can be a coin on one venue and a company on another. An
+instrument of unknown class is compared with coins.
+
 Files of all venues that have rows in the same time are one unit. Its result depends only on these files and on the
 multipliers of their instruments, so the unit of a closed period is never read again.
 """
@@ -13,6 +16,7 @@ import polars as pl
 
 from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, USD_LIKE, Table
+from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, is_included
 from cexkit.warehouse.quality.cache import ResultCache, digest, frame_digest
 from cexkit.warehouse.quality.catalog import named
 from cexkit.warehouse.quality.files import InspectedFile
@@ -25,7 +29,7 @@ OUTLIER = 0.05
 #: Minimum number of venues for a median.
 MIN_VENUES = 3
 #: Raised when the outliers of the same rows would be others.
-OUTLIER_VERSION = 2
+OUTLIER_VERSION = 3
 
 _COUNTS = {
     "exchange": pl.String,
@@ -49,7 +53,7 @@ def _count_unit(table: Table, unit: Sequence[InspectedFile], listed: pl.DataFram
     instruments = pl.concat([each.facts.instruments.select(INSTRUMENT_KEYS) for each in unit]).unique()
     if instruments["exchange"].n_unique() < MIN_VENUES:
         return pl.DataFrame(schema=_COUNTS)
-    units = listed.select(*INSTRUMENT_KEYS, "multiplier").join(instruments, on=INSTRUMENT_KEYS, how="semi")
+    units = listed.select(*INSTRUMENT_KEYS, "multiplier", ASSET_CLASS).join(instruments, on=INSTRUMENT_KEYS, how="semi")
     key = _key(table, unit, units.sort(units.columns))
     cacheable = all(each.intact for each in unit)
     if cacheable and (stored := cache.load(table, key)):
@@ -66,17 +70,27 @@ def _count_unit(table: Table, unit: Sequence[InspectedFile], listed: pl.DataFram
 def _count_outliers(rows: pl.LazyFrame, units: pl.DataFrame) -> pl.DataFrame:
     """Count the bars whose close per coin is far from the median of all venues at that time."""
     near = with_multiplier(rows.filter(pl.col("quote").is_in(USD_LIKE)), units.lazy())
-    near = near.select("exchange", "base", "timestamp", close=pl.col("close") / pl.col("multiplier")).drop_nulls()
-    medians = near.group_by("base", "timestamp").agg(median=pl.median("close"), venues=pl.n_unique("exchange"))
-    joined = near.join(medians.filter(pl.col("venues") >= MIN_VENUES), on=["base", "timestamp"])
+    keys = list(INSTRUMENT_KEYS)
+    classes = units.lazy().select(*keys, kind=_class_compared()).unique(keys, keep="last", maintain_order=True)
+    near = near.join(classes, on=keys, how="left", maintain_order="left")
+    close = pl.col("close") / pl.col("multiplier")
+    near = near.select("exchange", "base", "timestamp", pl.col("kind").fill_null(CRYPTO), close=close).drop_nulls()
+    same = ["base", "kind", "timestamp"]
+    medians = near.group_by(same).agg(median=pl.median("close"), venues=pl.n_unique("exchange"))
+    joined = near.join(medians.filter(pl.col("venues") >= MIN_VENUES), on=same)
     far = (pl.col("close") / pl.col("median") - 1).abs() > OUTLIER
     day = pl.col("timestamp").dt.truncate("1d")
     counted = joined.group_by("exchange", timestamp=day).agg(rows_checked=pl.len(), rows_failed=far.sum())
     return counted.select(*_COUNTS).cast(_COUNTS).sort("exchange", "timestamp").collect()
 
 
+def _class_compared() -> pl.Expr:
+    """Return the class within which an instrument is compared."""
+    return pl.when(is_included(pl.col(ASSET_CLASS), CRYPTO)).then(pl.lit(CRYPTO)).otherwise(ASSET_CLASS)
+
+
 def _key(table: Table, unit: Sequence[InspectedFile], units: pl.DataFrame) -> str:
-    """Return the key of a unit's result: its files, the multipliers, the version of the code, and the declaration."""
+    """Return the key of a unit's result: files, multipliers, classes, version of the code, and declaration."""
     hashes = sorted(each.file.sha256 for each in unit)
     rule = (OUTLIER_VERSION, OUTLIER, MIN_VENUES, sorted(USD_LIKE))
     return digest("outlier", rule, SCHEMA_VERSION, table, table.fields, hashes, frame_digest(units))

@@ -28,7 +28,10 @@ MODULES = sorted(
 )
 
 #: Modules that analytics may import in addition to the standard library and itself.
-ALLOWED = ("narwhals", "polars", "cexkit.analytics", "cexkit.schema.fields", "cexkit.schema.intervals", "cexkit.errors")
+ALLOWED = (
+    "narwhals", "polars", "cexkit.analytics", "cexkit.schema.asset_class", "cexkit.schema.fields",
+    "cexkit.schema.intervals", "cexkit.errors",
+)  # fmt: skip
 #: Below polars: the order of rows, by comparing text where it lies and by numpy's repeat and scatter; full windows.
 ALLOWED_OF = {"order": ("numpy", "pyarrow.compute"), "columns": ("numpy",), "windows": ("numpy",)}
 #: Calls that mean different things on different engines, or are missing on some.

@@ -352,6 +352,30 @@ class TestListings:
         ]
         assert joined.schema.equals(to_pyarrow(TABLES["instruments"]))
 
+    def test_absent_from_a_list_of_all_perpetuals_is_unknown(self):
+        """Since 2026 the list holds every trading perpetual, and coin-margined ones that are listed elsewhere."""
+        rows = listing(contract("XUSDT", base="X"), contract("OLDUSDT", base="OLD"))
+        item = {"symbol": "XUSDT", "adjustedFundingRateCap": "0.02", "fundingIntervalHours": 4, "disclaimer": False}
+        body = json.dumps([item | {"updateTime": None}, item | {"symbol": "XUSD_PERP", "updateTime": MS}]).encode()
+        info = parse_response("binance", "um.fundingInfo", body, context("instruments"))
+        joined = join_companions("binance", "um.exchangeInfo", rows, {"um.fundingInfo": info})
+        assert joined["funding_interval_hours"].to_pylist() == [4.0, None]
+
+    def test_a_real_list_of_all_perpetuals(self, shared):
+        recorded = shared / "recordings" / "binance"
+        body = (recorded / "fapi_v1_fundingInfo_2026-07-04_some_rows.json").read_bytes()
+        listed = (recorded / "fapi_v1_exchangeInfo_2026-07-04_first_rows.json").read_bytes()
+        info = parse_response("binance", "um.fundingInfo", body, context("instruments"))
+        rows = parse_response("binance", "um.exchangeInfo", listed, context("instruments"))
+        joined = join_companions("binance", "um.exchangeInfo", rows, {"um.fundingInfo": info})
+        hours = dict(joined.select(["venue_symbol", "funding_interval_hours"]).to_pandas().itertuples(index=False))
+        found = {row["symbol"]: row["fundingIntervalHours"] for row in json.loads(body)}
+        assert "BCHUSD_PERP" in found
+        both = found.keys() & hours.keys()
+        assert both
+        assert {name: hours[name] for name in both} == {name: float(found[name]) for name in both}
+        assert all(value != value for name, value in hours.items() if name not in found)
+
     def test_without_the_companion_nothing_is_assumed(self):
         rows = listing(contract("BTCUSDT"))
         assert join_companions("binance", "um.exchangeInfo", rows, {})["funding_interval_hours"].to_pylist() == [None]

@@ -275,6 +275,8 @@ class TestInstruments:
             ({"symbol": "SHIB1000USDT", "baseCoin": "SHIB1000"}, ("SHIB1000USDT", "SHIB", 1000.0)),
             ({"symbol": "1000PEPEUSDT", "baseCoin": "1000PEPE"}, ("1000PEPEUSDT", "PEPE", 1000.0)),
             ({"symbol": "10000LADYSUSDT", "baseCoin": "10000LADYS"}, ("10000LADYSUSDT", "LADYS", 10000.0)),
+            ({"symbol": "10000000AIDOGEUSDT", "baseCoin": "10000000AIDOGE"}, ("10000000AIDOGEUSDT", "AIDOGE", 1e7)),
+            ({"symbol": "US1000USDT", "baseCoin": "US1000", "symbolType": "stock"}, ("US1000USDT", "US1000", 1.0)),
         ],
     )
     def test_names_and_multipliers(self, changes, expected):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError, TransportError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events
+from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events, read_message
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
@@ -180,6 +180,55 @@ def test_every_symbol_is_subscribed_and_the_venue_hears_its_own_ping(truth, list
     perps = listed.filter(pl.col("instrument_type") != "spot")["venue_symbol"]
     assert sorted(venue.subscribed) == sorted(f"allLiquidation.{symbol}" for symbol in perps)
     assert set(venue.pings) == {'{"op":"ping"}'}
+    assert venue.busy == ["kline.1.BTCUSDT"]
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+def test_a_silent_connection_covers_nothing(exchange, truth, listings, tmp_path):
+    """It connects, acknowledges every subscription, and responds to pings, but delivers no data."""
+    before, warehouse = datetime.now(UTC), Warehouse(tmp_path)
+    with LoopbackStream(exchange, truth["liquidations"], truth["instruments"], faults=["silent"]) as venue:
+        done = collect(exchange, warehouse, fetcher=listings[0], urls={exchange: venue.url}, timeouts=QUICK, seconds=1)
+    assert (venue.connections, done.sessions, done.messages) == (1, 0, 0)
+    spans = coverage(warehouse, exchange, before, datetime.now(UTC))
+    assert spans["coverage"].to_list() == ["absent"]
+
+
+def test_a_silent_connection_is_replaced_and_only_the_next_one_covers(truth, listings, tmp_path):
+    before, warehouse = datetime.now(UTC), Warehouse(tmp_path)
+    with LoopbackStream("bybit", truth["liquidations"], truth["instruments"], faults=["silent"]) as venue:
+        done = listen(venue, warehouse, listings[0], replace(QUICK, silence_seconds=1.0))
+    assert (venue.connections, done.sessions) == (2, 1)
+    (problem,) = done.problems
+    assert "delivered no data for 1 s" in problem.message
+    same(rows_of(warehouse, "bybit"), expected(truth, "bybit"))
+    spans = coverage(warehouse, "bybit", before, datetime.now(UTC))
+    assert spans["coverage"].to_list() == ["absent", "full", "absent"]
+    assert spans["end"][0] - spans["start"][0] > timedelta(seconds=1)
+
+
+def test_a_market_without_liquidations_is_covered_while_the_venue_delivers(truth, listings, tmp_path):
+    before, warehouse = datetime.now(UTC), Warehouse(tmp_path)
+    quick = replace(QUICK, silence_seconds=0.5)
+    with LoopbackStream("bybit", truth["liquidations"].clear(), truth["instruments"]) as venue:
+        done = collect("bybit", warehouse, fetcher=listings[0], urls={"bybit": venue.url}, timeouts=quick, seconds=2)
+    assert (venue.connections, done.sessions, done.messages) == (1, 1, 0)
+    spans = coverage(warehouse, "bybit", before, datetime.now(UTC))
+    (full,) = spans.filter(coverage="full").select(pl.col("end") - pl.col("start")).to_series()
+    assert timedelta(seconds=1) < full < timedelta(seconds=2.5)
+
+
+def test_events_of_coin_margined_contracts_are_counted_and_not_kept(truth, listings, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    with LoopbackStream("binance", truth["liquidations"], truth["instruments"], faults=["mixed"]) as venue:
+        done = listen(venue, warehouse, listings[0])
+    assert done.skipped == venue.foreign == venue.messages
+    assert f"{done.skipped} events of other markets skipped" in str(done)
+    same(rows_of(warehouse, "binance"), expected(truth, "binance"))
+    kept = b"".join(row["body"] for row in read_bronze(tmp_path, "binance", "stream.forceOrder", "liquidations"))
+    assert b"USD_PERP" not in kept
+    record = list(read_bronze(tmp_path, "binance", SESSIONS, "liquidations"))[-1]
+    assert json.loads(record["body"])["skipped"] == done.skipped
 
 
 def test_what_is_listed_meanwhile_is_subscribed(truth, tmp_path):
@@ -402,6 +451,58 @@ RECORDED = {
         ("BTCUSDT", "long", 57102.9, 100.0, "bankruptcy", "throttled"),
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("order", "skipped"),
+    [
+        ({"s": "BTCUSDT", "st": 1}, 0),
+        ({"s": "BTCUSDT", "st": "1"}, 0),
+        ({"s": "BTCUSDT"}, 0),
+        ({"s": "BTCUSDT_260925"}, 0),
+        ({"s": "BTCUSD1"}, 0),
+        ({"s": "BTCUSD_PERP", "st": 2}, 1),
+        ({"s": "BTCUSD_PERP", "st": "2"}, 1),
+        ({"s": "BTCUSD_PERP"}, 1),
+        ({"s": "BTCUSD_260925"}, 1),
+        ({"s": "BTCUSDT", "st": 2}, 1),
+        ({"s": "BTCUSDT", "st": 3}, 1),
+    ],
+)
+@pytest.mark.parametrize("place", ["inside", "outside", "list"])
+def test_market_of_an_event_on_binance(order, skipped, place):
+    """`st` is inside the order; a venue that moves it, or sends a list, is read alike."""
+    whole = json.loads(RECORDED["binance"][0])
+    whole["data"]["o"] |= order
+    if place == "outside" and "st" in order:
+        whole["data"]["st"] = whole["data"]["o"].pop("st")
+    if place == "list":
+        whole["data"] = [whole["data"]]
+    received = read_message(STREAMS["binance"], json.dumps(whole).encode())
+    assert (len(received.events), received.skipped, received.delivers) == (1 - skipped, skipped, True)
+
+
+def test_real_frames_of_binance(shared):
+    frames = (shared / "recordings" / "binance" / "ws_um_frames_2026-08-08.txt").read_bytes().splitlines()
+    read = [read_message(STREAMS["binance"], frame) for frame in frames if frame]
+    assert all(one.delivers and not one.skipped for one in read)
+    assert [event.venue_symbol for one in read for event in one.events] == ["STGUSDT"]
+    (last,) = (frame for frame in frames if b"forceOrder" in frame)
+    coin_margined = last.replace(b'"st":1', b'"st":2')
+    assert read_message(STREAMS["binance"], coin_margined)[:2] == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "body"),
+    [
+        ("binance", b'{"result":null,"id":1}'),
+        ("bybit", b'{"success":true,"ret_msg":"","conn_id":"x","op":"subscribe"}'),
+        ("bybit", b'{"success":true,"ret_msg":"pong","conn_id":"x","op":"ping"}'),
+        ("okx", b'{"event":"subscribe","arg":{"channel":"liquidation-orders","instType":"SWAP"}}'),
+    ],
+)
+def test_acknowledgments_and_pongs_are_not_data(exchange, body):
+    assert read_message(STREAMS[exchange], body) == ([], 0, False)
 
 
 @pytest.mark.parametrize("exchange", VENUES)

@@ -486,6 +486,17 @@ def test_changed_multiplier_is_compared_again(level):
     assert _outliers(level) == {"binance": 0, "bybit": 0, "okx": 5}
 
 
+def test_coin_and_stock_of_one_name_are_not_compared(level):
+    """With the stock there are too few venues for a median; without a stated class it is far from the coins."""
+    bars = pl.from_arrow(level.read(TABLES["ohlcv_1h"], exchange="okx"))
+    prices = [pl.col(name) / 2 for name in ("open", "high", "low", "close")]
+    level.replace(TABLES["ohlcv_1h"], "okx", ["2026"], bars.with_columns(prices).to_arrow())
+    assert _outliers(level) == {"binance": 0, "bybit": 0, "okx": 5}
+    rows = pl.from_arrow(level.read(TABLES["instruments"], exchange="okx")).with_columns(asset_class=pl.lit("equity"))
+    level.replace(TABLES["instruments"], "okx", ["all"], rows.to_arrow())
+    assert _outliers(level) == {}
+
+
 def test_tampered_closes_are_never_those_cached(level):
     before = _outliers(level)
     (file,) = level.manifest.select("ohlcv_1h", exchanges=["okx"])
