@@ -20,11 +20,13 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, Revi
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from cexkit.errors import CexkitError, PublicationError
+from cexkit.network import network_hint
 from cexkit.warehouse.publish.content import Content, Step
 from cexkit.warehouse.publish.losses import NO_LOSSES, AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import Plan, PublishedFile, PublishedState, compare
 from cexkit.warehouse.publish.retry import FAILURES, Again, is_transient, retrying, status_of
 from cexkit.warehouse.publish.rules import allowed_losses, require_may_replace
+from cexkit.warehouse.store.hub import require_usable_hub
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
 
@@ -67,6 +69,7 @@ class Hub:
     @cached_property
     def _api(self) -> HfApi:
         """The client; it finds the token itself, so that no token passes through this module."""
+        require_usable_hub()
         return HfApi(library_name="cexkit")
 
     @property
@@ -277,6 +280,7 @@ class Hub:
         if isinstance(error, HfHubHTTPError):
             problem = f"status {status}" + (f": {error.server_message}" if error.server_message else "")
         hint = "; set HF_TOKEN to a token that may write there" if status in {401, 403, 404} else ""
+        hint = hint or ("" if status else network_hint(self._api.endpoint, error))
         return PublicationError(f"could not publish to {self._here}: {problem}{hint}. {so_far[:1].upper()}{so_far[1:]}")
 
 

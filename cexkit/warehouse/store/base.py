@@ -45,6 +45,11 @@ class Location:
         """The common prefix of the addresses of all its files."""
         raise NotImplementedError
 
+    @property
+    def origin(self) -> str:
+        """An address that its requests go to, by which proxies are chosen."""
+        return self.prefix
+
     def pin(self) -> Location:
         """Return this location pinned to its current state."""
         return self
@@ -93,9 +98,9 @@ def missing(address: str, path: str) -> DatasetError:
     )
 
 
-def unreachable(address: str, error: object) -> DatasetUnreachableError:
-    """Return the error for a location that does not respond."""
+def unreachable(address: str, error: object, hint: str = "") -> DatasetUnreachableError:
+    """Return the error for a location that does not respond; ``hint`` names the variables that the request used."""
     return DatasetUnreachableError(
-        f"{address} cannot be reached ({type(error).__name__}); use connect(…, offline=True) to read the cache, "
+        f"{address} cannot be reached ({type(error).__name__}){hint}; use connect(…, offline=True) to read the cache, "
         "or connect('sample') to read the embedded sample"
     )

@@ -10,11 +10,14 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 from ibis.backends.duckdb import Backend
 
-from cexkit.errors import DatasetError, InvalidInputError
+from cexkit.errors import ConfigError, DatasetError, InvalidInputError
+from cexkit.network import proxy_of
+from cexkit.warehouse.store.base import Statement
 from cexkit.warehouse.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -109,8 +112,27 @@ def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: s
         base.execute(statement)
     if extension is not None:
         _load_cache_httpfs(base, snapshot)
-    for statement, values in snapshot.location.statements():
+    for statement, values in [*_proxy_statements(snapshot.location.origin), *snapshot.location.statements()]:
         base.execute(statement, values)
+
+
+def _proxy_statements(origin: str) -> list[Statement]:
+    """DuckDB reads ``HTTP_PROXY`` for every address, and exceptions from it only with some of its clients."""
+    proxy = proxy_of(origin)
+    if proxy is None:
+        return [("SET http_proxy = ''", {})]
+    if proxy.is_socks:
+        raise ConfigError(
+            f"{proxy.variable} must name an HTTP proxy if files are read in place, got a SOCKS proxy; use "
+            "connect(…, mode='cache'), or name an HTTP proxy"
+        )
+    parts = urlsplit(proxy.url)
+    values = {
+        "http_proxy": parts.netloc.rpartition("@")[2],
+        "http_proxy_username": unquote(parts.username or ""),
+        "http_proxy_password": unquote(parts.password or ""),
+    }
+    return [(f"SET {name} = $value", {"value": value}) for name, value in values.items() if value]
 
 
 def _load_httpfs(base: duckdb.DuckDBPyConnection) -> None:
