@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
@@ -54,6 +55,7 @@ class LoopbackProxy:
         self.hosts.append(parts.hostname or "")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         # one request a connection: the next one may go to another host
+        rest = re.sub(rb"\r\nconnection: [^\r]*", b"", rest, flags=re.IGNORECASE)
         server.sendall(b" ".join([method, path.encode(), rest]).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
 
 
