@@ -236,9 +236,7 @@ class Listener:
         if self._batch is None:
             self._batch = self._sequence.next()
         span = (min(times), max(times))
-        self._messages.add(
-            row_of(self._stream.endpoint, self._exchange, self._url, body, now, *span, self._batch)
-        )
+        self._messages.add(row_of(self._stream.endpoint, self._exchange, self._url, body, now, *span, self._batch))
         self._done.messages += 1
 
     def _begin(self) -> None:

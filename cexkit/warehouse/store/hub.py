@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from cexkit.config import environment, is_sendable
 from cexkit.errors import CexkitError, ConfigError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
 from cexkit.network import network_hint, require_usable_network
-from cexkit.warehouse.store.base import Location, OnProgress, Statement, missing, unreachable
+from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -119,17 +119,16 @@ class Hub(Location):
             )
         return Path(place)
 
-    def statements(self) -> list[Statement]:
+    def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
         """The token goes to the hub alone: DuckDB's other HTTP client would also send it where the hub redirects to."""
         require_sendable_token()
         token = build_hf_headers().get("authorization", "").removeprefix("Bearer ")
+        made = super().statements(proxy)
         if not token:
-            return []
-        secret = "CREATE SECRET cexkit (TYPE http, BEARER_TOKEN $token, SCOPE $scope)"
-        return [
-            ("SET httpfs_client_implementation = 'curl'", {}),
-            (secret, {"token": token, "scope": f"{constants.ENDPOINT}/"}),
-        ]
+            return made
+        # DuckDB takes one secret per address, so the one with the token names the proxy too.
+        options = {"bearer_token": token, "scope": f"{constants.ENDPOINT}/", **proxy}
+        return [*made, ("SET httpfs_client_implementation = 'curl'", {}), create_secret("cexkit", "http", options)]
 
     @contextmanager
     def _translate_errors(self, path: str) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -21,7 +21,7 @@ from cexkit.errors import (
     InvalidInputError,
 )
 from cexkit.network import LOOPBACK_MOUNTS, network_hint, proxy_of, require_usable_network
-from cexkit.warehouse.store.base import Location, OnProgress, Statement, missing, unreachable
+from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
 from cexkit.warehouse.store.layout import MANIFEST
 
 _CHUNK = 1 << 20
@@ -193,7 +193,7 @@ class Bucket(Location):
             return missing(self.address, path)
         return unreachable(self.address, error, network_hint(self.origin, error))
 
-    def statements(self) -> list[Statement]:
+    def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
         found = settings()
         endpoint = urlsplit(found.s3_endpoint_url or "")
         options = {
@@ -207,7 +207,19 @@ class Bucket(Location):
             "scope": self.address,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        return [(f"CREATE SECRET cexkit (TYPE s3, {', '.join(f'{name} ${name}' for name in given)})", given)]
+        return [*_set_proxy(self.origin, proxy), create_secret("cexkit", "s3", given)]
+
+
+def _set_proxy(origin: str, proxy: Mapping[str, str]) -> list[Statement]:
+    """Return the statement that sets a proxy for S3, to which DuckDB does not apply HTTP secrets."""
+    if not proxy:
+        return []
+    if len(proxy) > 1:  # any SQL could read the password of a setting
+        raise ConfigError(
+            f"{proxy_of(origin).variable} must name a proxy without a password if files of S3 are read in place; use "
+            "connect(…, mode='cache')"
+        )
+    return [("SET http_proxy = $proxy", {"proxy": proxy["http_proxy"]})]
 
 
 def _plain(secret) -> str | None:
