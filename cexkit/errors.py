@@ -28,6 +28,7 @@ and ends with what to do about it::
         ├── DatasetAccessError (PermissionError)       no access with this token, or without one
         ├── DatasetUnreachableError (ConnectionError)  no response, or offline and not cached
         ├── NewerSchemaError                       written by a later cexkit
+        ├── DamagedFileError                       a file is damaged or missing; others can be read
         ├── DataLossError                          a rebuild would drop keys; nothing was changed
         └── PublicationError                       could not be published; says what readers see now
 
@@ -226,6 +227,10 @@ class DatasetUnreachableError(DatasetError, ConnectionError):
 
 class NewerSchemaError(DatasetError):
     """The dataset was written by a later version of cexkit; upgrade to read it."""
+
+
+class DamagedFileError(DatasetError):
+    """A file of a dataset is missing, or its content cannot be read; the message names it."""
 
 
 class DataLossError(DatasetError):

@@ -192,7 +192,7 @@ class Listener:
             body = _bytes(await socket.recv())
             try:
                 message = json.loads(body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if self._stream.grants(message):
                 granted += 1

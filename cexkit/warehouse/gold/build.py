@@ -12,7 +12,7 @@ from cexkit.schema import TABLES
 from cexkit.warehouse.gold.tables import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
 from cexkit.warehouse.quality import run_checks
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import scan_table
+from cexkit.warehouse.store.parquet import reading, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Function and input tables, in argument order, of each Gold table derived from Silver tables.
@@ -46,6 +46,8 @@ def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) 
         If the Gold table is unknown.
     DatasetNotFoundError
         If a required Silver table is missing.
+    DamagedFileError
+        If a file of a required Silver table cannot be read.
 
     Examples
     --------
@@ -69,7 +71,9 @@ def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame
     if name == "data_quality":
         return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]
-    return make(*(_silver(warehouse, table, name) for table in needs))
+    paths = [warehouse.root / file.path for table in needs for file in warehouse.manifest.select(table)]
+    with reading(*paths):
+        return make(*(_silver(warehouse, table, name) for table in needs))
 
 
 def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:

@@ -9,13 +9,12 @@ import duckdb
 
 from cexkit.errors import DatasetError
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.parquet import damaged, sha256
 
 #: Raised for the content of a file; a query that is itself invalid has other classes.
 _OF_FILES = (duckdb.InvalidInputException, duckdb.SerializationException, duckdb.InternalException)
 _OF_ACCESS = (duckdb.IOException, duckdb.PermissionException)
 _REFRESH = "if the dataset was rewritten after you connected, call market.refresh() to use the latest revision"
-_RESTORE = "restore it, or make it again from Bronze with `cexkit rebuild`; other tables can be read"
 
 
 def dataset_failure(error: duckdb.Error, address: str, opened: Mapping[str, DataFile]) -> DatasetError | None:
@@ -39,10 +38,10 @@ def dataset_failure(error: duckdb.Error, address: str, opened: Mapping[str, Data
         known = f"a file of {named[0].table} cannot be read" if named else "a file cannot be read"
         is_ours = named or isinstance(error, duckdb.IOException)
         return DatasetError(f"{address}: {known}: {_first_line(text)}; {_REFRESH}") if is_ours else None
-    damaged = named[0] if named else _first_damaged(opened.items())
-    if damaged is None:
+    file = named[0] if named else _first_damaged(opened.items())
+    if file is None:
         return None if isinstance(error, _OF_FILES) else DatasetError(f"{address} cannot be read: {_first_line(text)}")
-    return DatasetError(f"{address}: {damaged.path} is damaged ({_first_line(text)}); {_RESTORE}")
+    return damaged(f"{address}: {file.path}", text)
 
 
 def _first_damaged(opened: Iterable[tuple[str, DataFile]]) -> DataFile | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.warehouse.store.manifest import DataFile, Extent
@@ -156,18 +156,32 @@ class Reader:
             rows.select(*columns).create_view(name)
             self._views[name] = self.engine.table(name)
 
-    def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
-        """Return the instruments of these venues: from the list of instruments, else from all tables."""
+    def _identities(self, exchanges: Collection[str] | None, wanted: Table) -> list[Identity]:
+        """Return the instruments of these venues: from the list of instruments, else from all tables.
+
+        If the list is damaged, they are those of the table that is wanted, which can still be read.
+        """
+        try:
+            return self._read_identities(exchanges)
+        except DamagedFileError:
+            if wanted.name == "instruments":
+                raise
+            return sorted(self._distinct(wanted, self.files(wanted)))
+
+    def _read_identities(self, exchanges: Collection[str] | None) -> list[Identity]:
         listed = self.manifest.select("instruments", exchanges=exchanges)
         names = ["instruments"] if self.files(TABLES["instruments"]) else self.names
         key = ",".join(file.path for file in listed)
         if key not in self._known:
             found: set[Identity] = set()
             for table in (TABLES[name] for name in names if set(INSTRUMENT_KEYS) <= set(TABLES[name].columns)):
-                rows = self._view(table, listed or self.files(table)).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
-                found |= set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+                found |= self._distinct(table, listed or self.files(table))
             self._known[key] = sorted(found)
         return self._known[key]
+
+    def _distinct(self, table: Table, files: tuple[DataFile, ...]) -> set[Identity]:
+        rows = self._view(table, files).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
+        return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
     def _check_names(self, table: Table, wanted: Wanted) -> None:
         """Raise for names that the dataset does not know, and for symbols that mean several instruments."""
@@ -179,7 +193,7 @@ class Reader:
             return
         venues = {file.exchange for file in self.files(TABLES["instruments"]) if file.exchange}
         _refuse_unknown("exchange", filters.get("exchange", ()) if venues else (), venues)
-        known = [one for one in self._identities(wanted["exchange"]) if one[1] in table.instrument_types]
+        known = [one for one in self._identities(wanted["exchange"], table) if one[1] in table.instrument_types]
         for column, names in filters.items():
             at = INSTRUMENT_KEYS.index(column)
             _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})

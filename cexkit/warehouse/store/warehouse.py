@@ -35,6 +35,7 @@ from cexkit.warehouse.store.parquet import (
     locked,
     merge,
     read_table,
+    reading,
     sha256,
     sweep_temporaries,
     write_atomic,
@@ -250,12 +251,13 @@ class Warehouse:
     def quarantine(self, table: Table, exchange: str | None, period: str) -> pa.Table:
         """Return the quarantined rows of a file period; a month includes the rows of all its pieces."""
         path = self.root / layout.quarantine_file(table, exchange, period)
-        return judged(pq.ParquetFile(path).read(), table) if path.exists() else judged(None, table)
+        with reading(path):
+            return judged(pq.ParquetFile(path).read() if path.exists() else None, table)
 
     def count_quarantined(self, table: Table, exchange: str) -> int:
         """Return the number of quarantined rows of a venue's table that has times."""
         folder = (self.root / layout.quarantine_file(table, exchange, "2000-01")).parent
-        return sum(pq.read_metadata(path).num_rows for path in folder.glob("[!.]*.parquet"))
+        return sum(_count_rows(path) for path in folder.glob("[!.]*.parquet"))
 
     @contextmanager
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
@@ -401,6 +403,11 @@ class Warehouse:
         for path in paths:
             with suppress(FileNotFoundError), writing(self.root):
                 os.utime(self.root / path)
+
+
+def _count_rows(path: Path) -> int:
+    with reading(path):
+        return pq.read_metadata(path).num_rows
 
 
 def _paths(files: Iterable[DataFile]) -> set[str]:
