@@ -51,8 +51,11 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, via: Path | Non
     Raises
     ------
     DatasetError
-        If the disk is full or the folder cannot be written. The temporary file is deleted.
+        If the disk is full, the folder cannot be written, or ``path`` is a folder or a device. The temporary file is
+        deleted.
     """
+    if path.exists() and not path.is_file():  # it would be replaced, a device as well as an empty folder
+        raise DatasetError(f"could not write to {path}: it must be a file, got a folder or a device; name another file")
     return write_named(path.parent, write, lambda _: path.name, via=via)
 
 
