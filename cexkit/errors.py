@@ -28,6 +28,7 @@ and ends with what to do about it::
         ├── DatasetAccessError (PermissionError)       no access with this token, or without one
         ├── DatasetUnreachableError (ConnectionError)  no response, or offline and not cached
         ├── NewerSchemaError                       written by a later cexkit
+        ├── DamagedFileError                       a file is damaged or missing; others can be read
         ├── DataLossError                          a rebuild would drop keys; nothing was changed
         └── PublicationError                       could not be published; says what readers see now
 
@@ -37,6 +38,7 @@ and ends with what to do about it::
     ├── ClockSkewWarning                         the clocks of a venue and of this machine disagree
     ├── UnclearUnitWarning                       a listed name with a number that may be a multiplier
     ├── ExcludedInstrumentsWarning               instruments known not to be coins were left out, and how many
+    ├── UnknownSettingWarning                    a variable ``CEXKIT_…`` that is not a setting
     ├── UnpricedQuoteWarning                     values in a quote currency not treated as dollars
     └── NoReferenceWarning                       derivatives without a price to compare with
 """
@@ -48,10 +50,15 @@ import inspect
 import warnings
 from collections.abc import Iterable
 from functools import partial
+from typing import ClassVar
+
+from cexkit.text import masked, printable
 
 
 class CexkitError(Exception):
     """Base of every error that cexkit raises on purpose.
+
+    Its message is safe to show: credentials in URLs are masked and control characters escaped.
 
     Examples
     --------
@@ -60,7 +67,16 @@ class CexkitError(Exception):
     ... except CexkitError as error:
     ...     print(error)
     no column 'mark_price'
+    >>> print(DatasetError("https://me:secret@data.example is not\\x07 there"))
+    https://***@data.example is not\\x07 there
     """
+
+    #: Control characters that its messages may hold.
+    _kept: ClassVar[str] = "\n"
+
+    def __init__(self, *args: object):
+        kept = self._kept
+        super().__init__(*(printable(masked(part), kept) if isinstance(part, str) else part for part in args))
 
     def __str__(self) -> str:
         # KeyError would print the repr of its message
@@ -138,6 +154,8 @@ class FetchError(CexkitError, OSError):
         Seconds that the venue told us to wait, if given.
     """
 
+    _kept = ""  # it quotes the venue, whose newlines would begin a line of a log
+
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None):
         super().__init__(message)
         self.status, self.retry_after = status, retry_after
@@ -174,10 +192,12 @@ class PayloadError(CexkitError, ValueError):
         Field of that row.
     """
 
+    _kept = ""
+
     def __init__(self, endpoint: str, problem: str, *, row: int | None = None, field: str | None = None):
         place = "".join([f", row {row}" if row is not None else "", f", field {field!r}" if field is not None else ""])
         super().__init__(f"{endpoint}{place}: {problem}")
-        self.endpoint, self.problem, self.row, self.field = endpoint, problem, row, field
+        self.endpoint, self.problem, self.row, self.field = endpoint, printable(masked(problem)), row, field
 
     def __reduce__(self) -> tuple:
         # Rebuild from parts. By default, unpickling rebuilds from the message, which fails in another process.
@@ -210,6 +230,10 @@ class DatasetUnreachableError(DatasetError, ConnectionError):
 
 class NewerSchemaError(DatasetError):
     """The dataset was written by a later version of cexkit; upgrade to read it."""
+
+
+class DamagedFileError(DatasetError):
+    """A file of a dataset is missing, or its content cannot be read; the message names it."""
 
 
 class DataLossError(DatasetError):
@@ -252,8 +276,14 @@ class ExcludedInstrumentsWarning(CexkitWarning):
     """Instruments known not to be of the requested asset class were left out; the message states how many."""
 
 
+class UnknownSettingWarning(CexkitWarning):
+    """An environment variable named ``CEXKIT_…`` that is not a setting, so that its value has no effect."""
+
+
 def warn(message: str, category: type[CexkitWarning]) -> None:
     """Warn at the caller's line outside cexkit, however many frames of cexkit are in between.
+
+    The message is made safe to show as that of an error.
 
     Examples
     --------
@@ -265,4 +295,4 @@ def warn(message: str, category: type[CexkitWarning]) -> None:
     frame, level = inspect.currentframe(), 1
     while frame and str(frame.f_globals.get("__name__")).startswith("cexkit."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(printable(masked(message), "\n"), category, stacklevel=level)

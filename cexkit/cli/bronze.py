@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cexkit.cli.output import INCOMPLETE
+from cexkit.cli.terminal import say, say_text
 from cexkit.errors import InvalidInputError
 
 app = typer.Typer(
@@ -28,10 +29,10 @@ def check(warehouse: Warehouse = None) -> None:
     for ledger in ledgers:
         for file in ledger.lost:
             count += 1
-            print(f"{ledger.exchange} {ledger.table.name}: {file.problem} ({file.rows:,} rows)")
+            say(f"{ledger.exchange} {ledger.table.name}: {file.problem} ({file.rows:,} rows)")
     files = sum(ledger.files.height for ledger in ledgers)
-    print(f"{files:,} files in {len(ledgers)} ledgers, {count:,} missing, of another size, or damaged when last read")
-    print("their content was not hashed; `cexkit doctor --verify` does that")
+    say(f"{files:,} files in {len(ledgers)} ledgers, {count:,} missing, of another size, or damaged when last read")
+    say("their content was not hashed; `cexkit doctor --verify` does that")
     if count:
         raise typer.Exit(INCOMPLETE)
 
@@ -57,8 +58,8 @@ def retire(
         files = sorted({file.path for file in lost if not (root / file.path).exists()})
     retired = run(root, files or ())
     for path, rows in retired.items():
-        print(f"retired {path} ({rows:,} rows)")
-    print(f"{len(retired):,} files retired")
+        say(f"retired {path} ({rows:,} rows)")
+    say(f"{len(retired):,} files retired")
 
 
 @app.command()
@@ -73,7 +74,7 @@ def responses(
     for ledger in read_ledgers(_root(warehouse)):
         for row in ledger.responses(received_on(file)).filter(path=file).iter_rows(named=True):
             whose = " ".join(str(row[name]) for name in ("instrument_type", "symbol") if row[name])
-            print(f"{row['sha256']} {ledger.table.name} {whose} {row['start']} {row['end']} {row['rows']:,} rows")
+            say(f"{row['sha256']} {ledger.table.name} {whose} {row['start']} {row['end']} {row['rows']:,} rows")
 
 
 @app.command()
@@ -100,7 +101,7 @@ def _rebuild_without(root: Path, digest: str, *, excluded: bool) -> None:
     from cexkit.warehouse.store.warehouse import Warehouse as Target
 
     for ledger in run(root, digest, excluded=excluded):
-        print(f"{ledger.exchange} {ledger.table.name}: {build_silver(Target(root), ledger.exchange, ledger.table)}")
+        say_text(f"{ledger.exchange} {ledger.table.name}: {build_silver(Target(root), ledger.exchange, ledger.table)}")
 
 
 @app.command()
@@ -120,8 +121,8 @@ def unavailable(
             if entry.state == state:
                 count += 1
                 times = f"{entry.attempts} of {ATTEMPTS} requests, the last at {entry.last_requested_at:%Y-%m-%d %H:%M}"
-                print(f"{exchange} {table} {key.instrument_type} {key.symbol}: {entry.window} ({times})")
-    print(f"{count:,} spans " + ("are requested again" if pending else "that venues have no rows of"))
+                say(f"{exchange} {table} {key.instrument_type} {key.symbol}: {entry.window} ({times})")
+    say(f"{count:,} spans " + ("are requested again" if pending else "that venues have no rows of"))
 
 
 def _root(warehouse: Path | None) -> Path:

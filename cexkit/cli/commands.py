@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,11 @@ import typer
 
 from cexkit.cli import bronze
 from cexkit.cli.migrate import migrate
-from cexkit.cli.output import FAILED, INCOMPLETE, emit_rows
+from cexkit.cli.output import INCOMPLETE, emit_rows
 from cexkit.cli.rebuild import rebuild
-from cexkit.errors import CexkitError, InvalidInputError
+from cexkit.cli.terminal import FAILED, command_line, say, say_text
+from cexkit.errors import InvalidInputError
+from cexkit.text import printable
 
 app = typer.Typer(
     help="Crypto derivatives data for research.",
@@ -44,7 +45,7 @@ def tables(data: Data = None, as_json: Json = False, output: Output = None) -> N
 
     market = connect(data)
     if not (as_json or output):
-        print(repr(market).splitlines()[0])
+        say(repr(market).splitlines()[0])
     emit_rows(market.tables.to_pandas().reset_index(), as_json, output)
 
 
@@ -79,7 +80,9 @@ def show(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT over the tables by their names.")],
+    query: Annotated[
+        str, typer.Argument(help="One SELECT over the tables by their names, DESCRIBE, SUMMARIZE, or SHOW TABLES.")
+    ],
     data: Data = None,
     as_json: Json = False,
     output: Output = None,
@@ -105,7 +108,7 @@ def query(
 
     market = connect(data)
     if name is None:
-        print(market.queries)
+        say_text(market.queries)
     else:
         emit_rows(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
 
@@ -129,7 +132,7 @@ def tearsheet(
 
     window = {"start": start, "end": end, "days": days}
     chosen = None if asset_class == "all" else asset_class
-    print(run(connect(data), name, output, exchange=exchange or None, asset_class=chosen, **window))
+    say(run(connect(data), name, output, exchange=exchange or None, asset_class=chosen, **window))
 
 
 @app.command()
@@ -141,7 +144,7 @@ def demo(
     gc.disable()
     from cexkit.cli.demo import demo as run
 
-    print(run(folder))
+    say_text(run(folder))
     gc.freeze()
 
 
@@ -169,17 +172,17 @@ def pull(
     common = {"instrument_type": instrument_type, "warehouse": warehouse, "refresh": refresh}
     made = plans(names, tables, symbol or None, start, end, **common)
     for plan in made:
-        print(plan)
+        say_text(plan)
     if dry_run:
         return
     with tqdm(total=sum(len(plan.steps) for plan in made), unit=" instruments", disable=None) as bar:
 
         def step(done: str) -> None:
-            bar.set_description(done)
+            bar.set_description(printable(done))
             bar.update()
 
         report = run(names, tables, symbol or None, start, end, step=step, **common)
-    print(report)
+    say_text(report)
     if report.problems:
         raise typer.Exit(INCOMPLETE)
 
@@ -200,7 +203,7 @@ def collect(
 
     found = settings()
     urls = {name.removesuffix(".stream"): url for name, url in found.base_urls.items() if name.endswith(".stream")}
-    print(run(exchanges, warehouse or found.warehouse, seconds=seconds, urls=urls))
+    say_text(run(exchanges, warehouse or found.warehouse, seconds=seconds, urls=urls))
 
 
 @app.command()
@@ -236,7 +239,7 @@ def publish(
         done = run(
             warehouse or settings().warehouse, to, dry_run=dry_run, step=lambda _: bar.update(), full=full, **common
         )
-    print(done)
+    say_text(done)
 
 
 @app.command()
@@ -254,7 +257,7 @@ def doctor(
     from cexkit.cli.doctor import diagnose
 
     found = diagnose(data, verify=verify, offline=offline)
-    print(json.dumps(found.as_dict(), indent=1) if as_json else found)
+    say_text(json.dumps(found.as_dict(), indent=1) if as_json else found)
     if found.problems:
         raise typer.Exit(FAILED)
 
@@ -272,9 +275,9 @@ def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one J
 
     found = cache_info()
     if as_json:
-        print(json.dumps(found))
+        say_text(json.dumps(found))
         return
-    print(
+    say_text(
         "\n".join([format_cache_usage(found), *(f"  {location}" for location in found["locations"] or ["nothing yet"])])
     )
 
@@ -288,7 +291,7 @@ def cache_clear() -> None:
     from cexkit.cli.doctor import default_cache
 
     files, size = default_cache().clear()
-    print(f"{files} files dropped, {size / 1e6:,.1f} MB")
+    say(f"{files} files dropped, {size / 1e6:,.1f} MB")
 
 
 @cache.command("warm")
@@ -304,17 +307,10 @@ def cache_warm(
 
     market = connect(data)
     count = market.warm(*(tables or ()), start=start, end=end, exchange=exchange or None)
-    print(f"{count} files of {market.location} at {market.revision[:12]} are in the cache")
+    say(f"{count} files of {market.location} at {market.revision[:12]} are in the cache")
 
 
 def main() -> None:
-    """Entry point: errors of cexkit and of DuckDB end as their message on stderr, not as a traceback."""
-    try:
+    """Entry point: what fails ends as a message on stderr, not as a traceback."""
+    with command_line("cexkit"):
         app()
-    except Exception as error:
-        # only a command that reads has loaded DuckDB
-        duckdb = sys.modules.get("duckdb")
-        if not isinstance(error, (CexkitError, duckdb.Error) if duckdb else CexkitError):
-            raise
-        print(f"cexkit: {error}", file=sys.stderr)
-        sys.exit(FAILED)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, USD_LIKE
 from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, is_included
 from cexkit.warehouse.store.layout import MANIFEST
@@ -165,4 +166,9 @@ def _chart(funding: pl.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = funding_apr(days.with_columns(funding_interval_hours=24), ax=figure.subplots())
     axes.set_title(f"{CHART_COIN} perpetuals by UTC day, simulated data", loc="left", fontsize="medium")
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise DatasetError(
+            f"could not write to {path}: {error.strerror or error}; name another with --folder"
+        ) from error

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cexkit.cli.output import INCOMPLETE
+from cexkit.cli.terminal import say_text
 
 
 def migrate(
@@ -31,6 +32,6 @@ def migrate(
             bar.update()
 
         report = run(Warehouse(root), step=step)
-    print(report)
+    say_text(report)
     if report.problems:
         raise typer.Exit(INCOMPLETE)

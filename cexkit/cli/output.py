@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cexkit.cli.terminal import say, say_text
 from cexkit.errors import InvalidInputError
+from cexkit.text import printable_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Exit codes: an error; finished, but something is missing and was reported.
-FAILED, INCOMPLETE = 1, 3
+#: Exit code: finished, but something is missing and was reported.
+INCOMPLETE = 3
 #: Rows that fit on a screen.
 SCREEN_ROWS = 40
 
@@ -21,11 +22,11 @@ def emit_rows(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
     """Write rows to a file, or print them as lines of JSON or as a table."""
     if output is not None:
         _write(rows, output)
-        print(f"{len(rows)} rows in {output}", file=sys.stderr)
+        say(f"{len(rows)} rows in {output}", err=True)
     elif as_json:
         print(_to_json_lines(rows), end="")
     else:
-        print(
+        say_text(
             rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
         )
 
@@ -37,7 +38,7 @@ def _to_json_lines(rows: pd.DataFrame) -> str:
 
     # pandas' own JSON ends at 15 decimal places, which leaves small numbers few digits
     texts = cs.datetime().dt.to_string("iso:strict"), cs.binary().bin.encode("hex")
-    return pl.from_pandas(rows).with_columns(*texts).write_ndjson()
+    return printable_json(pl.from_pandas(rows).with_columns(*texts).write_ndjson())
 
 
 def _write(rows: pd.DataFrame, path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cexkit.cli.output import INCOMPLETE
+from cexkit.cli.terminal import say
 
 
 def rebuild(
@@ -35,9 +36,9 @@ def rebuild(
     problems = 0
     for name in exchange or [name for name in EXCHANGES if has_bronze(target.root, name)]:
         for done in run(target, name, tables, dry_run=dry_run, allow_loss=allow_loss or ()):
-            print(done)
+            say(done)
             for problem in done.problems:
-                print(f"problem: {problem}")
+                say(f"problem: {problem}")
             problems += len(done.problems) + (dry_run and done.lost.height > 0)
     if problems:
         raise typer.Exit(INCOMPLETE)

@@ -14,7 +14,7 @@ from cexkit.client.point_in_time import PointInTimeMixin
 from cexkit.client.query_run import QueryMixin
 from cexkit.client.table_list import TableList, describe_table
 from cexkit.client.universe import UniverseMixin
-from cexkit.errors import InvalidInputError, UnknownNameError, UnknownTableError
+from cexkit.errors import UnknownNameError, UnknownTableError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
 from cexkit.warehouse.store.cache import FileCache
@@ -261,7 +261,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         Parameters
         ----------
         query : str
-            One ``SELECT``.
+            One ``SELECT`` (with ``WITH RECURSIVE``, too), ``DESCRIBE``, ``SUMMARIZE``, or ``SHOW TABLES``.
 
         Returns
         -------
@@ -272,6 +272,8 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         ------
         InvalidInputError
             If DuckDB does not accept the query, whose message is in the text, or two columns have one name.
+        DatasetError
+            If a file of a table in the query cannot be read; other tables still can.
 
         Examples
         --------
@@ -279,22 +281,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         >>> result.to_pandas().exchange.tolist()
         ['binance', 'bybit', 'coinbase', 'okx']
         """
-        import duckdb
-
-        from cexkit.warehouse.store.engine import tables_of
-
-        reader = self._reader
-        try:
-            for name in tables_of(reader.engine.con, query) & set(reader.names):
-                reader.whole(TABLES[name])
-            columns = reader.engine.con.sql(query).columns
-            if twice := sorted({name for name in columns if columns.count(name) > 1}):
-                raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
-            return reader.engine.sql(query)
-        except duckdb.Error as error:
-            raise InvalidInputError(
-                f"the query was not accepted: {error}\nTables: {', '.join(reader.names)}"
-            ) from error
+        return self._reader.sql(query)
 
     def __getattr__(self, name: str) -> ir.Table:
         if name.startswith("_"):

@@ -116,12 +116,12 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
     polars.DataFrame
         The rows.
     """
-    from cexkit.warehouse.store.engine import tables_of
+    from cexkit.warehouse.store.statements import parse_statement
 
     values = query.bind(arguments)
     _check_names(market.instrument_frame, values)
     connection = market._backend.con
-    names = sorted(tables_of(connection, query.sql) & set(TABLES))
+    names = sorted(parse_statement(connection, query.sql).tables & set(TABLES))
     _warn_of_excluded(market, query, names, values)
     with connection.cursor() as cursor:
         for name, rows in _select_tables(market, names, values).items():
@@ -130,7 +130,7 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
         for name, value in values.items():
             if value is not None:
                 cursor.execute(f"SET VARIABLE {name} = $value", {"value": value})
-        return _fetch_rows(cursor, query)
+        return _fetch_rows(market, cursor, query)
 
 
 def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
@@ -204,10 +204,11 @@ def _compute_read_start(end: datetime, days: float) -> datetime | None:
     return start if start.year in YEARS else None
 
 
-def _fetch_rows(cursor: duckdb.DuckDBPyConnection, query: Query) -> pl.DataFrame:
+def _fetch_rows(market: Dataset, cursor: duckdb.DuckDBPyConnection, query: Query) -> pl.DataFrame:
     import duckdb
 
     try:
         return cursor.execute(query.sql).pl()
     except duckdb.Error as error:
-        raise InvalidInputError(f"{query.name} could not be answered with these values: {error}\n{query}") from error
+        text = f"{query.name} could not be answered with these values: {error}\n{query}"
+        raise (market._backend.dataset_failure(error) or InvalidInputError(text)) from error

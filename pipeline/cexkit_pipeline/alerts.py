@@ -12,6 +12,9 @@ import dagster as dg
 from pydantic import SecretStr
 
 from cexkit.config import settings
+from cexkit.errors import ConfigError
+from cexkit.network import network_hint, proxy_of, require_usable_network
+from cexkit.text import masked, printable
 from cexkit.warehouse.quality import stale
 from cexkit_pipeline.resources import Store
 from cexkit_pipeline.summary import summary
@@ -47,20 +50,34 @@ def alert(text: str, webhook: SecretStr | None = None, level: int = logging.ERRO
     >>> alert("funding_rates of okx are 2 days old")
     True
     """
+    text = printable(masked(text), "\n")
     _log.log(level, text)
     if webhook is None:
         return True
     try:
+        _require_usable_network(webhook.get_secret_value())
         # not httpx, which logs the address of every request
         body = json.dumps({"text": text}).encode()
         request = Request(webhook.get_secret_value(), body, {"Content-Type": "application/json"})
         with urlopen(request, timeout=TIMEOUT_SECONDS):
             return True
+    except ConfigError as error:
+        _log.error("the alert webhook was not asked: %s", error)
+        return False
     except (OSError, HTTPException, ValueError) as error:
         # the text of such errors holds the address
         status = error.code if isinstance(error, HTTPError) else type(error).__name__
-        _log.error("the alert webhook did not take the message: %s", status)
+        hint = network_hint(webhook.get_secret_value(), error)
+        _log.error("the alert webhook did not take the message: %s%s", status, hint)
         return False
+
+
+def _require_usable_network(url: str) -> None:
+    """Raise ConfigError if a variable for proxies or certificates keeps the webhook from being asked."""
+    require_usable_network(url)
+    proxy = proxy_of(url)
+    if proxy is not None and proxy.is_socks:
+        raise ConfigError(f"{proxy.variable} must name an HTTP proxy for alerts, got a SOCKS proxy; name an HTTP proxy")
 
 
 @dg.run_failure_sensor(description="Tells of every failed run.", default_status=dg.DefaultSensorStatus.RUNNING)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cexkit.errors import CexkitError
+from cexkit.cli.terminal import command_line
 
 app = typer.Typer(
     help="The write path of cexkit. Assets, schedules and backfills are run by `dagster`.",
@@ -34,12 +33,9 @@ def demo(
 
 
 def main() -> None:
-    """Entry point: errors of cexkit end as one line on stderr, not as a traceback."""
-    try:
+    """Entry point: what fails ends as a message on stderr, not as a traceback."""
+    with command_line("cexkit-pipeline"):
         app()
-    except CexkitError as error:
-        typer.echo(f"cexkit-pipeline: {error}", err=True)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from cexkit.errors import BlockedError, ConfigError, FetchError, RateLimitedError, TransportError, VenueError
 from cexkit.exchanges.http.ratelimit import RateLimiter, Usage
 from cexkit.exchanges.http.retry import BANNED, RetryPolicy, http_date, retry_after
+from cexkit.network import LOOPBACK_MOUNTS, network_hint, require_usable_network
+from cexkit.text import masked
 
 if TYPE_CHECKING:
     import httpx
@@ -29,8 +31,9 @@ _TOO_FAST = frozenset({418, 429})
 class Response:
     """What came back for one request, exactly as received.
 
-    ``headers`` have lower-case names. ``body`` is what the headers describe, after HTTP's own
-    content encoding (gzip) is undone. ``sent_at`` and ``received_at`` are times of this machine's clock.
+    ``url`` is the requested one with its credentials masked, because responses are stored. ``headers`` have lower-case
+    names. ``body`` is what the headers describe, after HTTP's own content encoding (gzip) is undone. ``sent_at`` and
+    ``received_at`` are times of this machine's clock.
     ``sequence`` is the number of the request among all requests of a warehouse; None if it was sent without one.
 
     Examples
@@ -105,10 +108,14 @@ class HttpClient:
     ):
         import httpx
 
-        # a proxy of the environment must not stand before this machine's own servers
-        mounts = None if transport else {"all://127.0.0.1": None, "all://localhost": None}
+        self._over_network = transport is None
+        if self._over_network:
+            require_usable_network()
         self._client = httpx.Client(
-            transport=transport, mounts=mounts, timeout=timeout_seconds, headers={"user-agent": USER_AGENT}
+            transport=transport,
+            mounts=LOOPBACK_MOUNTS if self._over_network else None,
+            timeout=timeout_seconds,
+            headers={"user-agent": USER_AGENT},
         )
         self._retry = retry or RetryPolicy()
         self.limiter = limiter or RateLimiter()
@@ -177,18 +184,31 @@ class HttpClient:
     def _send(self, url: str, params: dict[str, str], headers: dict[str, str], sequence: int | None) -> Response:
         import httpx
 
+        if self._over_network:
+            require_usable_network(url)
         sent_at = datetime.now(UTC)
         try:
-            response = self._client.get(url, params=params, headers=headers)
+            plain, user = _without_user(url)
+            response = self._client.get(plain, params=params, headers=headers, auth=user)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
-            raise ConfigError(f"not a URL that can be read: {url!r} ({error})") from error
+            raise ConfigError(f"not a URL that can be read: {url!r} ({error}); check CEXKIT_BASE_URLS") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise TransportError(f"{url}: {type(error).__name__}: {error}; check the network connection") from error
+            hint = network_hint(url, error) if self._over_network else ""
+            raise TransportError(
+                f"{url}: {type(error).__name__}: {error}; check the network connection{hint}"
+            ) from error
         _refuse_truncated(url, response)
         lower = {name.lower(): value for name, value in response.headers.items()}
         received_at = datetime.now(UTC)
         return Response(
-            url, params, response.status_code, lower, received_at, response.content, sequence=sequence, sent_at=sent_at
+            masked(url),
+            params,
+            response.status_code,
+            lower,
+            received_at,
+            response.content,
+            sequence=sequence,
+            sent_at=sent_at,
         )
 
     def _check(self, response: Response, cost: Mapping[str, float], inspect: Inspect) -> None:
@@ -208,6 +228,16 @@ class HttpClient:
             elif wait is not None:
                 self.limiter.pause(cost, wait)
         raise error
+
+
+def _without_user(url: str) -> tuple[httpx.URL, tuple[str, str] | None]:
+    """Return a URL without its user and password, and these; httpx logs the URL of every request."""
+    import httpx
+
+    found = httpx.URL(url)
+    if not found.userinfo:
+        return found, None
+    return found.copy_with(userinfo=b""), (found.username, found.password)
 
 
 def _by_status(response: Response) -> FetchError | None:

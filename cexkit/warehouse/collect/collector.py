@@ -20,6 +20,7 @@ from typing import Any
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
+from cexkit.network import require_usable_network
 from cexkit.warehouse.collect.listener import CollectReport, Listener, ListenerTimeouts
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -68,6 +69,8 @@ def collect(
     ------
     UnknownNameError
         If a venue has no stream of liquidations; the message lists those that have.
+    ConfigError
+        If a variable for proxies or certificates cannot be used.
     FetchError
         If a venue's instruments cannot be read and none are known.
 
@@ -89,6 +92,7 @@ def collect(
     for name in names:
         if name not in STREAMS:
             raise UnknownNameError.of("exchange with a stream of liquidations", name, STREAMS)
+    require_usable_network()
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
     done, halt = CollectReport(), stop or threading.Event()
     listeners = [

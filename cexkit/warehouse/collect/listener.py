@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, VenueError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, read_message
+from cexkit.network import network_hint, proxy_of
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
+from cexkit.text import masked, printable
 from cexkit.warehouse.collect.sessions import LIQUIDATIONS, SESSIONS, Session, row_of
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report
@@ -138,7 +140,8 @@ class Listener:
                 # of what is asked for, something may be gone; each look keeps a listing, so not at each attempt
                 reason, outdated = f"{type(error).__name__}: {error}", failures % 16 == 0
             except (OSError, TimeoutError, websockets.WebSocketException) as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {error}{network_hint(self._url, error)}"
+            reason = printable(masked(reason))  # a venue says why it closes a connection
             failures = 0 if self._session else failures
             self._end(reason)
             self._done.problems.append(Problem(self._exchange, LIQUIDATIONS.name, None, None, reason))
@@ -154,9 +157,11 @@ class Listener:
         """One connection, until the venue ends it (False) or lists what is not subscribed (True)."""
         from websockets.asyncio.client import connect
 
-        beat = self._timeouts.heartbeat_seconds
+        beat, proxy = self._timeouts.heartbeat_seconds, proxy_of(self._url)
         async with connect(
             self._url,
+            # the proxy resolves the name of the venue, as it does for HTTP
+            proxy=None if proxy is None else proxy.url.replace("socks5://", "socks5h://", 1),
             ping_interval=beat,
             ping_timeout=beat,
             open_timeout=self._timeouts.subscribe_seconds,
@@ -210,7 +215,7 @@ class Listener:
             body = _bytes(await socket.recv())
             try:
                 message = json.loads(body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if self._stream.grants(message):
                 granted += 1

@@ -14,6 +14,7 @@ from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, merged, utc
+from cexkit.text import masked
 from cexkit.warehouse.store.bronze import read_bronze
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -124,7 +125,7 @@ def row_of(
         "data_start": first,
         "data_end": last + timedelta(microseconds=1),
         "context": context.to_json(),
-        "url": url,
+        "url": masked(url),
         "params": "{}",
         "status": None,
         "headers": "{}",

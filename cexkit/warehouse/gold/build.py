@@ -12,7 +12,7 @@ from cexkit.schema import TABLES
 from cexkit.warehouse.gold.tables import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
 from cexkit.warehouse.quality import run_checks
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import scan_table
+from cexkit.warehouse.store.parquet import reading, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Function and input tables, in argument order, of each Gold table derived from Silver tables.
@@ -46,6 +46,8 @@ def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) 
         If the Gold table is unknown.
     DatasetNotFoundError
         If a required Silver table is missing.
+    DamagedFileError
+        If a file of a required Silver table cannot be read.
 
     Warns
     -----
@@ -75,7 +77,10 @@ def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame
         return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]
     companions = [one.name for one in TABLES.values() if one.made_with in needs and warehouse.manifest.select(one.name)]
-    return make(*(_silver(warehouse, table, name) for table in (*needs, *companions)))
+    tables = [*needs, *companions]
+    paths = [warehouse.root / file.path for table in tables for file in warehouse.manifest.select(table)]
+    with reading(*paths):
+        return make(*(_silver(warehouse, table, name) for table in tables))
 
 
 def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
+from cexkit.errors import DamagedFileError, FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES, Table
@@ -144,13 +144,25 @@ def _pull_one(
     now: datetime,
 ) -> Report:
     listing = TABLES["instruments"]
+    problems: list[Problem] = []
     report = ingest_bronze(target, reader, name, listing) + build_silver(target, name, listing)
     for table in facts:
         found = requestable(target, name, table, window, symbols, instrument_type)
-        kept = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
-        report += kept + build_silver(target, name, table, now=now)
-    compact(target, exchange=name, now=now)
-    return report
+        with _reporting(name, table.name, problems):
+            report += ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
+            report += build_silver(target, name, table, now=now)
+    with _reporting(name, ALL_TABLES, problems):
+        compact(target, exchange=name, now=now)
+    return report + Report(problems=tuple(problems))
+
+
+@contextmanager
+def _reporting(exchange_name: str, table: str, problems: list[Problem]) -> Iterator[None]:
+    """Add a damaged file to the problems, because other tables do not depend on it."""
+    try:
+        yield
+    except DamagedFileError as error:
+        problems.append(Problem(exchange_name, table, None, None, str(error)))
 
 
 def _reported(one: Callable[[str], Report], name: str) -> Report:

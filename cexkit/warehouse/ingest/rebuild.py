@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
-from cexkit.errors import DataLossError
+from cexkit.errors import DamagedFileError, DataLossError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.validate import split
@@ -69,7 +69,8 @@ def rebuild(
 
     It is what incremental builds equal. Run it after an upgrade whose parsers give other rows, or to find out whether
     Bronze still holds all that Silver has. Everything is built in a separate folder first; a table is replaced only if
-    no key would be lost. Rows of retired files are kept as Silver holds them.
+    no key would be lost. Rows of retired files are kept as Silver holds them. A present file that cannot be read is a
+    problem; it is replaced if Bronze gives as many rows as it had.
 
     Parameters
     ----------
@@ -213,7 +214,15 @@ def _compared(
     """Compare both states of a table, file period by file period."""
     lost, added, changed, rows = [], 0, 0, 0
     for period in _periods(warehouse, scratch, exchange_name, table):
-        before, after = (_rows(one, exchange_name, table, period) for one in (warehouse, scratch))
+        after = _rows(scratch, exchange_name, table, period)
+        try:
+            before = _rows(warehouse, exchange_name, table, period)
+        except DamagedFileError as error:
+            problems = (*problems, Problem(exchange_name, table.name, None, None, str(error)))
+            before = after.clear()
+            # Which keys it held is unknown. As many rows as it had are taken for the same ones.
+            lacking = _known(warehouse, exchange_name, table, period) - after.height
+            lost.append(before.select(table.key).clear(max(0, lacking)))
         lost.append(before.join(after, on=table.key, how="anti").select(table.key))
         added += after.join(before, on=table.key, how="anti").height
         both = before.join(after, on=table.key, how="semi").sort(table.key)
@@ -240,6 +249,14 @@ def _rows(warehouse: Warehouse, exchange_name: str, table: Table, period: str) -
     rows = pl.from_arrow(warehouse.read(table, exchange=exchange_name, span=span))
     quarantined = pl.from_arrow(warehouse.quarantine(table, exchange_name, period)).select(rows.columns)
     return pl.concat([rows, quarantined], how="vertical_relaxed")
+
+
+def _known(warehouse: Warehouse, exchange_name: str, table: Table, period: str) -> int:
+    """Return the number of rows of a period by the manifest."""
+    span = None if table.time is None else layout.period_window(table, period)
+    times = {} if span is None else {"start": span.start, "end": span.end}
+    files = warehouse.manifest.select(table.name, exchanges=[exchange_name], **times)
+    return sum(file.rows for file in files)
 
 
 def _take_over(warehouse: Warehouse, scratch: Warehouse, exchange_name: str, table: Table) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from cexkit.errors import DatasetError, DatasetNotFoundError
+import polars as pl
+
+from cexkit.errors import DatasetNotFoundError, QualityError
+from cexkit.schema import TABLES
 from cexkit.warehouse.publish.card import CARD, card
 from cexkit.warehouse.publish.comparison import Dataset
-from cexkit.warehouse.publish.plans import Piece
-from cexkit.warehouse.publish.spec import SPEC, describe, to_json
+from cexkit.warehouse.publish.held import Held, damaged_tables, held_error, tables_without_bronze
+from cexkit.warehouse.publish.plans import Piece, PublishedState
+from cexkit.warehouse.publish.spec import SPEC, describe, read_spec, to_json, with_tables
 from cexkit.warehouse.quality import raise_on_failures, run_checks
-from cexkit.warehouse.store.keys import broken_keys, keys_path
+from cexkit.warehouse.store.keys import keys_path
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest
-from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
 
 Step = Callable[[str], None]
@@ -34,6 +38,12 @@ class Frozen(Warehouse):
         super().__init__(warehouse.root)
         self._manifest = warehouse.manifest
 
+    def without(self, tables: Container[str]) -> Frozen:
+        """Return the same state without some tables."""
+        other = Frozen(self)
+        other._manifest = replace(self.manifest, files=tuple(f for f in self.manifest.files if f.table not in tables))
+        return other
+
     @property
     def manifest(self) -> Manifest:
         """The manifest of that moment."""
@@ -42,10 +52,51 @@ class Frozen(Warehouse):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All files that a published dataset has; the manifest is the last of them."""
+    """All files that a published dataset has; the manifest is the last of them.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        The state to publish, without tables that are held back.
+    pieces : list of Piece
+        Its files.
+    spec : dict
+        Content of ``spec.json``.
+    held : mapping of str to tuple of str
+        Tables that are held back, and why.
+    name, license : str, optional
+        Of the dataset, for the card.
+    """
 
     manifest: Manifest
     pieces: list[Piece]
+    spec: dict[str, Any]
+    held: Held = field(default_factory=dict)
+    name: str | None = None
+    license: str | None = None
+
+    def beside(self, published: PublishedState, locate: Callable[[str], Path]) -> Content:
+        """Return the content in which the tables that are held back stay as they are published.
+
+        Parameters
+        ----------
+        published : PublishedState
+            The published state.
+        locate : callable
+            Returns the local path of a published file, downloading it if necessary.
+        """
+        before = published.manifest.files if published.manifest else ()
+        kept = [file for file in before if file.table in self.held]
+        if not kept:
+            return self
+        files = sorted((*self.manifest.files, *kept), key=lambda file: (file.table, file.exchange or "", file.period))
+        manifest = replace(self.manifest, files=tuple(files))
+        spec = with_tables(self.spec, read_spec(locate(SPEC)) if SPEC in published.files else {}, kept)
+        names = [path for file in kept for path in (file.path, keys_path(file)) if path in published.files]
+        stay = [Piece(path, published.files[path].size, "", b"", stays=True) for path in names]
+        data = [piece for piece in self.pieces if piece.path not in {SPEC, CARD, MANIFEST}]
+        made = _made(spec, manifest, self.name, self.license)
+        return replace(self, manifest=manifest, spec=spec, pieces=[*data, *stay, *made])
 
     @property
     def title(self) -> str:
@@ -81,9 +132,10 @@ def assemble(
     DatasetNotFoundError
         If it holds nothing.
     DatasetError
-        If a file that its manifest names is missing or is not the one named.
+        If each table has a file that is missing or is not the one that the manifest names. Otherwise the tables with
+        such files are held back.
     QualityError
-        If a blocking check fails.
+        If a blocking check fails; if it is only the one of Bronze files, the table is held back.
 
     Examples
     --------
@@ -94,14 +146,18 @@ def assemble(
     frozen = Frozen(warehouse)
     if not frozen.manifest.files:
         raise DatasetNotFoundError(f"there is nothing to publish in {frozen.root}; `cexkit pull` brings data in")
-    _verify(frozen)
+    held = damaged_tables(frozen.root, frozen.manifest)
+    names = [name for name, table in TABLES.items() if table.layer == "silver" and name not in held]
+    intact = frozen.without(held)
     # freshness is measured at the time of the data, so that publishing again later says the same
-    quality = run_checks(frozen, now=frozen.manifest.updated_at, full=full)
-    raise_on_failures(quality)
-    spec = describe(frozen, quality)
-    made = {SPEC: to_json(spec), CARD: card(spec, name=name, license=license), MANIFEST: frozen.manifest.to_json()}
-    data = [piece for file in frozen.manifest.files for piece in _pieces(frozen.root, file)]
-    return Content(frozen.manifest, [*data, *(Piece.of(path, text) for path, text in made.items())])
+    quality = run_checks(intact, names, now=frozen.manifest.updated_at, full=full)
+    held = {**held, **tables_without_bronze(frozen.root, quality)}
+    quality, intact = quality.filter(~pl.col("table_name").is_in(list(held))), frozen.without(held)
+    _require_publishable(intact, quality, held)
+    spec = describe(intact, quality)
+    data = [piece for file in intact.manifest.files for piece in _pieces(frozen.root, file)]
+    pieces = [*data, *_made(spec, intact.manifest, name, license)]
+    return Content(intact.manifest, pieces, spec, held, name, license)
 
 
 def _pieces(root: Path, file: DataFile) -> Iterator[Piece]:
@@ -111,21 +167,19 @@ def _pieces(root: Path, file: DataFile) -> Iterator[Piece]:
         yield Piece(name, (root / name).stat().st_size, file.keys_sha256, root / name)
 
 
-def _verify(warehouse: Warehouse) -> None:
-    wrong = [f"{file.path} {problem}" for file in warehouse.manifest.files if (problem := _wrong(warehouse.root, file))]
-    wrong += broken_keys(warehouse.root, warehouse.manifest)
-    if wrong:
-        of = f"{len(wrong)} of {len(warehouse.manifest.files)} files of {warehouse.root}"
-        raise DatasetError(
-            f"{of} cannot be published: {'; '.join(wrong[:3])}{' …' if wrong[3:] else ''}. "
-            "Nothing was published; make these files anew from Bronze (`cexkit pull`)"
-        )
+def _require_publishable(intact: Frozen, quality: pl.DataFrame, held: Held) -> None:
+    """Raise if nothing is left to publish, or a blocking check fails."""
+    if not intact.manifest.files:
+        raise held_error(held, "there are none, so nothing was published")
+    try:
+        raise_on_failures(quality)
+    except QualityError as error:
+        if held:
+            raise held_error(held, f"not published, because {error}") from error
+        raise
 
 
-def _wrong(root: Path, file: DataFile) -> str | None:
-    path = root / file.path
-    if not path.is_file():
-        return "is missing"
-    if path.stat().st_size != file.bytes:
-        return f"has {path.stat().st_size:,} bytes, the manifest says {file.bytes:,}"
-    return None if sha256(path) == file.sha256 else "has another content than the manifest says (sha256)"
+def _made(spec: dict[str, Any], manifest: Manifest, name: str | None, license: str | None) -> list[Piece]:
+    """Return the files that are made for a publication."""
+    made = {SPEC: to_json(spec), CARD: card(spec, name=name, license=license), MANIFEST: manifest.to_json()}
+    return [Piece.of(path, text) for path, text in made.items()]

@@ -20,11 +20,13 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, Revi
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from cexkit.errors import CexkitError, PublicationError
+from cexkit.network import network_hint
 from cexkit.warehouse.publish.content import Content, Step
 from cexkit.warehouse.publish.losses import NO_LOSSES, AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import Plan, PublishedFile, PublishedState, compare
 from cexkit.warehouse.publish.retry import FAILURES, Again, is_transient, retrying, status_of
 from cexkit.warehouse.publish.rules import allowed_losses, require_may_replace
+from cexkit.warehouse.store.hub import require_usable_hub
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
 
@@ -67,6 +69,7 @@ class Hub:
     @cached_property
     def _api(self) -> HfApi:
         """The client; it finds the token itself, so that no token passes through this module."""
+        require_usable_hub()
         return HfApi(library_name="cexkit")
 
     @property
@@ -82,6 +85,7 @@ class Hub:
         """Return what would change, without changing anything."""
         with self._report_outcome("nothing was changed"):
             published = self._there()
+            content = self._beside(content, published)
             found = self._compare(content, published)
             self._require_free(tag, content)
         return found
@@ -104,9 +108,11 @@ class Hub:
             for attempt in retrying(lambda error: isinstance(error, Again)):
                 with attempt:
                     with self._report_outcome("nothing was changed"):
-                        plans.append(self._compare(content, self._there()))
+                        published = self._there()
+                        current = self._beside(content, published)
+                        plans.append(self._compare(current, published))
                         operations = self._upload(plans[-1], step)
-                    revision = self._commit(content, plans[-1], operations) if operations else plans[-1].revision
+                    revision = self._commit(current, plans[-1], operations) if operations else plans[-1].revision
         except Again as again:
             raise self._problem(again.__cause__, self._fate(plans[-1].revision)) from again.__cause__
         return plans[0], revision
@@ -173,6 +179,13 @@ class Hub:
         if ".gitignore" in published.files:
             raise PublicationError(f"{self._here} has a .gitignore, by which the hub leaves out files; remove it first")
         return compare(self._here, content.pieces, published, self._losses(content, published))
+
+    def _beside(self, content: Content, published: PublishedState) -> Content:
+        """Return the content in which the tables that are held back stay as they are published."""
+        if not content.held:
+            return content
+        with tempfile.TemporaryDirectory() as folder, _without_bars():
+            return content.beside(published, lambda path: self._download(path, published.revision, folder))
 
     def _losses(self, content: Content, published: PublishedState) -> tuple[Loss, ...]:
         """Return the published keys that would be removed; only files that the comparison needs are downloaded."""
@@ -277,6 +290,7 @@ class Hub:
         if isinstance(error, HfHubHTTPError):
             problem = f"status {status}" + (f": {error.server_message}" if error.server_message else "")
         hint = "; set HF_TOKEN to a token that may write there" if status in {401, 403, 404} else ""
+        hint = hint or ("" if status else network_hint(self._api.endpoint, error))
         return PublicationError(f"could not publish to {self._here}: {problem}{hint}. {so_far[:1].upper()}{so_far[1:]}")
 
 

@@ -15,12 +15,16 @@ from cexkit.warehouse.store.manifest import Manifest
 
 @dataclass(frozen=True)
 class Piece:
-    """A file that the published dataset has: on disk, or made for the publication."""
+    """A file that the published dataset has: on disk, or made for the publication.
+
+    If it ``stays``, the place has it already, whatever its content, and it has no source here.
+    """
 
     path: str
     size: int
     sha256: str
     source: Path | bytes = field(repr=False)
+    stays: bool = False
 
     @classmethod
     def of(cls, path: str, text: str) -> Piece:
@@ -57,6 +61,8 @@ class PublishedFile:
 
     def is_same(self, piece: Piece) -> bool:
         """Whether its content is that of the piece."""
+        if piece.stays:
+            return True
         if self.size != piece.size:
             return False
         return self.sha256 == piece.sha256 if self.sha256 else self.git_sha1 == piece.git_sha1

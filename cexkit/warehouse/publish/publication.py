@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cexkit.config import settings
 from cexkit.warehouse.publish.content import Content, Step, assemble
+from cexkit.warehouse.publish.held import held_error
 from cexkit.warehouse.publish.losses import AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import Plan
 from cexkit.warehouse.publish.target import target
 from cexkit.warehouse.store.warehouse import Warehouse
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def plan(
     0
     """
     place = target(to, allowed=AllowedLosses.of(allow_loss))
-    return place.plan(_content(warehouse, place.name, license))
+    content = _content(warehouse, place.name, license)
+    return _require_whole(content, place.plan(content))
 
 
 def publish(
@@ -100,6 +105,9 @@ def publish(
 
     Every file is held against the sha256 of the manifest before, and what the hub says it has after. A run that was
     cut is run again: what was uploaded is not uploaded anew, and where nothing is left to do nothing is done.
+
+    A table with a damaged file is held back: readers see it as before, the other tables are published without a tag,
+    and then an error names the file.
 
     A publication never removes published keys unless ``allow_loss`` names their table. Keys of replaced files are
     compared per instrument and month; the values of rows may change.
@@ -135,14 +143,15 @@ def publish(
     Raises
     ------
     QualityError
-        If a blocking check fails.
+        If a blocking check fails. If it is only the one of Bronze files, their table is held back.
     DatasetError
-        If a file of the warehouse is missing or corrupt, or a folder cannot be written.
+        If a folder cannot be written.
     NewerSchemaError
         If a later schema is published there.
     PublicationError
-        If published keys would be lost that ``allow_loss`` does not name, the published dataset is newer or another
-        one, a tag has other content, or the hub refuses the commit.
+        If tables were held back because a file is missing or damaged; if published keys would be lost that
+        ``allow_loss`` does not name, the published dataset is newer or another one, a tag has other content, or the hub
+        refuses the commit.
     UnknownNameError
         If ``allow_loss`` names an unknown table or venue.
     InvalidInputError
@@ -158,10 +167,18 @@ def publish(
     """
     place = target(to, allowed=AllowedLosses.of(allow_loss), private=private)
     content = _content(warehouse, place.name, license, full=full)
+    tag = None if content.held else tag  # a release is whole
     if dry_run:
-        return Publication(place.plan(content, tag), dry_run=True)
+        return _require_whole(content, Publication(place.plan(content, tag), dry_run=True))
     done, revision, url = place.put(content, tag=tag, step=step or (lambda _: None))
-    return Publication(done, revision, url, tag)
+    return _require_whole(content, Publication(done, revision, url, tag))
+
+
+def _require_whole(content: Content, done: T) -> T:
+    """Return what was done or planned; raise if tables were held back, stating it."""
+    if content.held:
+        raise held_error(content.held, str(done))
+    return done
 
 
 def _content(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,7 +14,7 @@ import polars as pl
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.quality import blocking_failures
 from cexkit.warehouse.store.manifest import DataFile, Extent
-from cexkit.warehouse.store.parquet import scan_table
+from cexkit.warehouse.store.parquet import reading, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 SPEC = "spec.json"
@@ -61,6 +64,29 @@ def describe(warehouse: Warehouse, quality: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def read_spec(path: Path) -> dict[str, Any]:
+    """Return the tables of a published ``spec.json``; empty if it cannot be read."""
+    try:
+        tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
+        return tables if isinstance(tables, dict) else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def with_tables(spec: dict[str, Any], published: dict[str, Any], files: Iterable[DataFile]) -> dict[str, Any]:
+    """Return a spec with the tables of other files, as a published spec describes them."""
+    by_table: dict[str, list[DataFile]] = defaultdict(list)
+    for file in files:
+        by_table[file.table].append(file)
+    others = {
+        name: published.get(name) or _facts(TABLES[name], each) for name, each in by_table.items() if name in TABLES
+    }
+    both = spec["tables"] | others
+    tables = {name: both[name] for name in TABLES if name in both}
+    totals = {name: sum(table[name] for table in tables.values()) for name in ("rows", "bytes")}
+    return spec | totals | {"tables": tables}
+
+
 def to_json(spec: dict[str, Any]) -> str:
     """The text of the file."""
     return json.dumps(spec, indent=1, ensure_ascii=False) + "\n"
@@ -68,8 +94,16 @@ def to_json(spec: dict[str, Any]) -> str:
 
 def _table(warehouse: Warehouse, table: Table, quality: pl.DataFrame) -> dict[str, Any]:
     files = warehouse.manifest.select(table.name)
+    facts = _facts(table, files)
+    for name, values in _distinct(warehouse, table, files, [c for c in _NAMES if c in table.columns]).items():
+        facts[_NAMES[name]] = values if name == "exchange" else _counted(values)
+    return facts | ({"quality": _quality(table, quality)} if table.layer == "silver" else {})
+
+
+def _facts(table: Table, files: Collection[DataFile]) -> dict[str, Any]:
+    """Return what the manifest says of a table."""
     extent = Extent.of(files)
-    facts: dict[str, Any] = {
+    return {
         "meaning": table.meaning,
         "layer": table.layer,
         "files": extent.files,
@@ -78,9 +112,6 @@ def _table(warehouse: Warehouse, table: Table, quality: pl.DataFrame) -> dict[st
         "start": extent.start.isoformat() if extent.start else None,
         "end": extent.end.isoformat() if extent.end else None,
     }
-    for name, values in _distinct(warehouse, table, files, [c for c in _NAMES if c in table.columns]).items():
-        facts[_NAMES[name]] = values if name == "exchange" else _counted(values)
-    return facts | ({"quality": _quality(table, quality)} if table.layer == "silver" else {})
 
 
 def _distinct(
@@ -89,7 +120,9 @@ def _distinct(
     """The values of columns, one file after the other: memory does not grow with the table."""
     found: dict[str, set[str]] = {column: set() for column in columns}
     for file in files:
-        rows = scan_table([warehouse.root / file.path], table).select(columns).unique().collect(engine="streaming")
+        path = warehouse.root / file.path
+        with reading(path):
+            rows = scan_table([path], table).select(columns).unique().collect(engine="streaming")
         for column in columns:
             found[column] |= set(rows[column].drop_nulls())
     return {column: sorted(values) for column, values in found.items()}

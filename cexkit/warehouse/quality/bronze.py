@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.errors import DatasetError
+from cexkit.errors import DamagedFileError
 from cexkit.schema import Table
 from cexkit.schema.intervals import utc
 from cexkit.warehouse.quality.catalog import named
@@ -122,7 +122,7 @@ def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     try:
         rows = pl.from_arrow(pq.ParquetFile(path).read(columns))
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"cannot read quarantined rows: {path}: {error}; build its Silver again") from error
+        raise DamagedFileError(f"cannot read quarantined rows: {path}: {error}; build its Silver again") from error
     return rows.select(pl.col(columns[0]), pl.col(columns[1]).cast(_TIME).alias("timestamp"))
 
 

@@ -8,7 +8,7 @@ Facts about the rows of each file are cached in ``checks/``, so a run costs as m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -86,7 +86,7 @@ def run_checks(
     """
     wanted = TABLES if names is None else {declared(name).name for name in names}
     run = _Run(warehouse, now or datetime.now(UTC), max_age, full=full)
-    parts = [part for table in run.tables if table.name in wanted for part in run.results(table)]
+    parts = [part for table in run.tables(wanted) for part in run.results(table)]
     run.sweep([TABLES[name] for name in wanted])
     return as_quality(pl.concat(parts)) if parts else as_quality(to_polars(TABLES["data_quality"]).to_frame())
 
@@ -148,7 +148,7 @@ def check_results(warehouse: Warehouse, exchange: str, table: Table) -> list[Che
 def stale(warehouse: Warehouse, *, now: datetime | None = None) -> list[str]:
     """Return a line for every venue and table whose newest rows are too old."""
     run = _Run(warehouse, now or datetime.now(UTC), MAX_AGE, full=False)
-    found = [run.age(table) for table in run.tables if "fresh" in checks_of(table)]
+    found = [run.age(table) for table in run.tables(TABLES) if "fresh" in checks_of(table)]
     return [
         f"{row['table_name']} of {row['exchange']}: {row['rows_failed']} of {row['rows_checked']} instruments, "
         f"newest day {row['timestamp']:%Y-%m-%d}"
@@ -166,10 +166,9 @@ class _Run:
         self._cache = ResultCache(warehouse.root, full=full)
         self._inspected: dict[str, list[InspectedFile]] = {}
 
-    @property
-    def tables(self) -> list[Table]:
-        """Silver tables that have files, or a ledger by which they should have."""
-        silver = [table for table in TABLES.values() if table.layer == "silver"]
+    def tables(self, wanted: Container[str]) -> list[Table]:
+        """Return the wanted Silver tables that have files, or a ledger by which they should have."""
+        silver = [table for table in TABLES.values() if table.layer == "silver" and table.name in wanted]
         return [table for table in silver if self._manifest.select(table.name) or read_ledgers(self._root, table)]
 
     def results(self, table: Table) -> Iterator[pl.DataFrame]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,6 +45,11 @@ class Location:
         """The common prefix of the addresses of all its files."""
         raise NotImplementedError
 
+    @property
+    def origin(self) -> str:
+        """An address that its requests go to, by which proxies are chosen."""
+        return self.prefix
+
     def pin(self) -> Location:
         """Return this location pinned to its current state."""
         return self
@@ -71,9 +76,12 @@ class Location:
         """Return the address of a file for DuckDB."""
         return self.prefix + path
 
-    def statements(self) -> list[Statement]:
-        """Return the statements that DuckDB must run before it can read from this location."""
-        return []
+    def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
+        """Return the statements that DuckDB must run before it can read from this location.
+
+        ``proxy`` holds options of DuckDB's HTTP secrets; it is empty if no proxy applies.
+        """
+        return [create_secret("cexkit_proxy", "http", proxy)] if proxy else []
 
     def ping(self) -> None:
         """Send a small request."""
@@ -81,6 +89,11 @@ class Location:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
+
+
+def create_secret(name: str, kind: str, options: Mapping[str, object]) -> Statement:
+    """Return the statement that creates a secret; SQL of users cannot read the passwords and tokens in it."""
+    return f"CREATE SECRET {name} (TYPE {kind}, {', '.join(f'{each} ${each}' for each in options)})", dict(options)
 
 
 def missing(address: str, path: str) -> DatasetError:
@@ -93,9 +106,9 @@ def missing(address: str, path: str) -> DatasetError:
     )
 
 
-def unreachable(address: str, error: object) -> DatasetUnreachableError:
-    """Return the error for a location that does not respond."""
+def unreachable(address: str, error: object, hint: str = "") -> DatasetUnreachableError:
+    """Return the error for a location that does not respond; ``hint`` names the variables that the request used."""
     return DatasetUnreachableError(
-        f"{address} cannot be reached ({type(error).__name__}); use connect(…, offline=True) to read the cache, "
+        f"{address} cannot be reached ({type(error).__name__}){hint}; use connect(…, offline=True) to read the cache, "
         "or connect('sample') to read the embedded sample"
     )

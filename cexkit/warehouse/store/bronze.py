@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.errors import DatasetError
+from cexkit.errors import DamagedFileError, DatasetError
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store.layout import BRONZE, archive_file, bronze_file, bronze_folder, bronze_venue
 from cexkit.warehouse.store.parquet import has_size, write_atomic
@@ -185,7 +185,7 @@ def _opened(root: Path, path: str) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(root / path) as file:
             yield file
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DatasetError(
+        raise DamagedFileError(
             f"{path} must be Parquet with the columns of responses, got {_first_line(error)}; restore it, or run "
             "`cexkit bronze retire`"
         ) from error

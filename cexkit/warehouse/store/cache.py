@@ -274,7 +274,7 @@ def _known(note: Path) -> PinnedRevision | None:
         record = json.loads(_read(note))
         whole = record.pop("sha256") == hashlib.sha256(record["text"].encode()).hexdigest()
         return PinnedRevision(**record) if whole else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

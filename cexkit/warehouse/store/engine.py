@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import threading
 import uuid
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import duckdb
+import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from cexkit.errors import DatasetError, InvalidInputError
+from cexkit.errors import ConfigError, DatasetError, InvalidInputError
+from cexkit.network import proxy_of
+from cexkit.warehouse.store.failures import dataset_failure
+from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.snapshot import Snapshot
+from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-    import pyarrow as pa
 
 #: Memory of what was read of files that never change, and as many readers as hide the way there and back.
 _REMOTE = (
@@ -42,6 +47,36 @@ class Engine(Backend):
     share the database and its views; what Ibis registers per connection, it registers per thread here.
     """
 
+    snapshot: Snapshot
+    #: Files that were opened, by the address that DuckDB opens.
+    opened: dict[str, DataFile]
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Raise what fails in DuckDB as an error of cexkit, and leave the connection usable."""
+        try:
+            yield
+        except RecursionError:
+            raise InvalidInputError(TOO_DEEP) from None
+        except duckdb.Error as error:
+            end_transaction(self.con)
+            failure = self.dataset_failure(error)
+            raise (failure or InvalidInputError(f"the query could not be computed: {error}")) from error
+
+    def dataset_failure(self, error: duckdb.Error) -> DatasetError | None:
+        """Return the error for a failure that the files of the dataset caused; None if the query caused it."""
+        return dataset_failure(error, self.snapshot.location.address, self.opened)
+
+    def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
+        """Return the result as pandas."""
+        with self.reporting():
+            return super().execute(expr, **options)
+
+    def to_pyarrow(self, expr: ir.Expr, /, **options: Any) -> pa.Table:
+        """Return the result as PyArrow."""
+        with self.reporting():
+            return super().to_pyarrow(expr, **options)
+
     @property
     def db_identity(self) -> str:
         """No two are the same, or Ibis would ask one for the tables of both and mix their data."""
@@ -52,9 +87,15 @@ class Engine(Backend):
         mine, known = self.con, self._memtables
         self._local.con, self._local.memtables = self._base.cursor(), weakref.WeakSet()
         try:
-            return super().to_pyarrow_batches(expr, **options)
+            with self.reporting():
+                batches = super().to_pyarrow_batches(expr, **options)
         finally:
             self._local.con, self._local.memtables = mine, known
+        return pa.RecordBatchReader.from_batches(batches.schema, self._reported(batches))
+
+    def _reported(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        with self.reporting():
+            yield from batches
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -92,9 +133,12 @@ def engine(snapshot: Snapshot, extension: str | None = None) -> Engine:
     base = duckdb.connect(config={"allow_persistent_secrets": False})
     base.execute("SET GLOBAL TimeZone = 'UTC'")
     base.execute("SET parquet_metadata_cache = true")
+    # Its default is the variable HTTP_PROXY, which any SQL could read with the password in it.
+    base.execute("SET http_proxy = ''")
     if snapshot.over_network:
         _go_online(base, snapshot, extension)
     made = Engine.from_connection(base)
+    made.opened = {}
     made.snapshot = snapshot  # whose lease lasts as long as an expression can be asked for
     roots = snapshot.roots if extension is None else [*snapshot.roots, f"{_blocks(snapshot)}/"]
     base.execute("SET allowed_directories = $roots", {"roots": roots})
@@ -109,8 +153,28 @@ def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: s
         base.execute(statement)
     if extension is not None:
         _load_cache_httpfs(base, snapshot)
-    for statement, values in snapshot.location.statements():
+    location = snapshot.location
+    for statement, values in location.statements(_proxy_options(location.origin)):
         base.execute(statement, values)
+
+
+def _proxy_options(origin: str) -> dict[str, str]:
+    """Return the options of DuckDB's HTTP secrets for the proxy of an address; empty if there is none."""
+    proxy = proxy_of(origin)
+    if proxy is None:
+        return {}
+    if proxy.is_socks:
+        raise ConfigError(
+            f"{proxy.variable} must name an HTTP proxy if files are read in place, got a SOCKS proxy; use "
+            "connect(…, mode='cache'), or name an HTTP proxy"
+        )
+    parts = urlsplit(proxy.url)
+    options = {
+        "http_proxy": parts.netloc.rpartition("@")[2],
+        "http_proxy_username": unquote(parts.username or ""),
+        "http_proxy_password": unquote(parts.password or ""),
+    }
+    return {name: value for name, value in options.items() if value}
 
 
 def _load_httpfs(base: duckdb.DuckDBPyConnection) -> None:
@@ -153,35 +217,3 @@ def _load_cache_httpfs(base: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> N
 
 def _blocks(snapshot: Snapshot) -> Path:
     return snapshot.cache.root.absolute() / "blocks"
-
-
-def tables_of(base: duckdb.DuckDBPyConnection, query: str) -> set[str]:
-    """Names of the tables that one ``SELECT`` reads.
-
-    Raises
-    ------
-    InvalidInputError
-        If it is not one ``SELECT``.
-    """
-    try:
-        kinds = [statement.type for statement in base.extract_statements(query)]
-        if kinds != [duckdb.StatementType.SELECT]:
-            raise InvalidInputError(f"one SELECT is taken, not {_kinds(kinds)}; a dataset is read-only")
-        tree = json.loads(base.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchone()[0])
-    except duckdb.Error as error:
-        raise InvalidInputError(f"the query was not accepted: {error}") from error
-    if tree["error"]:
-        raise InvalidInputError(f"the query was not accepted: {tree['error_message']}")
-    return {node["table_name"].lower() for node in _nodes(tree) if node.get("type") == "BASE_TABLE"}
-
-
-def _kinds(kinds: list) -> str:
-    return " and ".join(kind.name for kind in kinds) or "nothing"
-
-
-def _nodes(value: Any) -> Iterator[dict]:
-    """All objects inside JSON."""
-    if isinstance(value, dict):
-        yield value
-    for inside in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _nodes(inside)

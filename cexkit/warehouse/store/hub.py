@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub import HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -21,10 +21,35 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers
 from tqdm import tqdm
 
-from cexkit.errors import CexkitError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
-from cexkit.warehouse.store.base import Location, OnProgress, Statement, missing, unreachable
+from cexkit.config import environment, is_sendable
+from cexkit.errors import CexkitError, ConfigError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
+from cexkit.network import network_hint, require_usable_network
+from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
 
 _SHA = re.compile(r"[0-9a-f]{40}")
+_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def require_usable_hub() -> None:
+    """Raise if a variable that the hub's client reads has a value that it cannot use.
+
+    Raises
+    ------
+    ConfigError
+        Naming the variable: a proxy, certificates, the hub's address, or the token.
+    """
+    require_usable_network(constants.ENDPOINT)
+    if not re.match(r"https?://[^/\s]", constants.ENDPOINT):
+        raise ConfigError(f"HF_ENDPOINT must be https://host, got {constants.ENDPOINT!r}; correct it or unset it")
+    require_sendable_token()
+
+
+def require_sendable_token() -> None:
+    """Raise ConfigError if the token that the hub's client finds cannot be sent."""
+    token = get_token()
+    if token and not is_sendable(token):
+        source = next((name for name in _TOKENS if environment().get(name)), f"the token in {constants.HF_TOKEN_PATH}")
+        raise ConfigError(f"{source} must hold only printable ASCII characters; copy the token again")
 
 
 class Hub(Location):
@@ -94,24 +119,27 @@ class Hub(Location):
             )
         return Path(place)
 
-    def statements(self) -> list[Statement]:
+    def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
         """The token goes to the hub alone: DuckDB's other HTTP client would also send it where the hub redirects to."""
+        require_sendable_token()
         token = build_hf_headers().get("authorization", "").removeprefix("Bearer ")
+        made = super().statements(proxy)
         if not token:
-            return []
-        secret = "CREATE SECRET cexkit (TYPE http, BEARER_TOKEN $token, SCOPE $scope)"
-        return [
-            ("SET httpfs_client_implementation = 'curl'", {}),
-            (secret, {"token": token, "scope": f"{constants.ENDPOINT}/"}),
-        ]
+            return made
+        # DuckDB takes one secret per address, so the one with the token names the proxy too.
+        options = {"bearer_token": token, "scope": f"{constants.ENDPOINT}/", **proxy}
+        return [*made, ("SET httpfs_client_implementation = 'curl'", {}), create_secret("cexkit", "http", options)]
 
     @contextmanager
     def _translate_errors(self, path: str) -> Iterator[None]:
         """Errors of the hub's client in the words of a dataset."""
+        require_usable_hub()
         try:
             yield
-        except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-            raise unreachable(self.address, error) from error
+        except OfflineModeIsEnabled as error:
+            raise unreachable(self.address, error, "; HF_HUB_OFFLINE is set") from error
+        except LocalEntryNotFoundError as error:
+            raise unreachable(self.address, error, network_hint(constants.ENDPOINT, error)) from error
         except RevisionNotFoundError as error:
             raise DatasetNotFoundError(f"{self.address}: the dataset has no revision {self._revision!r}") from error
         except EntryNotFoundError as error:
@@ -122,7 +150,7 @@ class Hub(Location):
             raise self._refused(error) from error
         except HTTPError as error:
             # of whichever httpx the hub's client is built on
-            raise unreachable(self.address, error) from error
+            raise unreachable(self.address, error, network_hint(constants.ENDPOINT, error)) from error
 
     def _absent(self, error: HfHubHTTPError) -> CexkitError:
         advice = "check the name; a private dataset needs a token that may read it (HF_TOKEN or `hf auth login`)"

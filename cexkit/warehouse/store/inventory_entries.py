@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.errors import DatasetError
+from cexkit.errors import DamagedFileError
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store.parquet import write_atomic
 
@@ -233,7 +233,7 @@ def read_content(path: Path, only: list[tuple[str, str, str]] | None = None) -> 
         for row in rows:
             _add(content, row)
     except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
-        raise DatasetError(
+        raise DamagedFileError(
             f"inventory {path} must be a Parquet file of spans, got {error}; delete it, and spans are requested again"
         ) from error
     return content

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cexkit.errors import DatasetError
+from cexkit.errors import DamagedFileError
 from cexkit.schema.intervals import Window
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def read_part(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, hive_partitioning=False, glob=False).select(list(schema)).cast(schema)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DatasetError(
+        raise DamagedFileError(
             f"the ledger {path} must be readable Parquet, got {error}; restore it from a copy, or delete it, and the "
             "next run merges all of Bronze again"
         ) from error

@@ -181,6 +181,8 @@ class Manifest:
             )
             _require_places_once(files)
             return cls(files=files, **_split_unknown(cls, raw) | {"updated_at": utc(raw["updated_at"])})
+        except RecursionError:
+            raise DatasetError(f"{source} is not a manifest of a cexkit dataset: it is nested too deeply") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"{source} is not a manifest of a cexkit dataset: {error}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from cexkit.errors import DatasetError
+from cexkit.errors import CexkitError, DamagedFileError, DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.warehouse.store.layout import TEMPORARY
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 #: Minimum rows of a row group, if it holds several instruments. Smaller row groups make footers larger
 #: than the data; one instrument per row group pays off only for 1-minute bars.
 ROW_GROUP_ROWS = 32_768
+#: What to do about a damaged file, at the end of a message.
+RESTORE = "restore it from a copy, or make it again from Bronze with `cexkit rebuild`; other tables can be read"
 _PRICES = {"open", "high", "low", "close"}
 
 
@@ -48,8 +51,11 @@ def write_atomic(path: Path, write: Callable[[Path], object], *, via: Path | Non
     Raises
     ------
     DatasetError
-        If the disk is full or the folder cannot be written. The temporary file is deleted.
+        If the disk is full, the folder cannot be written, or ``path`` is a folder or a device. The temporary file is
+        deleted.
     """
+    if path.exists() and not path.is_file():  # it would be replaced, a device as well as an empty folder
+        raise DatasetError(f"could not write to {path}: it must be a file, got a folder or a device; name another file")
     return write_named(path.parent, write, lambda _: path.name, via=via)
 
 
@@ -157,6 +163,56 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def reading(*paths: Path) -> Iterator[None]:
+    """Raise what fails in reading Parquet files as an error that names the damaged one.
+
+    Raises
+    ------
+    DamagedFileError
+        If a file is missing or its content cannot be read.
+    """
+    try:
+        yield
+    except CexkitError:
+        raise
+    except Exception as error:
+        if not _is_of_files(error):
+            raise
+        for path in paths:
+            if problem := _problem(path):
+                raise damaged(path, problem) from error
+        if len(paths) == 1 and not isinstance(error, OSError):
+            raise damaged(paths[0], error) from error
+        raise  # another file, such as one that is written meanwhile
+
+
+def damaged(path: str | Path, problem: object) -> DamagedFileError:
+    """Return the error for a file that cannot be read; ``problem`` is the reason or the exception."""
+    if isinstance(problem, FileNotFoundError):
+        return DamagedFileError(f"{path} is missing; {RESTORE}")
+    reason = str(problem).partition("\n")[0].rstrip(".")
+    return DamagedFileError(f"{path} is damaged ({reason}); {RESTORE}")
+
+
+def _is_of_files(error: Exception) -> bool:
+    """Return whether an exception is one of Arrow, Polars, or the operating system."""
+    polars = sys.modules.get("polars")  # what was not imported raised nothing
+    kinds = (pa.ArrowException, OSError, *((polars.exceptions.PolarsError,) if polars else ()))
+    return isinstance(error, kinds)
+
+
+def _problem(path: Path) -> Exception | None:
+    """Return the exception that reading a whole file raises; None if it can be read."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                file.read_row_group(number)
+    except (pa.ArrowException, OSError) as error:
+        return error
+    return None
+
+
 def write_table(rows: pa.Table, table: Table, path: Path) -> None:
     """Write conforming, sorted rows as one Parquet file in the layout of their table."""
     write_groups(row_groups(rows, table), table, path)
@@ -214,7 +270,7 @@ def merge(paths: Sequence[Path], table: Table, into: Path) -> None:
     DatasetError
         If the written file, read again, does not hold exactly the rows of the others.
     """
-    with ExitStack() as stack:
+    with reading(*paths), ExitStack() as stack:
         files = [stack.enter_context(pq.ParquetFile(path)) for path in paths]
         places = _places(files, table)
         write_groups(_merged(places, table), table, into)
@@ -260,13 +316,16 @@ def scan_table(paths: Sequence[str | Path], table: Table) -> pl.LazyFrame:
 
     Raises
     ------
+    DamagedFileError
+        If a file is missing or damaged.
     DatasetError
         If a file lacks a required column.
     """
     import polars as pl
 
     for path in paths:
-        require_columns(path, pq.read_schema(path).names, table)
+        with reading(Path(path)):
+            require_columns(path, pq.read_schema(path).names, table)
     return pl.scan_parquet(
         paths,
         schema=to_polars(table),
@@ -282,10 +341,12 @@ def read_table(path: Path, table: Table) -> pa.Table:
 
     Raises
     ------
+    DamagedFileError
+        If the file is missing or damaged.
     DatasetError
         If the file lacks a required column.
     """
-    with pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path) as file:
         require_columns(path, file.schema_arrow.names, table)
         return fill_missing(file.read(), table)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cexkit.errors import AmbiguousInstrumentError, DatasetError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.warehouse.store.manifest import DataFile, Extent
@@ -86,6 +86,34 @@ class Reader:
             )
         return self._view(table, self.files(table), table.name)
 
+    def sql(self, query: str) -> ir.Table:
+        """Return the result of one SQL statement over the tables; see :meth:`cexkit.client.market.Market.sql`."""
+        import duckdb
+
+        from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, parse_statement
+
+        engine = self.engine
+        statement = parse_statement(engine.con, query)
+        if statement.lists_tables:
+            query = f"SELECT unnest({sorted(self.names)}::VARCHAR[]) AS name"
+        for name in statement.tables & set(self.names):
+            self.whole(TABLES[name])
+        try:
+            result = engine.con.sql(query)
+            if twice := sorted({name for name in result.columns if result.columns.count(name) > 1}):
+                raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
+            # A view, because Ibis would parse the text itself, and knows less of DuckDB's SQL.
+            view = f"_query_{hashlib.sha256(query.encode()).hexdigest()[:16]}"
+            with self._lock:
+                result.create_view(view)
+            return engine.table(view)
+        except RecursionError:
+            raise InvalidInputError(TOO_DEEP) from None
+        except duckdb.Error as error:
+            end_transaction(engine.con)
+            text = f"the query was not accepted: {error}\nTables: {', '.join(self.names)}"
+            raise (engine.dataset_failure(error) or InvalidInputError(text)) from error
+
     def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> ir.Table:
         """Return the declared columns of these files; without files, an empty table of the same shape."""
         if not files:
@@ -94,6 +122,7 @@ class Reader:
         paths = self.snapshot.paths(files)
         name = name or f"_{table.name}_{hashlib.sha256(repr(paths).encode()).hexdigest()[:16]}"
         if name not in self._views:
+            self.engine.opened.update(zip(paths, files, strict=True))
             self._create(name, table, paths, outdated=any(file.schema_version < SCHEMA_VERSION for file in files))
         return self._views[name]
 
@@ -109,20 +138,15 @@ class Reader:
 
     def _create(self, name: str, table: Table, paths: list[str], *, outdated: bool) -> None:
         """Create the view of a table's files; of ``outdated`` ones, DuckDB reads the columns of each."""
-        from duckdb import ColumnExpression, IOException, SQLExpression
+        from duckdb import ColumnExpression, SQLExpression
 
         # Hive keys let DuckDB skip files of a whole table on `exchange`. Files in the cache have no such names. A key
         # in the location of the dataset (`/data/exchange=okx`) would be mistaken for the venue of every row.
         hive = name == table.name and self.snapshot.direct(table.name) and "=" not in self.snapshot.location.prefix
-        try:
+        with self.engine.reporting():
             rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=outdated)
             if not outdated and not set(table.columns) <= set(rows.columns):
                 rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=True)
-        except IOException as error:
-            raise DatasetError(
-                f"{self.snapshot.location.address}: a file of {table.name} cannot be read: {error}; if the dataset was "
-                "rewritten after you connected, call market.refresh() to use the latest revision"
-            ) from error
         require_columns(self.snapshot.location.address, rows.columns, table)
         nulls = {} if set(table.columns) <= set(rows.columns) else _nulls(table)
         columns = [
@@ -132,18 +156,32 @@ class Reader:
             rows.select(*columns).create_view(name)
             self._views[name] = self.engine.table(name)
 
-    def _identities(self, exchanges: Collection[str] | None) -> list[Identity]:
-        """Return the instruments of these venues: from the list of instruments, else from all tables."""
+    def _identities(self, exchanges: Collection[str] | None, wanted: Table) -> list[Identity]:
+        """Return the instruments of these venues: from the list of instruments, else from all tables.
+
+        If the list is damaged, they are those of the table that is wanted, which can still be read.
+        """
+        try:
+            return self._read_identities(exchanges)
+        except DamagedFileError:
+            if wanted.name == "instruments":
+                raise
+            return sorted(self._distinct(wanted, self.files(wanted)))
+
+    def _read_identities(self, exchanges: Collection[str] | None) -> list[Identity]:
         listed = self.manifest.select("instruments", exchanges=exchanges)
         names = ["instruments"] if self.files(TABLES["instruments"]) else self.names
         key = ",".join(file.path for file in listed)
         if key not in self._known:
             found: set[Identity] = set()
             for table in (TABLES[name] for name in names if set(INSTRUMENT_KEYS) <= set(TABLES[name].columns)):
-                rows = self._view(table, listed or self.files(table)).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
-                found |= set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+                found |= self._distinct(table, listed or self.files(table))
             self._known[key] = sorted(found)
         return self._known[key]
+
+    def _distinct(self, table: Table, files: tuple[DataFile, ...]) -> set[Identity]:
+        rows = self._view(table, files).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
+        return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
     def _check_names(self, table: Table, wanted: Wanted) -> None:
         """Raise for names that the dataset does not know, and for symbols that mean several instruments."""
@@ -155,7 +193,7 @@ class Reader:
             return
         venues = {file.exchange for file in self.files(TABLES["instruments"]) if file.exchange}
         _refuse_unknown("exchange", filters.get("exchange", ()) if venues else (), venues)
-        known = [one for one in self._identities(wanted["exchange"]) if one[1] in table.instrument_types]
+        known = [one for one in self._identities(wanted["exchange"], table) if one[1] in table.instrument_types]
         for column, names in filters.items():
             at = INSTRUMENT_KEYS.index(column)
             _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -12,8 +12,16 @@ from pyarrow import fs
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from cexkit.config import settings
-from cexkit.errors import DatasetAccessError, DatasetError, DatasetUnreachableError, InvalidInputError
-from cexkit.warehouse.store.base import Location, OnProgress, Statement, missing, unreachable
+from cexkit.errors import (
+    CexkitError,
+    ConfigError,
+    DatasetAccessError,
+    DatasetError,
+    DatasetUnreachableError,
+    InvalidInputError,
+)
+from cexkit.network import LOOPBACK_MOUNTS, network_hint, proxy_of, require_usable_network
+from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
 from cexkit.warehouse.store.layout import MANIFEST
 
 _CHUNK = 1 << 20
@@ -42,14 +50,17 @@ class Web(Location):
         return self._tried(path, lambda: self._stream(path, folder / Path(path).name, on_progress))
 
     def _get(self, method: str, path: str) -> httpx.Response:
-        response = httpx.request(method, self.url(path), timeout=settings().http_timeout_seconds, follow_redirects=True)
-        return response.raise_for_status()
+        with self._client() as client:
+            return client.request(method, self.url(path)).raise_for_status()
+
+    def _client(self) -> httpx.Client:
+        require_usable_network(self.address)
+        return httpx.Client(mounts=LOOPBACK_MOUNTS, timeout=settings().http_timeout_seconds, follow_redirects=True)
 
     def _stream(self, path: str, to: Path, on_progress: OnProgress) -> Path:
         with (
-            httpx.stream(
-                "GET", self.url(path), timeout=settings().http_timeout_seconds, follow_redirects=True
-            ) as response,
+            self._client() as client,
+            client.stream("GET", self.url(path)) as response,
             to.open("wb") as file,
         ):
             for chunk in response.raise_for_status().iter_bytes(_CHUNK):
@@ -72,7 +83,7 @@ class Web(Location):
         except (httpx.InvalidURL, UnicodeError) as error:
             raise InvalidInputError(f"{self.address!r} is not a valid address: {error}") from error
         except httpx.HTTPError as error:
-            raise unreachable(self.address, error) from error
+            raise unreachable(self.address, error, network_hint(self.address, error)) from error
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -107,11 +118,15 @@ class Bucket(Location):
     def prefix(self) -> str:
         return f"{self.address}/"
 
+    @property
+    def origin(self) -> str:
+        return settings().s3_endpoint_url or "https://s3.amazonaws.com"
+
     def read(self, path: str) -> str:
         return b"".join(self._chunks(path)).decode(errors="replace")
 
     def ping(self) -> None:
-        with _translate_errors(self.address, MANIFEST):
+        with self._translate_errors(MANIFEST):
             found = self._files().get_file_info(f"{self._root}/{MANIFEST}")
         if found.type == fs.FileType.NotFound:
             raise missing(self.address, MANIFEST)
@@ -126,11 +141,12 @@ class Bucket(Location):
 
     def _chunks(self, path: str) -> Iterator[bytes]:
         """Yield a file in chunks; errors of the disk that they are written to are not treated as errors of S3."""
-        with _translate_errors(self.address, path), self._files().open_input_stream(f"{self._root}/{path}") as source:
+        with self._translate_errors(path), self._files().open_input_stream(f"{self._root}/{path}") as source:
             while chunk := source.read(_CHUNK):
                 yield chunk
 
     def _files(self) -> fs.S3FileSystem:
+        require_usable_network(self.origin)
         found = settings()
         endpoint = urlsplit(found.s3_endpoint_url or "")
         options = {
@@ -142,10 +158,42 @@ class Bucket(Location):
             "scheme": endpoint.scheme or None,
             "connect_timeout": found.http_timeout_seconds,
             "request_timeout": found.http_timeout_seconds,
+            "proxy_options": self._proxy(),
         }
         return fs.S3FileSystem(**{name: value for name, value in options.items() if value is not None})
 
-    def statements(self) -> list[Statement]:
+    def _proxy(self) -> str | None:
+        """Return the proxy for Arrow's client of S3, which reads no variables."""
+        proxy = proxy_of(self.origin)
+        if proxy is None:
+            return None
+        if proxy.is_socks:
+            raise ConfigError(
+                f"{proxy.variable} must name an HTTP proxy if S3 is read, got a SOCKS proxy; correct it or unset it"
+            )
+        return proxy.url
+
+    @contextmanager
+    def _translate_errors(self, path: str) -> Iterator[None]:
+        """Raise errors of Arrow's S3 client as dataset errors."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise missing(self.address, path) from error
+        except CexkitError:
+            raise
+        except OSError as error:
+            raise self._failed(path, error) from error
+
+    def _failed(self, path: str, error: OSError) -> DatasetError:
+        text = str(error)
+        if "ACCESS_DENIED" in text or "InvalidAccessKeyId" in text or "SIGNATURE" in text.upper() or "HTTP 403" in text:
+            return DatasetAccessError(f"{self.address} refuses {path}; check the keys of S3 and what they may read")
+        if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text:
+            return missing(self.address, path)
+        return unreachable(self.address, error, network_hint(self.origin, error))
+
+    def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
         found = settings()
         endpoint = urlsplit(found.s3_endpoint_url or "")
         options = {
@@ -159,28 +207,20 @@ class Bucket(Location):
             "scope": self.address,
         }
         given = {name: value for name, value in options.items() if value is not None}
-        return [(f"CREATE SECRET cexkit (TYPE s3, {', '.join(f'{name} ${name}' for name in given)})", given)]
+        return [*_set_proxy(self.origin, proxy), create_secret("cexkit", "s3", given)]
+
+
+def _set_proxy(origin: str, proxy: Mapping[str, str]) -> list[Statement]:
+    """Return the statement that sets a proxy for S3, to which DuckDB does not apply HTTP secrets."""
+    if not proxy:
+        return []
+    if len(proxy) > 1:  # any SQL could read the password of a setting
+        raise ConfigError(
+            f"{proxy_of(origin).variable} must name a proxy without a password if files of S3 are read in place; use "
+            "connect(…, mode='cache')"
+        )
+    return [("SET http_proxy = $proxy", {"proxy": proxy["http_proxy"]})]
 
 
 def _plain(secret) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-
-@contextmanager
-def _translate_errors(address: str, path: str) -> Iterator[None]:
-    """Raise errors of Arrow's S3 client as dataset errors."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise missing(address, path) from error
-    except DatasetError:
-        raise
-    except OSError as error:
-        text = str(error)
-        if "ACCESS_DENIED" in text or "InvalidAccessKeyId" in text or "SIGNATURE" in text.upper() or "HTTP 403" in text:
-            raise DatasetAccessError(
-                f"{address} refuses {path}; check the keys of S3 and what they may read"
-            ) from error
-        if "NO_SUCH_BUCKET" in text or "NoSuchBucket" in text:
-            raise missing(address, path) from error
-        raise unreachable(address, error) from error

@@ -160,11 +160,12 @@ def open_snapshot(
         raise InvalidInputError(f"mode is one of {', '.join(MODES)}, not {mode!r}")
     if offline and mode == "direct":
         raise InvalidInputError("mode='direct' asks the network at every query; offline=True goes with the cache")
+    source = f"{location.address}/{MANIFEST}"
     if not location.remote:
         text = location.read(MANIFEST)
-        return Snapshot(location, Manifest.from_json(text, location.address), location.revision_of(text))
+        return Snapshot(location, Manifest.from_json(text, source), location.revision_of(text))
     known = _recall(location, cache) if offline else _ask(location, cache)
-    manifest = Manifest.from_json(known.text, location.address)
+    manifest = Manifest.from_json(known.text, source)
     if not offline:
         for key in {location.cache_key, location.at(known.revision).cache_key}:
             cache.remember(key, known)

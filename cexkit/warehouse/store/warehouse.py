@@ -36,6 +36,7 @@ from cexkit.warehouse.store.parquet import (
     locked,
     merge,
     read_table,
+    reading,
     sha256,
     sweep_temporaries,
     write_atomic,
@@ -261,17 +262,13 @@ class Warehouse:
     def quarantine(self, table: Table, exchange: str | None, period: str) -> pa.Table:
         """Return the quarantined rows of a file period; a month includes the rows of all its pieces."""
         path = self.root / layout.quarantine_file(table, exchange, period)
-        with _reading(path, f"the next pull of {table.name} writes it again"):
+        with reading(path):
             return judged(pq.ParquetFile(path).read() if path.exists() else None, table)
 
     def count_quarantined(self, table: Table, exchange: str) -> int:
         """Return the number of quarantined rows of a venue's table that has times."""
         folder = (self.root / layout.quarantine_file(table, exchange, "2000-01")).parent
-        count = 0
-        for path in folder.glob("[!.]*.parquet"):
-            with _reading(path, f"the next pull of {table.name} writes it again"):
-                count += pq.read_metadata(path).num_rows
-        return count
+        return sum(_count_rows(path) for path in folder.glob("[!.]*.parquet"))
 
     @contextmanager
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
@@ -328,7 +325,7 @@ class Warehouse:
 
     def _read_file(self, file: DataFile, table: Table) -> pa.Table:
         path = self.root / file.path
-        with _reading(path, f"the next pull of {table.name} makes its rows again from Bronze"):
+        with reading(path):
             return read_table(path, table)
 
     def _write_file(
@@ -424,16 +421,9 @@ class Warehouse:
                 os.utime(self.root / path)
 
 
-@contextmanager
-def _reading(path: Path, then: str) -> Iterator[None]:
-    """Raise errors of reading as one that names the file and says what happens after it is deleted."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        cause = str(error).partition("\n")[0]
-        raise DatasetError(
-            f"{path} must be a readable Parquet file, got {cause}; restore it, or delete it, and {then}"
-        ) from error
+def _count_rows(path: Path) -> int:
+    with reading(path):
+        return pq.read_metadata(path).num_rows
 
 
 def _paths(files: Iterable[DataFile]) -> set[str]:

@@ -1,0 +1,71 @@
+"""Text from outside, made safe to show: control characters are escaped, credentials in URLs are masked.
+
+Venues, hubs, and manifests supply names and messages. A terminal executes some of their characters, and a log or a
+dataset card takes a newline in them for the end of its own line.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+
+#: User and password of a URL. A password may contain ``/`` and ``@``; after a host and port, ``@`` is in the path.
+_USER = re.compile(r"(?<=://)(?:[^\s/?#'\"]*|[^\s/?#@:'\"]*:(?!\d+(?:[/?#]|$))[^\s'\"]*)@")
+_SECRET_NAMES = "token|secret|signature|credential|passw|passphrase|pwd|api-?_?key|accesskey|policy|auth|session|jwt"
+#: Parameters of a URL that grant access, signed URLs of S3, GCS, Azure, and CloudFront included.
+_PARAMETER = re.compile(
+    rf"([?&;#](?:[^\s=&;#'\"]*(?:{_SECRET_NAMES})[^\s=&;#'\"]*|[^\s=&;#'\"]*key|sig|sign|hmac|pass|key-pair-id)=)"
+    r"[^\s&;#'\"]*",
+    re.IGNORECASE,
+)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text with every character that is not printable escaped as in a Python literal.
+
+    Control characters, line separators, marks that reverse the direction of writing, and lone surrogates count as not
+    printable; ``keep`` names those that stay.
+
+    Examples
+    --------
+    >>> print(printable("BTC\\x1b[2J\\u202eTDSU\\n"))
+    BTC\\x1b[2J\\u202eTDSU\\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in keep else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def printable_json(text: str) -> str:
+    """Return JSON, or lines of it, with the characters that are not printable escaped as JSON escapes them.
+
+    Examples
+    --------
+    >>> printable_json('{"symbol": "\\x7f\\u202e"}')
+    '{"symbol": "\\\\u007f\\\\u202e"}'
+    """
+    # JSON contains such characters only inside its strings, except for the newlines between its tokens.
+    return "".join(each if each.isprintable() or each == "\n" else _escape_json(each) for each in text)
+
+
+def _escape_json(character: str) -> str:
+    units = character.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def masked(text: str) -> str:
+    """Return a text in which ``***`` replaces the credentials of all URLs: users, passwords, and signed parameters.
+
+    Examples
+    --------
+    >>> masked("https://me:secret@venue.example/bars?symbol=BTCUSDT&token=abc")
+    'https://***@venue.example/bars?symbol=BTCUSDT&token=***'
+    """
+    if "://" not in text and "?" not in text:
+        return text
+    return _PARAMETER.sub(rf"\g<1>{MASK}", _USER.sub(f"{MASK}@", text))
