@@ -142,13 +142,15 @@ def test_dropped_keys_are_requested_again(truth, warehouse):
     assert _rows(warehouse).equals(before)
 
 
-def test_numbers_follow_those_in_bronze_if_an_older_counter_is_restored(truth, warehouse):
-    counter = warehouse.root / layout.SEQUENCE
-    before = counter.read_bytes()
+@pytest.mark.parametrize("with_ledger", [False, True])
+def test_numbers_follow_those_in_bronze_if_an_older_counter_is_restored(truth, warehouse, tmp_path, with_ledger):
+    counter, old = warehouse.root / layout.SEQUENCE, shutil.copytree(warehouse.root, tmp_path / "old")
     for times in (2.0, 1.5):
         _pull(truth, warehouse, 0, 3, times=times, refresh=True)
     with counter.open("r+b") as file:  # in place, as `cp` does
-        file.write(before)
+        file.write((old / layout.SEQUENCE).read_bytes())
+    if with_ledger:
+        shutil.copytree(old / layout.LEDGER, warehouse.root / layout.LEDGER, dirs_exist_ok=True)
     _pull(truth, warehouse, 0, 3, times=0.5, refresh=True)
     expected = truth["ohlcv_1h"].filter(pl.col("timestamp") < START + 3 * DAY, instrument_type="perp").sort(BARS.key)
     assert _rows(warehouse)["close"].to_list() == (expected["close"] * 0.5).to_list()
