@@ -290,6 +290,22 @@ def test_rows_that_cannot_be_made_again_are_counted(truth, warehouse):
     assert any("48 rows that Silver held come from no response" in problem.message for problem in report.problems)
 
 
+def test_retired_response_precedes_an_earlier_one_that_arrives_after_it(truth, warehouse, tmp_path):
+    _pull(truth, warehouse, 0, 3, times=2.0, refresh=True)
+    expected, late = _rows(warehouse), Warehouse(tmp_path / "late")
+    earlier, later = sorted(Ledger(warehouse.root, "okx", BARS).files.filter(state="merged")["path"])
+    shutil.copytree(warehouse.root / "bronze", late.root / "bronze")
+    (late.root / earlier).unlink()
+    build_silver(late, "okx", LISTING, now=NOW)
+    build_silver(late, "okx", BARS, now=NOW)
+    retire(late.root, [later])
+    (late.root / later).unlink()
+    shutil.copy(warehouse.root / earlier, late.root / earlier)
+    build_silver(late, "okx", BARS, now=NOW)
+    assert _rows(late).equals(expected)
+    _require_equal_to_rebuild(late)
+
+
 def test_damaged_quarantine_is_named_and_written_again(truth, warehouse):
     odd = pl.when(pl.col("timestamp").dt.hour() == 5).then(pl.col("high") / 2).otherwise("high").alias("high")
     tables = truth | {"ohlcv_1h": truth["ohlcv_1h"].with_columns(odd)}
