@@ -306,6 +306,16 @@ def test_retired_response_precedes_an_earlier_one_that_arrives_after_it(truth, w
     _require_equal_to_rebuild(late)
 
 
+def test_rows_that_came_from_elsewhere_stay_and_are_reported(truth, tmp_path):
+    """A downloaded dataset has no Bronze; the venue no longer has one of its hours."""
+    warehouse, bars = Warehouse(tmp_path / "downloaded"), truth["ohlcv_1h"].filter(instrument_type="perp")
+    held = bars.filter(pl.col("timestamp") < START + 3 * DAY).sort(BARS.key)
+    warehouse.write(BARS, held.to_arrow())
+    report = _pull(truth | {"ohlcv_1h": bars.filter(pl.col("timestamp") != START + 1.25 * DAY)}, warehouse, 1, 1)
+    assert _rows(warehouse).select(BARS.key).equals(held.select(BARS.key))
+    assert any("1 rows come from no response in Bronze" in problem.message for problem in report.problems)
+
+
 def test_damaged_quarantine_is_named_and_written_again(truth, warehouse):
     odd = pl.when(pl.col("timestamp").dt.hour() == 5).then(pl.col("high") / 2).otherwise("high").alias("high")
     tables = truth | {"ohlcv_1h": truth["ohlcv_1h"].with_columns(odd)}
