@@ -31,7 +31,7 @@ from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
 from cexkit.warehouse.ingest.replay import endpoints
 from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
 from cexkit.warehouse.store import layout
-from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files
+from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files, newest_bronze_files
 from cexkit.warehouse.store.inventory import Inventory, key_of
 from cexkit.warehouse.store.inventory_entries import Key, subtract
 from cexkit.warehouse.store.ledger import Ledger
@@ -130,7 +130,7 @@ def _latest_number(warehouse: Warehouse, exchange_name: str, table: Table) -> in
     found = (
         path
         for endpoint in endpoints(exchange_name, table)
-        for path in bronze_files(warehouse.root, exchange_name, endpoint)
+        for path in newest_bronze_files(warehouse.root, exchange_name, endpoint)
     )
     unread = largest_number(warehouse.root / path for path in ledger.new(found))
     return max(ledger.last_sequence or 0, unread or 0)

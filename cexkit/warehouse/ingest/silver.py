@@ -265,7 +265,8 @@ class _Build:
         gone = before.join(made, on=key, how="anti", maintain_order="left")
         if gone.is_empty():
             return gone
-        excluded = [pl.from_arrow(one.rows).select(key) for one in fresh if one.rows and not self._is_used(one)]
+        hashes = self._inputs.excluded
+        excluded = [pl.from_arrow(one.rows).select(key) for one in fresh if one.rows and one.row["sha256"] in hashes]
         gone = self._removed(gone, pl.concat(excluded) if excluded else gone.select(key).clear(), EXCLUDED)
         reconsidered = pl.DataFrame(
             [identity for identity in self._reconsidered if identity],

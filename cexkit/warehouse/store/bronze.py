@@ -259,14 +259,30 @@ def bronze_files(root: Path, exchange: str, endpoint: str) -> dict[str, int]:
 
     Names of runs begin with their time. Temporaries are skipped.
     """
-    folder = root / bronze_folder(exchange, endpoint)
-    found = {}
-    for day in sorted(_entries(folder), key=lambda entry: entry.name):
-        if day.name.startswith("date="):
-            for file in sorted(_entries(day.path), key=lambda entry: entry.name):
-                if file.name.endswith(".parquet") and not file.name.startswith("."):
-                    found[f"{bronze_folder(exchange, endpoint)}/{day.name}/{file.name}"] = file.stat().st_size
-    return found
+    folder = bronze_folder(exchange, endpoint)
+    return {
+        f"{folder}/{day.name}/{file.name}": file.stat().st_size
+        for day in _days(root / folder)
+        for file in _parquet_files(day)
+    }
+
+
+def newest_bronze_files(root: Path, exchange: str, endpoint: str) -> list[str]:
+    """Return the files of the last day on which an endpoint was read; their number does not grow with history."""
+    folder = bronze_folder(exchange, endpoint)
+    return [f"{folder}/{day.name}/{file.name}" for day in _days(root / folder)[-1:] for file in _parquet_files(day)]
+
+
+def _days(folder: Path) -> list[os.DirEntry]:
+    days = (entry for entry in _entries(folder) if entry.name.startswith("date="))
+    return sorted(days, key=lambda entry: entry.name)
+
+
+def _parquet_files(day: os.DirEntry) -> list[os.DirEntry]:
+    files = (
+        entry for entry in _entries(day.path) if entry.name.endswith(".parquet") and not entry.name.startswith(".")
+    )
+    return sorted(files, key=lambda entry: entry.name)
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry]:

@@ -142,13 +142,15 @@ def test_dropped_keys_are_requested_again(truth, warehouse):
     assert _rows(warehouse).equals(before)
 
 
-def test_numbers_follow_those_in_bronze_if_an_older_counter_is_restored(truth, warehouse):
-    counter = warehouse.root / layout.SEQUENCE
-    before = counter.read_bytes()
+@pytest.mark.parametrize("with_ledger", [False, True])
+def test_numbers_follow_those_in_bronze_if_an_older_counter_is_restored(truth, warehouse, tmp_path, with_ledger):
+    counter, old = warehouse.root / layout.SEQUENCE, shutil.copytree(warehouse.root, tmp_path / "old")
     for times in (2.0, 1.5):
         _pull(truth, warehouse, 0, 3, times=times, refresh=True)
     with counter.open("r+b") as file:  # in place, as `cp` does
-        file.write(before)
+        file.write((old / layout.SEQUENCE).read_bytes())
+    if with_ledger:
+        shutil.copytree(old / layout.LEDGER, warehouse.root / layout.LEDGER, dirs_exist_ok=True)
     _pull(truth, warehouse, 0, 3, times=0.5, refresh=True)
     expected = truth["ohlcv_1h"].filter(pl.col("timestamp") < START + 3 * DAY, instrument_type="perp").sort(BARS.key)
     assert _rows(warehouse)["close"].to_list() == (expected["close"] * 0.5).to_list()
@@ -286,6 +288,32 @@ def test_rows_that_cannot_be_made_again_are_counted(truth, warehouse):
     _data_file(warehouse, BARS).unlink()
     report = _pull(truth, warehouse, 3, 1)
     assert any("48 rows that Silver held come from no response" in problem.message for problem in report.problems)
+
+
+def test_retired_response_precedes_an_earlier_one_that_arrives_after_it(truth, warehouse, tmp_path):
+    _pull(truth, warehouse, 0, 3, times=2.0, refresh=True)
+    expected, late = _rows(warehouse), Warehouse(tmp_path / "late")
+    earlier, later = sorted(Ledger(warehouse.root, "okx", BARS).files.filter(state="merged")["path"])
+    shutil.copytree(warehouse.root / "bronze", late.root / "bronze")
+    (late.root / earlier).unlink()
+    build_silver(late, "okx", LISTING, now=NOW)
+    build_silver(late, "okx", BARS, now=NOW)
+    retire(late.root, [later])
+    (late.root / later).unlink()
+    shutil.copy(warehouse.root / earlier, late.root / earlier)
+    build_silver(late, "okx", BARS, now=NOW)
+    assert _rows(late).equals(expected)
+    _require_equal_to_rebuild(late)
+
+
+def test_rows_that_came_from_elsewhere_stay_and_are_reported(truth, tmp_path):
+    """A downloaded dataset has no Bronze; the venue no longer has one of its hours."""
+    warehouse, bars = Warehouse(tmp_path / "downloaded"), truth["ohlcv_1h"].filter(instrument_type="perp")
+    held = bars.filter(pl.col("timestamp") < START + 3 * DAY).sort(BARS.key)
+    warehouse.write(BARS, held.to_arrow())
+    report = _pull(truth | {"ohlcv_1h": bars.filter(pl.col("timestamp") != START + 1.25 * DAY)}, warehouse, 1, 1)
+    assert _rows(warehouse).select(BARS.key).equals(held.select(BARS.key))
+    assert any("1 rows come from no response in Bronze" in problem.message for problem in report.problems)
 
 
 def test_damaged_quarantine_is_named_and_written_again(truth, warehouse):
