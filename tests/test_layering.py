@@ -23,7 +23,7 @@ __init__: analytics._core analytics.accessors analytics.basis analytics.beta ana
   warehouse.collect warehouse.ingest warehouse.publish
 analytics:
 analytics.__main__: analytics._core
-analytics._core: errors schema.fields schema.intervals
+analytics._core: errors schema.asset_class schema.fields schema.intervals
 analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
@@ -42,70 +42,80 @@ analytics.resample: analytics._core analytics.liquidations errors schema.fields
 analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
-cli.bronze: cli.output config errors warehouse.ingest warehouse.store
-cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.rebuild client.market client.tearsheet config
-  errors warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
-cli.demo: analytics.plotting schema warehouse.store
+cli.bronze: cli.output cli.terminal config errors warehouse.ingest warehouse.store
+cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.rebuild cli.terminal client.market
+  client.tearsheet config errors text warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
+cli.demo: analytics.plotting client.references errors schema schema.asset_class warehouse.store
 cli.doctor: client.market config errors warehouse.store
-cli.migrate: cli.output config warehouse.ingest warehouse.store
-cli.output: errors warehouse.store
-cli.rebuild: cli.output config exchanges.registry schema warehouse.ingest warehouse.store
+cli.migrate: cli.output cli.terminal config warehouse.ingest warehouse.store
+cli.output: cli.terminal errors text warehouse.store
+cli.rebuild: cli.output cli.terminal config exchanges.registry schema warehouse.ingest warehouse.store
+cli.terminal: errors text
 client:
 client.__main__: client.queries client.query
 client.asof: errors schema.intervals
 client.bars: analytics.resample client.selection errors schema schema.intervals
+client.basis: analytics.basis client.asof client.bars client.instruments client.references errors schema
+  schema.intervals
 client.dataset:
-client.instruments: errors schema
+client.instruments: errors schema schema.asset_class
 client.market: client.instruments client.panel client.point_in_time client.query_run client.table_list client.universe
   config errors schema schema.intervals warehouse.store
-client.panel: client.instruments client.return_types errors schema schema.intervals
-client.point_in_time: analytics.basis client.asof client.bars client.instruments errors schema schema.intervals
+client.panel: client.instruments client.return_types errors schema schema.asset_class schema.intervals
+client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
 client.queries: client.query errors
-client.query: errors schema.intervals
-client.query_run: client.queries client.query client.return_types errors schema schema.intervals warehouse.store
+client.query: errors schema schema.asset_class schema.intervals
+client.query_run: client.queries client.query client.references client.return_types errors schema schema.asset_class
+  schema.intervals schema.render schema.symbols warehouse.store
+client.references: errors schema
 client.return_types: errors
 client.selection: client.instruments errors schema schema.intervals
 client.table_list: schema warehouse.store
 client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analytics.liquidations analytics.liquidity
-  analytics.open_interest analytics.plotting analytics.prices analytics.volatility client client.selection errors
-  schema schema.intervals schema.render warehouse.store
+  analytics.open_interest analytics.plotting analytics.prices analytics.resample analytics.volatility client
+  client.basis client.selection errors schema schema.asset_class schema.intervals schema.render warehouse.store
 client.token: client.instruments client.market client.return_types client.selection client.tearsheet client.token_base
   client.token_derivatives client.token_prices config schema schema.intervals
 client.token_base: client.return_types client.selection
-client.token_derivatives: analytics.funding client.bars client.return_types client.selection client.token_base errors
-  schema schema.intervals
+client.token_derivatives: analytics.funding client.bars client.references client.return_types client.selection
+  client.token_base errors schema schema.intervals
 client.token_prices: analytics.prices analytics.volatility client.asof client.bars client.return_types
   client.selection client.token_base errors schema schema.intervals
 client.tokens: client.instruments client.return_types client.token client.token_base errors schema
-client.universe: client.instruments schema.intervals
+client.universe: client.instruments schema schema.asset_class schema.intervals schema.render
 config: errors
-errors:
+errors: text
 exchanges:
-exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.http exchanges.instruments exchanges.parsing
-  schema schema.intervals schema.symbols
+exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.dated exchanges.http exchanges.instruments
+  exchanges.parsing schema schema.intervals schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
-exchanges.archives: errors exchanges.parsing schema.intervals schema.symbols
+exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry schema schema.render schema.symbols
 exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.symbols
 exchanges.coverage: exchanges.base schema schema.symbols
+exchanges.dated: errors schema.intervals
 exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
   schema.symbols
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols
-exchanges.http: errors schema.intervals
+exchanges.http: errors network schema.intervals text
 exchanges.instruments: errors schema schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
-  exchanges.parsing exchanges.venue_client schema schema.symbols
+  exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
 exchanges.page_walk: errors exchanges.base exchanges.http exchanges.page exchanges.parsing exchanges.venue_client
-exchanges.parsing: errors exchanges.http schema schema.intervals schema.render schema.symbols
+exchanges.parsing: errors exchanges.http exchanges.terms schema schema.intervals schema.render schema.symbols
 exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing
-exchanges.streams: errors exchanges.base exchanges.registry schema schema.intervals schema.render schema.symbols
+exchanges.streams: errors exchanges.base exchanges.registry exchanges.terms schema schema.intervals schema.render
+  schema.symbols
+exchanges.terms: schema.symbols
 exchanges.venue_client: errors exchanges.base exchanges.http exchanges.parsing
+network: config errors
 schema: schema.fields schema.tables
 schema.__main__: schema.render schema.tables
+schema.asset_class: errors schema.fields
 schema.fields:
 schema.intervals: errors
 schema.render: errors schema.fields schema.tables
@@ -128,21 +138,22 @@ testing.simulation: errors schema schema.intervals schema.render schema.symbols 
   warehouse.quality warehouse.store
 testing.stream:
 testing.venue: schema.intervals testing.feed testing.loopback
+text:
 warehouse:
-warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams schema schema.intervals schema.symbols
-  warehouse.ingest warehouse.store
+warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams network schema schema.intervals
+  schema.symbols text warehouse.ingest warehouse.store
 warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.store
-warehouse.gold.tables: analytics.funding errors schema schema.render warehouse.units
+warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema.render warehouse.units
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
-  exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams schema schema.intervals
-  schema.render schema.symbols schema.validate warehouse.store warehouse.units
+  exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams exchanges.terms schema
+  schema.intervals schema.render schema.symbols schema.validate warehouse.store warehouse.units
 warehouse.ingest.plan: exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals schema.symbols
   warehouse.ingest warehouse.store
-warehouse.publish: config errors exchanges.http exchanges.registry schema schema.render warehouse.quality
+warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render warehouse.quality
   warehouse.store
-warehouse.quality: errors schema schema.intervals schema.render warehouse.store warehouse.units
+warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
-warehouse.store: config errors schema schema.intervals schema.render
+warehouse.store: config errors network schema schema.intervals schema.render
 warehouse.units: schema
 """
 _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())
