@@ -283,7 +283,7 @@ class UnknownSettingWarning(CexkitWarning):
 def warn(message: str, category: type[CexkitWarning]) -> None:
     """Warn at the caller's line outside cexkit, however many frames of cexkit are in between.
 
-    The message is made safe to show as that of an error.
+    The message is made safe to show, like the messages of errors.
 
     Examples
     --------

@@ -162,7 +162,7 @@ def _check_proxy(variable: str, url: str) -> None:
     except ValueError:
         parts = port = None
     plain = parts and parts.hostname and parts.path in ("", "/") and not (parts.query or parts.fragment)
-    # A password may stand in the value, so no message repeats it.
+    # The value may contain a password, so no message repeats it.
     if not plain or port == 0 or not url.isprintable() or " " in url or parts.scheme not in _SCHEMES:
         raise ConfigError(
             f"{variable} must be http://host:port, https://host:port, or socks5://host:port, got another form; "

@@ -1,7 +1,7 @@
 """Text from outside, made safe to show: control characters are escaped, credentials in URLs are masked.
 
 Venues, hubs, and manifests supply names and messages. A terminal executes some of their characters, and a log or a
-dataset card takes a newline in them for the end of its own line.
+dataset card takes a newline in them for the end of a line.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _make_lossless(stream: TextIO | None) -> None:
 
 
 def _describe(error: BaseException) -> str | None:
-    """Return the message of a failure that is no bug; None for any other exception."""
+    """Return the message of an expected failure; None for any other exception."""
     duckdb = sys.modules.get("duckdb")  # only a command that reads has loaded it
     if isinstance(error, (CexkitError, duckdb.Error) if duckdb else CexkitError):
         return str(error)
@@ -94,7 +94,7 @@ def _finish(name: str, code: object) -> None:
 
 
 def _fail(name: str, text: str) -> None:
-    """Print a message and exit; without a text, the reader of the output has gone, and nobody is told."""
+    """Print a message and exit; without a text, exit silently, because the reader of the output has gone."""
     with suppress(OSError, ValueError):
         if text:
             say_text(f"{name}: {masked(text)}", err=True)

@@ -61,7 +61,7 @@ def test_archive_found_wrong_later_leaves_all_of_silver_and_comes_back_when_it_i
 
 
 def test_conflict_stays_while_responses_of_the_api_are_lost(truth, tmp_path):
-    """The archive could look right only because the responses that contradict it are not there."""
+    """The archive could look right only because the responses that contradict it are missing."""
     warehouse = Warehouse(tmp_path)
     _pull(truth, warehouse, MIDDLE, END, archive_error=1e-6)
     before = _rows(warehouse)
