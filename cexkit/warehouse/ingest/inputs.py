@@ -171,9 +171,8 @@ class Inputs:
     def _heads(self, path: str) -> list[dict[str, Any]]:
         try:
             heads = read_heads(self._root, path, self._table.name)
-            # An older version may have stated a shorter span of an archive's file.
             margin = self._margins.get(str(PurePosixPath(path).parents[1]), timedelta(0))
-            return [head | _longer(head, margin) for head in heads] if margin else heads
+            return [_with_margin(head, margin) for head in heads]
         except DatasetError:
             self._report_damage(path, f"{path} must be Parquet with the columns of responses, got other content")
             return []
@@ -266,8 +265,12 @@ def _span(row: Mapping[str, Any]) -> Window:
     return Window(row["data_start"], row["data_end"])
 
 
-def _longer(head: Mapping[str, Any], margin: timedelta) -> dict[str, Any]:
-    return {"data_start": head["data_start"] - margin, "data_end": head["data_end"] + margin}
+def _with_margin(head: dict[str, Any], margin: timedelta) -> dict[str, Any]:
+    """Return the head of an archive's file with the margin in its span; an older version stated whole days."""
+    start, end = head["data_start"], head["data_end"]
+    if not margin or (end - start) % timedelta(days=1):
+        return head
+    return head | {"data_start": start - margin, "data_end": end + margin}
 
 
 def _touch(one: Window, other: Window) -> bool:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
+from cexkit.schema.render import to_polars
 from cexkit.testing import LoopbackBinance
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.plan import plan
@@ -45,7 +50,6 @@ def interest(start: datetime = START, end: datetime = END, *, without: tuple[Win
          "timestamp": time, "open_interest_base": value(time), "open_interest_quote": 2 * value(time)}
         for time in times if not any(time in window for window in without)
     ]  # fmt: skip
-    from cexkit.schema.render import to_polars
 
     return (
         pl.DataFrame(rows, schema_overrides=to_polars(OPEN_INTEREST))
@@ -158,6 +162,36 @@ class TestHours:
         assert [problem.window for problem in report.problems] == expected
         assert stored(tmp_path, "2026-05-20", "2026-06-01") == hours(first.isoformat(), "2026-06-01")
 
+    def test_files_of_an_older_version_give_midnights_after_a_rebuild(self, listing, tmp_path, monkeypatch):
+        """It requested files by their UTC day and did not read what was taken at the end of it."""
+        now = {"now": "2026-07-20"}
+        with monkeypatch.context() as patch:
+            patch.setitem(EXCHANGES, "binance", _older_version(EXCHANGES["binance"]))
+            bring(tmp_path, listing, "2026-05-30", "2026-06-02", **now)
+            assert utc("2026-06-01") not in stored(tmp_path)
+        report = bring(tmp_path, listing, "2026-06-01", "2026-06-02", **now)
+        assert any("older version of the parsers" in problem.message for problem in report.problems)
+        rebuild(Warehouse(tmp_path), "binance", [LISTING, OPEN_INTEREST], now=utc("2026-07-20"))
+        assert stored(tmp_path) == hours("2026-05-30T01:00", "2026-06-02T00:01")
+        report = bring(tmp_path, listing, "2026-05-31", "2026-06-04", **now)
+        assert report.problems == ()
+        assert stored(tmp_path) == hours("2026-05-30T01:00", "2026-06-04T00:01")
+        require_equal_to_rebuild(tmp_path, "2026-07-20")
+
+
+def _older_version(venue):
+    """Return the descriptor without what it knows of the files' spans, and with a parser that drops midnights."""
+
+    def parse(body, context):
+        rows = key_parser(body, context)
+        return rows.filter(pc.less(rows["timestamp"], pa.scalar(context.window.end, rows["timestamp"].type)))
+
+    key = ("open_interest", "perp")
+    key_parser = venue.archives[key].parse
+    older = replace(venue.archives[key], ahead=timedelta(0), margin=timedelta(0), ready={"day": DAY}, parse=parse)
+    archives = {name: archive for name, archive in venue.archives.items() if name[0] != key[0]}
+    return replace(venue, archives=archives | {key: older}, parser_version=2)
+
 
 class TestJoin:
     """The newest hours come from the API until the files of their days are there."""
@@ -177,6 +211,9 @@ class TestJoin:
         assert utc("2026-07-04T22:00") < problem.window.end <= utc("2026-07-05")
         assert "48 of 48 rows that both have differ" in problem.message
         assert Ledger(tmp_path, "binance", OPEN_INTEREST).rules["rule"].to_list() == ["unconfirmed label"]
+        require_equal_to_rebuild(tmp_path, "2026-07-05")
+        rebuild(Warehouse(tmp_path), "binance", [OPEN_INTEREST], now=utc("2026-07-05"))
+        assert build_silver(Warehouse(tmp_path), "binance", OPEN_INTEREST, now=utc("2026-07-05")) == Report()
         require_equal_to_rebuild(tmp_path, "2026-07-05")
 
     def test_labels_before_the_change_are_known_to_agree(self, listing, tmp_path):
