@@ -178,7 +178,7 @@ class Listener:
             with _reader(self._fetcher) as reader:
                 found = _exposed(reader.instruments(self._exchange))
         except CexkitError as error:
-            _log.warning("%s: what is listed now cannot be read: %s", self._exchange, error)
+            _log.warning("%s: what is listed now cannot be read: %s", self._exchange, printable(str(error)))
             return False
         more = [one for one in found if one not in self._listed]
         return self._stream.subscribe([*self._listed, *more]) != self._subscriptions
