@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cexkit.schema import Table
+from cexkit.text import printable
 from cexkit.warehouse.store.manifest import Extent
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ class TableList(Mapping[str, TableInfo]):
         return pd.DataFrame(rows, columns=["table", "rows", "first", "last", "exchanges", "MB"]).set_index("table")
 
     def __repr__(self) -> str:
-        return self.to_pandas().to_string()
+        return printable(self.to_pandas().to_string(), "\n")
 
     def _repr_html_(self) -> str:
-        return self.to_pandas().to_html()
+        return printable(self.to_pandas().to_html(), "\n")
 
 
 def _format_date(moment: datetime | None) -> str:

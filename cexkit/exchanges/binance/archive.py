@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archives import Archive, Density, Period, read_csv
@@ -183,7 +184,7 @@ _SPELLED = {"month": "monthly", "day": "daily"}
 
 
 def _path(kind: str, interval: str | None, instrument: Instrument, period: Period, start: datetime) -> str:
-    symbol, place = instrument.venue_symbol, _FOLDER[instrument.instrument_type]
+    symbol, place = quote(instrument.venue_symbol, safe=""), _FOLDER[instrument.instrument_type]
     folder = f"/data/{place}/{_SPELLED[period]}/{kind}/{symbol}" + (f"/{interval}" if interval else "")
     return f"{folder}/{symbol}-{interval or kind}-{start.strftime(_FORMAT[period])}.zip"
 

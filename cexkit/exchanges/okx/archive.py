@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archives import Archive, Period, unzipped
@@ -73,7 +74,7 @@ def _rate(endpoint: str, row: int, text: str) -> float:
 
 def path(instrument: Instrument, period: Period, start: datetime) -> str:
     """Where the file of a month lies, by the archive's own calendar."""
-    name = f"{instrument.venue_symbol}-fundingrates-{start:%Y-%m}.zip"
+    name = f"{quote(instrument.venue_symbol, safe='')}-fundingrates-{start:%Y-%m}.zip"
     return f"/cdn/okex/traderecords/swaprates/monthly/{start:%Y%m}/{name}"
 
 

@@ -203,7 +203,7 @@ class Listener:
             if others:
                 self._relist()
         except CexkitError as error:
-            _log.warning("%s: failed to read what is listed now: %s", self._exchange, error)
+            _log.warning("%s: failed to read what is listed now: %s", self._exchange, printable(str(error)))
         return False
 
     async def _subscribe(self, socket: ClientConnection) -> list[bytes]:

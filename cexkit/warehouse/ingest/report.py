@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from cexkit.schema.intervals import Window
+from cexkit.text import masked, printable
 
 Step = Callable[[str], object]
 #: Replaces the table name if a venue could not be read at all.
@@ -15,7 +16,7 @@ ALL_TABLES = "all tables"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An ingestion failure and its cause."""
+    """An ingestion failure and its cause, in one printable line without credentials."""
 
     exchange: str
     table: str
@@ -23,9 +24,13 @@ class Problem:
     window: Window | None
     message: str
 
+    def __post_init__(self) -> None:
+        # Venues supply parts of it, and it is stored and shown in many places.
+        object.__setattr__(self, "message", printable(masked(self.message)))
+
     def __str__(self) -> str:
         place = " ".join(str(part) for part in (self.exchange, self.table, self.symbol, self.window) if part)
-        return f"{place}: {self.message}"
+        return f"{printable(place)}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_markdown
+from cexkit.text import printable
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.layout import TABLES as FOLDER
 
@@ -95,7 +96,7 @@ def card(spec: dict[str, Any], *, name: str | None = None, license: str | None =
         _license(spec),
         _dictionary(spec),
     ]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+    return printable("\n\n".join(part.strip() for part in parts if part), "\n") + "\n"
 
 
 def _head(spec: dict[str, Any], license: str | None) -> str:
@@ -159,7 +160,7 @@ def _overview(spec: dict[str, Any]) -> str:
     head = "| table | rows | MB | from | to | venues | symbols | quality |\n|---|---|---|---|---|---|---|---|"
     rows = [
         f"| [`{name}`](#{name}) | {table['rows']:,} | {table['bytes'] / 1e6:,.2f} | {_moment(table['start'])} | "
-        f"{_moment(table['end'])} | {', '.join(table.get('venues', ['–']))} | "
+        f"{_moment(table['end'])} | {_cell(', '.join(table.get('venues', ['–'])))} | "
         f"{table.get('symbols', table.get('bases', {})).get('count', '–')} | {_verdict(table)} |"
         for name, table in spec["tables"].items()
     ]
@@ -171,13 +172,20 @@ def _overview(spec: dict[str, Any]) -> str:
     return "\n\n".join(["## Tables", "\n".join([head, *rows]), note])
 
 
+def _cell(text: str) -> str:
+    """Return a text that stays in its cell of a table."""
+    return printable(text).replace("|", "\\|")
+
+
 def _moment(time: str | None) -> str:
     return time[:16].replace("T", " ") if time else "–"
 
 
 def _verdict(table: dict[str, Any]) -> str:
-    if "quality" not in table:
+    if table["layer"] == "gold":
         return "derived from the tables above"
+    if "quality" not in table:
+        return "an earlier state"
     warned = [name for name, check in table["quality"]["checks"].items() if check["rows_failed"]]
     return f"warnings: {', '.join(warned)}" if warned else "no warnings"
 
@@ -209,7 +217,11 @@ def _limits(spec: dict[str, Any]) -> str:
         "Liquidations are what venues publish, see column `coverage`: `full` (every event), `throttled` (at most one "
         "order per symbol and second, as Binance and OKX stream them: **totals are lower bounds, most of all in "
         "cascades**) or `absent` (no collector was running). "
-        + (f"Here: {', '.join(f'`{name}`' for name in shown)}." if shown else "This dataset has no liquidations.")
+        + (
+            f"Here: {', '.join(f'`{_cell(name)}`' for name in shown)}."
+            if shown
+            else "This dataset has no liquidations."
+        )
     )
     gaps = "A time without rows is a gap, not a zero. Unfinished candles are not included."
     return "\n\n".join(["## What is not in here", liquidations, gaps, *(["\n".join(lines)] if lines else [])])

@@ -15,7 +15,7 @@ from cexkit.warehouse.publish.card import CARD, card
 from cexkit.warehouse.publish.comparison import Dataset
 from cexkit.warehouse.publish.held import Held, damaged_tables, held_error, tables_without_bronze
 from cexkit.warehouse.publish.plans import Piece, PublishedState
-from cexkit.warehouse.publish.spec import SPEC, describe, read_spec, to_json, with_tables
+from cexkit.warehouse.publish.spec import SPEC, describe, to_json, with_tables
 from cexkit.warehouse.quality import raise_on_failures, run_checks
 from cexkit.warehouse.store.keys import keys_path
 from cexkit.warehouse.store.layout import MANIFEST
@@ -75,23 +75,15 @@ class Content:
     name: str | None = None
     license: str | None = None
 
-    def beside(self, published: PublishedState, locate: Callable[[str], Path]) -> Content:
-        """Return the content in which the tables that are held back stay as they are published.
-
-        Parameters
-        ----------
-        published : PublishedState
-            The published state.
-        locate : callable
-            Returns the local path of a published file, downloading it if necessary.
-        """
+    def beside(self, published: PublishedState) -> Content:
+        """Return the content in which the tables that are held back stay as they are published."""
         before = published.manifest.files if published.manifest else ()
         kept = [file for file in before if file.table in self.held]
         if not kept:
             return self
         files = sorted((*self.manifest.files, *kept), key=lambda file: (file.table, file.exchange or "", file.period))
         manifest = replace(self.manifest, files=tuple(files))
-        spec = with_tables(self.spec, read_spec(locate(SPEC)) if SPEC in published.files else {}, kept)
+        spec = with_tables(self.spec, kept)
         names = [path for file in kept for path in (file.path, keys_path(file)) if path in published.files]
         stay = [Piece(path, published.files[path].size, "", b"", stays=True) for path in names]
         data = [piece for piece in self.pieces if piece.path not in {SPEC, CARD, MANIFEST}]

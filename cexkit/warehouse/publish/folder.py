@@ -45,7 +45,7 @@ class Folder:
         if tag is not None:
             raise InvalidInputError("a folder has no tags; publish to a folder per release instead")
         published = self._there({piece.path for piece in content.pieces})
-        content = content.beside(published, self.root.joinpath)
+        content = content.beside(published)
         require_may_replace(content.manifest, published, str(self.root))
         lost = allowed_losses(content, published, self.root.joinpath, self.allowed, str(self.root))
         found = compare(str(self.root), content.pieces, published, lost)

@@ -85,7 +85,7 @@ class Hub:
         """Return what would change, without changing anything."""
         with self._report_outcome("nothing was changed"):
             published = self._there()
-            content = self._beside(content, published)
+            content = content.beside(published)
             found = self._compare(content, published)
             self._require_free(tag, content)
         return found
@@ -109,7 +109,7 @@ class Hub:
                 with attempt:
                     with self._report_outcome("nothing was changed"):
                         published = self._there()
-                        current = self._beside(content, published)
+                        current = content.beside(published)
                         plans.append(self._compare(current, published))
                         operations = self._upload(plans[-1], step)
                     revision = self._commit(current, plans[-1], operations) if operations else plans[-1].revision
@@ -179,13 +179,6 @@ class Hub:
         if ".gitignore" in published.files:
             raise PublicationError(f"{self._here} has a .gitignore, by which the hub leaves out files; remove it first")
         return compare(self._here, content.pieces, published, self._losses(content, published))
-
-    def _beside(self, content: Content, published: PublishedState) -> Content:
-        """Return the content in which the tables that are held back stay as they are published."""
-        if not content.held:
-            return content
-        with tempfile.TemporaryDirectory() as folder, _without_bars():
-            return content.beside(published, lambda path: self._download(path, published.revision, folder))
 
     def _losses(self, content: Content, published: PublishedState) -> tuple[Loss, ...]:
         """Return the published keys that would be removed; only files that the comparison needs are downloaded."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cexkit.errors import InvalidInputError, PublicationError, UnknownNameError, UnknownTableError
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
+from cexkit.text import printable
 from cexkit.warehouse.store.manifest import Manifest
 
 #: Maximum number of names that a message lists.
@@ -56,7 +57,7 @@ class Loss:
         instruments = f" of {_names(self.instruments, 'instrument')}" if self.instruments else ""
         months = f" in {_names(self.months, 'month')}" if self.months else ""
         files = f", {_names(self.uncompared, 'file')} could not be compared" if self.uncompared else ""
-        return f"{name}: {_count(self.keys, 'key')}{instruments}{months}{files}"
+        return printable(f"{name}: {_count(self.keys, 'key')}{instruments}{months}{files}")
 
 
 def _names(names: Sequence[str], what: str) -> str:

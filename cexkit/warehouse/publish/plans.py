@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from cexkit.text import printable
 from cexkit.warehouse.publish.losses import Loss
 from cexkit.warehouse.store.layout import KEYS, TABLES
 from cexkit.warehouse.store.manifest import Manifest
@@ -148,7 +149,7 @@ class Plan:
         lines += [f"    {path}" for path in self.delete]
         lines.append(f"  {_count(self.keep, 'file')} kept, {self.kept_bytes / 1e6:,.1f} MB")
         lines += [f"  lost, as allowed: {loss}" for loss in self.lost]
-        return "\n".join(lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 def _count(things: tuple, what: str) -> str:

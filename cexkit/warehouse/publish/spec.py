@@ -6,12 +6,12 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from cexkit.schema import TABLES, Table
+from cexkit.text import printable_json
 from cexkit.warehouse.quality import blocking_failures
 from cexkit.warehouse.store.manifest import DataFile, Extent
 from cexkit.warehouse.store.parquet import reading, scan_table
@@ -64,22 +64,15 @@ def describe(warehouse: Warehouse, quality: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def read_spec(path: Path) -> dict[str, Any]:
-    """Return the tables of a published ``spec.json``; empty if it cannot be read."""
-    try:
-        tables = json.loads(path.read_text(encoding="utf-8"))["tables"]
-        return tables if isinstance(tables, dict) else {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-
-
-def with_tables(spec: dict[str, Any], published: dict[str, Any], files: Iterable[DataFile]) -> dict[str, Any]:
-    """Return a spec with the tables of other files, as a published spec describes them."""
+def with_tables(spec: dict[str, Any], files: Iterable[DataFile]) -> dict[str, Any]:
+    """Return a spec with the tables of other files, of which only their manifest is known."""
     by_table: dict[str, list[DataFile]] = defaultdict(list)
     for file in files:
         by_table[file.table].append(file)
     others = {
-        name: published.get(name) or _facts(TABLES[name], each) for name, each in by_table.items() if name in TABLES
+        name: _facts(TABLES[name], each) | {"venues": list(Extent.of(each).exchanges)}
+        for name, each in by_table.items()
+        if name in TABLES
     }
     both = spec["tables"] | others
     tables = {name: both[name] for name in TABLES if name in both}
@@ -89,7 +82,7 @@ def with_tables(spec: dict[str, Any], published: dict[str, Any], files: Iterable
 
 def to_json(spec: dict[str, Any]) -> str:
     """The text of the file."""
-    return json.dumps(spec, indent=1, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(spec, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _table(warehouse: Warehouse, table: Table, quality: pl.DataFrame) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,8 @@ from cexkit.warehouse.store.parquet import has_size, write_atomic
 from cexkit.warehouse.store.sequence import Sequence
 
 _TIME = pa.timestamp("us", tz="UTC")
+#: Characters of an address that are not encoded, because they have a meaning in it.
+_RESERVED = ":/?#[]@!$&'()*+,;=%"
 
 #: ``context`` holds what a parser needs in addition to the body, as JSON. ``table``, ``data_start``, and
 #: ``data_end`` state which rows a response can hold, so that only relevant responses are read. The body of an
@@ -234,6 +237,8 @@ def _verified(root: Path, row: dict) -> dict:
 def archived(root: Path, paths: Iterable[str]) -> dict[str, str]:
     """Return the hash of the newest stored version of each archive file that some Bronze files hold, by its address.
 
+    Addresses are percent-encoded; those of earlier versions of cexkit were not.
+
     A version that was stored while the clocks disagreed does not count: its rows may be incomplete, see
     :class:`cexkit.exchanges.parsing.Context`.
     """
@@ -243,7 +248,7 @@ def archived(root: Path, paths: Iterable[str]) -> dict[str, str]:
             columns = _present(file, ("url", "sha256", "context", "sequence"))
             rows += [{"sequence": None} | row for row in _conform(file.read(columns)).to_pylist()]
     return {
-        row["url"]: row["sha256"]
+        quote(row["url"], safe=_RESERVED): row["sha256"]
         for row in sorted(rows, key=request_order)
         if not json.loads(row["context"]).get("skewed")
     }
