@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import Window
+
+if TYPE_CHECKING:
+    import polars as pl
 
 T = TypeVar("T")
 
@@ -51,6 +54,25 @@ class Dated(Generic[T]):
     def at(self, moment: datetime) -> T:
         """Return the value that holds at a time."""
         return next((value for since, value in reversed(self.changes) if since <= moment), self.first)
+
+    def of(self, times: pl.Expr) -> pl.Expr:
+        """Return the value that holds at the time of each row.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from cexkit.schema.intervals import utc
+        >>> unit = Dated("ms", ((utc("2025-01-01"), "us"),))
+        >>> rows = pl.DataFrame({"time": [utc("2024-12-31"), utc("2025-01-01")]})
+        >>> rows.select(unit.of(pl.col("time"))).to_series().to_list()
+        ['ms', 'us']
+        """
+        import polars as pl
+
+        values = pl.lit(self.first)
+        for since, value in self.changes:
+            values = pl.when(times >= since).then(pl.lit(value)).otherwise(values)
+        return values
 
     def spans(self, value: T) -> tuple[Window, ...]:
         """Return the spans of time in which a value holds, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import polars as pl
 import pytest
 
 from cexkit.errors import InvalidInputError
@@ -20,6 +21,11 @@ TWICE = Dated("a", ((utc("2024-01-01"), "b"), (utc("2025-01-01"), "a")))
 )
 def test_value_holds_from_its_time_to_the_next(time, value):
     assert TWICE.at(utc(time)) == value
+
+
+def test_rows_get_the_values_of_their_times():
+    rows = pl.DataFrame({"time": [utc(time) for time in ("2023-12-31", "2024-01-01", "2024-12-31", "2025-01-01")]})
+    assert rows.select(TWICE.of(pl.col("time"))).to_series().to_list() == ["a", "b", "b", "a"]
 
 
 def test_spans_of_values_cover_all_times_once():

@@ -38,7 +38,7 @@ _MICROSECONDS_FROM, _MILLISECONDS_FROM = 10**14, 10**12
 _DAY = timedelta(days=1)
 #: Day of the first ``metrics`` file whose labels are the starts of five minutes.
 LABELED_BY_START = utc("2026-06-25")
-#: How long after its label a row of a ``metrics`` file was taken, by the day of the file.
+#: How long after its label a row of a ``metrics`` file was taken, by its day in the file.
 METRICS_LAG = Dated(timedelta(0), ((LABELED_BY_START, timedelta(minutes=5)),))
 
 
@@ -120,7 +120,7 @@ def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
     if labels.null_count():
         row = labels.is_null().arg_true()[0]
         raise PayloadError(endpoint, f"not a time: {rows['create_time'][row]!r}", row=row, field="create_time")
-    times = labels if labels.is_empty() else labels + METRICS_LAG.at(_file_day(labels.min(), context.window))
+    times = labels if labels.is_empty() else _taken_at(labels, _file_day(labels.min(), context.window))
     return facts(
         replace(context, window=_metrics_window(context)),
         {
@@ -130,6 +130,15 @@ def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
         },
         keep=((times.dt.truncate("1h") == times) & (rows["sum_open_interest"] > 0)).to_arrow(),
     )
+
+
+def _taken_at(labels: pl.Series, file_day: datetime) -> pl.Series:
+    """Return when snapshots were taken; the midnight at which the file's day ends is the last label of that day."""
+    import polars as pl
+
+    label = pl.col("label")
+    day = pl.when(label == file_day + _DAY).then(file_day).otherwise(label)
+    return labels.to_frame("label").select(label + METRICS_LAG.of(day)).to_series()
 
 
 def _file_day(first_label: datetime, window: Window) -> datetime:

@@ -163,7 +163,7 @@ class TestHours:
         assert stored(tmp_path, "2026-05-20", "2026-06-01") == hours(first.isoformat(), "2026-06-01")
 
     def test_files_of_an_older_version_give_midnights_after_a_rebuild(self, listing, tmp_path, monkeypatch):
-        """It requested files by their UTC day and did not read what was taken at the end of it."""
+        """It requested files by their UTC day, and did not read the last row."""
         now = {"now": "2026-07-20"}
         with monkeypatch.context() as patch:
             patch.setitem(EXCHANGES, "binance", _older_version(EXCHANGES["binance"]))
