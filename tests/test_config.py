@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from cexkit.config import Settings, settings
-from cexkit.errors import ConfigError
+from cexkit.config import Settings, settings, unknown_variables, variables
+from cexkit.errors import ConfigError, UnknownSettingWarning
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,47 @@ def test_a_value_that_cannot_be_used_is_an_error_that_names_its_variable(monkeyp
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=says):
         settings()
+
+
+def test_error_names_the_other_variable_that_was_read(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(ConfigError, match=r"\(read from AWS_ENDPOINT_URL\)"):
+        settings()
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_deeply_nested_json_is_an_error_that_names_its_variable(monkeypatch, depth):
+    monkeypatch.setenv("CEXKIT_BASE_URLS", '{"a":' * depth + "1" + "}" * depth)
+    with pytest.raises(ConfigError, match=r"^CEXKIT_BASE_URLS: "):
+        settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("CEXKIT_WAREHOSE", "did you mean CEXKIT_WAREHOUSE?"),
+        ("CEXKIT_PUBLISH_LICENCE", "did you mean CEXKIT_PUBLISH_LICENSE?"),
+        ("CEXKIT_HTTP_TIMEOUT_S", "did you mean CEXKIT_HTTP_TIMEOUT_SECONDS?"),
+        ("CEXKIT_S3_ENDPOINT", "did you mean CEXKIT_S3_ENDPOINT_URL?"),
+        ("CEXKIT_ZZZ", "see the page of settings, or unset it"),
+    ],
+)
+def test_unknown_variable_is_warned_of_once(monkeypatch, name, hint):
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.warns(UnknownSettingWarning, match=f"^{name} is not a setting .*{re.escape(hint)}$") as told:
+        settings()
+    settings()
+    assert len(told) == 1
+    assert "hunter2" not in str(told[0].message)
+    assert unknown_variables() == [str(told[0].message)]
+
+
+def test_known_variables_are_not_warned_of_in_any_spelling(monkeypatch):
+    for field in Settings.model_fields:
+        for name in variables(field):
+            monkeypatch.setenv(name.lower() if field == "quiet" else name, "")
+    monkeypatch.setenv("CEXKIT_SHARED", "/recordings")
+    assert unknown_variables() == []
 
 
 def test_an_error_does_not_repeat_the_value(monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cexkit.client.market import connect
-from cexkit.config import settings
+from cexkit.config import settings, unknown_variables
 from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.warehouse.store.cache import FileCache
 from cexkit.warehouse.store.keys import broken_keys
@@ -90,7 +90,7 @@ def diagnose(source: str | Path | None = None, *, verify: bool = False, **option
     """
     import duckdb
 
-    found = Diagnosis({name: version(name) for name in PACKAGES}, cache_info())
+    found = Diagnosis({name: version(name) for name in PACKAGES}, cache_info(), problems=unknown_variables())
     try:
         _examine(found, source, options, verify=verify)
     except (CexkitError, duckdb.Error) as error:

@@ -12,7 +12,7 @@ import cexkit
 from cexkit.cli.commands import app
 from cexkit.cli.doctor import diagnose
 from cexkit.config import settings
-from cexkit.errors import UnknownNameError
+from cexkit.errors import UnknownNameError, UnknownSettingWarning
 from cexkit.schema import TABLES
 from cexkit.testing import LoopbackFiles
 from cexkit.warehouse.store.keys import keys_path
@@ -58,6 +58,14 @@ def test_doctor_tells_what_is_wrong_by_its_exit_code_too(where, tmp_path):
     assert "never opened with the cache" in run("doctor", "--data", where, "--offline").stdout
 
 
+def test_doctor_names_variables_that_are_no_settings(where, monkeypatch):
+    monkeypatch.setenv("CEXKIT_BIG_TABLE_BYTE", "1")
+    with pytest.warns(UnknownSettingWarning):
+        done = run("doctor", "--data", where)
+    assert done.exit_code == 1
+    assert "did you mean CEXKIT_BIG_TABLE_BYTES?" in done.stdout
+
+
 def test_a_warm_cache_is_all_that_offline_needs(where, tmp_path):
     assert json.loads(run("cache", "info", "--json").stdout)["files"] == 0
     assert "2 files" in run("cache", "warm", "ohlcv_1h", "instruments", "--exchange", "okx", "--data", where).stdout
@@ -87,7 +95,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_and_no_traceback(tmp_path):
         file.write_bytes(b"no parquet")
     done = run("doctor", "--data", str(root))
     assert done.exit_code == 1
-    assert "problem    InvalidInputException" in done.stdout
+    assert "problem    DamagedFileError" in done.stdout
 
 
 def test_damaged_key_digests_are_a_problem(tmp_path):

@@ -354,6 +354,16 @@ class TestVenues:
         companions = [part for source in EXCHANGES[name].sources.values() for part in source.companions]
         assert all(isinstance(part.paginator, OnePage) for part in companions)
 
+    def test_symbols_cannot_leave_their_place_in_an_archive(self, name):
+        for (table, kind), archive in EXCHANGES[name].archives.items():
+            parts = {"exchange": name, "instrument_type": kind, "base": "X", "quote": "USDT"}
+            plain, odd = (
+                Instrument(symbol="X", venue_symbol=symbol, **parts) for symbol in ("X-USDT", "币/../?a=b#c %41\n")
+            )
+            for period in archive.periods:
+                path, other = (archive.path(each, period, utc("2024-01-01")) for each in (plain, odd))
+                assert other == path.replace("X-USDT", "%E5%B8%81%2F..%2F%3Fa%3Db%23c%20%2541%0A"), table
+
     def test_every_api_is_polite(self, name):
         found = EXCHANGES[name]
         for (table, kind), source in found.sources.items():

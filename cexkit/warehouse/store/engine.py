@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from cexkit.errors import ConfigError, DatasetError, InvalidInputError
+from cexkit.errors import CexkitError, ConfigError, DatasetError, InvalidInputError
 from cexkit.network import proxy_of
-from cexkit.warehouse.store.failures import dataset_failure
+from cexkit.warehouse.store.failures import ARROW_FAILURES, dataset_failure
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.snapshot import Snapshot
 from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction
@@ -58,12 +58,14 @@ class Engine(Backend):
             yield
         except RecursionError:
             raise InvalidInputError(TOO_DEEP) from None
-        except duckdb.Error as error:
+        except CexkitError:
+            raise
+        except (duckdb.Error, *ARROW_FAILURES) as error:
             end_transaction(self.con)
             failure = self.dataset_failure(error)
             raise (failure or InvalidInputError(f"the query could not be computed: {error}")) from error
 
-    def dataset_failure(self, error: duckdb.Error) -> DatasetError | None:
+    def dataset_failure(self, error: Exception) -> DatasetError | None:
         """Return the error for a failure that the files of the dataset caused; None if the query caused it."""
         return dataset_failure(error, self.snapshot.location.address, self.opened)
 

@@ -6,23 +6,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from cexkit.errors import DatasetError
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import damaged, sha256
 
+#: What Arrow makes of a failure of DuckDB while batches are read; it keeps the text.
+ARROW_FAILURES = (pa.ArrowException, OSError)
 #: Raised for the content of a file; a query that is itself invalid has other classes.
-_OF_FILES = (duckdb.InvalidInputException, duckdb.SerializationException, duckdb.InternalException)
+_OF_FILES = (duckdb.InvalidInputException, duckdb.SerializationException, duckdb.InternalException, *ARROW_FAILURES)
 _OF_ACCESS = (duckdb.IOException, duckdb.PermissionException)
 _REFRESH = "if the dataset was rewritten after you connected, call market.refresh() to use the latest revision"
 
 
-def dataset_failure(error: duckdb.Error, address: str, opened: Mapping[str, DataFile]) -> DatasetError | None:
+def dataset_failure(error: Exception, address: str, opened: Mapping[str, DataFile]) -> DatasetError | None:
     """Return the error for a failure that the files of a dataset caused; None if the query caused it.
 
     Parameters
     ----------
-    error : duckdb.Error
+    error : duckdb.Error or one of ARROW_FAILURES
         The failure.
     address : str
         Location of the dataset, as displayed.

@@ -209,6 +209,23 @@ def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(monkeypat
             http.get("http://venue.example/x")
 
 
+def test_credentials_of_a_base_url_are_sent_and_not_kept(caplog):
+    script = Script(ok(), httpx.ConnectError("refused"), httpx.Response(404, content=b"no\n\x1b[31m"))
+    http, _ = client(script, retry=RetryPolicy(attempts=1))
+    url = "http://me:hunter2@venue.example/x?token=hunter2"
+    with caplog.at_level("INFO"):
+        response = http.get(url, {"symbol": "BTCUSDT"})
+    assert script.requests[0].headers["authorization"] == "Basic bWU6aHVudGVyMg=="
+    assert response.url == "http://***@venue.example/x?token=***"
+    assert "me:hunter2" not in caplog.text
+    with pytest.raises(TransportError) as refused:
+        http.get(url)
+    with pytest.raises(VenueError) as missing:
+        http.get(url)
+    assert "hunter2" not in f"{refused.value}{missing.value}"
+    assert r"no\n\x1b[31m" in str(missing.value)
+
+
 def test_each_try_takes_a_number_and_the_response_has_its_own():
     numbers = count(1)
     http, _ = client(Script(httpx.Response(500), httpx.ReadTimeout("slow"), ok(), ok()))

@@ -63,6 +63,37 @@ def _rows(warehouse: Warehouse, table) -> pl.DataFrame:
     return pl.from_arrow(warehouse.read(table)).sort(table.key)
 
 
+def _cut(warehouse: Warehouse, table) -> str:
+    """Cut the file of a table and return its name."""
+    path = warehouse.root / warehouse.manifest.select(table.name)[-1].path
+    path.write_bytes(path.read_bytes()[:100])
+    return path.name
+
+
+def test_damaged_file_costs_a_pull_only_its_table(truth, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    _pull(truth, warehouse, "ohlcv_1h", 0, 2)
+    name = _cut(warehouse, BARS)
+    report = _pull(truth, warehouse, ["ohlcv_1h", "funding_rates"], 2, 2)
+    (problem,) = [problem for problem in report.problems if name in problem.message]
+    assert (problem.table, "is damaged" in problem.message) == ("ohlcv_1h", True)
+    assert _rows(warehouse, FUNDING).height > 10
+
+
+def test_rebuild_replaces_a_damaged_file_if_bronze_has_its_rows(truth, tmp_path):
+    warehouse = Warehouse(tmp_path)
+    _pull(truth, warehouse, "ohlcv_1h", 0, 2)
+    before, name = _rows(warehouse, BARS), _cut(warehouse, BARS)
+    (done,) = rebuild(warehouse, "okx", [BARS], now=NOW)
+    assert (done.lost.height, name in done.problems[0].message) == (0, True)
+    assert _rows(warehouse, BARS).equals(before)
+    name = _cut(warehouse, BARS)
+    for path in sorted(warehouse.root.glob("bronze/exchange=okx/endpoint=*candles*/*/*.parquet")):
+        path.unlink()
+    with pytest.raises(DataLossError, match=f"{before.height} of okx ohlcv_1h"):
+        rebuild(warehouse, "okx", [BARS], now=NOW)
+
+
 def _require_equal_to_rebuild(warehouse: Warehouse) -> None:
     for done in rebuild(warehouse, "okx", TABLES_READ, dry_run=True, now=NOW):
         assert (done.added, done.changed, done.lost.height) == (0, 0, 0), str(done)
