@@ -70,7 +70,7 @@ client.query_run: client.queries client.query client.references client.return_ty
 client.references: errors schema
 client.return_types: errors
 client.selection: client.instruments errors schema schema.intervals
-client.table_list: schema warehouse.store
+client.table_list: schema text warehouse.store
 client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analytics.liquidations analytics.liquidity
   analytics.open_interest analytics.plotting analytics.prices analytics.resample analytics.volatility client
   client.basis client.selection errors schema schema.asset_class schema.intervals schema.render warehouse.store
@@ -146,10 +146,10 @@ warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.
 warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema.render warehouse.units
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
   exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams exchanges.terms schema
-  schema.intervals schema.render schema.symbols schema.validate warehouse.store warehouse.units
+  schema.intervals schema.render schema.symbols schema.validate text warehouse.store warehouse.units
 warehouse.ingest.plan: exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals schema.symbols
   warehouse.ingest warehouse.store
-warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render warehouse.quality
+warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
   warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
@@ -160,7 +160,7 @@ _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines(
 ALLOWED = {part: set(allowed.split()) for part, _, allowed in _LINES}
 
 #: Parts of ``exchanges`` that are values and pure functions.
-PURE = {f"exchanges.{name}" for name in ("<venue>", "archives", "base", "coverage", "instruments", "parsing")}
+PURE = {f"exchanges.{name}" for name in ("<venue>", "archives", "base", "coverage", "dated", "instruments", "parsing")}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
