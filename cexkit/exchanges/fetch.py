@@ -54,9 +54,9 @@ def fetch(
     pyarrow.Table
         Rows in the table's declared schema: sorted by key, unique by key, completed bars only. Empty
         if the venue has no rows. ``multiplier`` is the one listed now. Quantities that the venue states in contracts
-        have the contract value that was listed at their time, as far as this process has read lists; before its first
-        list, the value in this list. :func:`cexkit.pull` knows the lists of all earlier pulls. Missing bars are not
-        detected: venues omit bars during outages, and some omit bars without trades.
+        have the contract value that was listed at their time, as far as this process has read lists; rows before its
+        first list have the contract value of this list. :func:`cexkit.pull` knows the lists of all earlier pulls.
+        Missing bars are not detected: venues omit bars during outages, and some omit bars without trades.
 
     Warns
     -----

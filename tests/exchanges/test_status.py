@@ -1,4 +1,4 @@
-"""Status of instruments: what a venue states, compared with the end of the contract and the time of the list."""
+"""Status of instruments: what a venue states, compared with the end of the contract at the time of the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests before a listing time, because the time that a venue states may be too late.
+"""Requests before a listing time, because the stated time may be too late.
 
 If a window begins before an instrument was listed, the page before the listing time is requested once. Without rows,
 the inventory remembers a floor: nothing before it is requested again, unless another list states an earlier listing
