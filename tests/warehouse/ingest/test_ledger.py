@@ -326,6 +326,7 @@ def test_facts_of_a_lost_companion_list_stay(warehouse):
     assert lost
     for path in lost:
         path.unlink()
+    Ledger(warehouse.root, "okx", LISTING).drop_state()  # so that all lists are read again
     build_silver(warehouse, "okx", LISTING)
     assert _rows(warehouse, LISTING).equals(before)
 
