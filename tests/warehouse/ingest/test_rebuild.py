@@ -221,6 +221,14 @@ def test_rows_that_a_newer_parser_does_not_give_are_removed_and_listed(truth, tm
     assert removed.select("timestamp", "rule").rows() == [(odd, "new parser")]
 
 
+def test_intervals_of_settlements_read_one_by_one_equal_those_of_all(truth, tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    for number in (1, 0, 2, 3):
+        _pull(truth, warehouse, "funding_rates", 15 + number / 3, 1 / 3, coin="BTC")  # no archive has them yet
+    assert _rows(warehouse, FUNDING)["funding_interval_hours"].to_list() == [8.0] * 4
+    _require_equal_to_rebuild(warehouse)
+
+
 def test_days_of_other_files_stay_in_the_ledger(truth, tmp_path):
     warehouse = Warehouse(tmp_path / "warehouse")
     for first in (10, 11, 12):  # the last two days of 2025, and days of 2026
