@@ -6,13 +6,16 @@ import polars as pl
 import pytest
 
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.parsing import Context
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
+from cexkit.schema.symbols import Instrument
 from cexkit.testing import LoopbackOkx
 from cexkit.testing.simulation import simulate
-from cexkit.warehouse.ingest.conflicts import CONFLICT
+from cexkit.warehouse.ingest.conflicts import CONFLICT, conflicting
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.rebuild import rebuild
+from cexkit.warehouse.ingest.replay import Parsed
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -26,8 +29,8 @@ def truth() -> dict[str, pl.DataFrame]:
     return {name: tables[name] for name in ("instruments", "funding_rates")}
 
 
-def _pull(truth, warehouse, start, end, **more):
-    with LoopbackOkx(truth, now=f"{END}T00:00:05", **more) as venue, Fetcher(venue.settings) as fetcher:
+def _pull(truth, warehouse, start, end, now=END, **more):
+    with LoopbackOkx(truth, now=f"{now}T00:00:05", **more) as venue, Fetcher(venue.settings) as fetcher:
         words = {"warehouse": warehouse, "fetcher": fetcher, "now": utc(END)}
         return pull("okx", "funding_rates", "BTCUSDT", start, end, **words)
 
@@ -70,3 +73,37 @@ def test_conflict_stays_while_responses_of_the_api_are_lost(truth, tmp_path):
     _pull(truth, warehouse, START, MIDDLE, archive_error=1e-6)
     assert _rows(warehouse).equals(before)
     assert Ledger(warehouse.root, "okx", FUNDING).rules.filter(rule=CONFLICT)["symbol"].to_list() == ["BTCUSDT"]
+
+
+def test_archive_is_compared_with_the_rows_of_lost_responses(truth, tmp_path):
+    warehouse, span = Warehouse(tmp_path), ("2026-05-05", "2026-05-20")
+    _pull(truth, warehouse, *span, now="2026-05-24")  # the month's file is not out yet
+    before = _rows(warehouse)
+    for path in (warehouse.root / "bronze").glob("exchange=okx/endpoint=*rate-history*/*/*.parquet"):
+        path.unlink()
+    report = _pull(truth, warehouse, *span, archive_error=1e-6)
+    assert any("differs from the paid one" in problem.message for problem in report.problems)
+    assert _rows(warehouse).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("paid", "expected"),
+    [
+        ([0.1, 0.2, 0.3], None),
+        ([0.1, 0.2 + 1e-9, 0.3], None),
+        ([0.1, 0.2 + 1e-6, 0.3], "1 of 3 settlements"),
+        ([0.1, 0.3], "1 of 2 settlements"),
+        ([], None),
+    ],
+)
+def test_one_settlement_that_differs_is_a_conflict(truth, paid, expected):
+    rows = truth["funding_rates"].head(3).with_columns(funding_rate=pl.Series([0.1, 0.2, 0.3]))
+    (instrument,) = [Instrument.of(row) for row in truth["instruments"].filter(instrument_type="perp").rows(named=True)]
+    context = Context(exchange="okx", table="funding_rates", now=utc(END), instrument=instrument)
+    answered = rows.head(len(paid)).with_columns(funding_rate=pl.Series(paid, dtype=pl.Float64))
+    parsed = [
+        Parsed({"endpoint": endpoint}, context, frame.to_arrow())
+        for endpoint, frame in (("archive", rows), ("api", answered))
+    ]
+    found = conflicting(parsed, ["archive"], FUNDING, rows.clear())
+    assert [expected in text for text in found.values()] == [True] if expected else found == {}

@@ -326,6 +326,7 @@ def test_facts_of_a_lost_companion_list_stay(warehouse):
     assert lost
     for path in lost:
         path.unlink()
+    Ledger(warehouse.root, "okx", LISTING).drop_state()  # so that all lists are read again
     build_silver(warehouse, "okx", LISTING)
     assert _rows(warehouse, LISTING).equals(before)
 
@@ -384,6 +385,30 @@ def test_commands_list_and_retire_missing_files(warehouse):
     assert isinstance(elsewhere.exception, DatasetNotFoundError)
     with pytest.raises(UnknownNameError, match="Bronze file"):
         retire(warehouse.root, ["bronze/none.parquet"])
+
+
+def _file(root: Path, name: str) -> str:
+    (root / name).write_bytes(b"x")
+    return name
+
+
+def test_two_open_ledgers_lose_no_file_of_each_other(tmp_path):
+    one, other = (Ledger(tmp_path, "okx", BARS) for _ in range(2))
+    one.announce([_file(tmp_path, "a")])
+    other.announce([_file(tmp_path, "b")])
+    one.record([{"path": _file(tmp_path, "c"), "bytes": 1, "state": "merged"}])
+    assert Ledger(tmp_path, "okx", BARS).files["path"].to_list() == ["a", "b", "c"]
+
+
+def test_retired_files_of_an_older_parser_are_not_stale(tmp_path):
+    ledger = Ledger(tmp_path, "okx", BARS)
+    ledger.record(
+        {"path": _file(tmp_path, name), "bytes": 1, "state": state, "parser_version": version}
+        for name, state, version in (("a", "merged", 1), ("b", "waiting", 1), ("c", "merged", 2), ("d", "other", 0))
+    )
+    assert (ledger.stale(1), ledger.stale(2)) == (0, 2)
+    ledger.retire(["a"])
+    assert ledger.stale(2) == 1
 
 
 def test_warehouse_without_bronze_has_no_ledger(truth, tmp_path):

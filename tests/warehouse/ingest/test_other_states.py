@@ -165,6 +165,22 @@ def test_state_of_lists_with_other_content_is_built_again(truth, warehouse, part
     _require_equal_to_rebuild(warehouse, LISTING, PERIODS)
 
 
+def test_list_that_arrives_late_is_not_the_newest(truth, warehouse, tmp_path):
+    first, late = set((warehouse.root / "bronze").rglob("*.parquet")), Warehouse(tmp_path / "late")
+    _pull_lists(_finer(truth), warehouse)
+    expected, periods = _rows(warehouse, LISTING), _rows(warehouse, PERIODS)
+    shutil.copytree(warehouse.root / "bronze", late.root / "bronze")
+    moved = [path.relative_to(warehouse.root) for path in first]
+    for path in moved:
+        (late.root / path).unlink()
+    build_silver(late, "okx", LISTING, now=NOW)
+    for path in moved:
+        shutil.copy(warehouse.root / path, late.root / path)
+    build_silver(late, "okx", LISTING, now=NOW)
+    assert _rows(late, LISTING).equals(expected)
+    assert _rows(late, PERIODS).equals(periods)
+
+
 def _with_one_more(truth) -> dict[str, pl.DataFrame]:
     names = {"symbol": "NEWUSDT", "venue_symbol": "NEW-USDT-SWAP", "base": "NEW"}
     shown = truth["instruments"].filter(instrument_type="perp")
@@ -322,6 +338,7 @@ def test_damaged_quarantine_is_named_and_written_again(truth, warehouse):
     _pull(tables, warehouse, 3, 1)
     (path,) = (warehouse.root / layout.QUARANTINE / "ohlcv_1h").rglob("*.parquet")
     content = warehouse.quarantine(BARS, "okx", "2025")
+    assert not build_silver(warehouse, "okx", BARS, now=NOW).problems
     path.write_bytes(b"x")
     with pytest.raises(DatasetError, match=f"{path.name} must be a readable Parquet file.*delete it"):
         _pull(tables, warehouse, 4, 1)

@@ -229,6 +229,47 @@ def test_rows_of_an_older_parser_are_stale_until_a_rebuild(truth, tmp_path, monk
     assert not build_silver(warehouse, "okx", BARS, now=NOW).problems
 
 
+def test_rows_that_a_newer_parser_does_not_give_are_removed_and_listed(truth, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from cexkit.exchanges import registry
+    from cexkit.warehouse.ingest import replay
+
+    warehouse, parse, odd = Warehouse(tmp_path / "warehouse"), replay.parse_response, START + timedelta(hours=30)
+    _pull(truth, warehouse, "ohlcv_1h", 0, 3, coin="BTC")
+    before = _rows(warehouse, BARS)
+
+    def without_one_hour(*words):
+        rows = pl.from_arrow(parse(*words))
+        return (rows.filter(pl.col("timestamp") != odd) if "close" in rows.columns else rows).to_arrow()
+
+    monkeypatch.setattr(replay, "parse_response", without_one_hour)
+    monkeypatch.setitem(registry.EXCHANGES, "okx", replace(registry.EXCHANGES["okx"], parser_version=99))
+    report = _pull(truth, warehouse, "ohlcv_1h", 1, 1, coin="BTC", refresh=True)
+    assert _rows(warehouse, BARS).equals(before.filter(pl.col("timestamp") != odd))
+    assert any("1 rows were removed by the rule 'new parser'" in problem.message for problem in report.problems)
+    removed = Ledger(warehouse.root, "okx", BARS).removed
+    assert removed.select("timestamp", "rule").rows() == [(odd, "new parser")]
+
+
+def test_intervals_of_settlements_read_one_by_one_equal_those_of_all(truth, tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    for number in (1, 0, 2, 3):
+        _pull(truth, warehouse, "funding_rates", 15 + number / 3, 1 / 3, coin="BTC")  # no archive has them yet
+    assert _rows(warehouse, FUNDING)["funding_interval_hours"].to_list() == [8.0] * 4
+    _require_equal_to_rebuild(warehouse)
+
+
+def test_days_of_other_files_stay_in_the_ledger(truth, tmp_path):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    for first in (10, 11, 12):  # the last two days of 2025, and days of 2026
+        assert not _pull(truth, warehouse, "ohlcv_1h", first, 1, coin="BTC").problems
+    rows = _rows(warehouse, BARS)
+    counts = rows.group_by(pl.col("timestamp").dt.strftime("%Y-%m-%d")).len().rows()
+    assert Ledger(warehouse.root, "okx", BARS).days == dict(sorted(counts))
+    assert len(counts) == 3
+
+
 def test_other_states_of_silver_with_the_same_bronze_are_equal(truth, tmp_path):
     warehouse, copy = Warehouse(tmp_path / "warehouse"), Warehouse(tmp_path / "copy")
     for first in (10, 0, 5):

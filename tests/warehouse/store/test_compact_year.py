@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -162,6 +163,18 @@ def test_week_in_the_rest_of_the_year_stays_there_until_compaction(warehouse, tr
     assert [file.period for file in made] == ["2026-06-01..21", "2026-06-22..12-31"]
     assert rows(warehouse).equals(truth.filter(pl.col("timestamp") < utc("2026-06-25")))
     assert lies(warehouse) == ["2025", "2026-01..05", "2026-06-01..21", "2026-06-22..12-31"]
+
+
+def test_compaction_deletes_files_that_left_the_dataset_a_day_ago(warehouse):
+    before = {file.path for file in warehouse.manifest.select(FUNDING.name)}
+    compact(warehouse, now=utc("2027-03-01"))
+    left = before - {file.path for file in warehouse.manifest.select(FUNDING.name)}
+    assert left
+    assert all((warehouse.root / path).exists() for path in left), "readers may still read them"
+    for path in left:
+        os.utime(warehouse.root / path, (0, 0))
+    compact(warehouse, now=utc("2027-03-01"))
+    assert not [path for path in left if (warehouse.root / path).exists()]
 
 
 def test_closed_month_joins_the_year_to_date_and_the_year_becomes_one_file(warehouse):
