@@ -26,7 +26,7 @@ ESCAPE = "select chr(27) || '[2J' || chr(155) || chr(233) as name"
 
 
 def start(*words: str, stdout=subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess:
-    """Run a command in a process of its own."""
+    """Run a command in a separate process."""
     words = (sys.executable, "-m", "cexkit.cli", *words)
     variables = {**os.environ, "PYTHONUNBUFFERED": "", **environment}
     return subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, env=variables, timeout=120, check=False)

@@ -209,7 +209,7 @@ class TestTearsheet:
     def test_stocks_are_not_among_the_others(self, market, without):
         with pytest.warns(ExcludedInstrumentsWarning, match=f"^tearsheet {re.escape(ONE)}"):
             sheet = tearsheet(market, "BTC", days=3)
-        assert "at these venues, without 1 perpetuals known not to be coins." in sheet.html
+        assert "on these venues, without 1 perpetuals known not to be coins." in sheet.html
         others = len(without.universe(instrument_type="perp").to_polars().filter(pl.col("base") != "BTC"))
         assert f"higher than this share of others ({others})" in sheet.html
 

@@ -21,6 +21,8 @@ MADE_OF: dict[str, tuple[Callable[..., pl.DataFrame], tuple[str, ...]]] = {
     "ohlcv_1d_composite": (ohlcv_1d_composite, ("ohlcv_1d", "instruments")),
     "liquidations_1d": (liquidations_1d, ("liquidations",)),
 }
+#: Tables that are used if the warehouse has them.
+OPTIONAL: dict[str, tuple[str, ...]] = {"ohlcv_1d_composite": ("instrument_periods",)}
 
 
 def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> tuple[DataFile, ...]:
@@ -76,8 +78,7 @@ def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame
     if name == "data_quality":
         return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]
-    companions = [one.name for one in TABLES.values() if one.made_with in needs and warehouse.manifest.select(one.name)]
-    tables = [*needs, *companions]
+    tables = [*needs, *(table for table in OPTIONAL.get(name, ()) if warehouse.manifest.select(table))]
     paths = [warehouse.root / file.path for table in tables for file in warehouse.manifest.select(table)]
     with reading(*paths):
         return make(*(_silver(warehouse, table, name) for table in tables))
