@@ -26,15 +26,10 @@ NOT_SENT = {
     "venue_timestamp": (),
     "mark_price": ("bybit", "okx"),
 }
+
+
 #: Tables with rows that are lost, and why.
-LOST = {"open_interest": "the 00:00 snapshot of a metrics file belongs to the next day, which does not find it yet"}
-TABLE_NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=LOST[name], strict=False)) if name in LOST else name
-    for name in COMPARED
-]
-
-
-@pytest.mark.parametrize("table", TABLE_NAMES)
+@pytest.mark.parametrize("table", COMPARED)
 def test_rows_come_back_as_they_were_served(history, table):
     key = list(TABLES[table].key)
     served, stored = history.served[table].sort(key), history.stored(table)
@@ -65,7 +60,7 @@ def test_liquidations_of_the_stream_come_back(history):
     assert longs == pytest.approx(served.filter(side="long")["value_quote"].sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize("table", TABLE_NAMES)
+@pytest.mark.parametrize("table", COMPARED)
 def test_no_row_is_missing_quarantined_or_flagged(history, table, pytestconfig):
     report = history.reports[table]
     assert report.quarantined == 0

@@ -318,7 +318,7 @@ def test_archive_tells_where_the_api_does_not_reach(warehouse, first, rows):
     assert warehouse.read(TABLES["open_interest"]).num_rows == rows
     late = [problem for problem in report.problems if "listing time" in problem.message]
     assert len(late) == (first < 395)
-    assert sum(path.endswith(".CHECKSUM") for path, _ in venue.requests) <= (80 if late else 8)
+    assert sum(path.endswith(".CHECKSUM") for path, _ in venue.requests) <= (80 if late else 12)
 
 
 def test_index_of_a_contract_is_not_requested_before_its_listing(truth, tmp_path):
