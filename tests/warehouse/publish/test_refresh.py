@@ -96,7 +96,7 @@ for megabytes in (1, {megabytes}):
     piece = Piece(f"tables/{{path.name}}", path.stat().st_size, sha256(path), path)
     manifest = Manifest()
     pieces = [piece, Piece.of(MANIFEST, manifest.to_json())]
-    Hub("me/data", "main").put(Content(manifest, pieces), tag=None, step=lambda _: None)
+    Hub("me/data", "main").put(Content(manifest, pieces, {{}}), tag=None, step=lambda _: None)
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 print(json.dumps(peaks))
 """
