@@ -118,6 +118,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("CEXKIT_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"),
         description="Token that goes with a temporary key of s3://; a secret.",
     )
+    concurrent_requests: int = Field(
+        32, ge=1, le=256, description="Most requests at once to read a table of a venue; its limits hold anyway."
+    )
     http_timeout_seconds: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")
     max_clock_skew_seconds: Annotated[float | None, BeforeValidator(_none_in_words)] = Field(

@@ -34,6 +34,11 @@ and ends with what to do about it::
 
     CexkitWarning (UserWarning)
     ├── SuspectRateWarning                       rates that look like percent, not fractions
+    │   └── ForwardFilledRateWarning               rates repeated between settlements, as a join or fill does
+    ├── OutOfRangeWarning                        values that cannot be; they count as null
+    │   └── SignedQuantityWarning                  amounts below zero
+    ├── MixedUnitsWarning                        prices of one coin in different units, not comparable
+    ├── MissingSettlementsWarning                funding over a span that lacks settlements
     ├── PartialResultWarning                     some of several tokens failed
     ├── ClockSkewWarning                         the clocks of a venue and of this machine disagree
     ├── UnclearUnitWarning                       a listed name with a number that may be a multiplier
@@ -233,7 +238,7 @@ class NewerSchemaError(DatasetError):
 
 
 class DamagedFileError(DatasetError):
-    """A file of a dataset is missing, or its content cannot be read; the message names it."""
+    """A file of a dataset is missing, or its content is damaged; the message names it and the remedy."""
 
 
 class DataLossError(DatasetError):
@@ -250,6 +255,26 @@ class CexkitWarning(UserWarning):
 
 class SuspectRateWarning(CexkitWarning):
     """Funding rates that look like percent where fractions are expected."""
+
+
+class ForwardFilledRateWarning(SuspectRateWarning):
+    """Funding rates that are repeated between settlements, so that each counts several times."""
+
+
+class OutOfRangeWarning(CexkitWarning):
+    """Values that their column cannot have, such as a price of zero; they count as null."""
+
+
+class SignedQuantityWarning(OutOfRangeWarning):
+    """Amounts below zero, such as quantities of shorts with a sign; they count as null."""
+
+
+class MixedUnitsWarning(CexkitWarning):
+    """Prices of one coin that differ so much that they are in different units; what compares them is null."""
+
+
+class MissingSettlementsWarning(CexkitWarning):
+    """Funding over a span in which settlements are missing or cannot be told; such totals are null."""
 
 
 class UnpricedQuoteWarning(CexkitWarning):

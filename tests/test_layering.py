@@ -27,7 +27,7 @@ analytics._core: errors schema.asset_class schema.fields schema.intervals
 analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
-analytics.basis: analytics._core errors
+analytics.basis: analytics._core analytics.funding errors
 analytics.beta: analytics._core analytics.volatility errors
 analytics.cross_venue: analytics._core
 analytics.funding: analytics._core analytics.volatility errors schema.intervals
@@ -38,7 +38,7 @@ analytics.order_flow: analytics._core
 analytics.plotting: analytics._core analytics.basis analytics.cross_venue analytics.funding analytics.liquidations
   analytics.open_interest analytics.prices analytics.volatility errors schema
 analytics.prices: analytics._core
-analytics.resample: analytics._core analytics.liquidations errors schema.fields
+analytics.resample: analytics._core analytics.funding analytics.liquidations errors schema.fields schema.intervals
 analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
@@ -49,7 +49,7 @@ cli.demo: analytics.plotting client.references errors schema schema.asset_class 
 cli.doctor: client.market config errors warehouse.store
 cli.migrate: cli.output cli.terminal config warehouse.ingest warehouse.store
 cli.output: cli.terminal errors text warehouse.store
-cli.rebuild: cli.output cli.terminal config exchanges.registry schema warehouse.ingest warehouse.store
+cli.rebuild: cli.output cli.terminal config errors exchanges.registry schema warehouse.ingest warehouse.store
 cli.terminal: errors text
 client:
 client.__main__: client.queries client.query
@@ -106,6 +106,7 @@ exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instrumen
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
 exchanges.page_walk: errors exchanges.base exchanges.http exchanges.page exchanges.parsing exchanges.venue_client
+  schema.intervals
 exchanges.parsing: errors exchanges.http exchanges.terms schema schema.intervals schema.render schema.symbols
 exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing
 exchanges.streams: errors exchanges.base exchanges.registry exchanges.terms schema schema.intervals schema.render
@@ -147,8 +148,8 @@ warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
   exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams exchanges.terms schema
   schema.intervals schema.render schema.symbols schema.validate text warehouse.store warehouse.units
-warehouse.ingest.plan: exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals schema.symbols
-  warehouse.ingest warehouse.store
+warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals
+  schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
   warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units

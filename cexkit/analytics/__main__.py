@@ -12,6 +12,7 @@ from cexkit.analytics._core.registry import METRICS
 _HEAD = """\
 # Generated from the metric registry by `python -m cexkit.analytics`; do not edit.
 import collections.abc
+import datetime
 from typing import Generic, Literal, TypeVar, overload
 
 import ibis

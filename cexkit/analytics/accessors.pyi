@@ -1,5 +1,6 @@
 # Generated from the metric registry by `python -m cexkit.analytics`; do not edit.
 import collections.abc
+import datetime
 from typing import Generic, Literal, TypeVar, overload
 
 import ibis
@@ -95,6 +96,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         *,
         rate: str = "funding_rate",
         compound: bool = False,
+        gaps: Literal["null", "skip"] = "null",
     ) -> ColumnT: ...
     def cvd(
         self,
@@ -117,13 +119,13 @@ class Crypto(Generic[FrameT, ColumnT]):
         self,
         *,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
     ) -> ColumnT: ...
     def funding_apy(
         self,
         *,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
     ) -> ColumnT: ...
     def funding_interval(
         self,
@@ -134,7 +136,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         window: int = 90,
         min_samples: int | None = None,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
     ) -> ColumnT: ...
     def funding_pnl(
         self,
@@ -154,7 +156,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         baseline: float = 0.12,
         extreme: float = 0.95,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
     ) -> ColumnT: ...
     def funding_spend_usd(
         self,
@@ -168,7 +170,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         fees: float | collections.abc.Mapping[str, float] = 0.0,
         slippage: float = 0.0,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
         asset_class: str | None = "crypto",
     ) -> FrameT: ...
     def funding_zscore(
@@ -177,7 +179,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         window: int = 90,
         min_samples: int | None = None,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
     ) -> ColumnT: ...
     def herfindahl(
         self,
@@ -293,7 +295,7 @@ class Crypto(Generic[FrameT, ColumnT]):
         tolerance: str = "1h",
         weight: str | None = None,
         rate: str = "funding_rate",
-        interval_hours: float | None = None,
+        interval_hours: float | str | datetime.timedelta | None = None,
         asset_class: str | None = "crypto",
     ) -> FrameT: ...
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._core.classes import ASSET_CLASS, of_class
-from cexkit.analytics._core.compat import Column, Frame, distinct_text, instrument_keys, names, number, positive, text
+from cexkit.analytics._core.compat import Column, Frame, amount, distinct_text, instrument_keys, names, positive, text
 from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.units import MIXED, mixed_notes
 from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 
 _MOMENT = ("base", "timestamp")
@@ -19,6 +20,10 @@ _MOMENT = ("base", "timestamp")
     inputs=("exchange", "base", "close"),
     optional=("multiplier", "quote", ASSET_CLASS),
     outputs=("timestamp", "base", "exchange", "price", "median_price", "price_divergence_bps", "venues", "quotes"),
+    notes=mixed_notes(
+        f"in {{count}} rows prices of one base differ by more than {MIXED:g} times, so they are in different units "
+        "and median and divergence are null; add the column multiplier, by which prices are divided"
+    ),
 )
 def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: str | None = "crypto") -> Frame:
     """Distance of each instrument's price from the median of all venues, ``(p - median) / median * 1e4``, in bps.
@@ -28,7 +33,8 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
     frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
         ``exchange``, ``base``, ``timestamp`` and a price. Compared are rows of one base with the same
         timestamp, whatever their type and quote: select the perpetuals, or one quote, before. Where
-        ``multiplier`` is there, prices are divided by it (1000PEPE and PEPE are one coin).
+        ``multiplier`` is there, prices are divided by it (1000PEPE and PEPE are one coin). Without it prices must be in
+        one unit.
     price : str
         Column of the price.
     asset_class : str or None, default "crypto"
@@ -45,6 +51,8 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
         * ``price``: per coin; ``median_price``: the exact median over venues, for an even number the mean of the
           middle two. A venue with several instruments of the coin counts once, with their median.
         * ``price_divergence_bps``: positive where the instrument is dearer. Null where one venue alone has a price.
+          **Without ``multiplier``** it and ``median_price`` are null where prices of the base differ by more than five
+          times: then they are in different units, or the base names different coins.
         * ``venues``: exchanges compared; ``quotes``: their quotes, in order, joined by ``+``. **USDT is not USD**:
           part of a divergence between quotes is the rate of one in the other. Null without ``quote``.
 
@@ -61,6 +69,8 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
     -----
     ExcludedInstrumentsWarning
         If instruments are left out because of their class, with their number (eager frames).
+    MixedUnitsWarning
+        If prices of a base are in different units (eager frames).
 
     Examples
     --------
@@ -89,13 +99,19 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
     medians = venues.group_by(*_MOMENT).agg(
         nw.col("_venue").median().alias("_median"), nw.len().cast(nw.Int64).alias("_venues")
     )
+    if "multiplier" in present:
+        frame = frame.with_columns(nw.lit(False).alias("_mixed"))
+    else:
+        lowest, highest = nw.col("_price").min().over(*_MOMENT), nw.col("_price").max().over(*_MOMENT)
+        frame = frame.with_columns(lowest.alias("_lowest"), highest.alias("_highest"))
+        frame = frame.with_columns((nw.col("_highest") > nw.col("_lowest") * MIXED).alias("_mixed"))
     quotes = distinct_text(frame, _MOMENT, "_quote", "_quotes")
     frame = frame.join(medians, on=list(_MOMENT), how="left").join(quotes, on=list(_MOMENT), how="left")
     return _divergences(frame, instrument_keys(frame))
 
 
 def _divergences(frame: Frame, keys: Sequence[str]) -> Frame:
-    median = nw.col("_median")
+    median = nw.when(~nw.col("_mixed")).then(nw.col("_median"))
     bps = nw.when(nw.col("_venues") > 1).then((nw.col("_price") - median) / median * 1e4)
     return frame.select(
         "timestamp",
@@ -106,6 +122,7 @@ def _divergences(frame: Frame, keys: Sequence[str]) -> Frame:
         bps.alias("price_divergence_bps"),
         nw.col("_venues").alias("venues"),
         nw.col("_quotes").alias("quotes"),
+        "_mixed",
     ).sort(*_MOMENT, *keys)
 
 
@@ -236,7 +253,7 @@ def herfindahl(frame: Frame, *, asset_class: str | None = "crypto") -> Frame:
 def _shares(frame: Frame) -> Frame:
     """Volume of each exchange and its share, per base and time."""
     volume = usd(frame, "volume_usd")
-    frame = frame.filter(~nw.col("base").is_null()).with_columns(nw.when(volume >= 0).then(volume).alias("_volume"))
+    frame = frame.filter(~nw.col("base").is_null()).with_columns(volume.alias("_volume"))
     venues = frame.group_by(*_MOMENT, "exchange").agg(
         nw.col("_volume").sum().alias("_volume"),
         nw.col("_volume").is_null().cast(nw.Int64).sum().alias("_unknown"),
@@ -314,9 +331,7 @@ def dominance(frame: Frame, *, market_cap: Column = "market_cap_usd", asset_clas
     [('BTC', 0.75), ('ETH', 0.25)]
     """
     frame = of_class(frame, asset_class)
-    value = number(frame, market_cap)
-    known = nw.when(value >= 0).then(value)
-    frame = frame.with_columns(known.alias("_cap")).filter(~nw.col("base").is_null())
+    frame = frame.with_columns(amount(frame, market_cap).alias("_cap")).filter(~nw.col("base").is_null())
     coins = frame.group_by("timestamp", "base").agg(
         nw.col("_cap").min().alias("_least"), nw.col("_cap").max().alias("_most")
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._core.compat import Column, Frame, number, positive, shifted
+from cexkit.analytics._core.compat import Column, Frame, amount, positive, shifted
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 
@@ -20,10 +20,6 @@ QUADRANTS: dict[tuple[int, int], str] = {
     (-1, -1): "long_unwinding",
 }
 UNCHANGED = "unchanged"
-
-
-def _not_negative(value: nw.Expr) -> nw.Expr:
-    return nw.when(value >= 0).then(value)
 
 
 @metric(kind="rolling", inputs=("open_interest_base",), outputs=("oi_change",))
@@ -66,7 +62,7 @@ def oi_change(frame: Frame, *, open_interest: Column = "open_interest_base", rel
     >>> frame.crypto.oi_change(relative=True).round(6).to_list()
     [None, 0.25, -0.2]
     """
-    frame = frame.with_columns(_not_negative(number(frame, open_interest)).alias("_now"))
+    frame = frame.with_columns(amount(frame, open_interest).alias("_now"))
     frame = frame.with_columns(shifted(frame)(nw.col("_now"), 1).alias("_before"))
     if relative:
         return frame.with_columns((nw.col("_now") / positive(frame, "_before") - 1).alias("oi_change"))
@@ -120,9 +116,7 @@ def oi_quadrant(frame: Frame, *, open_interest: Column = "open_interest_base", p
     [None, 'new_longs', 'long_unwinding', 'unchanged']
     """
     shift = shifted(frame)
-    frame = frame.with_columns(
-        _not_negative(number(frame, open_interest)).alias("_now"), positive(frame, price).alias("_price")
-    )
+    frame = frame.with_columns(amount(frame, open_interest).alias("_now"), positive(frame, price).alias("_price"))
     frame = frame.with_columns(
         shift(nw.col("_now"), 1).alias("_before"), shift(nw.col("_price"), 1).alias("_price_before")
     )
@@ -185,9 +179,7 @@ def oi_to_volume(frame: Frame) -> Frame:
     [0.25, None]
     """
     open_interest, volume = usd(frame, "open_interest_usd"), usd(frame, "volume_usd")
-    return frame.with_columns(
-        nw.when((open_interest >= 0) & (volume > 0)).then(open_interest / volume).alias("oi_to_volume")
-    )
+    return frame.with_columns(nw.when(volume > 0).then(open_interest / volume).alias("oi_to_volume"))
 
 
 @metric(
@@ -232,9 +224,5 @@ def oi_to_market_cap(frame: Frame, *, market_cap: Column = "market_cap_usd") -> 
     >>> frame.crypto.oi_to_market_cap().to_list()
     [0.02]
     """
-    open_interest, capitalization = usd(frame, "open_interest_usd"), number(frame, market_cap)
-    return frame.with_columns(
-        nw.when((open_interest >= 0) & (capitalization > 0))
-        .then(open_interest / capitalization)
-        .alias("oi_to_market_cap")
-    )
+    open_interest, capitalization = usd(frame, "open_interest_usd"), positive(frame, market_cap)
+    return frame.with_columns((open_interest / capitalization).alias("oi_to_market_cap"))

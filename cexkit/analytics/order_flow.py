@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._core.compat import Column, Frame, in_time, number
+from cexkit.analytics._core.compat import Column, Frame, amount, in_time, number
 from cexkit.analytics._core.registry import metric
 
 # a part may exceed its whole by what rounding does to sums of trades, and by no more
@@ -13,9 +13,8 @@ _ROUNDING = 1e-6
 
 def _delta(frame: Frame, taker_buy: str, volume: str) -> nw.Expr:
     """Taker buys less taker sells; null where the parts cannot be those of the whole."""
-    bought, whole = number(frame, taker_buy), number(frame, volume)
-    possible = (bought >= 0) & (bought <= whole * (1 + _ROUNDING))
-    return nw.when(possible).then(bought * 2 - whole)
+    bought, whole = amount(frame, taker_buy), amount(frame, volume)
+    return nw.when(bought <= whole * (1 + _ROUNDING)).then(bought * 2 - whole)
 
 
 @metric(kind="row", inputs=("taker_buy_volume_base", "volume_base"), outputs=("taker_imbalance",))

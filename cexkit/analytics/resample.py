@@ -8,24 +8,33 @@ from typing import Any, get_args
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._core import settlements
 from cexkit.analytics._core.checks import kind as kind_of
 from cexkit.analytics._core.checks import unique
 from cexkit.analytics._core.compat import (
+    MICRO,
     Column,
     Frame,
     aggregated,
+    amount,
     instrument_keys,
     names,
     number,
     positive,
+    shifted,
     text,
     with_bucket,
+    with_epoch_us,
 )
+from cexkit.analytics._core.metric import Note
+from cexkit.analytics._core.ranges import RANGES
 from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.analytics._core.usd import QUOTED
+from cexkit.analytics.funding.intervals import HOUR_US, INTERVALS, declared_hours, with_missing
 from cexkit.analytics.liquidations._common import coverage, rank
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.errors import InvalidInputError, MissingSettlementsWarning, UnknownNameError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, Aggregate
+from cexkit.schema.intervals import seconds
 
 #: Columns without an aggregate that say what the instrument is, so that a bucket has one value.
 DESCRIPTIVE: tuple[str, ...] = (
@@ -38,6 +47,7 @@ DECLARED: dict[str, Aggregate] = {
     **{name: FIELDS[quoted].aggregate for name, quoted in QUOTED.items()},
 }
 _IMPLIED = ("timestamp", *INSTRUMENT_KEYS)
+_RATE = "funding_rate"
 
 
 def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
@@ -47,8 +57,11 @@ def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     # where no first or last is asked for, events may share a time
-    if {"first", "last"} & set(_plan(frame.columns, arguments["aggregates"]).values()):
+    plan = _plan(frame.columns, arguments["aggregates"])
+    if {"first", "last"} & set(plan.values()):
         unique(METRICS["resample"], frame)
+    if plan.get(_RATE) == "sum":
+        settlements.check(METRICS["resample"], frame, {})
 
 
 @metric(
@@ -57,6 +70,12 @@ def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     optional=tuple(name for name in DECLARED if name not in _IMPLIED),
     outputs=("timestamp", "rows"),
     requires=_inputs,
+    notes={
+        "_lost": Note(
+            MissingSettlementsWarning,
+            "in {count} buckets settlements are missing, or their times leave the interval open, so funding is null",
+        )
+    },
     inspects=_inspect,
     whole=True,
 )
@@ -88,7 +107,11 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
         * **Partial buckets** are there like all others, the first and last among them: ``rows``, the number of rows
           that went in, tells them. Twenty-four hours make a day.
         * A null, NaN or infinite value is left out; null is a column of which the bucket holds no value. ``first`` and
-          ``last`` are by time, of the rows that have a value. A gap adds nothing.
+          ``last`` are by time, of the rows that have a value. A gap adds nothing. So is a price that is not above zero;
+          a sum of amounts is null if one of them is below zero.
+        * **Funding**: the sum of ``funding_rate`` is null in a bucket that lacks a settlement between two others of the
+          instrument, or in which their times leave the interval open (see :func:`funding_interval`). The first and last
+          bucket may lack settlements that lie outside of the frame.
         * Columns that say what an instrument is (``base``, ``quote``, ``multiplier``, ``contract_size``,
           ``expiry`` …) are kept, and null in buckets in which they change. ``coverage`` is the worst of the bucket.
         * All other columns are facts of one row (``side``, ``price``, ``venue_timestamp`` …) and left out. So
@@ -102,11 +125,14 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
         If ``aggregates`` holds no such aggregate.
     MissingColumnError, ColumnTypeError
     DuplicateKeyError
-        If a first or last is asked for and two rows of one instrument share a time (eager frames).
+        If a first or last is asked for and two rows of one instrument share a time, or funding is summed and two of its
+        settlements are less than a minute apart (eager frames; elsewhere the sum is null).
 
     Warns
     -----
-    SuspectRateWarning
+    MissingSettlementsWarning
+        If settlements are missing in a bucket (eager frames).
+    SuspectRateWarning, ForwardFilledRateWarning
         As for :func:`funding_apr`.
 
     Notes
@@ -132,17 +158,31 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
     present = names(frame)
     plan = _plan(present, aggregates)
     keys = instrument_keys(frame)
-    frame = with_bucket(frame, every).with_columns(_value(frame, name).alias(name) for name in plan)
+    frame = with_bucket(frame, every)
+    lossy = plan.get(_RATE) == "sum"
+    frame = _with_lost(frame, every) if lossy else frame
+    signed = _signed(frame, plan)
+    frame = frame.with_columns(number(frame, name).alias(f"_least_{name}") for name in signed)
+    frame = frame.with_columns(_value(frame, name).alias(name) for name in plan)
     with_coverage = "coverage" in present and "coverage" not in plan and (aggregates or {}).get("coverage") != "none"
     if with_coverage:
         frame = frame.with_columns(rank(frame).alias("_rank"))
-    totals = aggregated(frame, [*keys, "_bucket"], {**plan, **({"_rank": "max"} if with_coverage else {})}, rows="rows")
+    extra = {f"_least_{name}": "min" for name in signed} | ({"_lost": "max"} if lossy else {})
+    extra |= {"_rank": "max"} if with_coverage else {}
+    totals = aggregated(frame, [*keys, "_bucket"], plan | extra, rows="rows")
+    # A sum of which a part is not known is not passed off as the whole.
+    totals = totals.with_columns(
+        nw.when((nw.col(f"_least_{name}") >= 0).fill_null(True)).then(nw.col(name)).alias(name) for name in signed
+    )
+    if lossy:
+        totals = totals.with_columns(nw.when(nw.col("_lost") == 0).then(nw.col(_RATE)).alias(_RATE))
     return totals.select(
         *keys,
         nw.col("_bucket").alias("timestamp"),
         "rows",
         *(_typed(name) for name in plan),
         *([coverage("_rank").alias("coverage")] if with_coverage else []),
+        *([(nw.col("_lost") > 0).alias("_lost")] if lossy else []),
     ).sort(*keys, "timestamp")
 
 
@@ -167,9 +207,38 @@ def _plan(present: Sequence[str], aggregates: Mapping[str, str] | None) -> dict[
     return plan
 
 
+def _with_lost(frame: Frame, every: str) -> Frame:
+    """Add ``_lost``, 1 in rows of a bucket that lacks a settlement before or after the row."""
+    frame = frame.with_columns((~number(frame, _RATE).is_null()).alias("_settled"))
+    frame = with_missing(frame, separate_by=("_settled",))
+    # Where the interval is open, it is the longest: a longer one does not exist.
+    span = nw.coalesce("_covered", nw.lit(float(max(INTERVALS)))) * HOUR_US
+    frame = with_epoch_us(frame.with_columns(span.alias("_span")), "_start", "_bucket")
+    after = shifted(frame, ("_settled",))
+    frame = frame.with_columns(
+        after(nw.col("_missing").cast(nw.Int64), -1).alias("_next_missing"),
+        after(nw.col("_span"), -1).alias("_next_span"),
+    )
+    us, start, end = nw.col("_us"), nw.col("_start"), nw.col("_start") + seconds(every) * MICRO
+    before = nw.col("_missing") & (us - nw.col("_span") >= start)
+    beyond = (nw.col("_next_missing") > 0) & (us + nw.col("_next_span") < end)
+    lost = nw.col("_settled") & (before | beyond.fill_null(False) | nw.col("_again"))
+    return frame.with_columns(lost.cast(nw.Int64).alias("_lost"))
+
+
+def _signed(frame: Frame, plan: Mapping[str, str]) -> list[str]:
+    """Amounts to be summed that may be below zero; of eager frames those that are."""
+    summed = [name for name, how in plan.items() if how == "sum" and name in RANGES]
+    if isinstance(frame, nw.DataFrame):
+        return [name for name in summed if (frame.get_column(name) < 0).any()]
+    return summed
+
+
 def _value(frame: Frame, name: str) -> nw.Expr:
-    """A column without NaN, text as plain strings."""
-    reads = {"numbers": lambda: number(frame, name), "text": lambda: text(name)}
+    """A column without NaN and prices of zero, text as plain strings."""
+    if name in RANGES and kind_of(name) == "numbers":
+        return amount(frame, name) if RANGES[name].closed else positive(frame, name)
+    reads = {"numbers": lambda: number(frame, name), "text": lambda: text(name), "hours": lambda: declared_hours(frame)}
     return reads.get(kind_of(name), lambda: nw.col(name))()
 
 
@@ -223,8 +292,8 @@ def vwap(frame: Frame, *, every: str = "1d", price: Column = "close", volume: Co
     [(102.5, 4.0)]
     """
     keys = instrument_keys(frame)
-    paid, weight = positive(frame, price), number(frame, volume)
-    usable = (weight >= 0) & ~paid.is_null()
+    paid, weight = positive(frame, price), amount(frame, volume)
+    usable = ~weight.is_null() & ~paid.is_null()
     frame = with_bucket(
         frame.with_columns(
             nw.when(usable).then(weight).alias("_weight"), nw.when(usable).then(weight * paid).alias("_value")

@@ -15,8 +15,8 @@ from cexkit.analytics._core.compat import (
     per_instrument,
     positive,
     shifted,
-    with_epoch_us,
     with_moments,
+    with_possible_us,
 )
 from cexkit.analytics._core.registry import metric
 from cexkit.errors import InvalidInputError, UnknownNameError
@@ -136,7 +136,7 @@ def samples_of(window: int, min_samples: int | None) -> int:
 
 def with_bars(frame: Frame, interval: str | None) -> Frame:
     """Add ``_bar``, microseconds of a bar, and ``_adjacent``: whether the row before is one bar away."""
-    frame = with_epoch_us(frame, "_us")
+    frame = with_possible_us(frame, "_us")
     frame = frame.with_columns((nw.col("_us") - shifted(frame)(nw.col("_us"), 1)).cast(nw.Float64).alias("_step"))
     if interval is None:
         frame = frame.with_columns(per_instrument(frame)(nw.col("_step").median()).alias("_bar"))

@@ -167,21 +167,26 @@ def pull(
 
     from cexkit.warehouse.ingest.plan import plans
     from cexkit.warehouse.ingest.pull import pull as run
+    from cexkit.warehouse.ingest.report import Report
 
     names = exchange.split(",")
     common = {"instrument_type": instrument_type, "warehouse": warehouse, "refresh": refresh}
     made = plans(names, tables, symbol or None, start, end, **common)
     for plan in made:
         say_text(plan)
+    # what the plan found is made again by then, so that the run does not find it
+    planned = Report(problems=tuple(problem for plan in made for problem in plan.problems))
     if dry_run:
-        return
+        for problem in planned.problems:
+            say(f"problem: {problem}")
+        raise typer.Exit(INCOMPLETE if planned.problems else 0)
     with tqdm(total=sum(len(plan.steps) for plan in made), unit=" instruments", disable=None) as bar:
 
         def step(done: str) -> None:
             bar.set_description(printable(done))
             bar.update()
 
-        report = run(names, tables, symbol or None, start, end, step=step, **common)
+        report = planned + run(names, tables, symbol or None, start, end, step=step, **common)
     say_text(report)
     if report.problems:
         raise typer.Exit(INCOMPLETE)
@@ -245,6 +250,10 @@ def publish(
 @app.command()
 def doctor(
     data: Data = None,
+    warehouse: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a warehouse, instead of --data. Default with --verify: CEXKIT_WAREHOUSE."),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Read nothing but the cache.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Hash every data file and Bronze file of a folder, which takes a while.")
@@ -254,9 +263,9 @@ def doctor(
     """Say what a connection is made of and whether it works: place, revision, versions, cache, latency, sizes."""
     import json
 
-    from cexkit.cli.doctor import diagnose
+    from cexkit.cli.doctor import diagnose, source_of
 
-    found = diagnose(data, verify=verify, offline=offline)
+    found = diagnose(source_of(data, warehouse, verify=verify), verify=verify, offline=offline)
     say_text(json.dumps(found.as_dict(), indent=1) if as_json else found)
     if found.problems:
         raise typer.Exit(FAILED)

@@ -9,15 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cexkit import errors
 from cexkit.client.market import connect
 from cexkit.config import settings, unknown_variables
 from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.warehouse.store.cache import FileCache
+from cexkit.warehouse.store.data_files import file_problem
 from cexkit.warehouse.store.keys import broken_keys
+from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import Folder, folder_of
-from cexkit.warehouse.store.verify import size_problem
 from cexkit.warehouse.store.verify import verify as verify_files
 from cexkit.warehouse.store.warehouse import Warehouse
+from cexkit.warehouse.store.wording import size_text
 
 #: Packages whose versions decide whether things work together.
 PACKAGES = ("cexkit", "duckdb", "ibis-framework", "sqlglot", "polars", "pandas", "pyarrow", "huggingface_hub")
@@ -45,6 +48,19 @@ class Diagnosis:
     unchecked: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def _advice(self) -> list[str]:
+        """What to do about files of a warehouse that are missing or changed."""
+        kinds = {problem.partition("/")[0] for problem in self.problems}
+        found = []
+        if kinds & {"tables", "keys"}:
+            found.append(
+                "make these tables again from Bronze with `cexkit rebuild`, or restore the files from a backup"
+            )
+        if "bronze" in kinds:
+            found.append("restore Bronze files from a backup; `cexkit bronze retire` keeps the rows of removed ones")
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON wants it."""
         return asdict(self)
@@ -53,15 +69,16 @@ class Diagnosis:
         lines = [
             f"location   {self.location or 'not found'}",
             f"revision   {self.revision or '-'}, updated {self.updated or '-'}",
-            f"latency    {_ms(self.latency_ms)} a small request, {_ms(self.query_ms)} a small query",
+            f"latency    {_ms(self.latency_ms, 'a small request')}, {_ms(self.query_ms, 'a small query')}",
             f"cache      {format_cache_usage(self.cache)}",
             *(f"hashed     {count:,} {kind.replace('_', ' ')}" for kind, count in (self.verified or {}).items()),
             f"versions   {', '.join(f'{name} {found}' for name, found in self.versions.items())}",
+            *(f"problem    {_without_class(problem)}" for problem in self.problems),
+            *(f"advice     {text}" for text in self._advice),
             "tables",
-            *(f"  {name:<22}{size / 1e6:>12,.2f} MB  {self.mode[name]}" for name, size in self.bytes.items()),
+            *(f"  {name:<22}{size_text(size):>12}  {self.mode[name]}" for name, size in self.bytes.items()),
             f"checked    {'; '.join(self.checked) or 'nothing'}",
             *([f"unchecked  {'; '.join(self.unchecked)}"] if self.unchecked else []),
-            *(f"problem    {problem}" for problem in self.problems),
         ]
         return "\n".join(lines if self.problems else [*lines, "no problem found"])
 
@@ -98,10 +115,26 @@ def diagnose(source: str | Path | None = None, *, verify: bool = False, **option
     return found
 
 
+def source_of(data: str | None, warehouse: Path | None, *, verify: bool) -> str | Path | None:
+    """Return what ``cexkit doctor`` opens: with ``verify``, the warehouse of the settings if it exists.
+
+    Raises
+    ------
+    InvalidInputError
+        If both are given.
+    """
+    if data is not None and warehouse is not None:
+        raise InvalidInputError(f"one of --data and --warehouse must be given, got {data} and {warehouse}")
+    found = data if warehouse is None else warehouse
+    default = settings().warehouse
+    return default if found is None and verify and (default / MANIFEST).exists() else found
+
+
 def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any], *, verify: bool) -> None:
     market = connect(source, **options)
     snapshot = market._snapshot
-    found.location, found.revision, found.updated = market.location, market.revision, market.updated.isoformat()
+    found.location, found.revision = market.location, market.revision
+    found.updated = market.updated.isoformat(timespec="seconds")
     found.bytes = {name: info.bytes for name, info in market.tables.items()}
     found.mode = {name: _way(snapshot, name) for name in found.bytes}
     found.checked.append("manifest")
@@ -127,7 +160,7 @@ def _check_folder(found: Diagnosis, snapshot: Any, *, hashed: bool) -> None:
     """Check that all files of a folder are there, with the sizes of the manifest, and that key digests are intact."""
     root, files = snapshot.location.root, snapshot.manifest.files
     if not hashed:
-        sizes = [(file.path, problem) for file in files if (problem := size_problem(root, file))]
+        sizes = [(file.path, problem) for file in files if (problem := file_problem(root, file, hashed=False))]
         found.problems += [f"{path} {problem}" for path, problem in sizes]
         found.checked.append(f"sizes of {len(files):,} data files")
         found.unchecked.append("content of the data files and of Bronze (`--verify` hashes them)")
@@ -137,7 +170,7 @@ def _check_folder(found: Diagnosis, snapshot: Any, *, hashed: bool) -> None:
 
 def _verify(found: Diagnosis, location: Any) -> None:
     if not isinstance(location, Folder):
-        raise InvalidInputError(f"verify must be used with a folder, got {location.address}; name one with --data")
+        raise InvalidInputError(f"verify must be used with a folder, got {location.address}; name one with --warehouse")
     result = verify_files(Warehouse(location.root))
     found.verified = {"data_files": result.data_files, "bronze_files": result.bronze_files}
     found.problems += result.problems
@@ -156,8 +189,14 @@ def _timed(do: Callable[[], object]) -> float:
     return round((time.perf_counter() - begin) * 1e3, 1)
 
 
-def _ms(value: float | None) -> str:
-    return "not measured:" if value is None else f"{value:,.1f} ms for"
+def _ms(value: float | None, what: str) -> str:
+    return f"{what} was not measured" if value is None else f"{value:,.1f} ms for {what}"
+
+
+def _without_class(problem: str) -> str:
+    """Return the text of a problem without the name of an error of cexkit before it."""
+    name, _, text = problem.partition(": ")
+    return text if hasattr(errors, name) else problem
 
 
 def default_cache() -> FileCache:

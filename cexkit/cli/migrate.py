@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cexkit.cli.output import INCOMPLETE
 from cexkit.cli.terminal import say_text
+from cexkit.warehouse.store.wording import counted
+
+if TYPE_CHECKING:
+    from cexkit.warehouse.ingest.report import Report
 
 
 def migrate(
@@ -32,6 +36,15 @@ def migrate(
             bar.update()
 
         report = run(Warehouse(root), step=step)
-    say_text(report)
+    say_text(_text(report))
     if report.problems:
         raise typer.Exit(INCOMPLETE)
+
+
+def _text(report: Report) -> str:
+    """Return what a migration changed, and every problem."""
+    if not report.files and not report.problems:
+        return "already current: nothing was changed"
+    done = f"migrated: {counted(report.rows, 'row')} written, {counted(len(report.files), 'file')} replaced"
+    quarantined = f", {counted(report.quarantined, 'row')} quarantined" if report.quarantined else ""
+    return "\n".join([f"{done}{quarantined}", *(f"problem: {problem}" for problem in report.problems)])

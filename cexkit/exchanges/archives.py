@@ -151,6 +151,24 @@ def requested_twice(
     return merged(Window(start, end) for start, end in both if start < end)
 
 
+def piece_before(archive: Archive, instrument: Instrument, moment: datetime) -> Piece:
+    """Return the file before the one that holds a moment, of the shortest period that the archive has.
+
+    Examples
+    --------
+    >>> from cexkit.exchanges.binance.descriptor import EXCHANGE
+    >>> from cexkit.schema.intervals import utc
+    >>> btc = Instrument(exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT",
+    ...                  base="BTC", quote="USDT")
+    >>> metrics = EXCHANGE.archives["open_interest", "perp"]
+    >>> print(piece_before(metrics, btc, utc("2024-01-15T08:00")).window)
+    2024-01-14T01:00:00+00:00 … 2024-01-15T01:00:00+00:00
+    """
+    period = archive.periods[-1]
+    holding = _piece(archive, instrument, period, moment)
+    return _piece(archive, instrument, period, holding.window.start - timedelta(microseconds=1))
+
+
 def _candidates(archive: Archive, instrument: Instrument, moment: datetime) -> Iterable[Piece]:
     return (_piece(archive, instrument, period, moment) for period in archive.periods)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,11 @@ from cexkit.exchanges.http.client import HttpClient, NextSequence, Response
 from cexkit.exchanges.http.clocks import ClockReading
 from cexkit.exchanges.http.ratelimit import RateLimiter
 from cexkit.exchanges.http.retry import RetryPolicy
+from cexkit.exchanges.http.workers import Result, sleep
 from cexkit.exchanges.instruments import describe_unclear_units, matching
 from cexkit.exchanges.listings import Listings, require_symbol
 from cexkit.exchanges.page import Page
-from cexkit.exchanges.page_walk import walk_pages
+from cexkit.exchanges.page_walk import WindowWalk, walk_windows
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange as find_venue
 from cexkit.exchanges.venue_client import VenueClient
@@ -73,7 +75,7 @@ class Fetcher:
         transport: httpx.BaseTransport | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = sleep,
     ):
         settings = settings or environment()
         self._http = HttpClient(
@@ -85,6 +87,8 @@ class Fetcher:
         )
         self._client = VenueClient(self._http, settings.base_urls, settings.max_clock_skew_seconds)
         self._listings = Listings(self._client)
+        #: Most requests at once to read a table of a venue.
+        self.concurrent_requests = settings.concurrent_requests
 
     def __enter__(self) -> Fetcher:
         return self
@@ -200,6 +204,48 @@ class Fetcher:
         FetchError
             If the venue cannot be read at all.
         """
+        walk = self._walk(exchange, table, instrument, window, next_sequence)
+        return replace(walk, confirm_empty=confirm_empty).read()
+
+    def window_pages(
+        self,
+        exchange: str,
+        table: str,
+        instrument: Instrument,
+        window: Window,
+        *,
+        listed: bool = False,
+        count: int | None = None,
+        next_sequence: NextSequence | None = None,
+    ) -> Iterator[Result[Page]]:
+        """Read a table of one instrument, several pages at once where the venue's pages allow.
+
+        Parameters
+        ----------
+        exchange, table, instrument, window, next_sequence
+            As for :meth:`pages`.
+        listed : bool
+            True if rows are expected throughout the window; see :func:`~cexkit.exchanges.page_walk.walk_windows`.
+        count : int, optional
+            Most requests at once. Default: the setting ``CEXKIT_CONCURRENT_REQUESTS``.
+
+        Yields
+        ------
+        Result
+            A page in ``item``, or the end of a part of the window with the error that ended it early, if any;
+            ``task.window`` is the part. Parts end in any order, and together cover the window.
+
+        Raises
+        ------
+        NotOfferedError
+            If the window starts before the venue's retention period; see :meth:`earliest`.
+        """
+        walk = self._walk(exchange, table, instrument, window, next_sequence)
+        return walk_windows(walk, count or self.concurrent_requests, listed=listed)
+
+    def _walk(
+        self, exchange: str, table: str, instrument: Instrument, window: Window, next_sequence: NextSequence | None
+    ) -> WindowWalk:
         venue = find_venue(exchange)
         source = venue.source(_require_venue_table(table), instrument.instrument_type)
         earliest = self.earliest(exchange, table, instrument.instrument_type)
@@ -215,7 +261,7 @@ class Fetcher:
             window=window,
             terms=self._listings.terms(venue),
         )
-        return walk_pages(self._client, venue, source, context, next_sequence, confirm_empty=confirm_empty)
+        return WindowWalk(self._client, venue, source, context, next_sequence)
 
     def earliest(self, exchange: str, table: str, instrument_type: InstrumentType) -> datetime | None:
         """Return the oldest time for which a venue's API retains rows, by the venue's clock; None if unlimited."""
@@ -240,7 +286,7 @@ class Fetcher:
         venue = find_venue(exchange)
         window = _parse_window(table, start, end)
         instrument = self.resolve(exchange, table, symbol, instrument_type)
-        pages = self.pages(exchange, table, instrument, window)
+        pages = _require_read(self.window_pages(exchange, table, instrument, window))
         rows = assemble_table(_warn_of_skew(exchange, pages), table)
         return self._listings.fill_multiplier(rows, venue, instrument)
 
@@ -271,6 +317,15 @@ def _require_venue_table(table: str) -> str:
     if table not in published:
         raise UnknownTableError.of("table", table, published)
     return table
+
+
+def _require_read(results: Iterable[Result[Page]]) -> Iterator[Page]:
+    """Yield the pages of results, and raise the first error."""
+    for result in results:
+        if result.error is not None:
+            raise result.error
+        if not result.ended:
+            yield result.item
 
 
 def _warn_of_skew(exchange: str, pages: Iterable[Page]) -> Iterator[Page]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cexkit.errors import PayloadError
@@ -49,6 +50,16 @@ class Page:
     def clock_problem(self) -> str | None:
         """Text that states the clocks of the venue and of this machine if they disagree; None if they agree."""
         return describe_skew(self.response) if self.context.skewed else None
+
+    @property
+    def row_span(self) -> Window | None:
+        """The span of its rows; None without rows or times."""
+        import pyarrow.compute as pc
+
+        if not self.table or "timestamp" not in self.table.column_names:
+            return None
+        times = pc.min_max(self.table["timestamp"]).as_py()
+        return Window(times["min"], times["max"] + timedelta(microseconds=1))
 
     @property
     def is_file(self) -> bool:

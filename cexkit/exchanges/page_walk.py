@@ -1,17 +1,23 @@
-"""Walk through the pages of one source: which page comes next, and when a page is requested again."""
+"""Walk through the pages of one source: which page comes next, and when a page is requested again.
+
+A window whose pages each hold a known span is divided into them, and several are read at once (:func:`walk_windows`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.base import Exchange, Source
 from cexkit.exchanges.http.client import NextSequence
-from cexkit.exchanges.http.paginate import PageRequest
+from cexkit.exchanges.http.paginate import Forward, PageRequest
+from cexkit.exchanges.http.workers import Delivery, Result
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.parsing import Context, extent
 from cexkit.exchanges.venue_client import VenueClient
+from cexkit.schema.intervals import Window
 
 #: Number of requests after which a malformed or empty page is accepted. An empty page at the end of the walk needs more
 #: confirmation than an empty page between others.
@@ -43,6 +49,94 @@ def walk_pages(
         else:
             request = source.paginator.next(request, extent(page.table, source.cursor(page.response.body)))
             yield page
+
+
+@dataclass(frozen=True, slots=True)
+class WindowWalk:
+    """The walk through one window, which a worker can do."""
+
+    client: VenueClient
+    venue: Exchange
+    source: Source
+    context: Context
+    next_sequence: NextSequence | None = None
+    confirm_empty: bool = True
+    first_page_only: bool = False
+
+    @property
+    def window(self) -> Window:
+        """The span to read."""
+        return self.context.window
+
+    def read(self) -> Iterator[Page]:
+        """Yield the pages in the venue's order."""
+        where = (self.client, self.venue, self.source, self.context, self.next_sequence)
+        pages = walk_pages(*where, confirm_empty=self.confirm_empty)
+        return islice(pages, 1) if self.first_page_only else pages
+
+    def over(self, window: Window) -> WindowWalk:
+        """Return the same walk through another window."""
+        return replace(self, context=replace(self.context, window=window))
+
+
+def walk_windows(walk: WindowWalk, count: int, *, listed: bool = False) -> Iterator[Result[Page]]:
+    """Walk through a window in several walks, as many at once as the venue's pages allow.
+
+    The pages of some venues begin with the newest row, or with the first one after the start, whatever a page's window
+    is. There, a window before the first row costs one request as a whole, but one per page if it is divided. So
+    it is divided only if ``listed``, or behind the first page that has rows.
+
+    Parameters
+    ----------
+    walk : WindowWalk
+        The walk through the whole window.
+    count : int
+        Most pages to read at once.
+    listed : bool
+        True if rows are expected throughout the window.
+
+    Yields
+    ------
+    Result
+        A page, or the end of a walk with the error that ended it early, if any; ``task`` is the walk. Together, the
+        walks cover the window.
+    """
+    windows = walk.source.paginator.windows(walk.window)
+    if len(windows) == 1 or count == 1:
+        yield from _alone(walk)
+    elif listed or walk.source.paginator.span is not None:
+        yield from _at_once(walk, windows, count)
+    elif isinstance(walk.source.paginator, Forward):
+        yield from _behind_the_first_page(walk, count)
+    else:
+        yield from _alone(walk)
+
+
+def _alone(walk: WindowWalk) -> Iterator[Result[Page]]:
+    with Delivery(iter([walk, None]).__next__, 1) as delivery:
+        yield from delivery
+
+
+def _at_once(walk: WindowWalk, windows: list[Window], count: int) -> Iterator[Result[Page]]:
+    walks = (walk.over(window) for window in windows)
+    with Delivery(lambda: next(walks, None), count) as delivery:
+        yield from delivery
+
+
+def _behind_the_first_page(walk: WindowWalk, count: int) -> Iterator[Result[Page]]:
+    """Read the first page, and what follows it at once."""
+    *pages, end = _alone(replace(walk, first_page_only=True))
+    last = extent(pages[0].item.table, None).last if pages and pages[0].item.table is not None else None
+    behind = walk.window.end if last is None else min(last + walk.source.paginator.resolution, walk.window.end)
+    if pages and pages[0].item.table is None:
+        yield from _alone(walk)  # a malformed page does not say where the next one is
+        return
+    first = walk.over(Window(walk.window.start, behind))
+    yield from (replace(page, task=first) for page in pages)
+    yield replace(end, task=first)
+    if behind < walk.window.end and end.error is None:
+        rest = walk.over(Window(behind, walk.window.end))
+        yield from _at_once(rest, rest.source.paginator.windows(rest.window), count)
 
 
 def _read_page(

@@ -158,7 +158,7 @@ class Window:
         return self.start <= moment < self.end
 
     def __str__(self) -> str:
-        return f"{self.start.isoformat()} … {self.end.isoformat()}"
+        return f"{self.start.isoformat(timespec='seconds')} … {self.end.isoformat(timespec='seconds')}"
 
     @property
     def days(self) -> float:

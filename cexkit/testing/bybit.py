@@ -66,7 +66,7 @@ class LoopbackBybit(LoopbackVenue):
 
     Parameters
     ----------
-    feed, now, faults, page_rows, clock
+    feed, now, faults, page_rows, clock, latency_seconds
         See :class:`~cexkit.testing.LoopbackVenue`.
     limit : int, optional
         Maximum requests in 5 seconds; requests beyond it get code 10006.
@@ -90,8 +90,11 @@ class LoopbackBybit(LoopbackVenue):
         limit: int = LIMIT,
         page_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        latency_seconds: float | tuple[float, float] = 0.0,
     ):
-        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
+        super().__init__(
+            feed, now=now, faults=faults, page_rows=page_rows, clock=clock, latency_seconds=latency_seconds
+        )
         self.limit = limit
         self._used: dict[int, int] = {}
 

@@ -67,7 +67,7 @@ class LoopbackCoinbase(LoopbackVenue):
 
     Parameters
     ----------
-    feed, now, faults, page_rows, clock
+    feed, now, faults, page_rows, clock, latency_seconds
         See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Limits that replace those of :data:`LIMITS`.
@@ -92,8 +92,11 @@ class LoopbackCoinbase(LoopbackVenue):
         limits: Mapping[str, tuple[float, float]] | None = None,
         page_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        latency_seconds: float | tuple[float, float] = 0.0,
     ):
-        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
+        super().__init__(
+            feed, now=now, faults=faults, page_rows=page_rows, clock=clock, latency_seconds=latency_seconds
+        )
         self.limits = LIMITS | dict(limits or {})
         self._buckets: dict[str, tuple[float, float]] = {}
 

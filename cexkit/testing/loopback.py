@@ -211,6 +211,8 @@ class Loopback:
         Failures and their conditions.
     clock : callable
         Returns seconds, for rate limits and the log.
+    latency_seconds : float or tuple of two floats
+        Time from the arrival of a request to its response, or the bounds of a random one.
 
     Attributes
     ----------
@@ -234,10 +236,12 @@ class Loopback:
         now: TimeLike | Callable[[], datetime],
         faults: Iterable[Fault] = (),
         clock: Callable[[], float] = time.monotonic,
+        latency_seconds: float | tuple[float, float] = 0.0,
     ):
         self.now = now
         self.faults = tuple(faults)
         self.log: list[Logged] = []
+        self.latency_seconds = latency_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
@@ -298,9 +302,13 @@ class Loopback:
             date = {"Date": format_datetime(moment, usegmt=True), "Content-Type": "application/json"}
             reply = replace(reply, headers=date | reply.headers)
             self.log.append(Logged(request, reply.status, reply.weight, fault.name if fault else None))
-        if fault is not None and fault.stall_seconds:
-            self._stopping.wait(fault.stall_seconds)
+        if seconds := self._delay() + (fault.stall_seconds if fault else 0.0):
+            self._stopping.wait(seconds)
         return reply, fault
+
+    def _delay(self) -> float:
+        bounds = self.latency_seconds
+        return random.uniform(*bounds) if isinstance(bounds, tuple) else bounds
 
 
 class _Server(ThreadingHTTPServer):

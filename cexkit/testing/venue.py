@@ -23,7 +23,7 @@ class LoopbackVenue(Loopback):
     ----------
     feed : Feed or mapping of table name to polars.DataFrame
         What it answers from.
-    now, faults, clock
+    now, faults, clock, latency_seconds
         As for :class:`~cexkit.testing.Loopback`.
     page_rows : int, optional
         Most rows of any page, below the venue's own limits.
@@ -37,8 +37,9 @@ class LoopbackVenue(Loopback):
         faults: Iterable[Fault] = (),
         page_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        latency_seconds: float | tuple[float, float] = 0.0,
     ):
-        super().__init__(now=now, faults=faults, clock=clock)
+        super().__init__(now=now, faults=faults, clock=clock, latency_seconds=latency_seconds)
         self.feed = feed if isinstance(feed, Feed) else Feed(feed)
         self.page_rows = page_rows
 

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 import cexkit
 from cexkit.errors import DuplicateKeyError, InvalidInputError, MissingColumnError, UnknownNameError
 
+#: Values that cannot be are null, with a warning that test_ranges.py looks at.
+pytestmark = pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SCHEMA = {
     **dict.fromkeys(("exchange", "instrument_type", "symbol"), pl.String),

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 
 import cexkit
-from cexkit.errors import DuplicateKeyError, MissingColumnError, UnpricedQuoteWarning
+from cexkit.errors import DuplicateKeyError, MissingColumnError, MixedUnitsWarning, UnpricedQuoteWarning
 
+#: Values that cannot be are null, with a warning that test_ranges.py looks at.
+pytestmark = pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SCHEMA = {
     **dict.fromkeys(("exchange", "symbol", "base", "quote"), pl.String),
@@ -85,6 +87,44 @@ def test_without_multiplier_and_quote(engine):
     same(got, [("BTC", 0, e, p, 100.0, None) for e, p in (("binance", 100.0), ("coinbase", 110.0), ("okx", 100.0))])
 
 
+def test_prices_of_different_units_are_not_compared(engine):
+    """Without a multiplier 1000PEPE is a thousand times PEPE; a coin whose venues agree is compared."""
+    rows = [
+        *ROWS[:3],
+        *ROWS[-2:],
+        ("okx", "PEPE", "USDT", 1, 1.0, 0.00002, 5.0),
+        ("bybit", "PEPE", "USDT", 1, 1.0, 0.0001, 1.0),
+    ]
+    frame = frame_of(rows).drop("multiplier")
+    if engine.eager:
+        with pytest.warns(MixedUnitsWarning, match=r"price_divergence_bps: in 2 rows .* add the column multiplier"):
+            got = result(
+                engine, "price_divergence_bps", frame, "symbol", "price", "median_price", "price_divergence_bps"
+            )
+    else:
+        got = result(engine, "price_divergence_bps", frame, "symbol", "price", "median_price", "price_divergence_bps")
+    want = [
+        ("BTC", 0, "BTCUSDC", 102.0, 100.5, 1.5 / 100.5 * 1e4),
+        ("BTC", 0, "BTCUSDT", 100.0, 100.5, -0.5 / 100.5 * 1e4),
+        ("BTC", 0, "BTCUSDT", 100.0, 100.5, -0.5 / 100.5 * 1e4),
+        ("PEPE", 0, "1000PEPEUSDT", 0.02, None, None),
+        ("PEPE", 0, "PEPEUSDT", 0.00002, None, None),
+        # five times is not more than five times
+        ("PEPE", 1, "PEPEUSDT", 0.0001, 0.00006, 4 / 6 * 1e4),
+        ("PEPE", 1, "PEPEUSDT", 0.00002, 0.00006, -4 / 6 * 1e4),
+    ]
+    same(got, want)
+
+
+def test_the_sample_with_and_without_multipliers():
+    bars = cexkit.connect("sample").ohlcv_1d.to_polars()
+    perps = bars.filter(instrument_type="perp", base="PEPE")
+    assert cexkit.price_divergence_bps(perps)["price_divergence_bps"].abs().max() < 20
+    with pytest.warns(MixedUnitsWarning):
+        lost = cexkit.price_divergence_bps(perps.drop("multiplier"))
+    assert lost["price_divergence_bps"].null_count() == lost.height > 0
+
+
 def test_shares_by_hand(engine):
     got = result(engine, "volume_share", frame_of(ROWS), "exchange", "volume_usd", "volume_share")
     want = [
@@ -145,9 +185,14 @@ legs = st.lists(
 )
 
 
+#: More than there are other rows, so that the median of a column is in range.
+SOUND = [("okx", "XRP", "USDT", hour, 1.0, 1.0, 1.0) for hour in range(26)]
+
+
 @settings(max_examples=40, deadline=None)
 @given(legs)
 def test_divergence_agrees_with_plain_python(rows):
+    rows = rows + SOUND
     priced = [r for r in rows if r[5] is not None and r[5] > 0]
     want = {}
     for row in priced:
@@ -168,6 +213,7 @@ def test_divergence_agrees_with_plain_python(rows):
 @settings(max_examples=40, deadline=None)
 @given(legs)
 def test_shares_and_concentration_agree_with_plain_python(rows):
+    rows = rows + SOUND
     shares, index = {}, {}
     for base, hour in {(r[1], r[3]) for r in rows}:
         part = [r for r in rows if (r[1], r[3]) == (base, hour)]
@@ -186,11 +232,12 @@ def test_shares_and_concentration_agree_with_plain_python(rows):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ABC"), st.integers(-1, 9).map(float)), max_size=15))
 def test_dominance_agrees_with_plain_python(rows):
+    rows = rows + [(4, "D", 1.0)] * 16
     want = {}
     for hour in {r[0] for r in rows}:
         coins = {
             base: {r[2] for r in rows if r[:2] == (hour, base) and r[2] >= 0}
-            for base in "ABC"
+            for base in "ABCD"
             if any(r[:2] == (hour, base) for r in rows)
         }
         known = all(len(values) == 1 for values in coins.values())

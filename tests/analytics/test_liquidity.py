@@ -14,6 +14,8 @@ from hypothesis import given, settings
 import cexkit
 from cexkit.errors import DuplicateKeyError, InvalidInputError, MissingColumnError, UnpricedQuoteWarning
 
+#: Values that cannot be are null, with a warning that test_ranges.py looks at.
+pytestmark = pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SCHEMA = {
     "symbol": pl.String,

@@ -196,7 +196,13 @@ def test_the_median_is_exact_on_many_venues(every_engine, helpers):
     """Not an approximation by sketches: of a thousand skewed prices the mean of the two in the middle."""
     prices = [1.0 + (i * 7919 % 1000) ** 3 / 1e3 for i in range(1000)]
     frame = pl.DataFrame(
-        {"exchange": [f"v{i:03}" for i in range(1000)], "base": "BTC", "timestamp": START, "close": prices}
+        {
+            "exchange": [f"v{i:03}" for i in range(1000)],
+            "base": "BTC",
+            "timestamp": START,
+            "close": prices,
+            "multiplier": 1.0,
+        }
     )
     got = every_engine.back(cexkit.price_divergence_bps(every_engine.make(frame))).sort("exchange")
     median = statistics.median(prices)

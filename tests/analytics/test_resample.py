@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -13,12 +14,22 @@ import pytest
 from hypothesis import given, settings
 
 import cexkit
-from cexkit.errors import ColumnTypeError, DuplicateKeyError, InvalidInputError, MissingColumnError, UnknownNameError
+from cexkit.errors import (
+    ColumnTypeError,
+    DuplicateKeyError,
+    ForwardFilledRateWarning,
+    InvalidInputError,
+    MissingColumnError,
+    MissingSettlementsWarning,
+    UnknownNameError,
+)
 from cexkit.schema.fields import FIELDS
 from cexkit.testing.simulation import simulate
 
+#: Values that cannot be are null, with a warning that test_ranges.py looks at.
+pytestmark = pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning")
 START = datetime(2024, 1, 1, tzinfo=UTC)
-FLOATS = ("open", "high", "low", "close", "volume_base", "open_interest_base", "open_interest_usd", "funding_rate")
+FLOATS = ("open", "high", "low", "close", "volume_base", "open_interest_base", "open_interest_usd", "value_usd")
 SCHEMA = {
     **dict.fromkeys(("exchange", "symbol", "base"), pl.String),
     "timestamp": pl.Datetime("us", "UTC"),
@@ -27,7 +38,7 @@ SCHEMA = {
 }
 HOW = {
     "open": "first", "high": "max", "low": "min", "close": "last", "volume_base": "sum", "open_interest_base": "last",
-    "open_interest_usd": "last", "funding_rate": "sum", "trades": "sum",
+    "open_interest_usd": "last", "value_usd": "sum", "trades": "sum",
 }  # fmt: skip
 
 
@@ -71,7 +82,6 @@ def random_rows(n: int, seed: int, symbols=("BTCUSDT", "ETHUSDT")) -> list[tuple
     rng, rows = random.Random(seed), []
     for symbol in symbols:
         for hour in rng.sample(range(60), n):
-            # small, so that as funding rates they do not look like percent
             values = [rng.choice([rng.uniform(1e-4, 1e-3), rng.uniform(1e-4, 1e-3), None, math.nan]) for _ in FLOATS]
             rows.append(row(symbol, hour, values, rng.choice([None, rng.randrange(9)])))
     return rows
@@ -89,17 +99,17 @@ def test_by_hand(engine):
     rows = [
         row("BTCUSDT", 0, [10.0, 15.0, 9.0, 12.0, 1.0, 100.0, 5e3, 1e-4], 5),
         row("BTCUSDT", 8, [12.0, 20.0, 11.0, 19.0, 2.0, 110.0, 6e3, 2e-4], 6),
-        row("BTCUSDT", 16, [19.0, 19.5, 8.0, 8.5, 4.0, 90.0, 4e3, -5e-4], 7),
+        row("BTCUSDT", 16, [19.0, 19.5, 8.0, 8.5, 4.0, 90.0, 4e3, 5e-4], 7),
         row("BTCUSDT", 24, [8.5, 9.0, 8.0, 8.8, 3.0, 95.0, 4e3, 1e-4], 2),
     ]
     got = resampled(engine, frame_of(rows))
     assert got.columns == ["exchange", "symbol", "timestamp", "rows", "base", *FLOATS, "trades", "hour"]
     assert {got.schema["trades"], got.schema["rows"]} == {pl.Int64}
-    assert got.drop("timestamp", "funding_rate").rows() == [
+    assert got.drop("timestamp", "value_usd").rows() == [
         ("okx", "BTCUSDT", 3, "BTC", 10.0, 20.0, 8.0, 8.5, 7.0, 90.0, 4e3, 18, 0.0),
         ("okx", "BTCUSDT", 1, "BTC", 8.5, 9.0, 8.0, 8.8, 3.0, 95.0, 4e3, 2, 24.0),
     ]
-    assert got["funding_rate"].to_list() == pytest.approx([-2e-4, 1e-4], rel=1e-12)
+    assert got["value_usd"].to_list() == pytest.approx([8e-4, 1e-4], rel=1e-12)
 
 
 @pytest.mark.parametrize("hours", [4, 24])
@@ -156,11 +166,11 @@ def test_what_an_instrument_is_stays_and_facts_of_one_row_go(engine):
 def test_aggregates_of_ones_own(engine):
     rows = [row("BTCUSDT", h, [float(h + 1)] * 8) for h in (1, 0, 2)]
     frame = frame_of(rows).with_columns(score=pl.col("close") * 2, note=pl.lit("x"))
-    choice = {"score": "first", "funding_rate": "last", "high": "min", "note": "none", "open": "none"}
+    choice = {"score": "first", "value_usd": "last", "high": "min", "note": "none", "open": "none"}
     got = resampled(engine, frame, aggregates=choice)
     assert "note" not in got.columns
     assert "open" not in got.columns
-    assert got.select("score", "funding_rate", "high", "low").rows() == [(2.0, 3.0, 1.0, 1.0)]
+    assert got.select("score", "value_usd", "high", "low").rows() == [(2.0, 3.0, 1.0, 1.0)]
 
 
 @cache
@@ -254,6 +264,7 @@ number = st.one_of(st.none(), st.just(math.nan), st.integers(-1, 50).map(float))
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, 60), number, number), max_size=30))
 def test_vwap_agrees_with_plain_python(rows):
+    rows = rows + [("C", 0, 1.0, 1.0)] * 31  # so that the median of a column is in range
     want = {}
     for symbol, start in {(r[0], r[1] // 8 * 8) for r in rows}:
         part = [r[2:] for r in rows if (r[0], r[1] // 8 * 8) == (symbol, start)]
@@ -262,3 +273,76 @@ def test_vwap_agrees_with_plain_python(rows):
         want[symbol, start] = sum(p * v for p, v in part) / total if total else None
     got = cexkit.vwap(trades(rows), every="8h").with_columns(hour=(pl.col("timestamp") - START).dt.total_hours())
     assert {r[:2]: r[2] for r in got.select("symbol", "hour", "vwap").rows()} == pytest.approx(want)
+
+
+# ------------------------------------------------------------- funding
+def funding(hours: list[float], **columns) -> pl.DataFrame:
+    """Settlements at these hours, one basis point each."""
+    times = pl.Series([START + timedelta(hours=hour) for hour in hours], dtype=pl.Datetime("us", "UTC"))
+    return pl.DataFrame({"symbol": "BTCUSDT", "timestamp": times, "funding_rate": 1e-4, **columns})
+
+
+def daily(engine, frame, **arguments) -> tuple[list[float | None], int]:
+    """Sums of funding by day, and the number of warnings that settlements are missing."""
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        got = resampled(engine, frame, **arguments)
+    told = [one for one in caught if one.category is MissingSettlementsWarning]
+    return [None if v is None or math.isnan(v) else round(v, 9) for v in got["funding_rate"].to_list()], len(told)
+
+
+DAYS = list(range(0, 96, 8))
+
+
+@pytest.mark.parametrize(
+    ("missing", "want"),
+    [
+        ([], [3e-4, 3e-4, 3e-4, 3e-4]),
+        ([32], [3e-4, None, 3e-4, 3e-4]),  # within the second day
+        ([24], [3e-4, None, 3e-4, 3e-4]),  # at its start
+        ([16], [None, 3e-4, 3e-4, 3e-4]),  # at the end of the first
+        ([16, 24], [None, None, 3e-4, 3e-4]),
+        ([0, 88], [2e-4, 3e-4, 3e-4, 2e-4]),  # outside of the frame: nobody knows
+    ],
+)
+@pytest.mark.parametrize("declared", [True, False])
+def test_funding_of_a_day_that_lacks_settlements_is_null(engine, missing, want, declared):
+    hours = [hour for hour in DAYS if hour not in missing]
+    frame = funding(hours, **({"funding_interval_hours": 8.0} if declared else {}))
+    assert daily(engine, frame) == (want, int(None in want and engine.eager))
+
+
+def test_funding_joined_to_daily_bars_is_null(engine):
+    frame = funding([0, 24, 48, 72], funding_interval_hours=8.0, close=100.0)
+    values, told = daily(engine, frame)
+    assert values[:3] == [None] * 3
+    assert told == engine.eager
+    # closes are not lost with it
+    assert resampled(engine, frame.drop("funding_rate"))["close"].to_list() == [100.0] * 4
+
+
+def test_funding_joined_to_hourly_bars_is_whole(engine):
+    bars = funding(list(range(72))).with_columns(
+        pl.when(pl.int_range(72) % 8 == 0).then("funding_rate").alias("funding_rate")
+    )
+    assert daily(engine, bars) == ([3e-4] * 3, 0)
+
+
+def test_a_late_settlement_is_not_missing(engine):
+    assert daily(engine, funding([0, 8, 16, 26, 32, 40, 48, 56, 64])) == ([3e-4] * 3, 0)
+
+
+def test_a_settlement_of_the_same_minute_is_a_duplicate(engine):
+    frame = funding([*DAYS, 8 + 11 / 3.6e6])
+    if engine.eager:
+        with pytest.raises(DuplicateKeyError, match="resample: 1 settlements follow another"):
+            daily(engine, frame)
+        # where funding is not summed, rows may be anything
+        assert resampled(engine, frame, aggregates={"funding_rate": "max"}).height == 4
+    else:
+        assert daily(engine, frame)[0] == [None, 3e-4, 3e-4, 3e-4]
+
+
+def test_filled_rates_are_suspected():
+    rates = [(hour // 8 * 7 % 11 - 5) / 1e5 for hour in range(72)]
+    with pytest.warns(ForwardFilledRateWarning, match="resample: rows are 60 minutes apart"):
+        cexkit.resample(funding(list(range(72))).with_columns(funding_rate=pl.Series(rates)))

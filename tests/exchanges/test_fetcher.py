@@ -37,7 +37,7 @@ from cexkit.exchanges.instruments import left_out
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import parse_response
 from cexkit.schema import TABLES
-from cexkit.schema.intervals import INTERVALS, Window, utc
+from cexkit.schema.intervals import INTERVALS, Window, to_ms, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.testing import (
     LoopbackBinance,
@@ -480,10 +480,27 @@ class TestMalformedPages:
     SPAN = (START, START + 2500 * HOUR)
 
     def test_fetch_raises(self):
-        with LoopbackBinance(TRUTH, now=LATER, faults=self.FAULTS) as venue, Fetcher(venue.settings) as fetcher:
+        second = str(to_ms(START + 1000 * HOUR))
+        faults = [garbled(lambda request: request.params.get("startTime", "0") >= second)]
+        with LoopbackBinance(TRUTH, now=LATER, faults=faults) as venue, Fetcher(venue.settings) as fetcher:
             with pytest.raises(PayloadError, match=r"um\.klines: Invalid JSON"):
                 fetcher.fetch("binance", "ohlcv_1h", "BTCUSDT", *self.SPAN, instrument_type="perp")
-            assert len(asked(venue, UM_KLINES)) == 6
+            assert 6 <= len(asked(venue, UM_KLINES)) <= 11
+
+    def test_windows_that_are_read_at_once_cover_the_window_and_fail_alone(self):
+        lost = range(to_ms(START + 900 * HOUR), to_ms(START + 1100 * HOUR))
+        faults = [server_error(lambda request: int(request.params.get("startTime", 0)) in lost)]
+        clock = Clock()
+        with LoopbackBinance(TRUTH, now=LATER, faults=faults) as venue, patient(venue, clock) as fetcher:
+            btc = fetcher.resolve("binance", "ohlcv_1h", "BTCUSDT", "perp")
+            results = list(fetcher.window_pages("binance", "ohlcv_1h", btc, Window(*map(utc, self.SPAN)), count=4))
+        ends = {result.task.window: result.error for result in results if result.ended}
+        assert sum((window.end - window.start for window in ends), timedelta()) == 2500 * HOUR
+        (failed,) = (window for window, error in ends.items() if error is not None)
+        rows = pl.concat([pl.from_arrow(result.item.table) for result in results if result.item]).sort("timestamp")
+        whole = truth("ohlcv_1h", "perp", "BTCUSDT", *self.SPAN)
+        kept = whole.filter(~pl.col("timestamp").is_between(failed.start, failed.end, closed="left"))
+        same(rows.drop("multiplier"), kept.drop("multiplier"))
 
     @pytest.mark.parametrize("fault", [garbled, web_page, emptied, doubled, disordered])
     def test_a_page_that_is_wrong_once_is_asked_for_again(self, fault):
@@ -720,13 +737,13 @@ class TestRate:
 
     def test_others_behind_the_same_address_are_seen_in_the_headers(self):
         clock = Clock()
-        used = iter(["10", "95", "1", "1"])
+        used = iter(["10", "100", "1", "1"])
         limit = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 100}
 
         def response(request):
             return httpx.Response(
                 200,
-                json={"symbols": [], "rateLimits": [limit]},
+                json={"symbols": [], "rateLimits": [limit, limit | {"rateLimitType": "ORDERS", "limit": 1}]},
                 headers={"x-mbx-used-weight-1m": next(used), "date": "Mon, 01 Jan 2024 00:00:20 GMT"},
             )
 

@@ -92,7 +92,9 @@ def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, or
 
 
 def kind(name: str) -> str:
-    """Return what a declared input holds: numbers, text, times, or truth values."""
+    """Return what a declared input holds: numbers, text, times, truth values, or hours."""
+    if name == "funding_interval_hours":
+        return "hours"
     declared = FIELDS[name].type if name in FIELDS else "float64"
     return {"string": "text", TIMESTAMP: "times", "boolean": "truth values"}.get(declared, "numbers")
 
@@ -101,12 +103,14 @@ _RIGHT: dict[str, Callable[[Any], bool]] = {
     "text": lambda dtype: dtype in (nw.String, nw.Categorical, nw.Enum),
     "times": lambda dtype: dtype in (nw.Datetime, nw.Date),
     "numbers": lambda dtype: dtype.is_numeric(),
+    "hours": lambda dtype: dtype.is_numeric() or dtype in (nw.Duration, nw.String, nw.Categorical, nw.Enum),
     "truth values": lambda dtype: dtype == nw.Boolean,
 }
 _CONVERT = {
     "times": "convert whole numbers with pandas.to_datetime(column, unit='ms', utc=True) or "
     "polars.from_epoch(column, 'ms'), saying the unit: nothing here guesses it; text with str.to_datetime",
     "numbers": "convert it with astype(float) (pandas) or cast(pl.Float64) (polars)",
+    "hours": "give numbers, durations, or texts such as '8h'",
     "text": "convert it with astype(str) (pandas) or cast(pl.String) (polars)",
     "truth values": "convert it with astype(bool) (pandas) or cast(pl.Boolean) (polars)",
 }
@@ -150,7 +154,9 @@ def _one_run_each(rows: pl.DataFrame) -> bool:
 def rates(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     """Warn if funding rates look like percent: 30 or more rows, half of them above 0.2% per settlement."""
     column = metric.column("funding_rate", arguments)
-    if "funding_rate" not in metric.used(arguments) or column not in frame.columns:
+    # The interval does not depend on the size of rates.
+    only_times = metric.settlements and "funding_rate" in metric.optional
+    if "funding_rate" not in metric.used(arguments) or only_times or column not in frame.columns:
         return
     values = frame.get_column(column)
     if len(values) > _SAMPLE:

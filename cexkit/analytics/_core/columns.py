@@ -49,13 +49,13 @@ def key(engine: str, frame: Any, name: str) -> Any:
     return take(engine, frame, [name]).to_series()
 
 
-def complete(column: pl.Series) -> bool:
-    """Whether a column holds finite numbers above zero in every row."""
+def complete(column: pl.Series, most: float) -> bool:
+    """Whether a column holds numbers above zero and at most ``most`` in every row."""
     if not column.dtype.is_numeric() or column.null_count():
         return False
     values = column.cast(pl.Float64)
-    least = values.min()
-    return _all_finite(values) and (least is None or least > 0)  # type: ignore[operator]
+    least, highest = values.min(), values.max()
+    return _all_finite(values) and (least is None or (least > 0 and highest <= most))  # type: ignore[operator]
 
 
 def cleaned(work: pl.DataFrame, numbers: Iterable[str]) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +26,7 @@ Column: TypeAlias = str
 #: Microseconds per second.
 MICRO = 1_000_000
 _DAY = 86_400
+_POSSIBLE_US = tuple(int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * MICRO for year in (2000, 2200))
 
 
 def number(frame: Frame, column: str) -> nw.Expr:
@@ -47,6 +49,15 @@ def positive(frame: Frame, column: str) -> nw.Expr:
     """
     value = number(frame, column)
     return nw.when(value > 0).then(value)
+
+
+def amount(frame: Frame, column: str) -> nw.Expr:
+    """Return an input as float64 in which everything but finite numbers of zero or more is null.
+
+    Quantities and values have no sign; what has one is of another convention and must not enter a sum.
+    """
+    value = number(frame, column)
+    return nw.when(value >= 0).then(value)
 
 
 def text(column: str) -> nw.Expr:
@@ -146,6 +157,23 @@ def with_epoch_us(frame: Frame, name: str, column: str = "timestamp") -> Frame:
     table = frame.to_native()
     epoch = EPOCH if dtype.time_zone else EPOCH.replace(tzinfo=None)
     return nw.from_native(table.mutate(**{name: table[column].delta(epoch, unit="microsecond")}))
+
+
+def with_possible_us(frame: Frame, name: str, column: str = "timestamp") -> Frame:
+    """Add a time column as :func:`with_epoch_us` does, null outside of the years 2000 to 2199.
+
+    Such times were read in the wrong unit. Eager frames that have some are refused before.
+    """
+    frame = with_epoch_us(frame, name, column)
+    if isinstance(frame, nw.DataFrame):
+        return frame
+    possible = nw.col(name).is_between(*_POSSIBLE_US, closed="left")
+    return frame.with_columns(nw.when(possible).then(nw.col(name)).alias(name))
+
+
+def hours_of_duration(column: str) -> nw.Expr:
+    """Return a column of durations as hours."""
+    return nw.col(column).dt.total_seconds().cast(nw.Float64) / 3600
 
 
 def with_bucket(frame: Frame, every: str, name: str = "_bucket") -> Frame:

@@ -13,14 +13,15 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._core import checks
+from cexkit.analytics._core import checks, ranges, settlements
 from cexkit.analytics._core.classes import select_class
 from cexkit.analytics._core.columns import Results, cleaned, complete, key, native, take
 from cexkit.analytics._core.compat import INSTRUMENT
+from cexkit.analytics._core.hours import LONGEST, hours_of, with_hours_as_numbers
 from cexkit.analytics._core.metric import EAGER, Metric
 from cexkit.analytics._core.order import Order, arrange
 from cexkit.analytics._core.plan import MetricPlan, blocks, each, metric_plan
-from cexkit.errors import UnsupportedBackendError
+from cexkit.errors import UnsupportedBackendError, warn
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 
@@ -74,6 +75,8 @@ def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, A
         kept = [aside.get(name, name) for name in schema.names()]
         new = [name for name in metric.outputs if name not in kept]
         result = result.select(*kept, *new).rename({own: name for name, own in aside.items()})
+    elif metric.notes:
+        result = result.drop(*metric.notes, strict=False)
     return result.to_native()
 
 
@@ -86,16 +89,22 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     work = take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
     work = select_class(metric.name, work, arguments)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+    work = with_hours_as_numbers(work)
     if ordered:
         checks.unique(metric, work)
-    work = cleaned(work, _numbers(metric, arguments))
     _look(metric, work, arguments)
-    return native(engine, metric.definition(nw.from_native(work), **arguments).to_native())
+    if metric.settlements:
+        settlements.check(metric, work, arguments)
+    work = cleaned(work, _numbers(metric, arguments))
+    result = metric.definition(nw.from_native(work), **arguments).to_native()
+    marked = {name: int(result.get_column(name).sum()) for name in metric.notes if name in result.columns}
+    _tell(metric, [marked])
+    return native(engine, result.drop(marked))
 
 
 def _appended(metric: Metric, engine: str, frame: Any, names: list[str], arguments: Mapping[str, Any]) -> Any:
     known = metric.complete_with in names and complete(
-        take(engine, frame, [metric.complete_with], raw=True).to_series()
+        hours_of(take(engine, frame, [metric.complete_with], raw=True).to_series()), LONGEST
     )
     ordered = _ordered(metric, names, arguments, complete=known)
     needed = _needed(metric, names, arguments, ordered=ordered)
@@ -103,24 +112,36 @@ def _appended(metric: Metric, engine: str, frame: Any, names: list[str], argumen
     grouped = ordered and _only_groups(metric, keys, arguments)
     work = take(engine, frame, [name for name in needed if not (grouped and name in keys)], raw=True)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+    work = with_hours_as_numbers(work)
     order = _order(metric, engine, frame, work, keys) if grouped else None
     if ordered and not grouped:
         checks.unique(metric, work)
+    _look(metric, work, arguments)
+    if order and metric.settlements:
+        work = settlements.prepared(metric, work, order, arguments)
     if known and "timestamp" not in metric.used(arguments):
         work = work.drop("timestamp", strict=False)  # nothing is left to derive
-    _look(metric, work, arguments)
     alone = ordered and not grouped  # rows of other instruments play a part
     ranges = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
     numbers = _numbers(metric, arguments)
     plan = _plan(metric, work, numbers, order, arguments)
     results = Results(engine, frame, plan.outputs, order)
 
-    def block(start: int, stop: int) -> None:
+    def block(start: int, stop: int) -> dict[str, int]:
         part = order.take(work, start, stop) if order else work.slice(start, stop - start)
-        results.put(start, stop, plan(cleaned(part, numbers)))
+        found = plan(cleaned(part, numbers))
+        results.put(start, stop, found[: len(plan.outputs)])
+        return {series.name: int(series.sum()) for series in found[len(plan.outputs) :]}
 
-    each(block, ranges)
+    _tell(metric, each(block, ranges))
     return results.attached()
+
+
+def _tell(metric: Metric, marked: Sequence[Mapping[str, int]]) -> None:
+    """Give the warnings of a result, from the number of rows that the notes of each block mark."""
+    for name, note in metric.notes.items():
+        if count := sum(part.get(name, 0) for part in marked):
+            warn(f"{metric.name}: {note.text.format(count=count)}", note.category)
 
 
 def _plan(
@@ -128,7 +149,7 @@ def _plan(
 ) -> MetricPlan:
     schema = {name: pl.Float64() if name in numbers else dtype for name, dtype in work.schema.items()}
     schema |= {INSTRUMENT: pl.UInt32()} if order else {}
-    return metric_plan(metric.definition, metric.outputs, schema, arguments)
+    return metric_plan(metric.definition, metric.outputs, schema, arguments, tuple(metric.notes))
 
 
 def _only_groups(metric: Metric, keys: Sequence[str], arguments: Mapping[str, Any]) -> bool:
@@ -148,6 +169,7 @@ def _order(metric: Metric, engine: str, frame: Any, work: pl.DataFrame, keys: li
 
 def _look(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     """What there is to say about values."""
+    ranges.check(metric, work, arguments)
     checks.rates(metric, work, arguments)
     if metric.inspects:
         metric.inspects(work, arguments)
@@ -155,7 +177,8 @@ def _look(metric: Metric, work: pl.DataFrame, arguments: Mapping[str, Any]) -> N
 
 def _numbers(metric: Metric, arguments: Mapping[str, Any]) -> set[str]:
     """The caller's columns that are read as numbers."""
-    return {metric.column(name, arguments) for name in metric.used(arguments) if checks.kind(name) == "numbers"}
+    used = metric.used(arguments)
+    return {metric.column(name, arguments) for name in used if checks.kind(name) in ("numbers", "hours")}
 
 
 def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, complete: bool = False) -> bool:

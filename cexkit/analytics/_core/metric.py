@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
 import polars as pl
 
 from cexkit.analytics._core.compat import Frame
+from cexkit.errors import CexkitWarning
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 #: ``lazy`` is polars' LazyFrame; the last two are Ibis tables on these backends.
@@ -29,6 +30,13 @@ class MetricFunction(Protocol[P]):
     __name__: str
 
     def __call__(self, frame: FrameT, /, *args: P.args, **kwargs: P.kwargs) -> FrameT: ...
+
+
+class Note(NamedTuple):
+    """A warning about rows that a definition marks as True in a temporary column; ``{count}`` is their number."""
+
+    category: type[CexkitWarning]
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,10 @@ class Metric:
     ties: bool = False
     #: The definition receives every column of the frame, not only those declared.
     whole: bool = False
+    #: The rows are settlements, so one of an instrument and minute is one settlement.
+    settlements: bool = False
+    #: Temporary boolean column of the result → warning about its rows (eager frames).
+    notes: Mapping[str, Note] = field(default_factory=dict)
     #: Inspects the values of an eager frame; raises or warns.
     inspects: Callable[[pl.DataFrame, Arguments], None] | None = None
 

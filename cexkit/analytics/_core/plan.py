@@ -25,15 +25,17 @@ T = TypeVar("T")
 
 
 class MetricPlan(NamedTuple):
-    """The expressions of a metric, step by step, and the types of its outputs."""
+    """The expressions of a metric, step by step, the types of its outputs, and its columns of notes."""
 
     steps: tuple[Step, ...]
     outputs: Mapping[str, pl.DataType]
+    notes: tuple[str, ...] = ()
 
     def __call__(self, work: pl.DataFrame) -> list[pl.Series]:
+        """Return the outputs, then the notes."""
         for step in self.steps:
             work = work.with_columns(step)
-        return [work.get_column(name) for name in self.outputs]
+        return [work.get_column(name) for name in (*self.outputs, *self.notes)]
 
 
 class _RecordingFrame(pl.DataFrame):
@@ -59,6 +61,7 @@ def metric_plan(
     outputs: tuple[str, ...],
     schema: Mapping[str, pl.DataType],
     arguments: Mapping[str, Any],
+    notes: tuple[str, ...] = (),
 ) -> MetricPlan:
     """Return the steps of a definition on frames of this schema, given these arguments.
 
@@ -71,11 +74,11 @@ def metric_plan(
     known = tuple((name, type(value), value) for name, value in arguments.items())
     columns = tuple(schema.items())
     try:
-        return _noted(definition, outputs, columns, known)
+        return _noted(definition, outputs, columns, known, notes)
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
-        return _noted.__wrapped__(definition, outputs, columns, known)
+        return _noted.__wrapped__(definition, outputs, columns, known, notes)
 
 
 @lru_cache(maxsize=256)
@@ -84,6 +87,7 @@ def _noted(
     outputs: tuple[str, ...],
     columns: tuple[tuple[str, pl.DataType], ...],
     arguments: tuple[tuple[str, type, Any], ...],
+    notes: tuple[str, ...],
 ) -> MetricPlan:
     page = _RecordingFrame(schema=dict(columns))
     page.recorded = ()
@@ -91,7 +95,8 @@ def _noted(
     recorded = getattr(result, "recorded", None)
     if recorded is None:
         raise TypeError(f"{definition.__name__} appends columns, so it may use with_columns and nothing else")
-    return MetricPlan(recorded, {name: result.schema[name] for name in outputs})
+    present = tuple(name for name in notes if name in result.schema)
+    return MetricPlan(recorded, {name: result.schema[name] for name in outputs}, present)
 
 
 def blocks(rows: int, instruments: pl.Series | None) -> list[tuple[int, int]]:

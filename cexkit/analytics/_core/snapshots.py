@@ -17,7 +17,7 @@ def snapshots(frame: Frame, keys: Sequence[str], interest: nw.Expr) -> Frame:
 
     Snapshots of one time that differ contradict each other: theirs is null.
     """
-    frame = frame.with_columns(nw.when(interest >= 0).then(interest).alias("_interest"))
+    frame = frame.with_columns(interest.alias("_interest"))
     frame = frame.filter(~nw.col("_interest").is_null(), ~nw.col("_us").is_null())
     least, most = nw.col("_interest").min().alias("_least"), nw.col("_interest").max().alias("_most")
     known = frame.group_by(*keys, "_us").agg(least, most)

@@ -13,7 +13,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._core.compat import Frame, names, number, text
+from cexkit.analytics._core.compat import Frame, amount, names, text
 from cexkit.errors import UnpricedQuoteWarning, warn
 from cexkit.schema.fields import USD_LIKE
 
@@ -26,10 +26,10 @@ QUOTED: dict[str, str] = {
 
 
 def usd(frame: Frame, column: str) -> nw.Expr:
-    """A dollar column as float64; null where it holds no finite number or the quote is not taken as dollars."""
+    """A dollar column as float64; null unless it is a finite number of zero or more in a quote taken as dollars."""
     if column in names(frame):
-        return number(frame, column)
-    return nw.when(text("quote").is_in(list(USD_LIKE))).then(number(frame, QUOTED[column]))
+        return amount(frame, column)
+    return nw.when(text("quote").is_in(list(USD_LIKE))).then(amount(frame, QUOTED[column]))
 
 
 def usd_inputs(*columns: str) -> tuple[tuple[str, ...], ...]:

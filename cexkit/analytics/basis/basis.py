@@ -7,9 +7,11 @@ from typing import Literal, get_args
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._core.compat import Column, Frame, positive, with_epoch_us
+from cexkit.analytics._core.arguments import check_days
+from cexkit.analytics._core.compat import Column, Frame, positive, with_possible_us
 from cexkit.analytics._core.registry import metric
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.analytics._core.units import MIXED, MIXED_NOTES
+from cexkit.errors import UnknownNameError
 
 Method = Literal["simple", "continuous", "compound"]
 DAY_US = 86_400 * 1_000_000
@@ -17,7 +19,7 @@ DAY_US = 86_400 * 1_000_000
 _LARGEST = math.log(1.797e308)
 
 
-@metric(kind="row", inputs=("price", "reference"), outputs=("basis",))
+@metric(kind="row", inputs=("price", "reference"), outputs=("basis",), notes=MIXED_NOTES)
 def basis(frame: Frame, *, price: Column = "price", reference: Column = "reference") -> Frame:
     """Basis ``(F - S) / S`` of a price over its reference, as a fraction.
 
@@ -35,11 +37,21 @@ def basis(frame: Frame, *, price: Column = "price", reference: Column = "referen
     -------
     Same type as ``frame``
         With ``basis`` added: positive when the derivative trades above its reference. Null where a
-        price is null, NaN, infinite or not above zero.
+        price is null, NaN, infinite or not above zero, and where one price is more than five times the other: then they
+        are in different units (1000PEPE and PEPE).
 
     Raises
     ------
     MissingColumnError, ColumnTypeError
+    InvalidInputError
+        If half of the prices are not above zero (eager frames).
+
+    Warns
+    -----
+    MixedUnitsWarning
+        If prices are in different units (eager frames).
+    OutOfRangeWarning
+        If prices are not above zero (eager frames).
 
     Examples
     --------
@@ -48,11 +60,10 @@ def basis(frame: Frame, *, price: Column = "price", reference: Column = "referen
     >>> cexkit.basis(frame)["basis"].to_list()
     [0.005, -0.002]
     """
-    spot = positive(frame, reference)
-    return frame.with_columns(((positive(frame, price) - spot) / spot).alias("basis"))
+    return with_basis(frame, price, reference).with_columns(nw.col("_basis").alias("basis"))
 
 
-@metric(kind="row", inputs=("price", "reference"), outputs=("basis_bps",))
+@metric(kind="row", inputs=("price", "reference"), outputs=("basis_bps",), notes=MIXED_NOTES)
 def basis_bps(frame: Frame, *, price: Column = "price", reference: Column = "reference") -> Frame:
     """Basis in basis points, ``(F - S) / S * 10_000``.
 
@@ -73,11 +84,24 @@ def basis_bps(frame: Frame, *, price: Column = "price", reference: Column = "ref
     >>> frame.crypto.basis_bps(price="mark_price", reference="index_price").tolist()
     [50.0]
     """
+    return with_basis(frame, price, reference).with_columns((nw.col("_basis") * 10_000).alias("basis_bps"))
+
+
+def with_basis(frame: Frame, price: str, reference: str) -> Frame:
+    """Add ``_basis``, a fraction, and ``_mixed``: whether prices are in different units, so that the basis is null."""
     spot = positive(frame, reference)
-    return frame.with_columns(((positive(frame, price) - spot) / spot * 10_000).alias("basis_bps"))
+    frame = frame.with_columns(((positive(frame, price) - spot) / spot).alias("_basis"))
+    basis = nw.col("_basis")
+    frame = frame.with_columns(((basis > MIXED - 1) | (basis < 1 / MIXED - 1)).fill_null(False).alias("_mixed"))
+    return frame.with_columns(nw.when(~nw.col("_mixed")).then(basis).alias("_basis"))
 
 
-@metric(kind="row", inputs=("price", "reference", "expiry", "timestamp"), outputs=("annualized_basis",))
+@metric(
+    kind="row",
+    inputs=("price", "reference", "expiry", "timestamp"),
+    outputs=("annualized_basis",),
+    notes=MIXED_NOTES,
+)
 def annualized_basis(
     frame: Frame,
     *,
@@ -135,25 +159,25 @@ def annualized_basis(
     >>> frame.crypto.annualized_basis(method="compound").round(6).to_list()
     [0.104081]
     """
-    frame = with_days(frame, expiry, min_days)
+    frame = with_basis(with_days(frame, expiry, min_days), price, reference)
     return frame.with_columns(annualized(frame, method, price, reference).alias("annualized_basis"))
 
 
 def with_days(frame: Frame, expiry: str, min_days: float) -> Frame:
     """Add ``_days`` to expiry, null at and after it and below ``min_days``."""
-    if not 0 <= min_days < math.inf:
-        raise InvalidInputError(f"min_days is a number of days, zero or more, not {min_days!r}")
-    frame = with_epoch_us(with_epoch_us(frame, "_us"), "_expires", expiry)
+    check_days("min_days", min_days, least=0)
+    frame = with_possible_us(with_possible_us(frame, "_us"), "_expires", expiry)
     left = nw.col("_expires") - nw.col("_us")
     days = left.cast(nw.Float64) / DAY_US
     return frame.with_columns(nw.when(left > 0, days >= min_days).then(days).alias("_days"))
 
 
 def annualized(frame: Frame, method: str, price: str, reference: str) -> nw.Expr:
-    """The annual rate from both prices and ``_days``."""
+    """The annual rate from both prices, ``_days``, and ``_mixed``."""
     if method not in get_args(Method):
         raise UnknownNameError.of("method", method, get_args(Method))
-    ratio, days = positive(frame, price) / positive(frame, reference), nw.col("_days")
+    ratio = nw.when(~nw.col("_mixed")).then(positive(frame, price) / positive(frame, reference))
+    days = nw.col("_days")
     if method == "simple":
         return (ratio - 1) * 365 / days
     rate = ratio.log() * 365 / days

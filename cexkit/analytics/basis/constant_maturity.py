@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_days
 from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import Column, Frame, distinct_text, names, text
 from cexkit.analytics._core.registry import metric
-from cexkit.analytics.basis.basis import Method, annualized, with_days
-from cexkit.errors import InvalidInputError
+from cexkit.analytics._core.units import warns_of_units
+from cexkit.analytics.basis.basis import Method, annualized, with_basis, with_days
 
 
 @metric(
@@ -16,6 +17,7 @@ from cexkit.errors import InvalidInputError
     inputs=("base", "price", "reference", "expiry"),
     optional=("quote", ASSET_CLASS),
     outputs=("timestamp", "base", "constant_maturity_basis", "near_days", "far_days", "instruments", "quotes"),
+    inspects=warns_of_units("constant_maturity_basis"),
 )
 def constant_maturity_basis(
     frame: Frame,
@@ -92,10 +94,10 @@ def constant_maturity_basis(
     >>> result.select(pl.col("constant_maturity_basis").round(6), "near_days", "far_days").rows()
     [(0.1095, 20.0, 40.0)]
     """
-    if not min_days <= days < float("inf"):
-        raise InvalidInputError(f"days={days!r} is a number of days, min_days={min_days!r} or more")
+    check_days("days", days, least=min_days)
     frame = of_class(frame, asset_class)
     frame = with_days(frame.filter(~nw.col("base").is_null()), expiry, min_days)
+    frame = with_basis(frame, price, reference)
     frame = frame.with_columns(annualized(frame, method, price, reference).alias("_basis"))
     frame = _with_sides(frame.filter(~nw.col("_basis").is_null()), days)
     used = frame.filter(nw.col("_used"))

@@ -8,7 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._core.compat import Column, Frame, names, number, positive, text
+from cexkit.analytics._core.compat import Column, Frame, amount, names, number, positive, text
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
 from cexkit.errors import InvalidInputError, MissingColumnError
@@ -111,8 +111,8 @@ def funding_pnl(
     >>> frame.crypto.funding_pnl(inverse=True, contract_size=100).to_list()
     [-4e-07, 4e-07]
     """
-    held, price = number(frame, quantity), positive(frame, mark_price)
-    paid = nw.when(held >= 0).then(-_sign(frame, side) * number(frame, rate) * held)
+    held, price = amount(frame, quantity), positive(frame, mark_price)
+    paid = -_sign(frame, side) * number(frame, rate) * held
     present = names(frame)
     if inverse is False or (inverse is None and "inverse" not in present):
         return frame.with_columns((paid * price).alias("funding_pnl"))
@@ -191,4 +191,4 @@ def funding_spend_usd(frame: Frame, *, rate: Column = "funding_rate") -> Frame:
     [200000.0, -200000.0]
     """
     interest = usd(frame, "open_interest_usd")
-    return frame.with_columns(nw.when(interest >= 0).then(number(frame, rate) * interest).alias("funding_spend_usd"))
+    return frame.with_columns((number(frame, rate) * interest).alias("funding_spend_usd"))

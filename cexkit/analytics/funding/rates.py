@@ -6,27 +6,36 @@ fraction. Predicted rates are another series and do not belong in the same colum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal, get_args
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._core.compat import Column, Frame, in_time, names, number, positive, shifted, with_epoch_us
+from cexkit.analytics._core.compat import Column, Frame, in_time, names, number, positive
+from cexkit.analytics._core.hours import Hours
+from cexkit.analytics._core.metric import Note
 from cexkit.analytics._core.registry import metric
-from cexkit.errors import InvalidInputError
+from cexkit.analytics.funding.intervals import (
+    DECLARED,
+    declared_hours,
+    derive,
+    with_distance,
+    with_hours,
+    with_missing,
+    with_settled,
+)
+from cexkit.errors import MissingSettlementsWarning, UnknownNameError
 
-#: Hours between settlements that venues use.
-INTERVALS: tuple[int, ...] = (1, 2, 4, 6, 8)
 HOURS_PER_YEAR = 365 * 24
-
-DECLARED = "funding_interval_hours"
-_MINUTE_US = 60_000_000
+#: Start of the text of notes about missing settlements.
+MISSING = "before {count} settlements others are missing, or their times leave the interval open, "
 
 
 @metric(
     kind="rolling",
     inputs=(),
-    optional=(DECLARED,),
+    optional=(DECLARED, "funding_rate"),
     outputs=(DECLARED, "is_gap"),
+    settlements=True,
 )
 def funding_interval(frame: Frame) -> Frame:
     """Hours that each settlement covers, and whether settlements are missing before it.
@@ -78,108 +87,39 @@ def funding_interval(frame: Frame) -> Frame:
     >>> frame.crypto.funding_interval().select("funding_interval_hours", "is_gap").rows()
     [(8.0, False), (8.0, False), (8.0, False), (4.0, False), (4.0, False), (4.0, True), (4.0, False)]
     """
-    frame = _derive(_with_distance(frame))
-    if DECLARED not in names(frame):
-        return frame.with_columns(nw.col("_derived").alias(DECLARED), nw.col("_doubt").alias("is_gap"))
-    declared = positive(frame, DECLARED)
-    gap = (nw.col("_minutes") + 1 >= declared * 120).fill_null(False)
-    return frame.with_columns(
-        nw.when(declared.is_null()).then(nw.col("_doubt")).otherwise(gap).alias("is_gap"),
-        nw.coalesce(declared, nw.col("_derived")).alias(DECLARED),
-    )
+    if "_hours" in names(frame):
+        frame = frame.with_columns(nw.col("_hours").alias("_derived"), nw.lit(False).alias("_doubt"))
+        frame = frame.with_columns(nw.lit(0).alias("_minutes"))
+        separate_by: tuple[str, ...] = ()
+    elif "funding_rate" in names(frame):
+        frame, separate_by = with_settled(frame, "funding_rate")
+        frame = derive(with_distance(frame, separate_by), separate_by)
+    else:
+        frame, separate_by = derive(with_distance(frame)), ()
+    hours, gap = nw.col("_derived"), nw.col("_doubt")
+    if DECLARED in names(frame):
+        declared = declared_hours(frame)
+        hours = nw.coalesce(declared, hours)
+        stated_gap = (nw.col("_minutes") + 1 >= declared * 120).fill_null(False)
+        gap = nw.when(declared.is_null()).then(gap).otherwise(stated_gap)
+    if separate_by:
+        settled = nw.col("_settled")
+        hours, gap = nw.when(settled).then(hours), settled & gap
+    return frame.with_columns(gap.alias("is_gap"), hours.alias(DECLARED))
 
 
-def _with_distance(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
-    """Add ``_distance``, whole minutes since the previous settlement, snapped to the hour within one minute."""
-    frame = with_epoch_us(frame, "_us")
-    frame = frame.with_columns(shifted(frame, separate_by)(nw.col("_us"), 1).alias("_previous"))
-    frame = frame.with_columns(
-        ((nw.col("_us") - nw.col("_previous") + _MINUTE_US // 2) // _MINUTE_US).alias("_minutes")
-    )
-    minutes = nw.col("_minutes")
-    frame = frame.with_columns(((minutes + 30) // 60 * 60).alias("_hour"))
-    near = (minutes - nw.col("_hour")).abs() <= 1
-    return frame.with_columns(nw.when(near).then(nw.col("_hour")).otherwise(minutes).alias("_distance"))
-
-
-def _derive(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
-    """Add ``_derived`` (hours, null where in doubt) and ``_doubt`` (gap or doubt) from ``_distance``."""
-    shift = shifted(frame, separate_by)
-    distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
-    # 0 stands for no distance: it equals none and no distance is a multiple of it
-    steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
-    frame = frame.with_columns(shift(distance, n).fill_null(0).alias(name) for name, n in steps.items())
-    frame = frame.with_columns(
-        nw.col(name).is_in([hours * 60 for hours in INTERVALS]).alias(f"_fits{name}")
-        for name in ("_distance", "_before", "_after")
-    )
-    frame = frame.with_columns(
-        (nw.col("_fits_before") & (distance > before) & (distance % before == 0)).alias("_over_before"),
-        (nw.col("_fits_after") & (distance > after) & (distance % after == 0)).alias("_over_after"),
-        ((distance == before) | (distance == after)).alias("_repeated"),
-        _supported(distance, before, after).alias("_supported"),
-    )
-    over_before, over_after = nw.col("_over_before"), nw.col("_over_after")
-    pair_first = (distance == after) & (before == nw.col("_after2")) & over_before
-    pair_second = (distance == before) & (nw.col("_before2") == after) & over_after
-    single = nw.col("_supported") & ~over_before & ~over_after
-    known = nw.col("_fits_distance") & (nw.col("_repeated") | single) & ~pair_first & ~pair_second
-
-    # minutes of the interval; below zero for a gap, 0 for doubt, null for a first settlement
-    found = (
-        nw.when(over_before & (before == after))
-        .then(-before)
-        .otherwise(nw.when(known).then(distance).otherwise(distance * 0))
-    )
-    frame = frame.with_columns(found.alias("_found"))
-    # the first settlement of an instrument has no distance of its own: it shares that of the second
-    frame = frame.with_columns(shift(nw.col("_found"), -1).alias("_next"))
-    frame = frame.with_columns(nw.coalesce("_found", "_next").alias("_found"))
-    found = nw.col("_found")
-    return frame.with_columns(
-        (nw.when(found != 0).then(found.abs()).cast(nw.Float64) / 60).alias("_derived"),
-        (found <= 0).fill_null(False).alias("_doubt"),
-    )
-
-
-def _supported(distance: nw.Expr, before: nw.Expr, after: nw.Expr) -> nw.Expr:
-    """Whether a single distance stands beside those that a series with this interval can have, or alone."""
-    alone = (before == 0) & (after == 0)
-    gap_before = (before > distance) & (before % distance == 0)
-    gap_after = (after > distance) & (after % distance == 0)
-    return alone | nw.col("_fits_before") | nw.col("_fits_after") | gap_before | gap_after
-
-
-def with_hours(frame: Frame, interval_hours: float | None, separate_by: Sequence[str] = ()) -> Frame:
-    """Add ``_covered``: the hours a settlement covers, from argument, column or times, in this order.
-
-    Rows that differ in the columns ``separate_by`` are no settlements of one series.
-    """
-    if interval_hours is not None:
-        if not 0 < interval_hours < float("inf"):
-            raise InvalidInputError(f"interval_hours is a number of hours above zero, not {interval_hours!r}")
-        return frame.with_columns(nw.lit(float(interval_hours)).alias("_covered"))
-    present = names(frame)
-    # metrics that append get times only where there is something to derive
-    if "timestamp" not in present or _declared_throughout(frame):
-        return frame.with_columns(positive(frame, DECLARED).alias("_covered"))
-    frame = _derive(_with_distance(frame, separate_by), separate_by)
-    hours = [positive(frame, DECLARED)] if DECLARED in present else []
-    return frame.with_columns(nw.coalesce(*hours, nw.col("_derived")).alias("_covered"))
-
-
-def _declared_throughout(frame: Frame) -> bool:
-    """Whether no row of an eager frame needs its hours derived; a lazy one, and one without rows, says nothing."""
-    if not isinstance(frame, nw.DataFrame) or DECLARED not in frame.columns or frame.is_empty():
-        return False
-    hours = frame.get_column(DECLARED)
-    return not hours.null_count() and bool((hours > 0).all())
-
-
-def with_apr(frame: Frame, name: str, *, rate: str, interval_hours: float | None) -> Frame:
+def with_apr(frame: Frame, name: str, *, rate: str, interval_hours: Hours | None) -> Frame:
     """Add the rate as a simple annual rate."""
-    frame = with_hours(frame, interval_hours)
+    frame = with_covered(frame, rate, interval_hours)
     return frame.with_columns((number(frame, rate) * 24 / nw.col("_covered") * 365).alias(name))
+
+
+def with_covered(frame: Frame, rate: str, interval_hours: Hours | None) -> Frame:
+    """Add ``_covered``, the hours that each settled rate covers."""
+    separate_by: tuple[str, ...] = ()
+    if interval_hours is None and "timestamp" in names(frame):
+        frame, separate_by = with_settled(frame, rate)
+    return with_hours(frame, interval_hours, separate_by)
 
 
 def _log_growth(frame: Frame, rate: str) -> nw.Expr:
@@ -196,9 +136,10 @@ def _log_growth(frame: Frame, rate: str) -> nw.Expr:
     alternatives=((DECLARED,), ("timestamp",)),
     unless="interval_hours",
     complete_with=DECLARED,
+    settlements=True,
     outputs=("funding_apr",),
 )
-def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: float | None = None) -> Frame:
+def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: Hours | None = None) -> Frame:
     """Funding rate as a simple annual rate, ``r * 24 / h * 365``.
 
     0.01 % every 8 h is 10.95 % a year; every 4 h it is 21.9 %.
@@ -251,9 +192,10 @@ def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     alternatives=((DECLARED,), ("timestamp",)),
     unless="interval_hours",
     complete_with=DECLARED,
+    settlements=True,
     outputs=("funding_apy",),
 )
-def funding_apy(frame: Frame, *, rate: Column = "funding_rate", interval_hours: float | None = None) -> Frame:
+def funding_apy(frame: Frame, *, rate: Column = "funding_rate", interval_hours: Hours | None = None) -> Frame:
     """Funding rate compounded over a year, ``(1 + r) ** (8760 / h) - 1``.
 
     Parameters
@@ -274,14 +216,26 @@ def funding_apy(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     >>> frame.crypto.funding_apy(interval_hours=8).round(6).tolist()
     [0.115714]
     """
-    frame = with_hours(frame, interval_hours)
+    frame = with_covered(frame, rate, interval_hours)
     frame = frame.with_columns((number(frame, rate) + 1).alias("_growth"))
     grown = (_log_growth(frame, rate) * HOURS_PER_YEAR / nw.col("_covered")).exp()
     return frame.with_columns((grown - 1).alias("funding_apy"))
 
 
-@metric(kind="rolling", inputs=("funding_rate",), outputs=("cumulative_funding",))
-def cumulative_funding(frame: Frame, *, rate: Column = "funding_rate", compound: bool = False) -> Frame:
+Gaps = Literal["null", "skip"]
+
+
+@metric(
+    kind="rolling",
+    inputs=("funding_rate",),
+    optional=(DECLARED,),
+    outputs=("cumulative_funding",),
+    settlements=True,
+    notes={"_missing": Note(MissingSettlementsWarning, MISSING + "so the sums from there on are null")},
+)
+def cumulative_funding(
+    frame: Frame, *, rate: Column = "funding_rate", compound: bool = False, gaps: Gaps = "null"
+) -> Frame:
     """Running sum of the settled rates of each instrument, from its first row on.
 
     Parameters
@@ -292,23 +246,34 @@ def cumulative_funding(frame: Frame, *, rate: Column = "funding_rate", compound:
         Column of the settled rate, as a fraction per interval.
     compound : bool
         Reinvest: ``exp(sum(log(1 + r))) - 1`` instead of the sum.
+    gaps : str
+        ``null``: null from the first row on before which settlements are missing. ``skip``: they add nothing, so the
+        sum is that of the settlements in the frame.
 
     Returns
     -------
     Same type as ``frame``
         With ``cumulative_funding`` added, a fraction: what a long has paid so far. A row whose rate is
         null, NaN or infinite is null, and the sum goes on over it in the rows after. Compounded, all rows
-        from the first r <= -1 on are null. Missing settlements add nothing; ``funding_interval`` flags them.
+        from the first r <= -1 on are null.
+
+        **A gap**: settlements are missing if two are two intervals apart or more, or if their times leave the interval
+        open (see :func:`funding_interval`); the interval is that of ``funding_interval_hours`` where it is known. On
+        lazy and Ibis frames the sum is also null from a settlement on that the frame has twice.
 
     Raises
     ------
+    UnknownNameError
+        If ``gaps`` is not known.
     MissingColumnError, ColumnTypeError
     DuplicateKeyError
-        If two rows of one instrument share a time (eager frames).
+        If an instrument has two settlements within a minute (eager frames).
 
     Warns
     -----
-    SuspectRateWarning
+    MissingSettlementsWarning
+        If settlements are missing and ``gaps`` is ``null`` (eager frames).
+    SuspectRateWarning, ForwardFilledRateWarning
         As for :func:`funding_apr`.
 
     Examples
@@ -322,8 +287,25 @@ def cumulative_funding(frame: Frame, *, rate: Column = "funding_rate", compound:
     >>> frame.crypto.cumulative_funding(compound=True).round(6).to_list()
     [0.875, 0.5, None]
     """
-    over = in_time(frame)
-    settled = number(frame, rate)
+    if gaps not in get_args(Gaps):
+        raise UnknownNameError.of("gaps", gaps, get_args(Gaps))
+    frame = _summed(frame, rate, compound)
+    # The core has seen that eager frames with _hours lack no settlement.
+    if gaps == "skip" or "_hours" in names(frame):
+        return frame
+    frame, separate_by = with_settled(frame, rate)
+    frame = with_missing(frame, separate_by=separate_by)
+    lost = nw.col("_missing") | nw.col("_again")
+    lost = lost & nw.col("_settled") if separate_by else lost
+    frame = frame.with_columns(lost.alias("_missing"))
+    frame = frame.with_columns(in_time(frame)(nw.col("_missing").cast(nw.Int64).cum_sum()).alias("_lost"))
+    total = nw.when(nw.col("_lost") == 0).then(nw.col("cumulative_funding"))
+    return frame.with_columns(total.alias("cumulative_funding"))
+
+
+def _summed(frame: Frame, rate: str, compound: bool) -> Frame:
+    """Add the running sum of the rates in the frame."""
+    over, settled = in_time(frame), number(frame, rate)
     if not compound:
         return frame.with_columns(over(settled.cum_sum()).alias("cumulative_funding"))
     frame = frame.with_columns(

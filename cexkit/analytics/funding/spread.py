@@ -8,10 +8,13 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._core.arguments import MOST_COST, MOST_FEE, check_cost, check_days
 from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import Column, Frame, names, number, text, with_time
+from cexkit.analytics._core.hours import Hours
 from cexkit.analytics._core.registry import metric
-from cexkit.analytics.funding.rates import DECLARED, with_apr
+from cexkit.analytics.funding.intervals import DECLARED
+from cexkit.analytics.funding.rates import with_apr
 from cexkit.analytics.funding.weighted import MINUTE, perps, with_second
 from cexkit.errors import InvalidInputError
 
@@ -44,6 +47,7 @@ def _inspect_fees(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
         "short_symbol",
         "quotes",
     ),
+    settlements=True,
     inspects=_inspect_fees,
 )
 def funding_spread(
@@ -53,7 +57,7 @@ def funding_spread(
     fees: float | Mapping[str, float] = 0.0,
     slippage: float = 0.0,
     rate: Column = "funding_rate",
-    interval_hours: float | None = None,
+    interval_hours: Hours | None = None,
     asset_class: str | None = "crypto",
 ) -> Frame:
     """What being long a perpetual at one venue and short at another earns in funding, per year.
@@ -153,15 +157,16 @@ def funding_spread(
 
 
 def _check_costs(days: float, fees: float | Mapping[str, float], slippage: float) -> None:
-    each = list(fees.values()) if isinstance(fees, Mapping) else [fees]
-    if not (0 < days < float("inf") and 0 <= slippage < 1 and all(-1 < fee < 1 for fee in each)):
-        raise InvalidInputError(
-            f"days={days!r} is a number above zero; slippage={slippage!r} and fees={fees!r} are fractions "
-            "(0.0005 is 5 bps)"
-        )
+    check_days("days", days, least=0)
+    if days == 0:
+        raise InvalidInputError("days must be above zero, got days=0")
+    named = {f"fees[{venue!r}]": fee for venue, fee in fees.items()} if isinstance(fees, Mapping) else {"fees": fees}
+    for name, fee in named.items():
+        check_cost(name, fee, most=MOST_FEE, least=-MOST_FEE)
+    check_cost("slippage", slippage, most=MOST_COST)
 
 
-def _settlements(frame: Frame, *, rate: str, interval_hours: float | None) -> Frame:
+def _settlements(frame: Frame, *, rate: str, interval_hours: Hours | None) -> Frame:
     """One row per settlement: leg, minute, APR and hours."""
     frame = perps(frame)
     frame = frame.filter(~number(frame, rate).is_null())
@@ -174,9 +179,9 @@ def _settlements(frame: Frame, *, rate: str, interval_hours: float | None) -> Fr
         (text("quote") if "quote" in present else none).alias("_quote"),
     )
     frame = frame.filter(~nw.col("_exchange").is_null())
-    # of two settlements in one minute the later one stands
-    frame = frame.with_columns(nw.col("_us").max().over("base", *_LEG, "_second").alias("_latest"))
-    frame = frame.filter(nw.col("_us") == nw.col("_latest"))
+    # Eager frames with two settlements in one minute are refused. Elsewhere neither counts, because they may differ.
+    frame = frame.with_columns(nw.col("_us").count().over("base", *_LEG, "_second").alias("_settlements"))
+    frame = frame.filter(nw.col("_settlements") == 1)
     return frame.select("base", *_LEG, "_quote", "_second", "_apr", nw.col("_covered").alias("_hours"))
 
 

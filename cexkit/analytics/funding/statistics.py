@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._core.compat import Column, Frame, with_moments, with_rank
+from cexkit.analytics._core.compat import Column, Frame, names, with_moments, with_rank
+from cexkit.analytics._core.hours import Hours
 from cexkit.analytics._core.registry import metric
-from cexkit.analytics.funding.rates import DECLARED, with_apr
+from cexkit.analytics.funding.intervals import DECLARED, with_again
+from cexkit.analytics.funding.rates import with_apr
 from cexkit.analytics.volatility import samples_of
 from cexkit.errors import InvalidInputError
 
 #: Regimes, from shorts paying to longs paying most.
 REGIMES: tuple[str, ...] = ("negative", "baseline", "elevated", "extreme")
+#: Highest annual rate that can be called a baseline; above it, a percentage is meant.
+MOST_BASELINE = 1.0
 # rolling variances of equal numbers differ from zero by rounding on some engines
 _CONSTANT = 1e-9
 
@@ -21,6 +25,7 @@ _CONSTANT = 1e-9
     inputs=("funding_rate",),
     optional=(DECLARED,),
     complete_with=DECLARED,
+    settlements=True,
     outputs=("funding_zscore",),
 )
 def funding_zscore(
@@ -29,7 +34,7 @@ def funding_zscore(
     window: int = 90,
     min_samples: int | None = None,
     rate: Column = "funding_rate",
-    interval_hours: float | None = None,
+    interval_hours: Hours | None = None,
 ) -> Frame:
     """How many standard deviations the funding APR is from its trailing mean, ``(APR - mean) / sd``.
 
@@ -79,7 +84,7 @@ def funding_zscore(
     [None, None, 1.1339]
     """
     samples = samples_of(window, min_samples)
-    frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
+    frame = _with_apr(frame, rate, interval_hours)
     frame = with_moments(frame, {"_mean": ("_apr",), "_var": ("_apr", "_apr")}, window, samples)
     deviation = nw.when(nw.col("_var") > 0).then(nw.col("_var")).sqrt()
     frame = frame.with_columns(deviation.alias("_sd"))
@@ -94,6 +99,7 @@ def funding_zscore(
     inputs=("funding_rate",),
     optional=(DECLARED,),
     complete_with=DECLARED,
+    settlements=True,
     outputs=("funding_pct_rank",),
 )
 def funding_pct_rank(
@@ -102,7 +108,7 @@ def funding_pct_rank(
     window: int = 90,
     min_samples: int | None = None,
     rate: Column = "funding_rate",
-    interval_hours: float | None = None,
+    interval_hours: Hours | None = None,
 ) -> Frame:
     """Rank of the funding APR in its trailing window, as a fraction of the settlements there.
 
@@ -133,7 +139,7 @@ def funding_pct_rank(
     [None, None, 0.5, 1.0]
     """
     samples = samples_of(window, min_samples)
-    frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
+    frame = _with_apr(frame, rate, interval_hours)
     frame = with_rank(frame, "_apr", window, samples, "average")
     return frame.with_columns((nw.col("_rank") / nw.col("_count")).alias("funding_pct_rank"))
 
@@ -143,6 +149,7 @@ def funding_pct_rank(
     inputs=("funding_rate",),
     optional=(DECLARED,),
     complete_with=DECLARED,
+    settlements=True,
     outputs=("funding_regime",),
 )
 def funding_regime(
@@ -153,7 +160,7 @@ def funding_regime(
     baseline: float = 0.12,
     extreme: float = 0.95,
     rate: Column = "funding_rate",
-    interval_hours: float | None = None,
+    interval_hours: Hours | None = None,
 ) -> Frame:
     """Regime of the funding APR: ``negative``, ``baseline``, ``elevated`` or ``extreme``.
 
@@ -189,11 +196,12 @@ def funding_regime(
     ['negative', 'baseline', None, 'extreme']
     """
     samples = samples_of(window, min_samples)
-    if not (0 <= baseline < float("inf") and 0 < extreme < 1):
+    if not (0 <= baseline <= MOST_BASELINE and 0 < extreme < 1):
         raise InvalidInputError(
-            f"baseline={baseline!r} is an annual rate of zero or more, extreme={extreme!r} a quantile between 0 and 1"
+            f"baseline must be an annual rate from 0 to {MOST_BASELINE:g} and extreme a quantile between 0 and 1, got "
+            f"baseline={baseline!r}, extreme={extreme!r}; both are fractions: 12% is 0.12, the 95th percentile is 0.95"
         )
-    frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
+    frame = _with_apr(frame, rate, interval_hours)
     frame = with_rank(frame, "_apr", window, samples, "min")
     apr, count = nw.col("_apr"), nw.col("_count")
     # a value lies above the interpolated quantile q just when more than q (n - 1) values lie below it;
@@ -207,3 +215,12 @@ def funding_regime(
         nw.when(apr > baseline).then(nw.col("_high")),
     )
     return frame.with_columns(regime.alias("funding_regime"))
+
+
+def _with_apr(frame: Frame, rate: str, interval_hours: Hours | None) -> Frame:
+    """Add ``_apr``; null for a settlement that a lazy or Ibis frame has twice, since it would count twice."""
+    frame = with_apr(frame, "_apr", rate=rate, interval_hours=interval_hours)
+    if isinstance(frame, nw.DataFrame):
+        return frame
+    frame = with_again(frame, ("_settled",) if "_settled" in names(frame) else ())
+    return frame.with_columns(nw.when(~nw.col("_again")).then(nw.col("_apr")).alias("_apr"))

@@ -13,18 +13,21 @@ from cexkit.analytics._core.compat import (
     MICRO,
     Column,
     Frame,
+    amount,
     distinct_text,
     instrument_keys,
     names,
     number,
     origin,
+    positive,
     text,
-    with_epoch_us,
+    with_possible_us,
     with_time,
 )
+from cexkit.analytics._core.hours import Hours
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import QUOTED, usd, warns_of_quotes
-from cexkit.analytics.funding.rates import DECLARED, with_hours
+from cexkit.analytics.funding.intervals import DECLARED, with_again, with_hours
 from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import seconds
 
@@ -37,7 +40,13 @@ MINUTE = 60
 
 def _weight_inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     weight = arguments["weight"]
-    return ("exchange", "base", "funding_rate") if weight is None else ("exchange", "base", "funding_rate", weight)
+    given = () if weight is None else (weight, "multiplier") if _counts_units(weight) else (weight,)
+    return ("exchange", "base", "funding_rate", *given)
+
+
+def _counts_units(weight: str) -> bool:
+    """Return whether a column counts units of base, of which a contract may hold a thousand coins."""
+    return weight.endswith("_base")
 
 
 def _inspect_weights(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
@@ -59,6 +68,7 @@ def _weight_column(present: Sequence[str]) -> str:
     alternatives=tuple(group for name in WEIGHTS for group in ((name,), (QUOTED[name], "quote"))),
     unless="weight",
     requires=_weight_inputs,
+    settlements=True,
     outputs=("timestamp", "base", "weighted_funding", "venues", "coverage", "quotes"),
     inspects=_inspect_weights,
 )
@@ -69,7 +79,7 @@ def weighted_funding(
     tolerance: str = "1h",
     weight: str | None = None,
     rate: Column = "funding_rate",
-    interval_hours: float | None = None,
+    interval_hours: Hours | None = None,
     asset_class: str | None = "crypto",
 ) -> Frame:
     """Funding of each coin over all venues, weighted: ``sum(w * R) / sum(w)``.
@@ -95,7 +105,8 @@ def weighted_funding(
         Column of the weight. By default the first of these that can be had: ``open_interest_usd``,
         ``open_interest_quote`` with ``quote``, ``volume_usd``, ``volume_quote`` with ``quote``; dollar
         stablecoins are taken 1:1 (``cexkit.schema.USD_LIKE``). It must be known at its timestamp: the
-        volume of a bar is known at its end, while bars carry the time they open.
+        volume of a bar is known at its end, while bars carry the time they open. A column of units, such as
+        ``open_interest_base``, needs the column ``multiplier`` and is multiplied by it.
     rate : str
         Column of the settled rate, as a fraction per interval.
     interval_hours : float, optional
@@ -177,23 +188,27 @@ def perps(frame: Frame) -> Frame:
     return frame.filter(text("instrument_type") == "perp") if "instrument_type" in names(frame) else frame
 
 
-def _with_terms(frame: Frame, *, rate: str, weight: str | None, interval_hours: float | None) -> Frame:
+def _with_terms(frame: Frame, *, rate: str, weight: str | None, interval_hours: Hours | None) -> Frame:
     """Add rate, hours and weight of each row; settlements are a series of their own among other rows."""
     frame = frame.with_columns((~number(frame, rate).is_null()).alias("_settled"))
     frame = with_hours(frame, interval_hours, separate_by=("_settled",))
-    value = usd(frame, _weight_column(names(frame))) if weight is None else number(frame, weight)
+    frame = with_again(frame, separate_by=("_settled",))
+    value = usd(frame, _weight_column(names(frame))) if weight is None else amount(frame, weight)
+    if weight is not None and _counts_units(weight):
+        value = value * positive(frame, "multiplier")
     known = nw.col("_settled") & ~nw.col("_covered").is_null()
     return frame.with_columns(
         nw.when(known).then(number(frame, rate)).alias("_rate"),
         nw.when(known).then(nw.col("_covered")).alias("_hours"),
-        nw.when(value >= 0).then(value).alias("_weight"),
+        value.alias("_weight"),
         (text("quote") if "quote" in names(frame) else nw.lit(None, nw.String)).alias("_quote"),
+        (nw.col("_settled") & nw.col("_again")).cast(nw.Int64).alias("_again"),
     )
 
 
 def with_second(frame: Frame) -> Frame:
     """Add ``_us``, the exact time, and ``_second``, that of its nearest minute in whole seconds."""
-    frame = with_epoch_us(frame, "_us")
+    frame = with_possible_us(frame, "_us")
     minute = (nw.col("_us") + MINUTE * MICRO // 2) // (MINUTE * MICRO)
     return frame.with_columns((minute * MINUTE).alias("_second"))
 
@@ -217,6 +232,7 @@ def _legs(frame: Frame) -> Frame:
         nw.col("_hours").sum().alias("_hours"),
         nw.col("_weight").max().alias("_weight"),
         nw.col("_last").max().alias("_last"),
+        nw.col("_again").max().alias("_again"),
     )
 
 
@@ -226,7 +242,7 @@ def _weighted(legs: Frame, step: int) -> Frame:
     hours = step / 3600
     legs = legs.filter(~nw.col("_weight").is_null(), nw.col("_end") <= nw.col("_last"))
     legs = legs.with_columns(nw.col("_weight").sum().over(*point).alias("_all"))
-    legs = legs.filter(nw.col("_hours") > 0, nw.col("_hours") >= COVERED * hours)
+    legs = legs.filter(nw.col("_hours") > 0, nw.col("_hours") >= COVERED * hours, nw.col("_again") == 0)
     scaled = nw.col("_sum") * hours / nw.col("_hours")
     legs = legs.with_columns((scaled * nw.col("_weight")).alias("_product"))
     if isinstance(legs, nw.DataFrame):

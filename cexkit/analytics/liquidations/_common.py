@@ -8,7 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
-from cexkit.analytics._core.compat import Frame, names, number, positive, text
+from cexkit.analytics._core.compat import Frame, amount, names, positive, text
 from cexkit.analytics._core.usd import usd, warns_of_quotes
 from cexkit.errors import DuplicateKeyError, InvalidInputError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE
@@ -131,7 +131,8 @@ def total_values() -> list[nw.Expr]:
 def quantity(frame: Frame, groups: Sequence[str]) -> nw.Expr:
     """Amount liquidated: units of base within a symbol, else coins where ``multiplier`` is there."""
     scaled = "multiplier" in names(frame) and "symbol" not in groups
-    return number(frame, "quantity_base") * number(frame, "multiplier") if scaled else number(frame, "quantity_base")
+    units = amount(frame, "quantity_base")
+    return units * positive(frame, "multiplier") if scaled else units
 
 
 def must_agree(present: Sequence[str], groups: Sequence[str]) -> list[str]:

@@ -10,15 +10,17 @@ from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import (
     MICRO,
     Frame,
+    amount,
     instrument_keys,
     names,
-    number,
+    positive,
     text,
-    with_epoch_us,
     with_instant,
+    with_possible_us,
 )
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.snapshots import as_of, snapshots
+from cexkit.analytics._core.units import MIXED, mixed_notes
 from cexkit.analytics._core.usd import usd_inputs
 from cexkit.analytics.liquidations._common import (
     coverage,
@@ -55,6 +57,10 @@ _NEVER = -(2**61)
         "oi_change",
         "venues",
         "coverage",
+    ),
+    notes=mixed_notes(
+        f"in {{count}} cascades prices differ by more than {MIXED:g} times, so they are in different units and "
+        "price move and change of open interest are null; add the columns multiplier and symbol"
     ),
     inspects=inspects_events("liquidation_cascades", needs=("timestamp", "base"), snapshots=("open_interest_base",)),
 )
@@ -104,7 +110,8 @@ def liquidation_cascades(
           same microsecond have no order: their prices are averaged. It holds what venues' prices
           differ by, and what they are (``price_type``). Null without usable prices, where prices are in
           several quotes that are not all taken as dollars, or of several symbols without ``multiplier``
-          and ``quote``.
+          and ``quote``. Without ``symbol`` and ``multiplier`` it and ``oi_change`` are null where prices differ by more
+          than five times.
         * ``oi_change``: change of open interest in coins, summed over the instruments with events: from the
           last snapshot before the first event of each to the first one at or after its last. Null where
           one of them is missing or too far away, and of several symbols without ``multiplier``. It is
@@ -131,6 +138,10 @@ def liquidation_cascades(
         If values are in quotes that are not taken as dollars (eager frames).
     ExcludedInstrumentsWarning
         If instruments are left out because of their class, with their number (eager frames).
+    SignedQuantityWarning
+        If values or open interest are below zero (eager frames); sums with them are null.
+    MixedUnitsWarning
+        If prices of a cascade are in different units (eager frames).
 
     Examples
     --------
@@ -154,7 +165,7 @@ def liquidation_cascades(
             f"min_value_usd={min_value_usd!r} zero or more"
         )
     frame = of_class(frame, asset_class)
-    frame = with_epoch_us(frame, "_us").filter(~nw.col("base").is_null(), ~nw.col("_us").is_null())
+    frame = with_possible_us(frame, "_us").filter(~nw.col("base").is_null(), ~nw.col("_us").is_null())
     snapped = "open_interest_base" in names(frame)
     frame = _with_units(frame) if snapped and "multiplier" in names(frame) else frame
     events = frame.filter(~nw.col("side").is_null()) if snapped else frame
@@ -168,12 +179,14 @@ def liquidation_cascades(
         totals = totals.join(changes, on=list(_CASCADE), how="left")
     else:
         totals = totals.with_columns(nw.lit(None, nw.Float64).alias("oi_change"))
-    return _finish(totals)
+    unknown = not {"symbol", "multiplier"} & set(names(frame))
+    differ = (nw.col("_highest") > nw.col("_lowest") * MIXED).fill_null(False) if unknown else nw.lit(False)
+    return _finish(totals.with_columns(differ.alias("_mixed")))
 
 
 def _with_units(frame: Frame) -> Frame:
     """Fill the multiplier of events from the snapshots of their instrument, unless these differ."""
-    own, keys = number(frame, "multiplier"), [*instrument_keys(frame), "base"]
+    own, keys = positive(frame, "multiplier"), [*instrument_keys(frame), "base"]
     frame = frame.with_columns(own.min().over(*keys).alias("_least"), own.max().over(*keys).alias("_most"))
     known = nw.when(nw.col("_least") == nw.col("_most")).then(nw.col("_least"))
     return frame.with_columns(nw.coalesce(own, known).alias("multiplier")).drop("_least", "_most")
@@ -205,6 +218,8 @@ def _totals(events: Frame) -> Frame:
         *summed_values(),
         nw.col("_first_price").mean().alias("_first_price"),
         nw.col("_last_price").mean().alias("_last_price"),
+        nw.col("_price").min().alias("_lowest"),
+        nw.col("_price").max().alias("_highest"),
         nw.col("_rank").max().alias("_rank"),
     )
 
@@ -213,7 +228,7 @@ def _with_prices(events: Frame) -> Frame:
     """Add ``_first_price`` and ``_last_price`` to the events of a cascade's first and last time with a price."""
     if "price" not in names(events):
         nothing = nw.lit(None, nw.Float64)
-        return events.with_columns(nothing.alias("_first_price"), nothing.alias("_last_price"))
+        return events.with_columns(nothing.alias(name) for name in ("_price", "_first_price", "_last_price"))
     events = with_price(events, _CASCADE)
     events = events.with_columns(nw.when(~nw.col("_price").is_null()).then(nw.col("_us")).alias("_priced"))
     events = events.with_columns(
@@ -228,9 +243,9 @@ def _with_prices(events: Frame) -> Frame:
 def _changes(frame: Frame, events: Frame, within: int) -> Frame:
     """Change of open interest of each cascade, in coins."""
     present, keys = names(frame), [*instrument_keys(frame), "base"]
-    interest = number(frame, "open_interest_base")
+    interest = amount(frame, "open_interest_base")
     scaled = "multiplier" in present
-    known = snapshots(frame, keys, interest * number(frame, "multiplier") if scaled else interest)
+    known = snapshots(frame, keys, interest * positive(frame, "multiplier") if scaled else interest)
     spans = events.group_by(*keys, "_cascade").agg(
         nw.col("_us").min().alias("_first"), nw.col("_us").max().alias("_last")
     )
@@ -259,6 +274,7 @@ def _summed_changes(spans: Frame, *, comparable: bool) -> Frame:
 def _finish(totals: Frame) -> Frame:
     """The published columns."""
     totals = with_instant(with_instant(totals, "start", "_cascade"), "end", "_end")
+    comparable = ~nw.col("_mixed")
     return totals.select(
         "base",
         "start",
@@ -266,8 +282,9 @@ def _finish(totals: Frame) -> Frame:
         ((nw.col("_end") - nw.col("_cascade")) / MICRO).alias("duration_seconds"),
         "events",
         *total_values(),
-        (nw.col("_last_price") / nw.col("_first_price") - 1).alias("price_move"),
-        "oi_change",
+        nw.when(comparable).then(nw.col("_last_price") / nw.col("_first_price") - 1).alias("price_move"),
+        nw.when(comparable).then(nw.col("oi_change")).alias("oi_change"),
         "venues",
         coverage("_rank").alias("coverage"),
+        "_mixed",
     ).sort("base", "start")

@@ -23,6 +23,9 @@ from cexkit.analytics.liquidations._common import (
 from cexkit.errors import InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
+#: Heights of price bins that can be meant, in basis points.
+LEAST_BPS, MOST_BPS = 0.1, 10_000.0
+
 
 @metric(
     kind="summary",
@@ -118,6 +121,11 @@ def liquidation_heatmap(
     height = bin_bps if bin_width is None else bin_width
     if not 0 < height < math.inf:
         raise InvalidInputError(f"liquidation_heatmap: a price bin needs a height above zero, not {height!r}")
+    if bin_width is None and not LEAST_BPS <= bin_bps <= MOST_BPS:
+        hint = f"; it looks like a fraction: {bin_bps:g} are {bin_bps * 1e4:g} bps" if bin_bps < LEAST_BPS else ""
+        raise InvalidInputError(
+            f"bin_bps must be from {LEAST_BPS:g} to {MOST_BPS:,.0f} basis points, got bin_bps={bin_bps!r}{hint}"
+        )
     groups = group_columns("liquidation_heatmap", by, names(frame), {"timestamp"})
     frame = with_price(with_bucket(with_values(frame), every), groups, per_unit="symbol" in groups)
     step = math.log1p(bin_bps / 1e4)

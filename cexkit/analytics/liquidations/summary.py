@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 
 from cexkit.analytics._core.compat import Frame, names, text, with_bucket
 from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.units import MIXED, mixed_notes
 from cexkit.analytics._core.usd import usd, usd_inputs
 from cexkit.analytics.liquidations._common import (
     SIDES,
@@ -27,6 +28,10 @@ from cexkit.schema.fields import INSTRUMENT_KEYS
     inputs=("timestamp", "side", "quantity_base"),
     alternatives=usd_inputs("value_usd"),
     optional=("base", "multiplier", "coverage"),
+    notes=mixed_notes(
+        f"in {{count}} rows value over quantity differs by more than {MIXED:g} times between events, so quantities "
+        "are in different units and their sum is null; add the column multiplier or symbol"
+    ),
     outputs=("timestamp", "side", "events", "quantity_base", "value_usd", "imbalance", "coverage"),
     groups="by",
     inspects=inspects_events("liquidation_summary"),
@@ -55,7 +60,8 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
         * ``timestamp``: start of the bucket, UTC; ``side``; ``events``: count.
         * ``quantity_base``: sum, in units of base. Grouped by anything but symbol it is in coins where
           ``multiplier`` is there. Null where units do not add up: several bases (or, without ``base``,
-          several symbols) in one total, or several symbols without ``multiplier``.
+          several symbols) in one total, several symbols without ``multiplier``, or without both columns events whose
+          values over quantities differ by more than five times.
         * ``value_usd``: sum. Null where an event has no value in dollars: a part is not passed off as
           the whole.
         * ``imbalance``: (long - short) / (long + short) of value_usd in the bucket, the same in the rows of
@@ -74,6 +80,10 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
     -----
     UnpricedQuoteWarning
         If values are in quotes that are not taken as dollars (eager frames).
+    SignedQuantityWarning
+        If quantities or values are below zero (eager frames); sums with them are null.
+    MixedUnitsWarning
+        If quantities are in different units (eager frames).
 
     Examples
     --------
@@ -96,6 +106,8 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
         quantity(frame, groups).alias("_quantity"),
         rank(frame).alias("_rank"),
     )
+    unit_price = nw.when(nw.col("_quantity") > 0).then(nw.col("_value") / nw.col("_quantity"))
+    frame = frame.with_columns(unit_price.alias("_unit_price"))
     agree = must_agree(present, groups)
     totals = frame.group_by(*groups, "_bucket", "_side").agg(
         nw.len().cast(nw.Int64).alias("events"),
@@ -104,8 +116,13 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
         nw.col("_value").sum().alias("_value"),
         nw.col("_value").is_null().cast(nw.Int64).sum().alias("_no_value"),
         nw.col("_rank").max().alias("_rank"),
+        nw.col("_unit_price").min().alias("_lowest"),
+        nw.col("_unit_price").max().alias("_highest"),
         *(nw.col(name).n_unique().alias(f"_mixed_{name}") for name in agree),
     )
+    unknown = not {"symbol", "multiplier"} & set(present)
+    differ = (nw.col("_highest") > nw.col("_lowest") * MIXED).fill_null(False) if unknown else nw.lit(False)
+    totals = totals.with_columns(differ.alias("_mixed"))
     return _finish(totals, groups, mixed=[f"_mixed_{name}" for name in agree])
 
 
@@ -122,7 +139,7 @@ def _finish(totals: Frame, groups: Sequence[str], *, mixed: Sequence[str]) -> Fr
         nw.col("_unusable").sum().over(*bucket).alias("_unusable"),
         nw.col("_rank").max().over(*bucket).alias("_rank"),
     )
-    adds_up = nw.col("_no_quantity") == 0
+    adds_up = (nw.col("_no_quantity") == 0) & ~nw.col("_mixed")
     for name in mixed:
         adds_up = adds_up & (nw.col(name) == 1)
     imbalance = nw.when((nw.col("_unusable") == 0) & (nw.col("_gross") > 0)).then(nw.col("_net") / nw.col("_gross"))
@@ -135,4 +152,5 @@ def _finish(totals: Frame, groups: Sequence[str], *, mixed: Sequence[str]) -> Fr
         whole("_value").alias("value_usd"),
         imbalance.alias("imbalance"),
         coverage("_rank").alias("coverage"),
+        "_mixed",
     ).sort(*groups, "timestamp", "side")

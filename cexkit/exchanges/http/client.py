@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from cexkit.errors import BlockedError, ConfigError, FetchError, RateLimitedError, TransportError, VenueError
 from cexkit.exchanges.http.ratelimit import RateLimiter, Usage
 from cexkit.exchanges.http.retry import BANNED, RetryPolicy, http_date, retry_after
+from cexkit.exchanges.http.workers import require_wanted, sleep, waiting
 from cexkit.network import LOOPBACK_MOUNTS, network_hint, require_usable_network
 from cexkit.text import masked
 
@@ -104,7 +104,7 @@ class HttpClient:
         timeout_seconds: float = 30.0,
         retry: RetryPolicy | None = None,
         limiter: RateLimiter | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = sleep,
     ):
         import httpx
 
@@ -116,6 +116,8 @@ class HttpClient:
             mounts=LOOPBACK_MOUNTS if self._over_network else None,
             timeout=timeout_seconds,
             headers={"user-agent": USER_AGENT},
+            # requests wait for budgets, never for connections
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
         self._retry = retry or RetryPolicy()
         self.limiter = limiter or RateLimiter()
@@ -171,15 +173,17 @@ class HttpClient:
         """
 
         def once() -> Response:
-            self.limiter.acquire(cost or {})
-            sequence = None if next_sequence is None else next_sequence()
-            response = self._send(url, dict(params or {}), dict(headers or {}), sequence)
+            with self.limiter.charge(cost or {}):
+                require_wanted()
+                sequence = None if next_sequence is None else next_sequence()
+                response = self._send(url, dict(params or {}), dict(headers or {}), sequence)
             for seen in usage(response):
                 self.limiter.learn(seen)
             self._check(response, cost or {}, inspect)
             return response
 
-        return self._retry.retrying(self._sleep)(once)
+        with waiting():
+            return self._retry.retrying(self._sleep)(once)
 
     def _send(self, url: str, params: dict[str, str], headers: dict[str, str], sequence: int | None) -> Response:
         import httpx

@@ -55,6 +55,9 @@ class Paginator(Protocol):
     def skip(self, request: PageRequest) -> tuple[Window | None, PageRequest | None]:
         """What is given up with a page that cannot be read, and the page behind it."""
 
+    def windows(self, window: Window) -> list[Window]:
+        """Windows of a page each that cover a window, so that they can be read at once; itself if that is unknown."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnePage:
@@ -70,6 +73,10 @@ class OnePage:
     def skip(self, request: PageRequest) -> tuple[Window | None, None]:
         """All is given up."""
         return request.window, None
+
+    def windows(self, window: Window) -> list[Window]:
+        """The window: there is one page."""
+        return [window]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,10 @@ class Forward:
         follows = self.first(request.rest) if behind.empty else self._ask(behind, request.rest)
         return Window(request.window.start, resume), follows
 
+    def windows(self, window: Window) -> list[Window]:
+        """Windows of a page each if a page holds a known span; the window itself otherwise."""
+        return _page_windows(self, window)
+
     def _ask(self, window: Window, rest: Window | None) -> PageRequest:
         return PageRequest(window, _limit(self, window), rest=rest)
 
@@ -178,6 +189,10 @@ class Backward:
         before = Window(request.window.start, resume)
         follows = self.first(request.rest) if before.empty else self._ask(before, request.rest)
         return Window(resume, request.window.end), follows
+
+    def windows(self, window: Window) -> list[Window]:
+        """Windows of a page each if a page holds a known span; the window itself otherwise."""
+        return _page_windows(self, window)
 
     def _ask(self, window: Window, rest: Window | None) -> PageRequest:
         return PageRequest(window, _limit(self, window), rest=rest)
@@ -230,8 +245,18 @@ class Cursor:
         """All is given up: a page that cannot be read does not say where the next one is."""
         return request.window, None
 
+    def windows(self, window: Window) -> list[Window]:
+        """The window: only a page says where the next one is."""
+        return [window]
+
     def _covers(self, request: PageRequest, result: PageResult) -> bool:
         return self.step is not None and result.first is not None and result.first - self.step < request.window.start
+
+
+def _page_windows(paginator: Forward | Backward, window: Window) -> list[Window]:
+    sizes = [paginator.span, paginator.limit if paginator.fixed else None]
+    rows = min((size for size in sizes if size is not None), default=None)
+    return [window] if rows is None else list(window.split(rows * paginator.step))
 
 
 def _at_most(length: timedelta, window: Window) -> timedelta:

@@ -56,7 +56,7 @@ class LoopbackBinance(LoopbackVenue):
 
     Parameters
     ----------
-    feed, now, faults, page_rows, clock
+    feed, now, faults, page_rows, clock, latency_seconds
         See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Limits that replace those of :data:`LIMITS`; requests beyond them get status 429.
@@ -84,8 +84,11 @@ class LoopbackBinance(LoopbackVenue):
         page_rows: int | None = None,
         api_lag: timedelta = timedelta(0),
         clock: Callable[[], float] = time.monotonic,
+        latency_seconds: float | tuple[float, float] = 0.0,
     ):
-        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
+        super().__init__(
+            feed, now=now, faults=faults, page_rows=page_rows, clock=clock, latency_seconds=latency_seconds
+        )
         self.limits = LIMITS | dict(limits or {})
         self.api_lag = api_lag
         self._used: dict[tuple[str, int], float] = {}

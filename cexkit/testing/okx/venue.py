@@ -71,7 +71,7 @@ class LoopbackOkx(LoopbackVenue):
 
     Parameters
     ----------
-    feed, now, faults, page_rows, clock
+    feed, now, faults, page_rows, clock, latency_seconds
         See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Limits that replace those of :data:`LIMITS`; requests beyond them get status 429.
@@ -102,8 +102,11 @@ class LoopbackOkx(LoopbackVenue):
         page_rows: int | None = None,
         archive_error: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        latency_seconds: float | tuple[float, float] = 0.0,
     ):
-        super().__init__(feed, now=now, faults=faults, page_rows=page_rows, clock=clock)
+        super().__init__(
+            feed, now=now, faults=faults, page_rows=page_rows, clock=clock, latency_seconds=latency_seconds
+        )
         self.limits = LIMITS | dict(limits or {})
         self.depth = DEPTH | dict(depth or {})
         self.archive_error = archive_error

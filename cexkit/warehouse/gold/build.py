@@ -11,6 +11,7 @@ from cexkit.errors import DatasetNotFoundError, UnknownTableError
 from cexkit.schema import TABLES
 from cexkit.warehouse.gold.tables import funding_weighted_8h, liquidations_1d, ohlcv_1d_composite
 from cexkit.warehouse.quality import run_checks
+from cexkit.warehouse.store.data_files import require_intact
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import reading, scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -88,4 +89,5 @@ def _silver(warehouse: Warehouse, table: str, wanted: str) -> pl.LazyFrame:
     files = warehouse.manifest.select(table)
     if not files:
         raise DatasetNotFoundError(f"{wanted} requires {table}, which is missing from {warehouse.root}; pull it first")
+    require_intact(warehouse.root, files)
     return scan_table([warehouse.root / file.path for file in files], TABLES[table])

@@ -1,10 +1,10 @@
 """Requests before a listing time, because the stated time may be too late.
 
-If a window begins before an instrument was listed, the page before the listing time is requested once. Without rows,
-the inventory remembers a floor: nothing before it is requested again, unless another list states an earlier listing
-time. With rows, the listing time is wrong. The window is then read backward from the listing time, a month or page at a
-time, until one has no rows. So a name that was really listed last week costs one request per table, whatever the
-window.
+If a window begins before an instrument was listed, the venue is asked once whether it has rows before the listing time.
+If it has none, the inventory remembers a floor: nothing before it is requested again, unless another list states an
+earlier listing time. If it has rows, the listing time is wrong. The window is then read backward from the listing time,
+a month or page at a time, until one before all known rows is empty. So a name that was really listed last week costs
+one request per table, whatever the window.
 
 An index exists without the contract, and liquidations are rare, so their tables tell nothing of a listing: their
 requests begin with the first rows of the other tables.
@@ -13,14 +13,17 @@ requests begin with the first rows of the other tables.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from cexkit.exchanges.archives import Period
+from cexkit.errors import DamagedFileError, UnknownNameError, VenueError
+from cexkit.exchanges.archives import Archive, piece_before
+from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES, Table
-from cexkit.schema.intervals import EPOCH, Window
+from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, listing_periods
 from cexkit.warehouse.ingest.report import Problem
@@ -31,6 +34,8 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 #: Shortest span that is read at a time before a listing time that is wrong.
 MONTH = timedelta(days=31)
+#: No venue has rows before the first block of Bitcoin.
+_DAWN = datetime(2009, 1, 3, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -44,20 +49,17 @@ def known_periods(warehouse: Warehouse, exchange_name: str) -> dict[Key, Listing
     extents: dict[Key, Window] = {}
     for table in TABLES.values():
         if table.name.startswith("ohlcv") or table.name in ("funding_rates", "open_interest"):
-            for key, extent in read_extents(warehouse.root / inventory_file(table, exchange_name)).items():
-                extents[key] = min(extents.get(key, extent), extent)
+            with suppress(DamagedFileError):  # the pull of its table reports it
+                for key, extent in read_extents(warehouse.root / inventory_file(table, exchange_name)).items():
+                    extents[key] = min(extents.get(key, extent), extent)
     stated = listing_periods(warehouse, exchange_name)
     return {key: listed.widened(extents.get(key)) for key, listed in stated.items()}
 
 
-def late_problem(
-    instrument: Instrument, table: Table, stated: ListingPeriods, late: Sequence[Window], extent: Window | None
-) -> Problem:
-    """Return the problem of a listing time after ``late`` spans with rows; ``extent`` is the span of all rows."""
+def late_problem(instrument: Instrument, table: Table, stated: ListingPeriods, late: Sequence[Window]) -> Problem:
+    """Return the problem of a listing time after spans with rows."""
     first = min(late).start
     listing = min(period.start for period in stated.windows if period.start > first)
-    if extent is not None and first <= extent.start < listing:
-        first = extent.start
     text = (
         f"{instrument.instrument_type}: the venue states the listing time {listing:%Y-%m-%dT%H:%M} but has rows from "
         f"before it, which are kept; do not take it for the start of trading"
@@ -81,12 +83,8 @@ class BeforeListing:
         Its listing periods, as far as rows are known.
     window : Window
         The span that the run requests.
-    page : timedelta
-        Longest span of one page.
-    files : {"day", "month"} or None
-        Period of the archive's files, if these are read where the API does not reach.
-    retained : datetime or None
-        Oldest time that can be requested; None if unlimited.
+    earliest : datetime or None
+        Oldest time that the venue's API retains.
     refresh : bool
         True to request what was requested before.
     """
@@ -96,68 +94,53 @@ class BeforeListing:
     instrument: Instrument
     listed: ListingPeriods
     window: Window
-    page: timedelta
-    files: Period | None = None
-    retained: datetime | None = None
+    earliest: datetime | None = None
     refresh: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        inventory: Inventory,
-        table: Table,
-        instrument: Instrument,
-        listed: ListingPeriods,
-        window: Window,
-        earliest: datetime | None,
-        refresh: bool = False,
-    ) -> BeforeListing:
-        """Return the times before the listings of an instrument; ``earliest`` is the oldest that the API retains."""
-        venue = exchange(instrument.exchange)
-        source = venue.source(table.name, instrument.instrument_type)
-        archive = venue.archives.get((table.name, instrument.instrument_type))
-        page = source.page_length(table.bar)
-        if archive is None or not archive.preferred or earliest is None:
-            return cls(inventory, table, instrument, listed, window, page, None, earliest, refresh)
-        return cls(inventory, table, instrument, listed, window, page, archive.periods[-1], None, refresh)
 
     def gaps(self) -> list[Window]:
         """Return the times between listing periods, and before the first, that the window touches; newest first."""
         if not tells_listing(self.table):
             return []
-        gaps, oldest = [], max(EPOCH, self.retained or EPOCH)
+        gaps, oldest = [], _DAWN if self._archive else max(_DAWN, self.earliest or _DAWN)
         for period in self.listed.padded:
             if oldest < period.start and self.window.start < period.start and oldest < self.window.end:
                 gaps.append(Window(oldest, period.start))
             oldest = max(oldest, period.end)
         return gaps[::-1]
 
-    def probe(self, gap: Window) -> Window | None:
-        """Return the page at the end of a gap that tells if the venue has rows in it; None if it was requested."""
+    def question(self, gap: Window) -> Window | None:
+        """Return the span for which the venue is asked whether it has rows in a gap; None if it was asked before.
+
+        The span is the whole gap if one request can tell, else its last page or the file before the listing.
+        """
         if not self.refresh and self.inventory.floor(self.instrument, gap) is not None:
             return None
-        if self.files is not None:
-            # The file of the listing itself is read anyway, so the one before it tells.
-            end = _start_of(self.files, gap.end - _MICROSECOND)
-            return Window(end - timedelta(days=1), end) if end > gap.start else None
-        if self.refresh:
-            return Window(max(gap.start, gap.end - self.page), gap.end)
-        unread = self.inventory.unread(self.instrument, gap)
-        return Window(max(unread[-1].start, unread[-1].end - self.page), unread[-1].end) if unread else None
+        if self._archive is not None:
+            # The file in which the listing lies is read anyway.
+            piece = piece_before(self._archive, self.instrument, gap.end - _MICROSECOND)
+            return piece.window if piece.window.start > gap.start else None
+        unread = [gap] if self.refresh else self.inventory.unread(self.instrument, gap)
+        if not unread:
+            return None
+        return gap if self._is_unlimited else Window(max(gap.start, gap.end - self._page), gap.end)
 
-    def probes(self) -> list[Window]:
-        """Return the pages that a run requests for certain."""
-        return [probe for gap in self.gaps() if (probe := self.probe(gap)) is not None]
+    def questions(self) -> list[Window]:
+        """Return the spans of the requests that a run makes for certain."""
+        return [span for gap in self.gaps() if (span := self.question(gap)) is not None]
 
-    def read(self, pages: Callable[[Window, bool], Iterator[Page]], found: Callable[[], bool]) -> Generator:
+    def read(
+        self, fetcher: Fetcher, pages: Callable[[Window], Iterator[Page]], rows: Callable[[], Window | None]
+    ) -> Generator[Page, None, list[Window]]:
         """Yield the pages of the window before listing times, as far as the venue has rows there.
 
         Parameters
         ----------
+        fetcher : Fetcher
+            Asks the venue.
         pages : callable
-            Returns the pages of a span; the second argument is True for a span that only tells if there are rows.
-        found : callable
-            Returns whether these pages had rows.
+            Returns the pages of a span.
+        rows : callable
+            Returns the span of the rows of these pages; None without any.
 
         Returns
         -------
@@ -166,34 +149,67 @@ class BeforeListing:
         """
         late = []
         for gap in self.gaps():
-            probe, floor = self.probe(gap), self.inventory.floor(self.instrument, gap)
-            if probe is not None:
-                yield from pages(probe, True)
-                floor = None if found() else probe.end
-                late += [probe] if floor is None else []
-            if floor is not None:
+            asked, floor, known = self.question(gap), self.inventory.floor(self.instrument, gap), None
+            if asked is not None:
+                known = self._ask(fetcher, asked)
+                floor = asked.end if known is None else None
+            if known is not None:
+                late.append(known)
+                self.inventory.observe(self.instrument, known)
+            elif floor is not None:
                 self.inventory.add_floor(self.instrument, floor)
-            late += yield from self._read_backward(Window(floor or gap.start, gap.end), pages, found)
+            late += yield from self._read_backward(Window(floor or gap.start, gap.end), known, pages, rows)
         return late
 
     def _read_backward(
-        self, gap: Window, pages: Callable[[Window, bool], Iterator[Page]], found: Callable[[], bool]
-    ) -> Generator:
-        """Yield the pages of the window in a gap, newest first, until a span of them has no rows."""
+        self,
+        gap: Window,
+        known: Window | None,
+        pages: Callable[[Window], Iterator[Page]],
+        rows: Callable[[], Window | None],
+    ) -> Generator[Page, None, list[Window]]:
+        """Yield the pages of the window in a gap, newest first, until a span before the ``known`` rows is empty."""
         late, requested = [], common(self.window, gap)
-        length = max(self.page, MONTH)
+        length = max(self._page, MONTH)
         parts = [requested] if self.refresh else self.inventory.unread(self.instrument, requested)
         spans = [span for part in parts if not part.empty for span in part.split(length)]
         for span in spans[::-1]:
-            yield from pages(span, False)
-            if found():
-                late.append(span)
-            elif span.end in (gap.end, span.start + length):
+            yield from pages(span)
+            if (found := rows()) is not None:
+                late.append(found)
+            elif span.end in (gap.end, span.start + length) and (known is None or span.end <= known.start):
                 self.inventory.add_floor(self.instrument, span.end)
                 break
         return late
 
+    def _ask(self, fetcher: Fetcher, span: Window) -> Window | None:
+        """Return the span of rows that one request for a span shows; None if there are none."""
+        if self._archive is not None:
+            path = piece_before(self._archive, self.instrument, span.end).path
+            path += ".CHECKSUM" if self._archive.checksums else ""
+            return None if fetcher.file(self.instrument.exchange, path) is None else span
+        name, table = self.instrument.exchange, self.table
+        try:
+            page = next(fetcher.pages(name, table.name, self.instrument, span, confirm_empty=False), None)
+        except UnknownNameError:
+            return None
+        if page is not None and page.error is not None:
+            raise VenueError(str(page.error)) from page.error
+        return None if page is None or not page.table else page.row_span
 
-def _start_of(period: Period, moment: datetime) -> datetime:
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return day if period == "day" else day.replace(day=1)
+    @property
+    def _archive(self) -> Archive | None:
+        """The archive that is read where the API does not reach."""
+        archive = exchange(self.instrument.exchange).archives.get((self.table.name, self.instrument.instrument_type))
+        return archive if archive is not None and archive.preferred and self.earliest is not None else None
+
+    @property
+    def _page(self) -> timedelta:
+        source = exchange(self.instrument.exchange).source(self.table.name, self.instrument.instrument_type)
+        return source.page_length(self.table.bar)
+
+    @property
+    def _is_unlimited(self) -> bool:
+        """True if one request may ask for any span, of which the venue returns the first or the last rows."""
+        source = exchange(self.instrument.exchange).source(self.table.name, self.instrument.instrument_type)
+        return getattr(source.paginator, "span", None) is None

@@ -6,10 +6,11 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from cexkit.schema import Table
 from cexkit.schema.intervals import EPOCH, Window, merged
 from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods, late_problem, tells_listing
-from cexkit.warehouse.ingest.completeness import CompletenessRule, common, due_missing
+from cexkit.warehouse.ingest.completeness import CompletenessRule, common, cut_days, due_missing
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull, listing_periods
 from cexkit.warehouse.ingest.repeats import choose_repeats, missing_problems
@@ -155,8 +156,8 @@ class _Progress:
     writers: dict[str, BronzeWriter] = field(default_factory=dict)
     now: datetime | None = None
     whole: bool = True
-    #: True if the pages since it was last set to False have rows.
-    found: bool = False
+    #: The span of the rows since it was last set to None.
+    rows: Window | None = None
     #: False while times before a listing are read: without rows, they are not complete.
     listed_then: bool = True
     times: list[np.ndarray] = field(default_factory=list)
@@ -216,11 +217,11 @@ class _Progress:
         self.whole = self.whole and page.error is None and not page.context.skewed
         if page.table is not None and self.table.time in page.table.column_names:
             self.times.append(page.table[self.table.time].cast("int64").to_numpy())
-        self.found |= page.is_file or bool(page.table)
+        self._note_rows(page.context.window if page.is_file else page.row_span)
 
     def end(self, instrument: Instrument, span: Window) -> None:
         """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks."""
-        if self.whole and self.now is not None and (self.listed_then or self.found):
+        if self.whole and self.now is not None and (self.listed_then or self.rows is not None):
             self._record(instrument, self._rule(instrument).settled(span, self.now))
         if time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
@@ -234,7 +235,7 @@ class _Progress:
     def covered(self, instrument: Instrument, spans: Iterable[Window]) -> None:
         """Note that archive files hold these spans: nothing in them is missing from the API."""
         for span in spans:
-            self.found = True
+            self._note_rows(span)
             self.inventory.observe(instrument, Window(span.end, span.end))
             for entry in self.inventory.missing(instrument, span):
                 self.inventory.record(instrument, common(entry.window, span), at=self.clock())
@@ -243,7 +244,12 @@ class _Progress:
         """Return what may be requested of an instrument before its listings."""
         listed = self.listed.get(key_of(instrument), ListingPeriods())
         earliest = fetcher.earliest(instrument.exchange, self.table.name, instrument.instrument_type)
-        return BeforeListing.of(self.inventory, self.table, instrument, listed, self.requested, earliest, self.refresh)
+        return BeforeListing(self.inventory, self.table, instrument, listed, self.requested, earliest, self.refresh)
+
+    def _note_rows(self, span: Window | None) -> None:
+        if span is not None:
+            known = self.rows or span
+            self.rows = Window(min(known.start, span.start), max(known.end, span.end))
 
     def flush(self) -> None:
         """Write the responses first, then the inventory that refers to them."""
@@ -284,8 +290,22 @@ class _Progress:
         listed = self.listed.get(key_of(instrument), ListingPeriods())
         if tells_listing(self.table):
             listed = listed.widened(self.inventory.extent(instrument))
-        missing = due_missing(self._rule(instrument), listed, span, times)
+        rule = self._rule(instrument)
+        missing = due_missing(rule, listed, span, times)
+        days = [] if rule.density == "dense" else cut_days(span)
+        known = [day for day in days if self._has_row_elsewhere(instrument, day, span, listed)]
+        missing = [part for hole in missing for part in subtract(hole, known)]
         self.inventory.record(instrument, span, missing, at=self.clock(), reset=self.refresh)
+        for day in days:
+            due = [part for window in listed.windows if not (part := common(common(day, span), window)).empty]
+            if due and all(common(*parts).empty for parts in product(missing, due)):  # it has a row, so it is complete
+                for entry in self.inventory.missing(instrument, day):
+                    self.inventory.record(instrument, entry.window, at=self.clock())
+
+    def _has_row_elsewhere(self, instrument: Instrument, day: Window, span: Window, listed: ListingPeriods) -> bool:
+        """Return whether the part of a day outside of a span was read and had a row: a day with one is complete."""
+        complete = (part for rest in subtract(day, [span]) for part in self.inventory.complete(instrument, rest))
+        return any(not common(*parts).empty for parts in product(complete, listed.windows))
 
 
 def _readings(
@@ -332,24 +352,15 @@ def _pages_of(
         yield from pages(part, problems)
     before = progress.before_listing(instrument, fetcher)
 
-    def pages_before(span: Window, is_probe: bool) -> Iterator[Page]:
-        progress.listed_then, progress.found = False, False
-        unlisted: list[Problem] = []  # what the venue no longer keeps there may never have been
+    def pages_before(span: Window) -> Iterator[Page]:
+        progress.listed_then, progress.rows = False, None
         try:
-            if not is_probe or before.files is not None:
-                yield from pages(span, unlisted)
-                return
-            progress.begin()
-            options = {"next_sequence": progress.next_sequence, "confirm_empty": False}
-            with suppress(UnknownNameError):
-                yield from fetcher.pages(instrument.exchange, table.name, instrument, span, **options)
-                progress.end(instrument, span)
+            yield from pages(span, [])  # what the venue no longer keeps there may never have been
         finally:
             progress.listed_then = True
 
-    if late := (yield from before.read(pages_before, lambda: progress.found)):
-        stated, extent = progress.stated[key_of(instrument)], progress.inventory.extent(instrument)
-        problems.append(late_problem(instrument, table, stated, late, extent))
+    if late := (yield from before.read(fetcher, pages_before, lambda: progress.rows)):
+        problems.append(late_problem(instrument, table, progress.stated[key_of(instrument)], late))
 
 
 def _archived(warehouse: Warehouse, exchange_name: str, table: Table, endpoint: str, window: Window) -> dict[str, str]:

@@ -23,6 +23,7 @@ from cexkit.schema.intervals import EPOCH, Window, merged
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods
 from cexkit.warehouse.store.inventory_entries import common
 from cexkit.warehouse.store.layout import SETTLED
+from cexkit.warehouse.store.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,10 +97,13 @@ class CompletenessRule:
         holes = ((first + int(begin) * step, first + int(stop) * step) for begin, stop in edges.reshape(-1, 2))
         return [Window(_time(max(begin, start)), _time(min(stop, end))) for begin, stop in holes]
 
-    def describe(self, spans: Iterable[Window]) -> str | None:
-        """Return how much is missing, as ``3 rows`` or ``2 days``; None if no whole step or day is."""
-        count, unit = sum(self._count(span) for span in merged(spans)), "row" if self.density == "dense" else "day"
-        return f"{count:,} {unit}{'s' if count > 1 else ''}" if count else None
+    def whole(self, spans: Iterable[Window]) -> list[Window]:
+        """Return the spans that miss a whole step or day."""
+        return [span for span in merged(spans) if self._count(span)]
+
+    def describe(self, spans: Iterable[Window]) -> str:
+        """Return how much is missing, as ``3 rows`` or ``2 days``."""
+        return counted(sum(map(self._count, spans)), "row" if self.density == "dense" else "day")
 
     def _count(self, span: Window) -> int:
         if self.density == "dense":
@@ -111,6 +115,18 @@ def due_missing(rule: CompletenessRule, listed: ListingPeriods, span: Window, ti
     """Return the parts of a settled span without due rows, within the listing periods."""
     due = (common(span, window) for window in listed.windows)
     return [hole for part in due if not part.empty for hole in rule.missing(part, times)]
+
+
+def cut_days(span: Window) -> list[Window]:
+    """Return the UTC days of which a span has a part only.
+
+    Examples
+    --------
+    >>> [str(day.start.date()) for day in cut_days(Window.of("2024-01-01T09:30", "2024-01-03"))]
+    ['2024-01-01']
+    """
+    starts = {moment - (moment - EPOCH) % _DAY for moment in (span.start, span.end) if (moment - EPOCH) % _DAY}
+    return [Window(start, start + _DAY) for start in sorted(starts)]
 
 
 def _time(microseconds: int) -> datetime:

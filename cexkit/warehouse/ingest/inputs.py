@@ -25,6 +25,7 @@ from cexkit.warehouse.ingest.replay import (
     Record,
     endpoints,
     identity_of,
+    lost_problems,
     order,
     parse,
     stale_text,
@@ -33,7 +34,7 @@ from cexkit.warehouse.ingest.replay import (
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads
 from cexkit.warehouse.store.layout import bronze_folder
-from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.ledger_files import State
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -68,16 +69,15 @@ class Inputs:
         self.ledger = Ledger(warehouse.root, exchange_name, table)
         self._record = Record(warehouse.root, exchange(exchange_name).parser_version)
         self._seen: set[tuple[str, int]] = set()
-        self.excluded = frozenset(self.ledger.rules.filter(rule=EXCLUDED)["sha256"])
+        self.excluded = self.ledger.excluded
+        self._retired = frozenset(self.ledger.files.filter(pl.col("retired"))["path"])
         self.problems = list(self._standing_problems())
         self.heads: dict[str, list[dict[str, Any]]] = {}
         self.lost = False
         self._rows_before = 0
 
     def _standing_problems(self) -> Iterator[Problem]:
-        for file in self.ledger.lost:
-            if file.problem != file.damage:  # a damaged file is read again
-                yield self._problem(f"{file.problem}: {LOST_ACTION}", file.span)
+        yield from lost_problems(self.ledger)
         if stale := self.ledger.stale(self._record.parser_version):
             yield self._problem(stale_text(stale, self._record.parser_version))
 
@@ -190,7 +190,10 @@ class Inputs:
             if is_message
             else parse(self._exchange, self._table, row, problems, self._terms)
         )
-        if row["damage"]:
+        if row["damage"] and row["file"] in self._retired:
+            self.lost = True  # its rows are in Silver
+            parsed.event_count = self.ledger.responses_with([row["sha256"]])["rows"].max() or 0
+        elif row["damage"]:
             self._report_damage(row["file"] or row["path"], row["damage"], holder=row["path"])
         return parsed
 
@@ -246,13 +249,24 @@ class Inputs:
     def _names_digest(self) -> str:
         return hashlib.sha256("\n".join(sorted(self._names)).encode()).hexdigest()[:16]
 
-    def finish(self, state: str) -> None:
-        """Record what was read as merged and the digest of the Silver files; call it when the rows are in Silver."""
+    def finish(self, state: str, left_out: Iterable[Window] = ()) -> None:
+        """Record what was read as merged and the digest of the Silver files; call it when the rows are in Silver.
+
+        Files with rows of spans that were left out stay new.
+        """
         if (gone := self._rows_before - sum(self.ledger.days.values())) > 0:
             text = f"{gone:,} rows that Silver held come from no response in Bronze; restore them from a copy of Silver"
             self.problems.append(self._problem(text))
         self.ledger.record_silver(state)
-        self.ledger.record(self._record.files(self._names_digest), self._record.responses)
+        spans = list(left_out)
+        unmerged = {
+            path
+            for path, heads in self.heads.items()
+            if any(_touch(_span(head), span) for head in heads for span in spans)
+        }
+        files = [file for file in self._record.files(self._names_digest) if file["path"] not in unmerged]
+        responses = [response for response in self._record.responses if response["path"] not in unmerged]
+        self.ledger.record(files, responses)
 
 
 def _announced(

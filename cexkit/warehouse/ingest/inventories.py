@@ -16,6 +16,7 @@ from cexkit.warehouse.ingest.completeness import CompletenessRule, common, due_m
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import read_bronze
+from cexkit.warehouse.store.data_files import require_intact
 from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.inventory_entries import Key, subtract
 from cexkit.warehouse.store.parquet import scan
@@ -103,7 +104,9 @@ def _stored_times(
         return
     whole = Window(min(parts[0].start for parts in spans.values()), max(parts[-1].end for parts in spans.values()))
     periods = []
-    for file in warehouse.manifest.select(table.name, exchanges=[exchange_name]):
+    files = warehouse.manifest.select(table.name, exchanges=[exchange_name])
+    require_intact(warehouse.root, files)
+    for file in files:
         periods.append(layout.period_window(table, file.period))
         columns = ("instrument_type", "symbol", pl.col("timestamp").dt.epoch("us"))
         rows = scan(warehouse.root / file.path).select(columns).collect()

@@ -15,7 +15,7 @@ from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES, Table
 from cexkit.schema.validate import split
 from cexkit.warehouse.ingest.listing_state import InstrumentList, ListingState, ListPage
-from cexkit.warehouse.ingest.replay import LOST_ACTION, Record, parse, stale_text
+from cexkit.warehouse.ingest.replay import LOST_ACTION, Record, lost_problems, parse, stale_text
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads, request_order
 from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
@@ -40,7 +40,7 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
     ledger = Ledger(warehouse.root, exchange_name, instruments)
     record = Record(warehouse.root, exchange(exchange_name).parser_version)
     problems = list(_standing_problems(ledger, record.parser_version))
-    found = _list_files(warehouse, exchange_name)
+    found = list_files(warehouse, exchange_name)
     held = sum(file.rows for file in warehouse.manifest.select(instruments.name, exchanges=[exchange_name]))
     held += warehouse.quarantine(instruments, exchange_name, "all").num_rows
     silver = warehouse.manifest.state_of(instruments.name, exchange_name)
@@ -52,7 +52,7 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
     ledger.announce(new)
     if state is None or not _all_later(warehouse, new, ledger.last_sequence):
         state, new = None, found
-    excluded = frozenset(ledger.rules.filter(rule=EXCLUDED)["sha256"])
+    excluded = ledger.excluded
     history = listings(warehouse, exchange_name, record, new, state, excluded)
     problems += history.problems
     if history.instruments is None:
@@ -98,14 +98,13 @@ def _has_unexplained(
 
 def _standing_problems(ledger: Ledger, parser_version: int) -> Iterator[Problem]:
     """Yield what was wrong before a build: lost files, and lists that an older parser read."""
-    for file in ledger.lost:
-        if file.problem != file.damage:  # a damaged file is read again
-            yield Problem(ledger.exchange, ledger.table.name, None, file.span, f"{file.problem}: {LOST_ACTION}")
+    yield from lost_problems(ledger)
     if stale := ledger.stale(parser_version):
         yield Problem(ledger.exchange, ledger.table.name, None, None, stale_text(stale, parser_version))
 
 
-def _list_files(warehouse: Warehouse, exchange_name: str) -> list[str]:
+def list_files(warehouse: Warehouse, exchange_name: str) -> list[str]:
+    """Return the Bronze files that hold lists of a venue, in the order received by endpoint."""
     names = exchange(exchange_name).endpoints("instruments")
     return [path for name in names for path in bronze_files(warehouse.root, exchange_name, name)]
 

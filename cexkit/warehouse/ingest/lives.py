@@ -6,7 +6,7 @@ quarantined with the reason :data:`AFTER_END`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -118,17 +118,23 @@ def changed_spans(before: pl.DataFrame | None, spans: pl.DataFrame) -> pl.DataFr
 
 
 def held_spans(
-    warehouse: Warehouse, exchange_name: str, table: Table, spans: pl.DataFrame, whole: Window
+    warehouse: Warehouse,
+    exchange_name: str,
+    table: Table,
+    spans: pl.DataFrame,
+    whole: Window,
+    without: Collection[str] = (),
 ) -> list[tuple[Identity, Window]]:
     """Return the instruments of which Silver or its quarantine holds rows after their ends, with the spans of the rows.
 
     Only these rows have to be judged again if an end becomes known or changes. ``whole`` is the span of all rows.
+    Files whose path is in ``without`` are left out, because they are known to be missing or damaged.
     """
     if spans.is_empty() or spans["end"].min() >= whole.end:
         return []
     held = Window(max(spans["end"].min(), whole.start), whole.end)
     files = warehouse.manifest.select(table.name, start=held.start, end=held.end, exchanges=[exchange_name])
-    parts = [scan(warehouse.root / file.path) for file in files]
+    parts = [scan(warehouse.root / file.path) for file in files if file.path not in without]
     for period in layout.periods(table, held):
         parts.append(pl.from_arrow(warehouse.quarantine(table, exchange_name, period)).lazy())
     found = []

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 #: A longer distance of settlements separates series whose intervals are derived apart.
 SEPARATE = timedelta(days=2)
-#: How far a settlement can affect the derived intervals of others: three settlements on each side decide one.
-REACH = 3 * SEPARATE
+#: How far a settlement can affect the derived intervals of others: four settlements on each side decide one.
+REACH = 4 * SEPARATE
 
 
 def latest(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -37,7 +37,8 @@ def with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     """Fill the interval where the venue does not say it, from the distance of settlements.
 
     It is stored, so that a later cut of the table does not change a row's interval. Series that are more than
-    :data:`SEPARATE` apart do not affect each other, so a part of the rows gives the same intervals as all of them.
+    :data:`SEPARATE` apart do not affect each other, so a part of the rows gives the same intervals as all of them. What
+    the venue says stays as it is, so that the checks of the table see it.
     """
     import polars as pl
 
@@ -47,5 +48,6 @@ def with_intervals(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.sort(*INSTRUMENT_KEYS, "timestamp")
     apart = (pl.col("timestamp").diff() > SEPARATE).fill_null(False).cum_sum().over(INSTRUMENT_KEYS)
     series = pl.format("{} {}", "symbol", apart)  # of one instrument, those apart are several to the metric
-    rows = rows.with_columns(symbol=series, _symbol="symbol")
-    return funding_interval(rows).with_columns(symbol="_symbol").select(columns)
+    times = rows.select(*INSTRUMENT_KEYS, "timestamp").with_columns(symbol=series)
+    derived = funding_interval(times).get_column("funding_interval_hours")
+    return rows.with_columns(pl.coalesce("funding_interval_hours", derived)).select(columns)

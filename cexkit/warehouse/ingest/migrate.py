@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
@@ -12,12 +13,19 @@ from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import SCHEMA_VERSION, TABLES, Table
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import listing_periods
-from cexkit.warehouse.ingest.report import Report
+from cexkit.warehouse.ingest.report import (
+    ALL_TABLES,
+    ALL_VENUES,
+    DamageProblem,
+    Report,
+    damage_reported,
+    without_repeats,
+)
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.bronze import has_bronze
 from cexkit.warehouse.store.compact import compact
-from cexkit.warehouse.store.ledgers import same_rows
+from cexkit.warehouse.store.ledgers import ledger_venues, same_rows
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.warehouse import Warehouse
 from cexkit.warehouse.units import with_multiplier
@@ -31,7 +39,8 @@ def migrate(warehouse: Warehouse, *, step: Step | None = None, now: datetime | N
     Readers and pulls also work without it, and do the same bit by bit. Done twice, the second time changes nothing; a
     migration that was interrupted continues.
 
-    1. Silver of venues that have Bronze is merged from it, which fills new columns and makes the ledger.
+    1. Silver of venues that have Bronze is merged from it, which fills new columns and makes the ledger. The ledger of
+       the earlier version says which files were lost or retired before.
     2. Other Silver files are written with the present columns; multipliers come from the instruments.
     3. Inventories of earlier versions are read, and files that nothing reads any more are deleted.
     4. The running year is divided into pieces.
@@ -56,21 +65,33 @@ def migrate(warehouse: Warehouse, *, step: Step | None = None, now: datetime | N
     >>> migrate(Warehouse(tempfile.mkdtemp())).rows
     0
     """
-    report = Report()
+    report, recorded = Report(), ledger_venues(warehouse.root)
     for exchange_name in EXCHANGES:
-        if has_bronze(warehouse.root, exchange_name):
+        if has_bronze(warehouse.root, exchange_name) or exchange_name in recorded:
             for table in _silver():
-                if table.made_with is None:
-                    report += build_silver(warehouse, exchange_name, table, now=now)
-                if table.time is not None:
-                    _read_inventory(warehouse, exchange_name, table)
+                one = partial(_migrate_table, warehouse, exchange_name, table, now)
+                report += damage_reported(exchange_name, table.name, one)
                 _call(step, f"{exchange_name} {table.name}")
     for file in _outdated(warehouse):
-        report += _rewrite(warehouse, file)
+        report += damage_reported(file.exchange or "", file.table, partial(_rewrite, warehouse, file))
         _call(step, file.path)
-    compact(warehouse, now=now)
-    _delete_outdated(warehouse)
+    report += damage_reported(ALL_VENUES, ALL_TABLES, partial(_compacted, warehouse, now))
+    if not any(isinstance(problem, DamageProblem) for problem in report.problems):
+        _delete_outdated(warehouse)
+    return without_repeats(report)
+
+
+def _migrate_table(warehouse: Warehouse, exchange_name: str, table: Table, now: datetime | None) -> Report:
+    """Merge a venue's table from Bronze, and read the inventory of earlier versions."""
+    report = build_silver(warehouse, exchange_name, table, now=now) if table.made_with is None else Report()
+    if table.time is not None:
+        listed = listing_periods(warehouse, exchange_name)
+        open_inventory(warehouse, exchange_name, table, listed).flush()
     return report
+
+
+def _compacted(warehouse: Warehouse, now: datetime | None) -> Report:
+    return Report(files=tuple(file.path for file in compact(warehouse, now=now)))
 
 
 def _silver() -> list[Table]:
@@ -81,11 +102,6 @@ def _silver() -> list[Table]:
 def _call(step: Step | None, text: str) -> None:
     if step is not None:
         step(text)
-
-
-def _read_inventory(warehouse: Warehouse, exchange_name: str, table: Table) -> None:
-    listed = listing_periods(warehouse, exchange_name)
-    open_inventory(warehouse, exchange_name, table, listed).flush()
 
 
 def _outdated(warehouse: Warehouse) -> Iterator[DataFile]:

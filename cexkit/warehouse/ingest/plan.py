@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cexkit.errors import DamagedFileError
 from cexkit.exchanges.archives import plan as archive_plan
 from cexkit.exchanges.archives import requested_twice
 from cexkit.exchanges.fetcher import Fetcher
@@ -22,7 +23,7 @@ from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
 from cexkit.warehouse.ingest.listings import requestable
 from cexkit.warehouse.ingest.pull import pull, resolve_request
 from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
-from cexkit.warehouse.ingest.report import ALL_TABLES
+from cexkit.warehouse.ingest.report import ALL_TABLES, LostFileProblem, Problem
 from cexkit.warehouse.store.inventory import Inventory, key_of
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -37,9 +38,10 @@ class Step:
         Files of the venue's archive; each takes two requests where checksums are published, else one. A file with a
         checksum that is there unchanged takes one.
     spans : tuple of Window
-        What is asked of the venue's API. A page before a listing time is among them if the time may be too late.
+        What is asked of the venue's API.
     requests : int
-        The fewest requests that can bring it, were no file there.
+        The fewest requests that can bring it, were no file there. If the window starts before a listing time, one of
+        them asks whether the venue has rows there.
     lost : Window or None
         What the venue does not keep any more.
     """
@@ -59,6 +61,8 @@ class Plan:
     exchange: str
     window: Window
     steps: tuple[Step, ...]
+    #: Files of the listings that were missing or damaged when they were read for the plan.
+    problems: tuple[Problem, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -127,7 +131,7 @@ def plan(
             for one, spans in parts.items():
                 earliest = reader.earliest(exchange_name, table.name, one.instrument_type)
                 periods = listed.get(key_of(one), ListingPeriods())
-                before = BeforeListing.of(inventory, table, one, periods, window, earliest, refresh).probes()
+                before = BeforeListing(inventory, table, one, periods, window, earliest, refresh).questions()
                 again = None if refresh else repeats.get(one, [])
                 if spans or before:
                     steps.append(_step(earliest, inventory, table, one, spans, again, before))
@@ -148,18 +152,22 @@ def plans(
 ) -> list[Plan]:
     """Return the plan of a pull, one per venue; takes and raises what :func:`cexkit.pull` does.
 
-    Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read has no plan.
+    Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read,
+    or a file of which is damaged, has no plan.
     """
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         listed = pull(exchanges, "instruments", warehouse=warehouse, fetcher=reader)
         target, window, facts = resolve_request(exchanges, tables, start, end, instrument_type, warehouse)
+        restored = [problem for problem in listed.problems if isinstance(problem, LostFileProblem)]
         failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
-        return [
-            plan(target, name, facts, window, symbols, instrument_type, fetcher=reader, refresh=refresh)
-            for name in exchanges
-            if name not in failed
-        ]
+        found = []
+        for name in exchanges:
+            if name not in failed:
+                with suppress(DamagedFileError):  # the pull reports it
+                    made = plan(target, name, facts, window, symbols, instrument_type, fetcher=reader, refresh=refresh)
+                    found.append(replace(made, problems=tuple(lost for lost in restored if lost.exchange == name)))
+        return found
 
 
 def _step(
@@ -184,7 +192,7 @@ def _step(
     repeats : sequence of Window or None
         Missing spans to request again; None: request everything.
     before : sequence of Window
-        Pages that tell whether it was listed before.
+        Spans for which the venue is asked whether it has rows before a listing time.
     """
     venue = exchange(instrument.exchange)
     archive = venue.archives.get((table.name, instrument.instrument_type))
@@ -207,8 +215,7 @@ def _step(
         missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
     source = venue.source(table.name, instrument.instrument_type)
     requests += sum(fewest_pages(source, table, part) for part in missing if not part.empty)
-    spans = (*before, *(part for part in missing if not part.empty))
-    return Step(table.name, instrument, files, spans, requests, lost)
+    return Step(table.name, instrument, files, tuple(part for part in missing if not part.empty), requests, lost)
 
 
 def _to_request(

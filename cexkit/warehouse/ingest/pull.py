@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from cexkit.errors import DamagedFileError, FetchError, InvalidInputError, UnknownNameError
+from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES, Table
@@ -18,7 +18,7 @@ from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import requestable, types_read
-from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step
+from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step, damage_reported, without_repeats
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -143,26 +143,22 @@ def _pull_one(
     refresh: bool,
     now: datetime,
 ) -> Report:
-    listing = TABLES["instruments"]
-    problems: list[Problem] = []
-    report = ingest_bronze(target, reader, name, listing) + build_silver(target, name, listing)
-    for table in facts:
+    def kept(table: Table) -> Report:
+        if table.name == "instruments":
+            return ingest_bronze(target, reader, name, table)
         found = requestable(target, name, table, window, symbols, instrument_type)
-        with _reporting(name, table.name, problems):
-            report += ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
-            report += build_silver(target, name, table, now=now)
-    with _reporting(name, ALL_TABLES, problems):
+        return ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
+
+    def compacted() -> Report:
         compact(target, exchange=name, now=now)
-    return report + Report(problems=tuple(problems))
+        return Report()
 
-
-@contextmanager
-def _reporting(exchange_name: str, table: str, problems: list[Problem]) -> Iterator[None]:
-    """Add a damaged file to the problems, because other tables do not depend on it."""
-    try:
-        yield
-    except DamagedFileError as error:
-        problems.append(Problem(exchange_name, table, None, None, str(error)))
+    report = Report()
+    for table in (TABLES["instruments"], *facts):
+        # Silver is built even if a file that the download needs is damaged, because that may make the file again
+        report += damage_reported(name, table.name, partial(kept, table))
+        report += damage_reported(name, table.name, partial(build_silver, target, name, table, now=now))
+    return without_repeats(report + damage_reported(name, ALL_TABLES, compacted))
 
 
 def _reported(one: Callable[[str], Report], name: str) -> Report:

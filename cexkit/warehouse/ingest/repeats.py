@@ -16,6 +16,7 @@ from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.inventory import Inventory, key_of, read_inventories
 from cexkit.warehouse.store.inventory_entries import ATTEMPTS, Entry, Key
 from cexkit.warehouse.store.warehouse import Warehouse
+from cexkit.warehouse.store.wording import first_names
 
 if TYPE_CHECKING:
     from cexkit.exchanges.base import Source
@@ -97,15 +98,18 @@ def missing_problems(
         spans = [common(requested, part) for part in certain]
         source = exchange(instrument.exchange).source(table.name, instrument.instrument_type)
         rule = CompletenessRule.of(table, source)
-        pending = _parts((entry.window for entry in inventory.missing(instrument)), spans)
-        given_up = _parts(inventory.given_up(instrument), spans)
+        pending = rule.whole(_parts((entry.window for entry in inventory.missing(instrument)), spans))
+        given_up = rule.whole(_parts(inventory.given_up(instrument), spans))
         texts = []
-        if (amount := rule.describe(pending)) is not None:
-            texts.append(f"the venue returned no data for {amount} that should exist; later runs request them again")
-        if (amount := rule.describe(given_up)) is not None:
+        if pending:
             texts.append(
-                f"the venue returned no data for {amount} in {ATTEMPTS} requests; they are not requested again "
-                "(`cexkit bronze unavailable` lists them)"
+                f"the venue returned no data for {rule.describe(pending)} that should exist; later runs request them "
+                f"again ({_listed(pending)})"
+            )
+        if given_up:
+            texts.append(
+                f"the venue returned no data for {rule.describe(given_up)} in {ATTEMPTS} requests; they are not "
+                f"requested again ({_listed(given_up)}; `cexkit bronze unavailable` lists them)"
             )
         if texts:
             parts = [*pending, *given_up]
@@ -113,6 +117,10 @@ def missing_problems(
             text = f"{instrument.instrument_type}: {'; '.join(texts)}"
             found.append(Problem(instrument.exchange, table.name, instrument.symbol, whole, text))
     return found
+
+
+def _listed(spans: Sequence[Window]) -> str:
+    return first_names([str(span) for span in spans])
 
 
 def missing_days(warehouse: Warehouse, now: datetime) -> dict[date, list[tuple[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +17,17 @@ from cexkit.exchanges.terms import Terms
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.ingest.report import Problem
+from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 #: What a user does about a file that is lost.
-LOST_ACTION = "its rows stay in Silver; restore it, or run `cexkit bronze retire`"
+ROWS_STAY = "its rows stay in Silver; "
+LOST_ACTION = f"{ROWS_STAY}restore it, or run `cexkit bronze retire` on it if it was removed on purpose"
+#: Most lost files of a table that are reported one by one.
+LOST_SHOWN = 5
 #: Instrument type and symbol; None for responses about several instruments.
 Identity = tuple[str, str] | None
 #: Place of a response among all others: the later one wins.
@@ -65,6 +71,24 @@ class Parsed:
             return None
         times = pc.min_max(self.rows["timestamp"]).as_py()
         return Window(times["min"], times["max"] + timedelta(microseconds=1))
+
+
+def lost_problems(ledger: Ledger) -> Iterator[Problem]:
+    """Yield the problems of lost Bronze files, a few one by one; a damaged file is read again, which reports it."""
+    lost = [file for file in ledger.lost if file.problem != file.damage]
+    for file in lost[:LOST_SHOWN]:
+        yield Problem(ledger.exchange, ledger.table.name, None, file.span, f"{file.problem}: {LOST_ACTION}")
+    if (others := len(lost) - LOST_SHOWN) > 0:
+        text = f"{counted(others, 'more Bronze file')} missing or changed: `cexkit bronze check` lists them"
+        yield Problem(ledger.exchange, ledger.table.name, None, None, text)
+
+
+def exclusion_notes(ledger: Ledger) -> tuple[str, ...]:
+    """Return how many responses are excluded from a table."""
+    if not (hashes := ledger.excluded):
+        return ()
+    what = f"{ledger.exchange} {ledger.table.name}: {counted(len(hashes), 'excluded response')}"
+    return (f"{what} left out; `cexkit bronze excluded` lists them, `cexkit bronze release` uses their rows again",)
 
 
 def stale_text(files: int, parser_version: int) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
+from cexkit.errors import DamagedFileError
 from cexkit.schema.intervals import Window
 from cexkit.text import masked, printable
 
 Step = Callable[[str], object]
-#: Replaces the table name if a venue could not be read at all.
-ALL_TABLES = "all tables"
+#: Replaces the table name if a venue could not be read at all, and the venue's.
+ALL_TABLES, ALL_VENUES = "all tables", "all venues"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,16 @@ class ClockProblem(Problem):
 
 
 @dataclass(frozen=True, slots=True)
+class DamageProblem(Problem):
+    """A file of the warehouse that is missing or damaged, because of which a step for a table was not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostFileProblem(Problem):
+    """A Silver file that was missing or damaged; reported by the run that makes it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result of an ingestion step; reports can be added.
 
@@ -56,6 +67,8 @@ class Report:
         Data missing because of an error; empty if all steps succeeded.
     spans : tuple of Window
         Window that the responses can hold rows of, one per table. An archive file holds more than was requested.
+    notes : tuple of str
+        What is left out on purpose, such as excluded responses.
     """
 
     responses: int = 0
@@ -64,15 +77,20 @@ class Report:
     files: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     spans: tuple[Window, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __add__(self, other: Report) -> Report:
         known = {problem.exchange for problem in self.problems if isinstance(problem, ClockProblem)}
-        added = [p for p in other.problems if not (isinstance(p, ClockProblem) and p.exchange in known)]
+        kinds = (DamageProblem, LostFileProblem)  # a damaged file can be found by two steps
+        damaged = {problem for problem in self.problems if isinstance(problem, kinds)}
+        others = (problem for problem in other.problems if problem not in damaged)
+        added = [p for p in others if not (isinstance(p, ClockProblem) and p.exchange in known)]
         parts = {part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(Report)}
         return Report(**parts | {"problems": (*self.problems, *added)})
 
     def __str__(self) -> str:
         lines = [f"{self.responses} responses kept, {self.rows} rows written, {self.quarantined} rows quarantined"]
+        lines += [f"note: {note}" for note in self.notes]
         return "\n".join([*lines, *(f"problem: {problem}" for problem in self.problems)])
 
 
@@ -96,3 +114,22 @@ class Tally:
     def report(self) -> Report:
         spans = (self.span,) if self.span else ()
         return Report(responses=self.responses, files=tuple(self.files), problems=tuple(self.problems), spans=spans)
+
+
+def damage_reported(exchange: str, table: str, run: Callable[[], Report]) -> Report:
+    """Run a step for one table; a file that is missing or damaged is a problem, so that other tables are still read."""
+    try:
+        return run()
+    except DamagedFileError as error:
+        return Report(problems=(DamageProblem(exchange, table, None, None, str(error)),))
+
+
+def without_repeats(report: Report) -> Report:
+    """Return a report in which no step says again that a Silver file is missing or damaged."""
+    lost = [problem.message.partition(" ")[0] for problem in report.problems if isinstance(problem, LostFileProblem)]
+    problems = (
+        problem
+        for problem in report.problems
+        if not (isinstance(problem, DamageProblem) and any(path in problem.message for path in lost))
+    )
+    return replace(report, problems=tuple(problems))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -32,8 +33,9 @@ from cexkit.warehouse.ingest.lives import (
 )
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
 from cexkit.warehouse.ingest.region import Region
-from cexkit.warehouse.ingest.replay import Identity, Order, Parsed
+from cexkit.warehouse.ingest.replay import ROWS_STAY, Identity, Order, Parsed, exclusion_notes
 from cexkit.warehouse.ingest.report import Problem, Report
+from cexkit.warehouse.ingest.restore import Candidate, SilverFiles, restore_listing
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
 from cexkit.warehouse.store.rows import within
@@ -77,22 +79,11 @@ def build_silver(
     """
     table = table if table.made_with is None else TABLES[table.made_with]
     with warehouse.exclusive(table, exchange_name):
-        damage = Report(problems=tuple(_forget_damaged(warehouse, exchange_name, table)))
         if table.name == "instruments":
-            return damage + build_listing(warehouse, exchange_name)
-        return damage + _Build(warehouse, exchange_name, table, now or datetime.now(UTC)).run()
-
-
-def _forget_damaged(warehouse: Warehouse, exchange_name: str, table: Table) -> Iterator[Problem]:
-    """Let files that are missing or cut be made again, if the ledger knows that their rows came from Bronze."""
-    ledger = Ledger(warehouse.root, exchange_name, table)
-    if not ledger.days:
-        return
-    for made in (table, *(other for other in TABLES.values() if other.made_with == table.name)):
-        for file in warehouse.forget_damaged(made, exchange_name):
-            ledger.drop_state()
-            text = f"{file.path} is missing or has another size: its {file.rows:,} rows are made again from Bronze"
-            yield Problem(exchange_name, made.name, None, None, text)
+            restored = restore_listing(warehouse, exchange_name)
+            noted = restored.report + Report(notes=exclusion_notes(Ledger(warehouse.root, exchange_name, table)))
+            return noted if restored.lost else noted + build_listing(warehouse, exchange_name)
+        return _Build(warehouse, exchange_name, table, now or datetime.now(UTC)).run()
 
 
 class _Build:
@@ -101,6 +92,7 @@ class _Build:
     def __init__(self, warehouse: Warehouse, exchange_name: str, table: Table, now: datetime):
         self._warehouse, self._exchange, self._table, self._now = warehouse, exchange_name, table, now
         self._inputs = Inputs(warehouse, exchange_name, table)
+        self._files = SilverFiles(warehouse, exchange_name, table)
         self._archives = {
             archive.endpoint
             for (name, _), archive in exchange(exchange_name).archives.items()
@@ -111,15 +103,18 @@ class _Build:
         self._empty = to_polars(table).to_frame()
         self._periods = pl.from_arrow(warehouse.read(TABLES["instrument_periods"], exchange=exchange_name))
         self._changes = FactChanges(self._inputs.ledger, table, self._periods)
-        self._ended = ended_spans(self._periods)
+        self._ended, self._ended_before = ended_spans(self._periods), self._inputs.ledger.read_state(ENDED)
         self._parser_version = exchange(exchange_name).parser_version
 
     def run(self) -> Report:
         inputs, ledger = self._inputs, self._inputs.ledger
+        if not ledger.days and "merged" in ledger.files["state"]:
+            self._count_rows()
         inputs.find(self._held_rows(), self._state())
         whole = ledger.span
         self._unused, self._reconsidered = find_conflicts(inputs, self._archives, self._table, self._stored)
         self._labels, relabeled = self._compare_labels()
+        self._files.restore((), self._made_again)
         reconsidered = [(one, whole) for one in self._reconsidered if whole]
         #: What is made again although no response of it is new.
         self._again = Region([*reconsidered, *relabeled, *self._changed_ends(), *self._changes.region])
@@ -130,14 +125,20 @@ class _Build:
             for pieces in groups:
                 done |= set(pieces)
                 report += self._build(pieces, spans)
-        self._record_rules()
-        inputs.finish(self._state())
-        self._changes.record()
-        return report + Report(problems=tuple(inputs.problems))
+        lost = [layout.period_window(self._table, period) for period in self._files.lost]
+        self._record_rules(whole=not lost)
+        inputs.finish(self._state(), lost)
+        problems = (*self._files.problems, *self._standing())
+        return report + Report(problems=problems, notes=exclusion_notes(ledger))
 
-    def _record_rules(self) -> None:
-        """Record what the build left out, when it has: a build that was killed before finds the same changes again."""
+    def _record_rules(self, *, whole: bool) -> None:
+        """Record what the build left out, when it has: a build that was killed before finds the same changes again.
+
+        So does the next build if a Silver file is lost, because its rows could not be judged: then it is not ``whole``.
+        """
         ledger = self._inputs.ledger
+        if whole:
+            self._changes.record()
         if ledger.files.is_empty():
             return
         ledger.set_rules(CONFLICT, _rules(self._unused, self._archives))
@@ -145,7 +146,8 @@ class _Build:
             served = {*exchange(self._exchange).endpoints(self._table.name)} - self._labels.archives
             ledger.set_rules(UNCONFIRMED, _rules(self._labels.unjoined_identities, served))
             ledger.write_state(LABELS, self._labels.counts)
-        ledger.write_state(ENDED, self._ended)
+        if whole:
+            ledger.write_state(ENDED, self._ended)
 
     def _compare_labels(self) -> tuple[Labels, Region]:
         """Return which rows of the API are joined to the archive, and where this is not as the last build had it."""
@@ -160,11 +162,28 @@ class _Build:
 
     def _changed_ends(self) -> Region:
         """Return the rows that have to be judged again because the end of an instrument became known or changed."""
-        ledger = self._inputs.ledger
-        changed = changed_spans(ledger.read_state(ENDED), self._ended)
-        if changed.is_empty() or (whole := ledger.span) is None:
+        changed = changed_spans(self._ended_before, self._ended)
+        if changed.is_empty() or (whole := self._inputs.ledger.span) is None:
             return Region()
-        return Region(held_spans(self._warehouse, self._exchange, self._table, changed, whole)).padded(self._reach)
+        self._files.restore([whole], self._made_again)
+        without = {file.path for file in self._files.lost.values()}
+        held = held_spans(self._warehouse, self._exchange, self._table, changed, whole, without)
+        return Region(held).padded(self._reach)
+
+    def _standing(self) -> list[Problem]:
+        """Return the problems of Bronze; if a Silver file is lost too, rows of lost Bronze files do not stay."""
+        problems = self._inputs.problems
+        if not self._files.lost:
+            return problems
+        return [replace(each, message=each.message.replace(ROWS_STAY, "")) for each in problems]
+
+    def _count_rows(self) -> None:
+        """Record how many rows Silver holds on each day: a ledger of an earlier version with lost files lacks it."""
+        days: dict[str, int] = {}
+        for file in self._warehouse.manifest.select(self._table.name, exchanges=[self._exchange]):
+            rows = self._stored(layout.period_window(self._table, file.period))
+            days |= dict(rows.group_by(pl.col(self._table.time).dt.strftime("%Y-%m-%d")).len().iter_rows())
+        self._inputs.ledger.record([], days=days)
 
     def _held_rows(self) -> int:
         """Return the number of rows that Silver and its quarantine hold."""
@@ -180,6 +199,8 @@ class _Build:
         present = {file.period for file in files}
         around = (Window(span.start - self._reach, span.end + self._reach) for span in spans)
         names = {name for span in around for name in layout.periods(self._table, span, self._now, present)}
+        self._files.restore((layout.period_window(self._table, name) for name in names), self._made_again)
+        names.difference_update(self._files.lost)
         found: list[list[str]] = []
         for name in sorted(names.difference(done), key=lambda name: layout.span_of(name).start):
             last = found[-1][-1] if found else None
@@ -233,8 +254,9 @@ class _Build:
         parts = [(inputs.order(one), self._labels.used(one.row["endpoint"], pl.from_arrow(one.rows))) for one in used]
         if inputs.lost or inputs.ledger.absent(around.bounds):
             at = max((inputs.order(one) for one in held), default=_FIRST)
-            sequences = [file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)]
-            at = max(at, (True, max(sequences), "\uffff", 0)) if any(sequences) else at
+            # those without a number precede all that have one, but follow others without: Silver holds the last of them
+            last = max((file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)), default=0)
+            at = max(at, (True, last, "\uffff", 0))
             parts.append((at, self._changes.restated(self._stored(around.bounds))))
         parts.sort(key=lambda part: part[0])
         events = inputs.events([*held, *fresh])
@@ -245,6 +267,19 @@ class _Build:
         late = is_after_end(rows, self._ended)  # these would change the intervals of settlements before the end
         return pl.concat([with_intervals(rows.filter(~late)), rows.filter(late)])
 
+    def _made_again(self, span: Window) -> Iterator[Candidate]:
+        """Yield the rows of a span that merged responses give, then those that new ones give too.
+
+        Rows after the ends that the last build knew are in its quarantine; other ends are judged after that.
+        """
+        region, around = Region([(None, span)]), Window(span.start - self._reach, span.end + self._reach)
+        ended = self._ended.clear() if self._ended_before is None else self._ended_before
+        made = self._made(region, [])
+        yield Candidate(made.filter(region.contains(made) & ~is_after_end(made, ended)))
+        made = self._made(region, self._inputs.read_new(around))
+        comparable = not self._inputs.ledger.absent(around)
+        yield Candidate(made.filter(region.contains(made) & ~is_after_end(made, ended)), comparable=comparable)
+
     def _is_used(self, parsed: Parsed) -> bool:
         if parsed.row["sha256"] in self._inputs.excluded:
             return False
@@ -253,7 +288,7 @@ class _Build:
     def _stored(self, span: Window) -> pl.DataFrame:
         """Return the rows of a span that Silver and its quarantine hold, in the declared columns."""
         schema = to_pyarrow(self._table)
-        parts = [self._warehouse.read(self._table, exchange=self._exchange, span=span)]
+        parts = [self._files.read(span)]
         for period in layout.periods(self._table, span):
             quarantined = self._warehouse.quarantine(self._table, self._exchange, period)
             parts.append(within(quarantined, self._table, span).select(schema.names).cast(schema))

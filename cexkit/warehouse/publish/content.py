@@ -62,7 +62,7 @@ class Content:
         Its files.
     spec : dict
         Content of ``spec.json``.
-    held : mapping of str to tuple of str
+    held : mapping of str to HeldTable
         Tables that are held back, and why.
     name, license : str, optional
         Of the dataset, for the card.
@@ -74,6 +74,8 @@ class Content:
     held: Held = field(default_factory=dict)
     name: str | None = None
     license: str | None = None
+    #: Folder of the warehouse, whose ledgers explain why keys are lost; None if unknown.
+    root: Path | None = None
 
     def beside(self, published: PublishedState) -> Content:
         """Return the content in which the tables that are held back stay as they are published."""
@@ -149,7 +151,7 @@ def assemble(
     spec = describe(intact, quality)
     data = [piece for file in intact.manifest.files for piece in _pieces(frozen.root, file)]
     pieces = [*data, *_made(spec, intact.manifest, name, license)]
-    return Content(intact.manifest, pieces, spec, held, name, license)
+    return Content(intact.manifest, pieces, spec, held, name, license, frozen.root)
 
 
 def _pieces(root: Path, file: DataFile) -> Iterator[Piece]:
@@ -164,7 +166,7 @@ def _require_publishable(intact: Frozen, quality: pl.DataFrame, held: Held) -> N
     if not intact.manifest.files:
         raise held_error(held, "there are none, so nothing was published")
     try:
-        raise_on_failures(quality)
+        raise_on_failures(quality, intact.root)
     except QualityError as error:
         if held:
             raise held_error(held, f"not published, because {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cexkit.errors import InvalidInputError, PublicationError, UnknownNameError, UnknownTableError
@@ -108,8 +108,12 @@ class AllowedLosses:
             if exchange is not None and exchange not in exchanges:
                 raise UnknownNameError.of("exchange", exchange, exchanges)
 
-    def require_covers(self, losses: Iterable[Loss], to: str) -> None:
-        """Raise PublicationError if a loss is not allowed; the message lists all of these."""
+    def require_covers(self, losses: Iterable[Loss], to: str, excluded: Callable[[Loss], int] = lambda _: 0) -> None:
+        """Raise PublicationError if a loss is not allowed; the message lists all of these.
+
+        ``excluded`` returns how many responses are excluded from the table of a loss, because no pull brings their
+        rows back.
+        """
         refused = [loss for loss in losses if not self.covers(loss)]
         if not refused:
             return
@@ -117,8 +121,18 @@ class AllowedLosses:
         argument = ", ".join(repr(loss.allowance) for loss in refused)
         raise PublicationError(
             f"{to} holds keys that this dataset lacks: {'; '.join(map(str, refused))}. Nothing was changed. Restore "
-            f"them (`cexkit pull`) and publish again, or publish without them: `{options}` (allow_loss=[{argument}])"
+            f"them ({_ways(refused, excluded)}) and publish again, or publish without them: `{options}` "
+            f"(allow_loss=[{argument}])"
         )
+
+
+def _ways(refused: Sequence[Loss], excluded: Callable[[Loss], int]) -> str:
+    """Return how lost keys can be restored."""
+    responses = sum(map(excluded, refused))
+    if not responses:
+        return "`cexkit pull`"
+    what = f"{responses:,} excluded response{'' if responses == 1 else 's'}"
+    return f"`cexkit bronze release` for {what}, which `cexkit bronze excluded` lists; `cexkit pull` for other keys"
 
 
 #: Allows no loss.

@@ -12,6 +12,7 @@ from cexkit.text import printable
 from cexkit.warehouse.publish.losses import Loss
 from cexkit.warehouse.store.layout import KEYS, TABLES
 from cexkit.warehouse.store.manifest import Manifest
+from cexkit.warehouse.store.wording import counted, size_text
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,11 @@ class Plan:
     --------
     >>> print(compare("folder", [Piece.of("tables/a", "x")], PublishedState(files={"tables/b": PublishedFile(1, "…")})))
     plan: folder
-      1 file to write, 0.0 MB
-        tables/a (1 bytes)
+      1 file to write, 1 byte
+        tables/a (1 byte)
       1 data file to delete
         tables/b
-      0 files kept, 0.0 MB
+      0 files kept, 0 bytes
     """
 
     to: str
@@ -143,17 +144,17 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"plan: {self.to}{f' at {self.revision}' if self.revision else ''}"]
-        lines.append(f"  {_count(self.add, 'file')} to write, {self.bytes / 1e6:,.1f} MB")
-        lines += [f"    {piece.path} ({piece.size:,} bytes)" for piece in self.add]
+        lines.append(f"  {_count(self.add, 'file')} to write, {size_text(self.bytes)}")
+        lines += [f"    {piece.path} ({counted(piece.size, 'byte')})" for piece in self.add]
         lines.append(f"  {_count(self.delete, 'data file')} to delete")
         lines += [f"    {path}" for path in self.delete]
-        lines.append(f"  {_count(self.keep, 'file')} kept, {self.kept_bytes / 1e6:,.1f} MB")
+        lines.append(f"  {_count(self.keep, 'file')} kept, {size_text(self.kept_bytes)}")
         lines += [f"  lost, as allowed: {loss}" for loss in self.lost]
         return "\n".join(printable(line) for line in lines)
 
 
 def _count(things: tuple, what: str) -> str:
-    return f"{len(things):,} {what}{'' if len(things) == 1 else 's'}"
+    return counted(len(things), what)
 
 
 def compare(to: str, pieces: list[Piece], published: PublishedState, lost: tuple[Loss, ...] = ()) -> Plan:

@@ -14,6 +14,7 @@ from cexkit.warehouse.publish.losses import AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import Plan
 from cexkit.warehouse.publish.target import target
 from cexkit.warehouse.store.warehouse import Warehouse
+from cexkit.warehouse.store.wording import counted, size_text
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Publication:
         tagged = f", tag {self.tag}" if self.tag else ""
         if not self.plan.changes:
             return f"nothing to publish: {self.url} holds it already{tagged}"
-        files = f"{len(self.plan.add):,} files ({self.plan.bytes / 1e6:,.1f} MB) written"
+        files = f"{counted(len(self.plan.add), 'file')} ({size_text(self.plan.bytes)}) written"
         lost = "".join(f"\nlost, as allowed: {loss}" for loss in self.lost)
         return (
             f"published: {files}, {len(self.plan.delete):,} deleted, {len(self.plan.keep):,} kept: {self.url}{tagged}"

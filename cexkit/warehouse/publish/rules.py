@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cexkit.errors import NewerSchemaError, PublicationError
+from cexkit.schema import TABLES
 from cexkit.warehouse.publish.comparison import Dataset, find_losses
 from cexkit.warehouse.publish.content import Content
 from cexkit.warehouse.publish.losses import AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import PublishedState
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.manifest import Manifest
 
 _ELSEWHERE = "publish to another place, or delete the files there first. Nothing was changed"
@@ -50,7 +53,7 @@ def require_may_replace(manifest: Manifest, published: PublishedState, to: str) 
     if current.schema_version > manifest.schema_version:
         raise NewerSchemaError(
             f"{to} has schema version {current.schema_version}, newer than this dataset ({manifest.schema_version}); "
-            "publishing would lose data. Rebuild the warehouse with the current cexkit, then publish it"
+            "publishing would lose data. Run `cexkit migrate` on this warehouse, then publish it"
         )
     if current.simulated != manifest.simulated:
         kinds = {True: "simulated", False: "real"}
@@ -93,5 +96,12 @@ def allowed_losses(
     current = published.manifest or Manifest()
     allowed.require_known([content.manifest, current])
     losses = find_losses(content.dataset, Dataset(current, locate))
-    allowed.require_covers(losses, to)
+    allowed.require_covers(losses, to, partial(_count_excluded, content.root))
     return losses
+
+
+def _count_excluded(root: Path | None, loss: Loss) -> int:
+    """Return how many responses are excluded from the table and venue of a loss."""
+    if root is None or loss.table not in TABLES or loss.exchange is None:
+        return 0
+    return len(Ledger(root, loss.exchange, TABLES[loss.table]).excluded)

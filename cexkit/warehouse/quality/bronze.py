@@ -16,6 +16,7 @@ from cexkit.schema.intervals import utc
 from cexkit.warehouse.quality.catalog import named
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.ledger import Ledger
+from cexkit.warehouse.store.ledgers import read_ledgers as all_ledgers
 
 _DAY = ("exchange", "timestamp")
 _TIME = pl.Datetime("us", "UTC")
@@ -26,9 +27,7 @@ Ledgers = Mapping[str, Ledger]
 
 def read_ledgers(root: Path, table: Table) -> dict[str, Ledger]:
     """Return the ledgers of a table by venue."""
-    folders = sorted(path for path in (root / layout.LEDGER / table.name).glob("exchange=*") if path.is_dir())
-    venues = [path.name.removeprefix("exchange=") for path in folders]
-    return {venue: Ledger(root, venue, table) for venue in venues}
+    return {ledger.exchange: ledger for ledger in all_ledgers(root, table)}
 
 
 def lost_files(table: Table, ledgers: Ledgers, today: datetime) -> pl.DataFrame:
@@ -52,8 +51,8 @@ def lost_files(table: Table, ledgers: Ledgers, today: datetime) -> pl.DataFrame:
 
 
 def _is_open(ledger: Ledger) -> pl.Expr:
-    """True for a file that is lost, or that no build has merged."""
-    pending = (pl.col("state") == "pending") & ~pl.col("retired")
+    """True for a file that is lost, or that no build has merged; a ledger of an earlier version names merged files."""
+    pending = (pl.col("state") == "pending") & ~pl.col("retired") & ~pl.lit(ledger.is_earlier)
     return pending | pl.col("path").is_in([file.path for file in ledger.lost])
 
 

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from cexkit.errors import QualityError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.render import to_polars
+from cexkit.warehouse.quality.advice import advice
 from cexkit.warehouse.quality.bronze import (
     count_quarantined,
     lost_files,
@@ -35,6 +37,7 @@ from cexkit.warehouse.quality.row_checks import as_quality
 from cexkit.warehouse.quality.venues import outliers
 from cexkit.warehouse.store.parquet import scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
+from cexkit.warehouse.store.wording import counted, first_names
 
 #: How old the newest row of a table may be: a day's refresh and the time it takes.
 MAX_AGE = timedelta(hours=36)
@@ -96,13 +99,20 @@ def blocking_failures(quality: pl.DataFrame) -> pl.DataFrame:
     return quality.filter("blocking", pl.col("rows_failed") > 0)
 
 
-def raise_on_failures(quality: pl.DataFrame) -> None:
+def raise_on_failures(quality: pl.DataFrame, root: Path | None = None) -> None:
     """Raise if data fails a blocking check.
+
+    Parameters
+    ----------
+    quality : polars.DataFrame
+        Table ``data_quality``.
+    root : Path, optional
+        Folder of the warehouse; the message names its lost Bronze files.
 
     Raises
     ------
     QualityError
-        Naming the table, venue, check, and day of the first failures.
+        Naming the table, venue, check, and day of the first failures, and what to do about them.
 
     Examples
     --------
@@ -110,12 +120,13 @@ def raise_on_failures(quality: pl.DataFrame) -> None:
     """
     failed = blocking_failures(quality)
     if failed.height:
-        first = "; ".join(
+        failures = [
             f"{row['table_name']} of {row['exchange']} on {row['timestamp']:%Y-%m-%d}: {row['check_name']} fails for "
             f"{row['rows_failed']} of {row['rows_checked']} rows"
-            for row in failed.head(3).iter_rows(named=True)
-        )
-        raise QualityError(f"{failed.height} blocking checks failed: {first}")
+            for row in failed.iter_rows(named=True)
+        ]
+        what = counted(failed.height, "blocking check")
+        raise QualityError(f"{what} failed: {first_names(failures)}. To do: {advice(failed, root)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from cexkit.errors import DamagedFileError
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.data_files import require_intact
 from cexkit.warehouse.store.ledgers import same_rows
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -36,6 +38,8 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
 
     Raises
     ------
+    DamagedFileError
+        If a piece is missing or damaged; the other pieces were put together.
     DatasetError
         If the folder cannot be written, or a file read again is not what its pieces were; nothing is changed then.
 
@@ -45,13 +49,21 @@ def compact(warehouse: Warehouse, *, exchange: str | None = None, now: datetime 
     >>> compact(Warehouse(tempfile.mkdtemp()))
     ()
     """
-    moment, done = now or datetime.now(UTC), []
+    moment, done, damaged = now or datetime.now(UTC), [], []
     for table, venue in _in_pieces(warehouse, exchange, moment):
         with warehouse.exclusive(table, venue), same_rows(warehouse, table, venue):
             present = {file.period: file for file in warehouse.manifest.select(table.name, exchanges=[venue])}
             for old, new in layout.moved(table, present, moment):
-                done += _move(warehouse, table, venue, new, [present[period] for period in old])
+                parts = [present[period] for period in old]
+                try:
+                    require_intact(warehouse.root, parts)
+                except DamagedFileError as error:
+                    damaged.append(error)
+                else:
+                    done += _move(warehouse, table, venue, new, parts)
     warehouse.sweep()
+    if damaged:
+        raise damaged[0]
     return tuple(done)
 
 

@@ -94,6 +94,11 @@ class Inventory:
             for entry in self._content.entries[key]:
                 yield key, entry
 
+    @property
+    def keys(self) -> list[Key]:
+        """Type and symbol of every instrument with entries."""
+        return sorted(self._content.entries)
+
     def unread(self, instrument: Identified, window: Window) -> list[Window]:
         """Return the parts of a window that were never read, in order."""
         return subtract(window, [entry.window for entry in self._content.entries[key_of(instrument)]])
@@ -103,6 +108,11 @@ class Inventory:
         entries = self._content.entries[key_of(instrument)]
         found = entries if window is None else overlapping(entries, window)
         return [entry for entry in found if entry.state == "missing"]
+
+    def complete(self, instrument: Identified, window: Window) -> list[Window]:
+        """Return the parts of a window that are complete, in order."""
+        found = overlapping(self._content.entries[key_of(instrument)], window)
+        return [entry.window for entry in found if entry.state == "complete"]
 
     def given_up(self, instrument: Identified) -> tuple[Window, ...]:
         """Return the spans that this inventory changed to state ``none``, which no earlier run did."""

@@ -222,7 +222,7 @@ def read_content(path: Path, only: list[tuple[str, str, str]] | None = None) -> 
 
     Raises
     ------
-    DatasetError
+    DamagedFileError
         If the file is damaged.
     """
     content = Content()

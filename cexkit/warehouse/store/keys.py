@@ -87,7 +87,7 @@ def key_hashes(rows: pa.Table, table: Table) -> np.ndarray:
 def key_digests(rows: pa.Table, table: Table) -> Digests:
     """Return the digest of each instrument and month in some rows, in any order."""
     hashes = key_hashes(rows, table)
-    return _added((group, Digest(len(part), _total(part))) for group, part in _split(rows, table, hashes))
+    return _added((group, Digest(len(part), _total(part))) for group, part in split_groups(rows, table, hashes))
 
 
 def file_digests(paths: Iterable[Path], table: Table) -> Digests:
@@ -100,7 +100,7 @@ def group_hashes(paths: Iterable[Path], table: Table, groups: Collection[Group])
     parts: dict[Group, list[np.ndarray]] = defaultdict(list)
     for path in paths:
         for rows in _key_rows(path, table):
-            for group, part in _split(rows, table, key_hashes(rows, table)):
+            for group, part in split_groups(rows, table, key_hashes(rows, table)):
                 if group in groups:
                     parts[group].append(part)
     return {group: np.concatenate(found) for group, found in parts.items()}
@@ -231,8 +231,8 @@ def _require_groups(path: Path, rows: pa.Table, table: Table) -> None:
         raise DatasetError(f"{path}: key columns {', '.join(empty)} have nulls; rebuild the file from Bronze")
 
 
-def _split(rows: pa.Table, table: Table, hashes: np.ndarray) -> Iterator[tuple[Group, np.ndarray]]:
-    """Yield the hashes of adjacent rows of the same instrument and month."""
+def split_groups(rows: pa.Table, table: Table, hashes: np.ndarray) -> Iterator[tuple[Group, np.ndarray]]:
+    """Yield the hashes of adjacent rows of the same instrument and month; sorted rows give each of them once."""
     if rows.num_rows == 0:
         return
     names = [_encoded(rows.column(name)) for name in _instrument_columns(table)]

@@ -318,6 +318,12 @@ def ledger_folder(table: Table, exchange: str) -> PurePosixPath:
     return PurePosixPath(LEDGER, table.name, f"exchange={_part(exchange)}")
 
 
+def earlier_ledger_file(table: Table, exchange: str) -> PurePosixPath:
+    """Return the path of the ledger of a venue's table in storage version 1."""
+    folder = ledger_folder(table, exchange)
+    return folder.with_name(f"{folder.name}.parquet")
+
+
 def check_folder(table: Table) -> PurePosixPath:
     """Return the folder of a table's cached check results, see :func:`check_file`."""
     return PurePosixPath(CHECKS, table.name)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.earlier_ledger import read_earlier
 from cexkit.warehouse.store.ledger_files import (
     DAYS,
     EMPTY,
@@ -88,7 +89,16 @@ class Ledger:
         self._read()
 
     def _read(self) -> None:
-        self.files = read_part(self._folder / "files.parquet", FILES)
+        path, earlier = (
+            self._folder / "files.parquet",
+            self.root / layout.earlier_ledger_file(self.table, self.exchange),
+        )
+        #: True if an earlier version of the storage wrote it, and no build has merged Bronze since.
+        self.is_earlier = not path.exists() and earlier.exists()
+        if self.is_earlier:
+            self.files, self._earlier_responses = read_earlier(self.root, earlier)
+        else:
+            self.files = read_part(path, FILES)
         self.__dict__.pop("_problems", None)
 
     @property
@@ -103,11 +113,16 @@ class Ledger:
 
     def responses(self, day: str) -> pl.DataFrame:
         """Return the responses received on a day: hash, parser version, and rows of each."""
+        if self.is_earlier:
+            rows = self._earlier_responses
+            return rows.filter([layout.received_on(path) == day for path in rows["path"]])
         return read_part(self._folder / "responses" / f"{day}.parquet", RESPONSES)
 
     @property
     def response_days(self) -> list[str]:
         """Days on which responses were received."""
+        if self.is_earlier:
+            return sorted({layout.received_on(path) for path in self._earlier_responses["path"]})
         return sorted(path.stem for path in (self._folder / "responses").glob("[!.]*.parquet"))
 
     def new(self, found: Iterable[str], names: str | None = None) -> list[str]:
@@ -152,11 +167,12 @@ class Ledger:
         self._replace_files(merged.with_columns(state=pl.lit("pending")).iter_rows(named=True))
 
     def stale(self, parser_version: int) -> int:
-        """Return the number of merged files that an older version of the parsers read."""
+        """Return the number of merged files that an older version of the parsers read and that can be read again."""
         import polars as pl
 
         merged = pl.col("state").is_in(["merged", "waiting"]) & ~pl.col("retired")
-        return self.files.filter(merged, pl.col("parser_version") < parser_version).height
+        present = ~pl.col("path").is_in(list(self._problems))
+        return self.files.filter(merged, present, pl.col("parser_version") < parser_version).height
 
     @property
     def span(self) -> Window | None:
@@ -280,6 +296,10 @@ class Ledger:
         within : Window, optional
             Default: all time.
         """
+        if self.is_earlier:
+            with locked(self.root / layout.ledger_lock(self.table, self.exchange)):
+                self._read()
+                self._keep_earlier()
         if days is not None:
             self._record_days(days, within)
         self._record_responses(list(responses))
@@ -311,9 +331,18 @@ class Ledger:
                 self._read()  # another process may have added files
                 self._merge_files(given)
 
+    def _keep_earlier(self) -> None:
+        """Write what an earlier version of the storage recorded as it is recorded now; the caller holds the lock."""
+        if self.is_earlier:
+            for day in self.response_days:
+                self._write(f"responses/{day}.parquet", self.responses(day), RESPONSES)
+            self._write("files.parquet", self.files.sort("path"), FILES)
+            self.is_earlier = False
+
     def _merge_files(self, given: Mapping[str, Mapping[str, Any]]) -> None:
         import polars as pl
 
+        self._keep_earlier()
         before = {
             row["path"]: row for row in self.files.filter(pl.col("path").is_in(list(given))).iter_rows(named=True)
         }
@@ -346,7 +375,7 @@ class Ledger:
         import polars as pl
 
         paths = self.holders(digest)
-        hashes = set(self.rules.filter(rule=EXCLUDED)["sha256"])
+        hashes = self.excluded
         after = hashes | {digest} if excluded else hashes - {digest}
         if paths and after != hashes:
             self.set_rules(EXCLUDED, [{"sha256": each} for each in sorted(after)])
@@ -357,9 +386,23 @@ class Ledger:
         return len(paths)
 
     def holders(self, digest: str) -> list[str]:
-        """Return the Bronze file of each response that has a hash."""
-        found = (self.responses(day).filter(sha256=digest) for day in self.response_days)
-        return [path for rows in found for path in rows["path"]]
+        """Return the Bronze file of each response that has a hash, and the archive file of that hash."""
+        found = self.responses_with([digest])["path"].to_list()
+        archives = (path for path in self.files["path"] if PurePosixPath(path).stem == digest)
+        return [*found, *(path for path in archives if path not in found)] if found else []
+
+    def responses_with(self, digests: Collection[str]) -> pl.DataFrame:
+        """Return the responses that have one of some hashes."""
+        import polars as pl
+
+        days = [self.responses(day) for day in self.response_days]
+        rows = pl.concat([pl.DataFrame(schema=schema_of(RESPONSES)), *days])
+        return rows.filter(pl.col("sha256").is_in(list(digests)))
+
+    @property
+    def excluded(self) -> frozenset[str]:
+        """Hashes of the responses whose rows are left out."""
+        return frozenset(self.rules.filter(rule=EXCLUDED)["sha256"])
 
     def log_removed(self, keys: pl.DataFrame, rule: str, at: datetime) -> None:
         """Add keys that a rule removed from Silver to the list of removed ones."""
@@ -408,6 +451,16 @@ class Ledger:
                 rows = chosen.with_columns(retired=pl.lit(True)).iter_rows(named=True)
                 self._merge_files({row["path"]: row for row in rows})
         return chosen.height
+
+    def unretire(self, paths: Collection[str]) -> int:
+        """Undo :meth:`retire`: the next build merges these files again. Return how many."""
+        import polars as pl
+
+        rows = self.files.filter(pl.col("path").is_in(list(paths)), pl.col("retired"))
+        state = pl.when(pl.col("state") == "other").then("state").otherwise(pl.lit("pending"))
+        again = rows.with_columns(retired=pl.lit(value=False), state=state)
+        self._replace_files(again.iter_rows(named=True))
+        return rows.height
 
     def _write(self, name: str, rows: Any, schema: Mapping[str, str] | None) -> None:
         import polars as pl

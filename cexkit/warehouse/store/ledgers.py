@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import difflib
+import os
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from cexkit.errors import DatasetError, UnknownNameError
+from cexkit.errors import DamagedFileError, DatasetError, UnknownNameError
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
+from cexkit.warehouse.store.wording import NAMES_SHOWN
 
 
-def read_ledgers(root: Path) -> list[Ledger]:
-    """Return the ledgers of a warehouse, by table and venue."""
-    folders = sorted((root / layout.LEDGER).glob("*/exchange=*"))
-    return [
-        Ledger(root, folder.name.removeprefix("exchange="), TABLES[folder.parent.name])
-        for folder in folders
-        if folder.is_dir() and folder.parent.name in TABLES
-    ]
+def read_ledgers(root: Path, table: Table | None = None, *, damaged: list[str] | None = None) -> list[Ledger]:
+    """Return the ledgers of a warehouse, or of one table, by table and venue; those of earlier versions too.
+
+    A damaged ledger is an error, or is left out if ``damaged`` is given, which gets the message.
+    """
+    known, found = TABLES if table is None else {table.name: table}, []
+    for name, venue in _ledger_names(root):
+        try:
+            found += [Ledger(root, venue, known[name])] if name in known else []
+        except DamagedFileError as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
+    return found
+
+
+def ledger_venues(root: Path) -> set[str]:
+    """Return the venues that have a ledger."""
+    return {venue for _, venue in _ledger_names(root)}
+
+
+def _ledger_names(root: Path) -> list[tuple[str, str]]:
+    """Return the table and venue of each ledger: of a folder, or of the file that earlier versions wrote."""
+    paths = (root / layout.LEDGER).glob("*/exchange=*")
+    return sorted({(path.parent.name, path.name.removeprefix("exchange=").removesuffix(".parquet")) for path in paths})
 
 
 @contextmanager
@@ -45,7 +66,7 @@ def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
     root : Path
         Folder of the warehouse.
     paths : iterable of str
-        Files below the warehouse, as the ledger names them.
+        Files below the warehouse, as the ledgers name them, or with the folder of the warehouse before it.
 
     Returns
     -------
@@ -57,18 +78,93 @@ def retire(root: Path, paths: Iterable[str]) -> dict[str, int]:
     UnknownNameError
         If no ledger names a file.
     """
-    ledgers, chosen = read_ledgers(root), list(paths)
+    ledgers = read_ledgers(root)
+    rows = rows_by_file(ledgers)
+    chosen = [find_file(root, path, rows) for path in paths]
+    for ledger in ledgers:
+        ledger.retire(chosen)
+    return {path: rows[path] for path in chosen}
+
+
+def unretire(root: Path, paths: Iterable[str]) -> tuple[dict[str, int], list[Ledger]]:
+    """Undo :func:`retire`; the next build of the tables merges the files again, or reports those that are missing.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the warehouse.
+    paths : iterable of str
+        See :func:`retire`.
+
+    Returns
+    -------
+    dict of str to int, list of Ledger
+        Rows of each file that is no longer retired, and the ledgers that name one.
+
+    Raises
+    ------
+    UnknownNameError
+        If a file is not retired.
+    """
+    ledgers = read_ledgers(root)
+    rows = {file.path: file.rows for file in retired_files(root)}
+    chosen = [find_file(root, path, rows, what="retired Bronze file", listing="retired") for path in paths]
+    changed = [ledger for ledger in ledgers if ledger.unretire(chosen)]
+    return {path: rows[path] for path in chosen}, changed
+
+
+@dataclass(frozen=True, slots=True)
+class RetiredFile:
+    """A Bronze file that was moved or removed on purpose; ``rows`` of all ``tables``, as the ledgers name them."""
+
+    path: str
+    tables: tuple[str, ...]
+    rows: int
+    present: bool
+
+
+def retired_files(root: Path) -> list[RetiredFile]:
+    """Return the Bronze files that are retired, by path; ``present`` if a file exists all the same."""
+    import polars as pl
+
+    found: dict[str, dict[str, int]] = {}
+    for ledger in read_ledgers(root):
+        rows = ledger.files.filter(pl.col("retired"), pl.col("state") != "other")
+        for path, count in rows.select("path", "rows").iter_rows():
+            found.setdefault(path, {})[f"{ledger.exchange} {ledger.table.name}"] = count
+    return [
+        RetiredFile(path, tuple(tables), sum(tables.values()), (root / path).exists())
+        for path, tables in sorted(found.items())
+    ]
+
+
+def rows_by_file(ledgers: Iterable[Ledger]) -> dict[str, int]:
+    """Return the rows of each Bronze file that gave some or is still to be merged, over all tables."""
     rows: dict[str, int] = {}
     for ledger in ledgers:
         for path, count, state in ledger.files.select("path", "rows", "state").iter_rows():
             if state != "other":
                 rows[path] = rows.get(path, 0) + count
-    for path in chosen:
-        if path not in rows:
-            raise UnknownNameError.of("Bronze file", path, rows)
-    for ledger in ledgers:
-        ledger.retire(chosen)
-    return {path: rows[path] for path in chosen}
+    return rows
+
+
+def find_file(
+    root: Path, path: str, known: Collection[str], *, what: str = "Bronze file", listing: str = "check"
+) -> str:
+    """Return the path below the warehouse of a Bronze file; with the folder of the warehouse before it, it works too.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is not a known file; the message names the nearest ones.
+    """
+    inside = os.path.relpath(Path(path).absolute(), root.absolute())
+    for name in (path, inside, os.path.relpath(Path(path).resolve(), root.resolve())):
+        if Path(name).as_posix() in known:
+            return Path(name).as_posix()
+    near = difflib.get_close_matches(path, known, n=NAMES_SHOWN)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ";"
+    raise UnknownNameError(f"unknown {what} {path!r}{hint} `cexkit bronze {listing}` lists files")
 
 
 def exclude(root: Path, digest: str, *, excluded: bool = True) -> list[Ledger]:
@@ -79,7 +175,8 @@ def exclude(root: Path, digest: str, *, excluded: bool = True) -> list[Ledger]:
     root : Path
         Folder of the warehouse.
     digest : str
-        Hash (sha256) of the response's body, as the ledger names it.
+        Hash (sha256) of the response's body, as the ledger names it; see
+        :func:`cexkit.warehouse.store.responses.find_digest`.
     excluded : bool
         False uses the rows again.
 

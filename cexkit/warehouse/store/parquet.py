@@ -164,8 +164,8 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def reading(*paths: Path) -> Iterator[None]:
-    """Raise what fails in reading Parquet files as an error that names the damaged one.
+def reading(*paths: Path, action: str = RESTORE) -> Iterator[None]:
+    """Raise what fails in reading Parquet files as an error that names the damaged one, and what to do about it.
 
     Raises
     ------
@@ -181,18 +181,18 @@ def reading(*paths: Path) -> Iterator[None]:
             raise
         for path in paths:
             if problem := _problem(path):
-                raise damaged(path, problem) from error
+                raise damaged(path, problem, action) from error
         if len(paths) == 1 and not isinstance(error, OSError):
-            raise damaged(paths[0], error) from error
+            raise damaged(paths[0], error, action) from error
         raise  # another file, such as one that is written meanwhile
 
 
-def damaged(path: str | Path, problem: object) -> DamagedFileError:
+def damaged(path: str | Path, problem: object, action: str = RESTORE) -> DamagedFileError:
     """Return the error for a file that cannot be read; ``problem`` is the reason or the exception."""
     if isinstance(problem, FileNotFoundError):
-        return DamagedFileError(f"{path} is missing; {RESTORE}")
+        return DamagedFileError(f"{path} is missing; {action}")
     reason = str(problem).partition("\n")[0].rstrip(".")
-    return DamagedFileError(f"{path} is damaged ({reason}); {RESTORE}")
+    return DamagedFileError(f"{path} is damaged ({reason}); {action}")
 
 
 def _is_of_files(error: Exception) -> bool:

@@ -11,8 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cexkit.warehouse.store.data_files import file_problem
 from cexkit.warehouse.store.ledgers import read_ledgers
-from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -24,7 +24,7 @@ class Verification:
     Attributes
     ----------
     data_files, bronze_files : int
-        Number of files that were hashed or are missing.
+        Number of files that were hashed; missing ones do not count.
     problems : tuple of str
         One line per file that is missing or has other content.
     """
@@ -59,29 +59,8 @@ def verify(warehouse: Warehouse) -> Verification:
         for path, (size, hashes) in bronze.items()
         if (problem := _bronze_problem(warehouse.root / path, size, hashes))
     ]
-    return Verification(len(files), len(bronze), tuple(problems))
-
-
-def file_problem(root: Path, file: DataFile) -> str | None:
-    """Return how a data file differs from its entry in the manifest; None if it is the same, by its hash."""
-    try:
-        differs = size_problem(root, file)
-        if differs:
-            return differs
-        return None if sha256(root / file.path) == file.sha256 else "has other content than the manifest says (sha256)"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-
-
-def size_problem(root: Path, file: DataFile) -> str | None:
-    """Return why a data file cannot be the one of the manifest; None if it exists and has the recorded size."""
-    try:
-        size = (root / file.path).stat().st_size
-    except FileNotFoundError:
-        return "is missing"
-    except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
-    return None if size == file.bytes else f"has {size:,} bytes, the manifest says {file.bytes:,}"
+    hashed = [sum((warehouse.root / path).is_file() for path in paths) for paths in ((f.path for f in files), bronze)]
+    return Verification(*hashed, tuple(problems))
 
 
 def _recorded_bronze(root: Path) -> dict[str, tuple[int, frozenset[str]]]:
@@ -92,7 +71,8 @@ def _recorded_bronze(root: Path) -> dict[str, tuple[int, frozenset[str]]]:
     sizes: dict[str, int] = {}
     hashes: dict[str, set[str]] = {}
     for ledger in read_ledgers(root):
-        kept = ledger.files.filter(pl.col("state").is_in(["merged", "waiting"]), ~pl.col("retired"))
+        states = ["merged", "waiting", *(["pending"] if ledger.is_earlier else [])]
+        kept = ledger.files.filter(pl.col("state").is_in(states), ~pl.col("retired"))
         sizes |= dict(kept.select("path", "bytes").iter_rows())
         for day in ledger.response_days:
             for path, digest in ledger.responses(day).select("path", "sha256").iter_rows():
@@ -111,7 +91,9 @@ def _bronze_problem(path: Path, size: int, hashes: frozenset[str]) -> str | None
         return "is missing"
     except (OSError, pa.ArrowException, KeyError) as error:
         return f"cannot be read: {error}"
-    return f"lacks {len(missing):,} of {len(hashes):,} responses that were parsed (sha256)" if missing else None
+    if not missing:
+        return None
+    return f"lacks {len(missing):,} of {len(hashes):,} responses that were parsed (sha256): its content was changed"
 
 
 def _body_hashes(path: Path) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,7 +32,6 @@ from cexkit.warehouse.store.keys import (
 )
 from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_manifest
 from cexkit.warehouse.store.parquet import (
-    has_size,
     locked,
     merge,
     read_table,
@@ -173,16 +172,6 @@ class Warehouse:
 
         self._change(change)
 
-    def forget_damaged(self, table: Table, exchange: str) -> tuple[DataFile, ...]:
-        """Remove files of a venue from the manifest that are missing or have another size; return them.
-
-        Their rows are no longer in the dataset then: use it only if they can be made again.
-        """
-        files = self.manifest.select(table.name, exchanges=[exchange])
-        damaged = tuple(file for file in files if not has_size(self.root / file.path, file.bytes))
-        self._commit([_blank(table, exchange, file.period) for file in damaged])
-        return damaged
-
     def remove(self, table: Table, exchange: str | None, period: str) -> None:
         """Remove a file period, including its rows, from the dataset."""
         self.replace(table, exchange, [period], to_pyarrow(table).empty_table())
@@ -226,7 +215,7 @@ class Warehouse:
         files = []
         for period in periods:
             span = layout.period_window(table, period)
-            old = (self._read_file(part, table) for part in parts if part.overlaps(span.start, span.end))
+            old = (read_table(self.root / part.path, table) for part in parts if part.overlaps(span.start, span.end))
             rows = pa.concat_tables([to_pyarrow(table).empty_table(), *(within(each, table, span) for each in old)])
             if rows.num_rows:
                 files.append(self._write_file(table, exchange, period, rows, write_verified))
@@ -262,13 +251,13 @@ class Warehouse:
     def quarantine(self, table: Table, exchange: str | None, period: str) -> pa.Table:
         """Return the quarantined rows of a file period; a month includes the rows of all its pieces."""
         path = self.root / layout.quarantine_file(table, exchange, period)
-        with reading(path):
+        with reading(path, action=_rewritten(table)):
             return judged(pq.ParquetFile(path).read() if path.exists() else None, table)
 
     def count_quarantined(self, table: Table, exchange: str) -> int:
         """Return the number of quarantined rows of a venue's table that has times."""
         folder = (self.root / layout.quarantine_file(table, exchange, "2000-01")).parent
-        return sum(_count_rows(path) for path in folder.glob("[!.]*.parquet"))
+        return sum(_count_rows(path, table) for path in folder.glob("[!.]*.parquet"))
 
     @contextmanager
     def exclusive(self, table: Table, exchange: str | None) -> Iterator[None]:
@@ -281,12 +270,22 @@ class Warehouse:
         with locked(self.root / layout.lock_file(table, exchange)):
             yield
 
-    def read(self, table: Table, *, exchange: str | None = None, span: Window | None = None) -> pa.Table:
-        """Return the rows of a table, of one venue of it, or of a span of time, in file order."""
+    def read(
+        self,
+        table: Table,
+        *,
+        exchange: str | None = None,
+        span: Window | None = None,
+        without: Collection[str] = (),
+    ) -> pa.Table:
+        """Return the rows of a table, of one venue of it, or of a span of time, in file order.
+
+        Files whose path is in ``without`` are left out, because they are known to be missing or damaged.
+        """
         exchanges = None if exchange is None else [exchange]
         start, end = (None, None) if span is None else (span.start, span.end)
         files = self.manifest.select(table.name, start=start, end=end, exchanges=exchanges)
-        parts = [self._read_file(file, table) for file in files]
+        parts = [read_table(self.root / file.path, table) for file in files if file.path not in without]
         rows = pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
         return rows if span is None else within(rows, table, span)
 
@@ -322,11 +321,6 @@ class Warehouse:
             for path in stale:
                 path.unlink(missing_ok=True)
         return len(stale) + self.tidy()
-
-    def _read_file(self, file: DataFile, table: Table) -> pa.Table:
-        path = self.root / file.path
-        with reading(path):
-            return read_table(path, table)
 
     def _write_file(
         self,
@@ -421,9 +415,14 @@ class Warehouse:
                 os.utime(self.root / path)
 
 
-def _count_rows(path: Path) -> int:
-    with reading(path):
+def _count_rows(path: Path, table: Table) -> int:
+    with reading(path, action=_rewritten(table)):
         return pq.read_metadata(path).num_rows
+
+
+def _rewritten(table: Table) -> str:
+    """Return what to do about a damaged file of quarantined rows."""
+    return f"restore it, or delete it: the next pull of {table.name} writes it again"
 
 
 def _paths(files: Iterable[DataFile]) -> set[str]:

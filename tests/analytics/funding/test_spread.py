@@ -186,7 +186,7 @@ def test_what_is_refused():
     with pytest.raises(InvalidInputError, match="none for bybit"):
         cexkit.funding_spread(frame, fees={"okx": 0.0005})
     for arguments in ({"days": 0}, {"slippage": -0.1}, {"fees": 5}, {"fees": {"okx": math.nan, "bybit": 0.1}}):
-        with pytest.raises(InvalidInputError, match="days="):
+        with pytest.raises(InvalidInputError, match=r"(days|slippage|fees.*) must be"):
             cexkit.funding_spread(frame, **arguments)
     with pytest.raises(DuplicateKeyError, match="2 rows share"):
         cexkit.funding_spread(pl.concat([frame, frame[:1]]))
@@ -194,3 +194,12 @@ def test_what_is_refused():
         cexkit.funding_spread(frame.drop("exchange"))
     unknown = cexkit.funding_spread(frame.lazy(), fees={"okx": 0.0005}).collect()
     assert unknown.select("net_apr", "break_even_days").rows() == [(None, None)]
+
+
+def test_a_settlement_of_the_same_minute_is_a_duplicate(engine):
+    rows = [*leg("binance", 8.0, {8: 1e-4}), *leg("okx", 8.0, {8: 2e-4, 8 + 11 / 3.6e6: 2e-4})]
+    if engine.eager:
+        with pytest.raises(DuplicateKeyError, match="funding_spread: 1 settlements follow another"):
+            spread(engine, rows)
+    else:
+        assert spread(engine, rows) == []

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 import cexkit
-from cexkit.errors import InvalidInputError, MissingColumnError
+from cexkit.errors import DuplicateKeyError, InvalidInputError, MissingColumnError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NAMES = ("funding_zscore", "funding_pct_rank", "funding_regime")
@@ -215,3 +215,14 @@ def test_what_cannot_be_meant(name):
 def test_regimes_that_cannot_be_meant(arguments):
     with pytest.raises(InvalidInputError, match="baseline="):
         cexkit.funding_regime(series([1e-4] * 3), **arguments)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_settlement_of_the_same_minute_does_not_count_twice(name):
+    frame = series([1e-4, 3e-4, 2e-4, 4e-4, 5e-4])
+    again = frame[1:2].with_columns(pl.col("timestamp") + pl.duration(milliseconds=11))
+    with pytest.raises(DuplicateKeyError, match=f"{name}: 1 settlements follow another"):
+        getattr(cexkit, name)(pl.concat([frame, again]), window=3)
+    got = getattr(cexkit, name)(pl.concat([frame, again]).lazy(), window=3).collect().sort("timestamp")[name]
+    assert got[2:5].to_list() == [None] * 3  # itself, and the windows that hold it
+    assert got[5] is not None

@@ -268,3 +268,29 @@ def test_what_is_refused():
         cexkit.weighted_funding(frame, weight="mine")
     with pytest.raises(MissingColumnError, match="'base'"):
         cexkit.weighted_funding(frame.drop("base"))
+
+
+def test_a_settlement_of_the_same_minute_is_a_duplicate(engine):
+    """A snapshot at the time of a settlement is none."""
+    rows = [*THREE, row("binance", 8 + 11 / 3.6e6, 0.0008, 8.0, 600.0)]
+    if engine.eager:
+        with pytest.raises(DuplicateKeyError, match="weighted_funding: 1 settlements follow another"):
+            weighted(engine, rows)
+    else:
+        (got,) = weighted(engine, rows)
+        assert got["venues"] == 2  # its venue is left out, because the two could differ
+    (got,) = weighted(engine, [*THREE, row("binance", 8 + 11 / 3.6e6, weight=600.0)])
+    assert got["venues"] == 3
+
+
+def test_a_weight_in_units_is_scaled_to_coins(engine):
+    rows = [
+        *settled("binance", 8.0, {8: 0.0008}, 1.0, base="PEPE", symbol="1000PEPEUSDT"),
+        *settled("okx", 8.0, {8: 0.0002}, 3000.0, base="PEPE"),
+    ]
+    frame = frame_of(rows).rename({"open_interest_usd": "open_interest_base"})
+    scaled = engine.make(frame.with_columns(multiplier=pl.Series([1000.0, 1.0])))
+    (got,) = listed(engine.back(cexkit.weighted_funding(scaled, weight="open_interest_base")))
+    assert got["weighted_funding"] == pytest.approx(0.25 * 0.0008 + 0.75 * 0.0002, rel=1e-12)
+    with pytest.raises(MissingColumnError, match="'multiplier'"):
+        cexkit.weighted_funding(engine.make(frame), weight="open_interest_base")

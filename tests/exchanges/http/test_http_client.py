@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
@@ -138,8 +139,9 @@ def test_every_try_is_paid_for():
     spent = []
 
     class Counting(RateLimiter):
-        def acquire(self, cost):
+        def charge(self, cost):
             spent.append(cost)
+            return nullcontext()
 
     http = HttpClient(
         transport=httpx.MockTransport(Script(httpx.Response(500), ok())), limiter=Counting(), sleep=lambda s: None
@@ -239,8 +241,9 @@ def test_number_is_taken_after_the_wait_for_the_budget():
     events = []
 
     class Waiting(RateLimiter):
-        def acquire(self, cost):
+        def charge(self, cost):
             events.append("waited")
+            return nullcontext()
 
     def respond(request):
         events.append("sent")

@@ -256,3 +256,13 @@ def test_without_gaps_no_request_is_wasted(strategy, rows, limit, spans):
             result = PageResult(request.window.end - held * HOUR, request.window.end - HOUR)
         request = paginator.next(request, result)
     assert pages == -(-rows // limit)
+
+
+@given(STEPPED, st.integers(1, 3000), st.integers(1, 1000), st.sampled_from([None, 70]), st.integers(0, 59))
+def test_windows_of_a_page_cover_the_window(strategy, rows, limit, span, minutes):
+    window = Window(START + timedelta(minutes=minutes), START + timedelta(minutes=minutes) + rows * HOUR)
+    pages = strategy(limit, HOUR, fixed=True, span=span).windows(window)
+    assert [page.start for page in pages] == [window.start, *(page.end for page in pages[:-1])]
+    assert pages[-1].end == window.end
+    assert max(page.end - page.start for page in pages) <= min(limit, span or limit) * HOUR
+    assert strategy(limit, HOUR).windows(window) == [window]

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import cexkit
 from cexkit.cli.commands import app
-from cexkit.errors import DatasetNotFoundError, QualityError, UnknownNameError
+from cexkit.errors import DatasetError, DatasetNotFoundError, QualityError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
@@ -28,7 +28,7 @@ from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.quality import blocking_failures, run_checks
 from cexkit.warehouse.store.ledger import Ledger
-from cexkit.warehouse.store.ledgers import read_ledgers, retire
+from cexkit.warehouse.store.ledgers import exclude, read_ledgers, retire
 from cexkit.warehouse.store.warehouse import Warehouse
 
 START, DAY = utc("2026-06-01"), timedelta(days=1)
@@ -249,6 +249,31 @@ def test_deleted_archive_file_is_a_problem_and_no_traceback(tmp_path):
     report = build_silver(warehouse, "okx", table)
     assert _rows(warehouse, table).equals(before)
     assert any(".zip is missing" in problem.message for problem in report.problems)
+
+
+def test_retired_archive_file_keeps_its_rows_and_is_no_problem(tmp_path):
+    warehouse, table = Warehouse(tmp_path / "warehouse"), TABLES["funding_rates"]
+    may = simulate(start="2026-05-01", end="2026-06-01", coins=["BTC"], exchanges=["okx"]).tables
+    _pull_okx(may, warehouse, "funding_rates", "2026-05-01", "2026-06-01", now="2027-06-05")  # only the archive has it
+    before = _rows(warehouse, table)
+    archives = sorted((warehouse.root / "bronze/exchange=okx/archive").glob("*.zip"))
+    retire(warehouse.root, [path.relative_to(warehouse.root).as_posix() for path in archives])
+    copies = {path: shutil.move(path, tmp_path / path.name) for path in archives}
+    for done in rebuild(warehouse, "okx", [table]):
+        assert (done.lost.height, done.problems) == (0, ()), str(done)
+    Ledger(warehouse.root, "okx", table).reset()
+    assert build_silver(warehouse, "okx", table).problems == ()
+    assert _rows(warehouse, table).equals(before)
+    ledger, digests = Ledger(warehouse.root, "okx", table), [path.stem for path in archives]
+    assert ledger.responses_with(digests)["rows"].sum() >= before.height
+    assert blocking_failures(run_checks(warehouse, ["funding_rates"])).is_empty()
+    with pytest.raises(DatasetError, match="restore it"):
+        exclude(warehouse.root, digests[0])
+    for path, copy in copies.items():
+        shutil.move(copy, path)
+        exclude(warehouse.root, path.stem)
+    build_silver(warehouse, "okx", table)
+    assert _rows(warehouse, table).is_empty()
 
 
 def _pull_okx(tables, warehouse: Warehouse, table: str, start: str, end: str, *, now: str, refresh: bool = False):

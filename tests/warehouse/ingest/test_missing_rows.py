@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -130,7 +131,8 @@ def test_empty_responses_for_a_listed_instrument_are_one_problem(runs):
 def test_holes_in_a_page_are_the_rows_requested_again(runs):
     dropped = [START + hours * HOUR for hours in (30, 31, 100)]
     (problem,) = runs(without(dropped)).problems
-    assert "3 rows" in problem.message
+    first, second = "2026-05-21T06:00:00+00:00 … 2026-05-21T08:00", "2026-05-24T04:00:00+00:00 … 2026-05-24T05:00"
+    assert f"3 rows that should exist; later runs request them again ({first}:00+00:00, {second}" in problem.message
     assert problem.window == Window(dropped[0], dropped[-1] + HOUR)
     assert [entry.window for entry in runs.entries("missing")] == [
         Window(dropped[0], dropped[1] + HOUR),
@@ -292,6 +294,19 @@ def test_window_edges_inside_a_day_are_no_problem(truth, tmp_path):
     runs = Runs(truth, tmp_path, "bybit", "perp", FUNDING)
     assert not runs(until=END - 5 * DAY + 3 * HOUR).problems
     assert not runs(until=END - 5 * DAY + 7 * HOUR).problems
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_part_of_a_day_with_a_settlement_is_complete(truth, tmp_path, order):
+    day, half_hours = START + 2 * DAY, [0, 19, 20]  # 00:00, 09:30, 10:00; settlements are at 00:00 and 08:00
+    parts = [Window(day + start * HOUR / 2, day + end * HOUR / 2) for start, end in pairwise(half_hours)]
+    runs = Runs(truth, tmp_path, "okx", "perp", FUNDING)
+    with LOOPBACKS["okx"](truth, now=NOW) as server, Fetcher(server.settings) as fetcher:
+        words = {"instrument_type": "perp", "warehouse": runs.warehouse, "fetcher": fetcher, "now": NOW}
+        for number in order:
+            pull("okx", "funding_rates", "BTCUSDT", parts[number].start, parts[number].end, **words)
+    assert not runs.entries("missing")
+    assert [entry.window for entry in runs.entries("complete")] == [Window(parts[0].start, parts[1].end)]
 
 
 def test_run_killed_before_the_inventory_requests_the_span_again(runs, monkeypatch):

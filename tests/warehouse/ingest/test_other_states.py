@@ -280,19 +280,18 @@ def test_damaged_data_file_is_made_again(truth, warehouse, table, cut):
     before, path = _rows(warehouse, table), _data_file(warehouse, table)
     path.write_bytes(path.read_bytes()[:100]) if cut else path.unlink()
     report = _pull(truth, warehouse, 0, 3)
-    assert any(f"{path.name} is missing or has another size" in problem.message for problem in report.problems)
+    found = [problem.message for problem in report.problems if path.name in problem.message]
+    assert [message for message in found if "made again from Bronze" in message]
     assert _rows(warehouse, table).drop("observed_at", strict=False).equals(before.drop("observed_at", strict=False))
     assert not _pull(truth, warehouse, 0, 3).problems
     _require_equal_to_rebuild(warehouse, BARS, LISTING, PERIODS)
 
 
-def test_damaged_data_file_of_the_same_size_is_named(truth, warehouse):
+def test_damaged_data_file_of_the_same_size_is_made_again(truth, warehouse):
     before, path = _rows(warehouse), _data_file(warehouse, BARS)
     path.write_bytes(b"x" * path.stat().st_size)
-    report = _pull(truth, warehouse, 3, 1)
-    assert any(f"{path.name} is damaged" in problem.message for problem in report.problems)
-    path.unlink()
-    _pull(truth, warehouse, 3, 1)
+    (problem,) = _pull(truth, warehouse, 3, 1).problems
+    assert f"{path.name} has other content than the manifest says" in problem.message
     assert _rows(warehouse).join(before, on=BARS.key, how="semi").equals(before)
 
 
@@ -303,7 +302,7 @@ def test_rows_that_cannot_be_made_again_are_counted(truth, warehouse):
     retire(warehouse.root, [path])
     _data_file(warehouse, BARS).unlink()
     report = _pull(truth, warehouse, 3, 1)
-    assert any("48 rows that Silver held come from no response" in problem.message for problem in report.problems)
+    assert any("Bronze lacks 48 or more of its 72 rows" in problem.message for problem in report.problems)
 
 
 def test_retired_response_precedes_an_earlier_one_that_arrives_after_it(truth, warehouse, tmp_path):
@@ -340,8 +339,9 @@ def test_damaged_quarantine_is_named_and_written_again(truth, warehouse):
     content = warehouse.quarantine(BARS, "okx", "2025")
     assert not build_silver(warehouse, "okx", BARS, now=NOW).problems
     path.write_bytes(b"x")
-    report = _pull(tables, warehouse, 4, 1)
-    assert any(f"{path.name} is damaged" in problem.message for problem in report.problems)
+    (problem,) = _pull(tables, warehouse, 4, 1).problems
+    assert f"{path.name} is damaged" in problem.message
+    assert "delete it" in problem.message
     path.unlink()
     _pull(tables, warehouse, 3, 1)
     assert warehouse.quarantine(BARS, "okx", "2025").slice(0, 1).equals(content)

@@ -33,6 +33,7 @@ from cexkit.warehouse.quality import blocking_failures, run_checks
 from cexkit.warehouse.sql_views import generated
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.manifest import read_manifest
 from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -163,8 +164,9 @@ def _files(root: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("with_bronze", [True, False])
 def test_migration_fills_the_columns_and_changes_nothing_the_second_time(warehouse, truth, with_bronze):
-    if not with_bronze:
+    if not with_bronze:  # as a copy that was downloaded
         shutil.rmtree(warehouse.root / "bronze")
+        shutil.rmtree(warehouse.root / "ledger")
     assert migrate(warehouse).problems == ()
     for name in FACTS:
         rows = _read(warehouse, name)
@@ -192,3 +194,60 @@ def test_quarantined_rows_of_schema_1_keep_their_place(warehouse):
     old.write_parquet(path)
     assert warehouse.quarantine(table, "binance", "2026")["multiplier"].to_pylist() == [None]
     assert run_checks(warehouse, ["ohlcv_1h"]).filter(check_name="quarantined_rows")["rows_failed"].sum() == 1
+
+
+def _bronze_of(warehouse: Warehouse, table: str) -> list[Path]:
+    return sorted(warehouse.root / path for path in Ledger(warehouse.root, "binance", TABLES[table]).files["path"])
+
+
+def _migrate_by_pull(warehouse: Warehouse, truth):
+    span = {"start": "2026-01-01T12:00", "end": "2026-01-02"}
+    with LoopbackBinance(truth, now="2026-01-04") as venue, Fetcher(venue.settings) as fetcher:
+        return pull("binance", ["ohlcv_1h", "open_interest"], warehouse=warehouse, fetcher=fetcher, **span)
+
+
+@pytest.mark.parametrize(
+    ("run", "loss"), [("migrate", "missing"), ("migrate", "cut"), ("migrate", "retired"), ("pull", "missing")]
+)
+def test_bronze_that_was_lost_before_the_migration_is_known_after_it(warehouse, truth, run, loss):
+    before, path = _read(warehouse, "open_interest"), _bronze_of(warehouse, "open_interest")[0]
+    path.write_bytes(path.read_bytes()[:50]) if loss == "cut" else path.unlink()
+    name = path.relative_to(warehouse.root).as_posix()
+    if loss == "retired":
+        earlier = warehouse.root / layout.earlier_ledger_file(TABLES["open_interest"], "binance")
+        rows = pl.read_parquet(earlier, hive_partitioning=False).with_columns(retired=pl.lit(value=True))
+        rows.write_parquet(earlier)
+    listed = CliRunner().invoke(app, ["bronze", "check", "--warehouse", str(warehouse.root)])
+    assert (name in listed.stdout) == (loss != "retired")
+    assert "5 ledgers of an earlier version" in listed.stdout
+    report = migrate(warehouse) if run == "migrate" else _migrate_by_pull(warehouse, truth)
+    assert any(name in problem.message for problem in report.problems) == (loss != "retired")
+    after = _read(warehouse, "open_interest")
+    assert after.join(before, on=TABLES["open_interest"].key, how="semi").height == before.height
+    ledger = Ledger(warehouse.root, "binance", TABLES["open_interest"])
+    (file,) = ledger.files.filter(path=name).to_dicts()
+    assert (file["rows"], file["retired"]) == (before.height, loss == "retired")
+    (day,) = {layout.received_on(name)}
+    assert set(ledger.responses(day).filter(path=name)["sha256"].str.len_chars()) == {64}
+    failed = set(blocking_failures(run_checks(warehouse))["check_name"])
+    assert failed == (set() if loss == "retired" else {"bronze_files"})
+
+
+def test_bronze_lost_as_a_whole_before_the_migration_is_reported(warehouse):
+    shutil.rmtree(warehouse.root / "bronze")
+    assert "bronze_files" in set(blocking_failures(run_checks(warehouse))["check_name"])
+    before = _read(warehouse, "ohlcv_1h")
+    assert sum("is missing" in problem.message for problem in migrate(warehouse).problems) == 9
+    assert _read(warehouse, "ohlcv_1h").drop("multiplier").equals(before.drop("multiplier"))
+    assert "bronze_files" in set(blocking_failures(run_checks(warehouse))["check_name"])
+
+
+def test_correction_that_only_silver_has_survives_the_loss_of_its_file(warehouse, truth):
+    """A later file corrected a row of an earlier one, and was lost before the migration."""
+    table = TABLES["ohlcv_1h"]
+    rows = _read(warehouse, "ohlcv_1h").with_columns(pl.col("close", "high", "low", "open") * 2)
+    warehouse.write(table, rows.to_arrow())
+    path = max(_bronze_of(warehouse, "ohlcv_1h"))
+    path.unlink()
+    migrate(warehouse)
+    assert _read(warehouse, "ohlcv_1h")["close"].to_list() == rows["close"].to_list()
