@@ -10,7 +10,7 @@ import typer
 
 from cexkit.cli import bronze
 from cexkit.cli.migrate import migrate
-from cexkit.cli.output import INCOMPLETE, emit_rows
+from cexkit.cli.output import INCOMPLETE, INTERRUPTED, emit_rows
 from cexkit.cli.rebuild import rebuild
 from cexkit.cli.terminal import FAILED, command_line, say, say_text
 from cexkit.errors import InvalidInputError
@@ -186,7 +186,12 @@ def pull(
             bar.set_description(printable(done))
             bar.update()
 
-        report = planned + run(names, tables, symbol or None, start, end, step=step, **common)
+        try:
+            report = planned + run(names, tables, symbol or None, start, end, step=step, **common)
+        except KeyboardInterrupt:
+            bar.close()
+            say("interrupted; what arrived is stored: run the same command again to go on there")
+            raise typer.Exit(INTERRUPTED) from None
     say_text(report)
     if report.problems:
         raise typer.Exit(INCOMPLETE)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Exit code: finished, but something is missing and was reported.
 INCOMPLETE = 3
+#: Exit code: interrupted by Ctrl-C, as shells report it.
+INTERRUPTED = 130
 #: Rows that fit on a screen.
 SCREEN_ROWS = 40
 

@@ -5,11 +5,11 @@ A window whose pages each hold a known span is divided into them, and several ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from cexkit.errors import PayloadError
+from cexkit.errors import CexkitError, PayloadError
 from cexkit.exchanges.base import Exchange, Source
 from cexkit.exchanges.http.client import NextSequence
 from cexkit.exchanges.http.paginate import Forward, PageRequest
@@ -102,34 +102,43 @@ def walk_windows(walk: WindowWalk, count: int, *, listed: bool = False) -> Itera
         walks cover the window.
     """
     windows = walk.source.paginator.windows(walk.window)
-    if len(windows) == 1 or count == 1:
-        yield from _alone(walk)
+    if len(windows) == 1:
+        yield from _one_by_one([walk])
     elif listed or walk.source.paginator.span is not None:
         yield from _at_once(walk, windows, count)
     elif isinstance(walk.source.paginator, Forward):
         yield from _behind_the_first_page(walk, count)
     else:
-        yield from _alone(walk)
+        yield from _one_by_one([walk])
 
 
-def _alone(walk: WindowWalk) -> Iterator[Result[Page]]:
-    with Delivery(iter([walk, None]).__next__, 1) as delivery:
-        yield from delivery
+def _one_by_one(walks: Iterable[WindowWalk]) -> Iterator[Result[Page]]:
+    for walk in walks:
+        error = None
+        try:
+            for page in walk.read():
+                yield Result(walk, page)
+        except CexkitError as raised:
+            error = raised
+        yield Result(walk, ended=True, error=error)
 
 
 def _at_once(walk: WindowWalk, windows: list[Window], count: int) -> Iterator[Result[Page]]:
     walks = (walk.over(window) for window in windows)
+    if count == 1:
+        yield from _one_by_one(walks)
+        return
     with Delivery(lambda: next(walks, None), count) as delivery:
         yield from delivery
 
 
 def _behind_the_first_page(walk: WindowWalk, count: int) -> Iterator[Result[Page]]:
     """Read the first page, and what follows it at once."""
-    *pages, end = _alone(replace(walk, first_page_only=True))
+    *pages, end = _one_by_one([replace(walk, first_page_only=True)])
     last = extent(pages[0].item.table, None).last if pages and pages[0].item.table is not None else None
     behind = walk.window.end if last is None else min(last + walk.source.paginator.resolution, walk.window.end)
     if pages and pages[0].item.table is None:
-        yield from _alone(walk)  # a malformed page does not say where the next one is
+        yield from _one_by_one([walk])  # a malformed page does not say where the next one is
         return
     first = walk.over(Window(walk.window.start, behind))
     yield from (replace(page, task=first) for page in pages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,16 +13,40 @@ from typing import Any, Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
 
-#: Set when the work of the present thread is no longer wanted; None in threads that are not workers.
-_STOP: ContextVar[threading.Event | None] = ContextVar("cexkit_stop", default=None)
+#: Tells whether the work of the present thread is still wanted; None in threads that are not workers.
+_STOP: ContextVar[_Stop | None] = ContextVar("cexkit_stop", default=None)
 #: The turn that the present thread has; None if it needs none.
 _TURN: ContextVar[threading.Lock | None] = ContextVar("cexkit_turn", default=None)
-#: How often a worker that waits for its consumer looks whether its work is still wanted, in seconds.
+#: How often a thread that waits looks whether its work is still wanted, in seconds.
 _LOOK_SECONDS = 0.2
+#: How long the end of a delivery waits for its workers to end, in seconds, and how much less at each level of
+#: deliveries in deliveries, so that inner ones end first.
+_END_SECONDS, _LEVEL_SECONDS = 1.2, 0.3
 
 
-class Stopped(Exception):
-    """Ends a worker whose results are no longer wanted."""
+class Stopped(BaseException):
+    """Ends a worker whose results are no longer wanted. Not an Exception, so that nothing handles it by accident."""
+
+
+class _Stop:
+    """Whether work is no longer wanted: because it was stopped, or the work that it is part of."""
+
+    def __init__(self, whole: _Stop | None):
+        self._event, self._whole = threading.Event(), whole
+        self.level: int = 0 if whole is None else whole.level + 1
+
+    def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self._whole is not None and self._whole.is_set())
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the work is no longer wanted, at most some seconds; return whether that is so."""
+        end = time.monotonic() + seconds
+        while not self.is_set() and (rest := end - time.monotonic()) > 0:
+            self._event.wait(min(rest, _LOOK_SECONDS))
+        return self.is_set()
 
 
 def sleep(seconds: float) -> None:
@@ -69,6 +93,25 @@ def waiting() -> Iterator[None]:
         lock.acquire()
 
 
+def at_once(calls: Sequence[Callable[[], Item]]) -> list[Item]:
+    """Return the results of calls, each made in a thread of its own; raise the first error.
+
+    Examples
+    --------
+    >>> at_once([lambda: 1, lambda: 2])
+    [1, 2]
+    """
+    tasks = [_Call(number, call) for number, call in enumerate(calls)]
+    waiting_tasks, found = iter(tasks), {}
+    with Delivery(lambda: next(waiting_tasks, None), len(tasks)) as delivery:
+        for result in delivery:
+            if result.error is not None:
+                raise result.error
+            if not result.ended:
+                found[result.task.number] = result.item
+    return [found[task.number] for task in tasks]
+
+
 class Task(Protocol[Item]):
     """Something to read, item by item."""
 
@@ -102,8 +145,9 @@ class Delivery:
     """Results of tasks that several threads read at once. Use it as a context manager, and iterate over it.
 
     Items of one task arrive in order, those of different tasks in any order. Threads wait while the consumer is behind,
-    so that memory does not grow with the number of items. They are daemons: leaving the context does not wait for
-    responses that are no longer wanted.
+    so that memory does not grow with the number of items. They are daemons: leaving the context gives them
+    a second to end, and does not wait for responses that are no longer wanted. A task may have a delivery of its own,
+    which ends with it.
 
     Parameters
     ----------
@@ -128,47 +172,50 @@ class Delivery:
 
     def __init__(self, next_task: Callable[[], Task | None], count: int):
         self._next_task, self._count = next_task, count
-        self._stop = threading.Event()
+        self._stop = _Stop(_STOP.get())
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._results: queue.Queue[Result] = queue.Queue(maxsize=2 * count)
-        self._running = self._threads = 0
+        self._running = 0
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Delivery:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for _ in range(self._threads):
+        for _ in self._threads:
             self._tasks.put(None)
+        end = time.monotonic() + _END_SECONDS - self._stop.level * _LEVEL_SECONDS
+        with waiting():
+            for thread in self._threads:
+                thread.join(max(0.0, end - time.monotonic()))
 
     def __iter__(self) -> Iterator[Result]:
         while True:
             self._start_tasks()
             if self._running == 0:
                 return
-            with waiting():
-                result = self._results.get()
-            yield self._taken(result)
+            result = self._next_result()
+            self._running -= result.ended
+            yield result
 
-    def arrived(self) -> Iterator[Result]:
-        """Yield what has arrived and was not taken, without waiting for more."""
-        while True:
-            try:
-                yield self._taken(self._results.get_nowait())
-            except queue.Empty:
-                return
-
-    def _taken(self, result: Result) -> Result:
-        self._running -= result.ended
-        return result
+    def _next_result(self) -> Result:
+        """Return the next result; what has arrived also if the work is no longer wanted."""
+        with waiting():
+            while True:
+                try:
+                    return self._results.get(timeout=_LOOK_SECONDS)
+                except queue.Empty:
+                    require_wanted()
 
     def _start_tasks(self) -> None:
         while self._running < self._count and (task := self._next_task()) is not None:
             self._running += 1
             self._tasks.put(task)
-            if self._threads < self._running:
-                self._threads += 1
-                threading.Thread(target=self._work, name=f"cexkit-{self._threads}", daemon=True).start()
+            if len(self._threads) < self._running:
+                name = f"cexkit-{len(self._threads) + 1}"
+                self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+                self._threads[-1].start()
 
     def _work(self) -> None:
         _STOP.set(self._stop)
@@ -183,8 +230,6 @@ class Delivery:
         try:
             for item in task.read():
                 self._put(Result(task, item))
-        except Stopped:
-            raise
         except Exception as raised:  # noqa: BLE001 (the consumer handles it)
             error = raised
         self._put(Result(task, ended=True, error=error))
@@ -197,3 +242,14 @@ class Delivery:
                 continue
             return
         raise Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[Item]):
+    """A call that is made in a worker."""
+
+    number: int
+    call: Callable[[], Item]
+
+    def read(self) -> Iterator[Item]:
+        yield self.call()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.http.workers import at_once
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
+from cexkit.warehouse.ingest.before_listing import tells_listing
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import requestable, types_read
 from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step, damage_reported, without_repeats
@@ -40,7 +42,8 @@ def pull(
 ) -> Report:
     """Download tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
 
-    Venues are read in parallel, each at its own pace; requests to one venue are sequential.
+    Venues, tables, and instruments are read at the same time, within the limits of each venue. If it is interrupted, it
+    stops within two seconds, keeps what arrived, and goes on there when it is called again.
 
     Parameters
     ----------
@@ -105,11 +108,10 @@ def pull(
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         words = {"step": step, "refresh": refresh, "now": now or datetime.now(UTC)}
-        one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, **words)
+        one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, threading.Lock(), **words)
         if len(names) == 1:
             return one(names[0])
-        threads = stack.enter_context(ThreadPoolExecutor(len(names), thread_name_prefix="pull"))
-        return sum(threads.map(partial(_reported, one), names), Report())
+        return sum(at_once([partial(_reported, one, name) for name in names]), Report())
 
 
 def resolve_request(
@@ -137,6 +139,7 @@ def _pull_one(
     window: Window,
     symbols: str | Sequence[str] | None,
     instrument_type: InstrumentType | None,
+    building: threading.Lock,
     name: str,
     *,
     step: Step | None,
@@ -153,11 +156,16 @@ def _pull_one(
         compact(target, exchange=name, now=now)
         return Report()
 
-    report = Report()
-    for table in (TABLES["instruments"], *facts):
+    def pulled(table: Table) -> Report:
         # Silver is built even if a file that the download needs is damaged, because that may make the file again
-        report += damage_reported(name, table.name, partial(kept, table))
-        report += damage_reported(name, table.name, partial(build_silver, target, name, table, now=now))
+        report = damage_reported(name, table.name, partial(kept, table))
+        with building:  # each build uses all cores, and memory
+            return report + damage_reported(name, table.name, partial(build_silver, target, name, table, now=now))
+
+    report = pulled(TABLES["instruments"])
+    # requests for the tables that do not tell of a listing begin with the first rows of the others
+    for tables in ([table for table in facts if tells_listing(table) is tells] for tells in (True, False)):
+        report += sum(at_once([partial(pulled, table) for table in tables]), Report())
     return without_repeats(report + damage_reported(name, ALL_TABLES, compacted))
 
 

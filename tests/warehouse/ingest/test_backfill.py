@@ -43,10 +43,10 @@ def truth() -> dict[str, pl.DataFrame]:
     return found | {"ohlcv_1m": minutes(tables["ohlcv_1h"].filter(exchange="okx", instrument_type="spot"))}
 
 
-def minutes(hours: pl.DataFrame) -> pl.DataFrame:
+def minutes(hours: pl.DataFrame, symbol: str = "BTCUSDT") -> pl.DataFrame:
     """A bar for every minute, each like its hour's but for a price of its own."""
     span = pl.datetime_ranges("timestamp", pl.col("timestamp") + pl.duration(hours=1), "1m", closed="left")
-    rows = hours.filter(symbol="BTCUSDT").with_columns(timestamp=span).explode("timestamp").sort("timestamp")
+    rows = hours.filter(symbol=symbol).with_columns(timestamp=span).explode("timestamp").sort("timestamp")
     close = pl.col("low") + (pl.col("high") - pl.col("low")) * (pl.int_range(pl.len()) % 97 / 97)
     return rows.with_columns(close=close.round(2)).with_columns(
         high=pl.max_horizontal("high", "close"), low=pl.min_horizontal("low", "close")
