@@ -146,8 +146,9 @@ warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams 
 warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.store
 warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema.render warehouse.units
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
-  exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams exchanges.terms schema
-  schema.intervals schema.render schema.symbols schema.validate text warehouse.store warehouse.units
+  exchanges.http exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams
+  exchanges.terms schema schema.intervals schema.render schema.symbols schema.validate text warehouse.store
+  warehouse.units
 warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals
   schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality

@@ -19,7 +19,7 @@ from cexkit.warehouse.ingest.before_listing import late_problem
 from cexkit.warehouse.ingest.progress import Progress, Reading
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.inventory import key_of
-from cexkit.warehouse.store.inventory_entries import subtract
+from cexkit.warehouse.store.inventory_entries import common, subtract
 
 #: Failures of one instrument after which nothing more of it is requested.
 MAX_FAILURES = 3
@@ -126,17 +126,25 @@ class InstrumentReader:
 
     def _api_pages(self, window: Window) -> Iterator[Page]:
         """Yield the pages of the API; what the venue no longer retains of a listed instrument is a problem."""
-        for span in self.progress.spans(self.instrument, window, self._earliest(), whole=self._is_dense_for(window)):
-            oldest = self._earliest()
-            if oldest is not None and span.start < oldest:
-                lost = Window(span.start, min(oldest, span.end))
-                if self.listed:
-                    self.problems += self.progress.lost_problems(self.instrument, lost)
-                span = Window(lost.end, max(lost.end, span.end))
-            if not span.empty and self.failures < MAX_FAILURES:
-                yield from self._span_pages(span)
+        for part, dense in self._parts(window):
+            for span in self.progress.spans(self.instrument, part, self._earliest(), whole=dense):
+                kept = self._kept_by_api(span)
+                if self.listed and kept != span:
+                    self.problems += self.progress.lost_problems(self.instrument, Window(span.start, kept.start))
+                if not kept.empty and self.failures < MAX_FAILURES:
+                    yield from self._span_pages(kept, dense=dense)
 
-    def _span_pages(self, span: Window) -> Iterator[Page]:
+    def _parts(self, window: Window) -> Iterator[tuple[Window, bool]]:
+        """Yield the parts of a window, and whether rows are expected throughout: then pages are read at once."""
+        source = exchange(self.instrument.exchange).source(self.progress.table.name, self.instrument.instrument_type)
+        listed: list[Window] = []
+        if self.listed and len(source.paginator.windows(window)) > 1:
+            periods = self.progress.listing(self.instrument).periods
+            listed = [common(window, period.window) for period in periods if period.start is not None]
+        yield from ((part, False) for part in subtract(window, listed))
+        yield from ((part, True) for part in listed if not part.empty)
+
+    def _span_pages(self, span: Window, *, dense: bool) -> Iterator[Page]:
         """Yield the pages of a span; a part that fails costs only itself."""
         readings: dict[Window, Reading] = {}
         results = self.fetcher.window_pages(
@@ -144,7 +152,7 @@ class InstrumentReader:
             self.progress.table.name,
             self.instrument,
             span,
-            listed=self._is_dense_for(span),
+            listed=dense,
             count=self.concurrent_requests(),
             next_sequence=self.next_sequence,
         )
@@ -177,15 +185,8 @@ class InstrumentReader:
         where = (self.instrument.exchange, self.progress.table.name, self.instrument.symbol, part)
         self.problems.append(Problem(*where, f"{error}{end}"))
 
-    def _is_dense_for(self, window: Window) -> bool:
-        """Return whether rows of the instrument are expected throughout a window, which is then read in parts."""
-        starts = [period.start for period in self.progress.listing(self.instrument).periods]
-        source = exchange(self.instrument.exchange).source(self.progress.table.name, self.instrument.instrument_type)
-        known = bool(starts) and starts[0] is not None
-        return self.listed and known and len(source.paginator.windows(window)) > 1
-
     def _kept_by_api(self, window: Window) -> Window:
-        """The part of a window that the venue's API still keeps."""
+        """Return the part of a window that the venue's API still keeps."""
         start = min(max(window.start, self._earliest() or window.start), window.end)
         return Window(start, window.end)
 

@@ -106,6 +106,7 @@ def test_request_sent_last_wins_even_if_its_run_began_first(truth, corrected, wa
     fault = stalled(nth(1, path=CANDLES), seconds=2.0)
     with LoopbackOkx(truth, now=NOW, faults=[fault]) as venue, Fetcher(venue.settings) as fetcher:
         pull("okx", "instruments", warehouse=warehouse, fetcher=fetcher)
+        fetcher.concurrent_requests = 1
         first = threading.Thread(target=ingest_bronze, args=(warehouse, fetcher, "okx", BARS, SPAN, [SPOT, PERP]))
         first.start()
         wait_for(lambda: any(entry.request.path == CANDLES for entry in venue.log))

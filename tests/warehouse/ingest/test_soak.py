@@ -40,7 +40,7 @@ KINDS = (
     lambda when: too_many_requests(when, retry_after=0),
     lambda when: banned(when, retry_after=0),
     server_error,
-    lambda when: stalled(when, seconds=0.5),
+    lambda when: stalled(when, seconds=2.0),
     reset,
     truncated,
     garbled,
@@ -60,7 +60,9 @@ def faults(share: float):
 def run(truth, root, page_rows, wrong=()):
     limits = {"um": LIMIT, "spot": LIMIT, "funding": LIMIT, "data": LIMIT}
     with LoopbackBinance(truth, now=f"{END}T00:00:05", faults=wrong, page_rows=page_rows, limits=limits) as venue:
-        settings = venue.settings.model_copy(update={"http_timeout_seconds": 0.25, "http_attempts": 10})
+        settings = venue.settings.model_copy(
+            update={"http_timeout_seconds": 1.0, "http_attempts": 10, "concurrent_requests": 8}
+        )
         # retries wait a fiftieth of their time; budgets are kept by the clock all the same
         with Fetcher(settings, sleep=lambda seconds: time.sleep(seconds / 50)) as fetcher:
             report = pull("binance", TABLES, None, START, END, warehouse=root, fetcher=fetcher)
