@@ -286,7 +286,8 @@ class Fetcher:
         venue = find_venue(exchange)
         window = _parse_window(table, start, end)
         instrument = self.resolve(exchange, table, symbol, instrument_type)
-        pages = _require_read(self.window_pages(exchange, table, instrument, window))
+        listed = self._listings.was_listed(venue, instrument, window.start)
+        pages = _require_read(self.window_pages(exchange, table, instrument, window, listed=listed))
         rows = assemble_table(_warn_of_skew(exchange, pages), table)
         return self._listings.fill_multiplier(rows, venue, instrument)
 

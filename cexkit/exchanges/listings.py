@@ -83,17 +83,27 @@ class Listings:
     def fill_multiplier(self, rows: pa.Table, venue: Exchange, instrument: Instrument) -> pa.Table:
         """Fill the multiplier of an instrument's rows as it is listed now; null if no list in memory shows it."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         place = rows.schema.get_field_index("multiplier")
         if place < 0:
             return rows
+        found = self._rows_of(venue, instrument)["multiplier"]
+        value = found[-1] if len(found) else pa.scalar(None, pa.float64())
+        return rows.set_column(place, rows.schema.field(place), pa.repeat(value, rows.num_rows))
+
+    def was_listed(self, venue: Exchange, instrument: Instrument, at: datetime) -> bool:
+        """Return whether a list in memory shows that an instrument was listed at a time."""
+        found = self._rows_of(venue, instrument)["listing_time"]
+        return len(found) > 0 and found[-1].is_valid and found[-1].as_py() <= at
+
+    def _rows_of(self, venue: Exchange, instrument: Instrument) -> pa.Table:
+        """Return the rows of an instrument in the lists in memory."""
+        import pyarrow.compute as pc
+
         with self._read_lock:
             listed = latest(stacked([table for (name, _), table in self._tables.items() if name == venue.name]))
         same = [pc.equal(listed[name], getattr(instrument, name)) for name in ("instrument_type", "symbol")]
-        found = listed.filter(pc.and_(*same))["multiplier"]
-        value = found[-1] if len(found) else pa.scalar(None, pa.float64())
-        return rows.set_column(place, rows.schema.field(place), pa.repeat(value, rows.num_rows))
+        return listed.filter(pc.and_(*same))
 
     def _load_instruments(
         self, venue: Exchange, instrument_types: tuple[InstrumentType, ...], *, fresh: bool
