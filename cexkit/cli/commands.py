@@ -190,7 +190,7 @@ def pull(
             report = planned + run(names, tables, symbol or None, start, end, step=step, **common)
         except KeyboardInterrupt:
             bar.close()
-            say("interrupted; what arrived is stored: run the same command again to go on there")
+            say("interrupted; what arrived is stored: run the same command again to resume")
             raise typer.Exit(INTERRUPTED) from None
     say_text(report)
     if report.problems:

@@ -1,4 +1,4 @@
-"""A process of its own: a loopback Bybit at the venue's real limit, behind a network with latency, until stdin closes.
+"""Separate process: a loopback Bybit at the venue's real limit, behind a network with latency, until stdin closes.
 
 Prints its base URLs as a line of JSON; for each line on stdin, prints the times and statuses of the requests since the
 line before.

@@ -30,7 +30,7 @@ PAGES = DAYS * 1440 // 1000
 
 
 class Venue:
-    """A loopback Bybit in a process of its own."""
+    """A loopback Bybit in a separate process."""
 
     def __init__(self, latency: float, jitter: float):
         words = [sys.executable, str(HERE / "_slow_bybit.py"), str(latency), str(jitter)]

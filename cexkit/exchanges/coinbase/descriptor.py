@@ -217,16 +217,16 @@ EXCHANGE = Exchange(
     apis={
         "spot": Api(
             base_url="https://api.exchange.coinbase.com",
-            # 10 a second and 15 at once are allowed: this is 9 a second and 10 at once
-            budgets=(Budget("requests", limit=100, per_seconds=10),),
+            # A token bucket that refills 10 a second and holds 15 never runs out at 15 in any 1.5 seconds.
+            budgets=(Budget("requests", limit=15, per_seconds=1.5),),
             # without one, every request is refused
             headers={"user-agent": USER_AGENT},
             error=read_spot_error,
         ),
         "drb": Api(
             base_url="https://drb.coinbase.com/api/v2",
-            # lists of instruments have a limit of their own, one a second
-            budgets=(Budget("requests", limit=100, per_seconds=10), Budget("listing", limit=10, per_seconds=10)),
+            # a token bucket of 10 that refills 10 a second, and for lists of instruments one of 1
+            budgets=(Budget("requests", limit=10, per_seconds=1), Budget("listing", limit=1, per_seconds=1)),
             error=read_gateway_error,
         ),
     },

@@ -14,7 +14,8 @@ from cexkit.exchanges.http.workers import sleep
 
 #: Share of a limit that may be sent at once; the rest is sent evenly.
 BURST = 0.1
-#: Share of the shortest response time that every request is assumed to travel, once as many responses were measured.
+#: Every request travels at least this share of the shortest response time, less how much the mean exceeds it, once as
+#: many responses were measured: where response times vary, the shortest says little about the next.
 TRAVEL_SHARE, MEASURED_RESPONSES = 0.8, 20
 #: Margin for clocks, in seconds.
 CLOCK_MARGIN_SECONDS = 0.005
@@ -64,7 +65,7 @@ class _Window:
         self.paused_until = self.banned_until = now
         #: What the server still allows in its present window, and when that ends.
         self.server_allows, self.server_resets_at = float("inf"), now
-        self.shortest_response, self.responses = float("inf"), 0
+        self.shortest_response, self.mean_response, self.responses = float("inf"), 0.0, 0
 
     def wait(self, weight: float, now: float) -> float | None:
         """Return the seconds until ``weight`` may be sent, 0 if now; None if that depends on a response."""
@@ -85,8 +86,9 @@ class _Window:
 
     def receive(self, weight: float, sent: float, now: float, *, has_response: bool) -> None:
         if has_response:
-            self.shortest_response = min(self.shortest_response, now - sent)
             self.responses += 1
+            self.shortest_response = min(self.shortest_response, now - sent)
+            self.mean_response += (now - sent - self.mean_response) / self.responses
         self.in_flight -= weight
         self.charged += weight
         self.answered.append((now, weight))
@@ -94,7 +96,9 @@ class _Window:
     @property
     def _charged_seconds(self) -> float:
         """How long a request stays charged after its response."""
-        travel = TRAVEL_SHARE * self.shortest_response if self.responses >= MEASURED_RESPONSES else 0.0
+        travel = 0.0
+        if self.responses >= MEASURED_RESPONSES:
+            travel = TRAVEL_SHARE * max(0.0, 2 * self.shortest_response - self.mean_response)
         return self.per_seconds + CLOCK_MARGIN_SECONDS - travel
 
     def learn(self, usage: Usage, now: float) -> None:

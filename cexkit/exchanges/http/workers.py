@@ -94,7 +94,7 @@ def waiting() -> Iterator[None]:
 
 
 def at_once(calls: Sequence[Callable[[], Item]]) -> list[Item]:
-    """Return the results of calls, each made in a thread of its own; raise the first error.
+    """Return the results of calls, each made in its own thread; raise the first error.
 
     Examples
     --------
@@ -146,8 +146,7 @@ class Delivery:
 
     Items of one task arrive in order, those of different tasks in any order. Threads wait while the consumer is behind,
     so that memory does not grow with the number of items. They are daemons: leaving the context gives them
-    a second to end, and does not wait for responses that are no longer wanted. A task may have a delivery of its own,
-    which ends with it.
+    a second to end, and does not wait for responses that are no longer wanted. A task may run another delivery, which ends with it.
 
     Parameters
     ----------

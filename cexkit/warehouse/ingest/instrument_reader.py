@@ -29,7 +29,7 @@ MAX_FAILURES = 3
 class InstrumentReader:
     """Yields the pages of one instrument that a run requests, and notes what was read.
 
-    A page is stored by the time the next one is asked for.
+    A page is stored before the next one is requested.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class InstrumentReader:
         else:
             try:
                 yield from self._api_pages(window)
-            except UnknownNameError:  # delisted: the API forgets, the archive does not
+            except UnknownNameError:  # delisted: only the archive still has its rows
                 yield from self._archive_pages(window, self.archive)
 
     def _archive_pages(self, window: Window, archive: Archive) -> Iterator[Page]:

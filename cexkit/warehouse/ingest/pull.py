@@ -43,7 +43,7 @@ def pull(
     """Download tables of exchanges into a warehouse: instruments first, then Bronze, then Silver.
 
     Venues, tables, and instruments are read at the same time, within the limits of each venue. If it is interrupted, it
-    stops within two seconds, keeps what arrived, and goes on there when it is called again.
+    stops within two seconds and keeps what arrived; the next call resumes there.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reading many parts at once: nothing is lost or duplicated, and a failure or an interruption costs only itself."""
+"""Reading many parts at once: every row arrives once, and a failure or an interruption costs only itself."""
 
 from __future__ import annotations
 
