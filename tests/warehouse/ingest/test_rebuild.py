@@ -91,7 +91,7 @@ def test_rebuild_replaces_a_damaged_file_if_bronze_has_its_rows(truth, tmp_path)
     name = _cut(warehouse, BARS)
     for path in sorted(warehouse.root.glob("bronze/exchange=okx/endpoint=*candles*/*/*.parquet")):
         path.unlink()
-    with pytest.raises(DataLossError, match=f"{before.height} of okx ohlcv_1h"):
+    with pytest.raises(DataLossError, match=f"okx ohlcv_1h: {before.height} or more keys"):
         rebuild(warehouse, "okx", [BARS], now=NOW)
 
 
