@@ -146,7 +146,8 @@ class Delivery:
 
     Items of one task arrive in order, those of different tasks in any order. Threads wait while the consumer is behind,
     so that memory does not grow with the number of items. They are daemons: leaving the context gives them
-    a second to end, and does not wait for responses that are no longer wanted. A task may run another delivery, which ends with it.
+    a second to end, and does not wait for responses that are no longer wanted. A task may run another delivery, which
+    ends with it.
 
     Parameters
     ----------
