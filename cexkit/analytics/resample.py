@@ -51,7 +51,9 @@ _RATE = "funding_rate"
 
 
 def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    given = arguments["aggregates"] or {}
+    given = {} if arguments["aggregates"] is None else arguments["aggregates"]
+    if not isinstance(given, Mapping):
+        raise InvalidInputError(f"aggregates must map columns to aggregates, got {given!r}")
     return ("timestamp", *(name for name, how in given.items() if how != "none"))
 
 

@@ -223,7 +223,7 @@ class Fetcher:
         Parameters
         ----------
         exchange, table, instrument, window, next_sequence
-            As for :meth:`pages`.
+            See :meth:`pages`.
         listed : bool
             True if rows are expected throughout the window; see :func:`~cexkit.exchanges.page_walk.walk_windows`.
         count : int, optional

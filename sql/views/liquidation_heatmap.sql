@@ -265,8 +265,16 @@ FROM (
                     ELSE CAST("t0"."quote" AS TEXT) IN ('BUSD', 'DAI', 'FDUSD', 'TUSD', 'USD', 'USDC', 'USDP', 'USDT')
                   END
                   THEN CASE
-                    WHEN ABS(CAST("t0"."value_quote" AS DOUBLE)) <= 1.7976931348623157e+308
-                    THEN CAST("t0"."value_quote" AS DOUBLE)
+                    WHEN CASE
+                      WHEN ABS(CAST("t0"."value_quote" AS DOUBLE)) <= 1.7976931348623157e+308
+                      THEN CAST("t0"."value_quote" AS DOUBLE)
+                      ELSE NULL
+                    END >= 0
+                    THEN CASE
+                      WHEN ABS(CAST("t0"."value_quote" AS DOUBLE)) <= 1.7976931348623157e+308
+                      THEN CAST("t0"."value_quote" AS DOUBLE)
+                      ELSE NULL
+                    END
                     ELSE NULL
                   END
                   ELSE NULL

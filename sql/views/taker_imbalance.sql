@@ -27,35 +27,58 @@ SELECT
       ELSE NULL
     END > 0
     THEN CASE
-      WHEN (
-        CASE
+      WHEN CASE
+        WHEN CASE
           WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
           THEN "t0"."taker_buy_volume_base"
           ELSE NULL
         END >= 0
-      )
-      AND (
-        CASE
+        THEN CASE
           WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
           THEN "t0"."taker_buy_volume_base"
           ELSE NULL
-        END <= (
-          CASE
+        END
+        ELSE NULL
+      END <= (
+        CASE
+          WHEN CASE
             WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
             THEN CAST("t0"."volume_base" AS DOUBLE)
             ELSE NULL
-          END * 1.000001
-        )
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
+          ELSE NULL
+        END * 1.000001
       )
       THEN (
         CASE
-          WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
-          THEN "t0"."taker_buy_volume_base"
+          WHEN CASE
+            WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
+            THEN "t0"."taker_buy_volume_base"
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
+            THEN "t0"."taker_buy_volume_base"
+            ELSE NULL
+          END
           ELSE NULL
         END * 2
       ) - CASE
-        WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-        THEN CAST("t0"."volume_base" AS DOUBLE)
+        WHEN CASE
+          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+          THEN CAST("t0"."volume_base" AS DOUBLE)
+          ELSE NULL
+        END >= 0
+        THEN CASE
+          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+          THEN CAST("t0"."volume_base" AS DOUBLE)
+          ELSE NULL
+        END
         ELSE NULL
       END
       ELSE NULL
@@ -93,35 +116,58 @@ SELECT
       ELSE NULL
     END > 0
     THEN CASE
-      WHEN (
-        CASE
+      WHEN CASE
+        WHEN CASE
           WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
           THEN "t0"."taker_buy_volume_base"
           ELSE NULL
         END >= 0
-      )
-      AND (
-        CASE
+        THEN CASE
           WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
           THEN "t0"."taker_buy_volume_base"
           ELSE NULL
-        END <= (
-          CASE
+        END
+        ELSE NULL
+      END <= (
+        CASE
+          WHEN CASE
             WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
             THEN CAST("t0"."volume_base" AS DOUBLE)
             ELSE NULL
-          END * 1.000001
-        )
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
+          ELSE NULL
+        END * 1.000001
       )
       THEN (
         CASE
-          WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
-          THEN "t0"."taker_buy_volume_base"
+          WHEN CASE
+            WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
+            THEN "t0"."taker_buy_volume_base"
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
+            THEN "t0"."taker_buy_volume_base"
+            ELSE NULL
+          END
           ELSE NULL
         END * 2
       ) - CASE
-        WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-        THEN CAST("t0"."volume_base" AS DOUBLE)
+        WHEN CASE
+          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+          THEN CAST("t0"."volume_base" AS DOUBLE)
+          ELSE NULL
+        END >= 0
+        THEN CASE
+          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+          THEN CAST("t0"."volume_base" AS DOUBLE)
+          ELSE NULL
+        END
         ELSE NULL
       END
       ELSE NULL
@@ -159,35 +205,58 @@ SELECT
       ELSE NULL
     END > 0
     THEN CASE
-      WHEN (
-        CASE
+      WHEN CASE
+        WHEN CASE
           WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
           THEN "t0"."taker_buy_volume_base"
           ELSE NULL
         END >= 0
-      )
-      AND (
-        CASE
+        THEN CASE
           WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
           THEN "t0"."taker_buy_volume_base"
           ELSE NULL
-        END <= (
-          CASE
+        END
+        ELSE NULL
+      END <= (
+        CASE
+          WHEN CASE
             WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
             THEN CAST("t0"."volume_base" AS DOUBLE)
             ELSE NULL
-          END * 1.000001
-        )
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
+          ELSE NULL
+        END * 1.000001
       )
       THEN (
         CASE
-          WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
-          THEN "t0"."taker_buy_volume_base"
+          WHEN CASE
+            WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
+            THEN "t0"."taker_buy_volume_base"
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS("t0"."taker_buy_volume_base") <= 1.7976931348623157e+308
+            THEN "t0"."taker_buy_volume_base"
+            ELSE NULL
+          END
           ELSE NULL
         END * 2
       ) - CASE
-        WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-        THEN CAST("t0"."volume_base" AS DOUBLE)
+        WHEN CASE
+          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+          THEN CAST("t0"."volume_base" AS DOUBLE)
+          ELSE NULL
+        END >= 0
+        THEN CASE
+          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+          THEN CAST("t0"."volume_base" AS DOUBLE)
+          ELSE NULL
+        END
         ELSE NULL
       END
       ELSE NULL

@@ -37,12 +37,20 @@ FROM (
       "t0"."taker_buy_volume_quote",
       "t0"."multiplier",
       CASE
-        WHEN (
+        WHEN NOT (
           CASE
-            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-            THEN CAST("t0"."volume_base" AS DOUBLE)
+            WHEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END >= 0
+            THEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END
             ELSE NULL
-          END >= 0
+          END IS NULL
         )
         AND NOT (
           CASE
@@ -60,19 +68,35 @@ FROM (
           END IS NULL
         )
         THEN CASE
-          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-          THEN CAST("t0"."volume_base" AS DOUBLE)
+          WHEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
           ELSE NULL
         END
         ELSE NULL
       END AS "_weight",
       CASE
-        WHEN (
+        WHEN NOT (
           CASE
-            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-            THEN CAST("t0"."volume_base" AS DOUBLE)
+            WHEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END >= 0
+            THEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END
             ELSE NULL
-          END >= 0
+          END IS NULL
         )
         AND NOT (
           CASE
@@ -90,8 +114,16 @@ FROM (
           END IS NULL
         )
         THEN CASE
-          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-          THEN CAST("t0"."volume_base" AS DOUBLE)
+          WHEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
           ELSE NULL
         END * CASE
           WHEN CASE
@@ -172,12 +204,20 @@ FROM (
       "t0"."taker_buy_volume_quote",
       "t0"."multiplier",
       CASE
-        WHEN (
+        WHEN NOT (
           CASE
-            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-            THEN CAST("t0"."volume_base" AS DOUBLE)
+            WHEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END >= 0
+            THEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END
             ELSE NULL
-          END >= 0
+          END IS NULL
         )
         AND NOT (
           CASE
@@ -195,19 +235,35 @@ FROM (
           END IS NULL
         )
         THEN CASE
-          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-          THEN CAST("t0"."volume_base" AS DOUBLE)
+          WHEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
           ELSE NULL
         END
         ELSE NULL
       END AS "_weight",
       CASE
-        WHEN (
+        WHEN NOT (
           CASE
-            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-            THEN CAST("t0"."volume_base" AS DOUBLE)
+            WHEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END >= 0
+            THEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END
             ELSE NULL
-          END >= 0
+          END IS NULL
         )
         AND NOT (
           CASE
@@ -225,8 +281,16 @@ FROM (
           END IS NULL
         )
         THEN CASE
-          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-          THEN CAST("t0"."volume_base" AS DOUBLE)
+          WHEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
           ELSE NULL
         END * CASE
           WHEN CASE
@@ -307,12 +371,20 @@ FROM (
       "t0"."taker_buy_volume_quote",
       "t0"."multiplier",
       CASE
-        WHEN (
+        WHEN NOT (
           CASE
-            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-            THEN CAST("t0"."volume_base" AS DOUBLE)
+            WHEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END >= 0
+            THEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END
             ELSE NULL
-          END >= 0
+          END IS NULL
         )
         AND NOT (
           CASE
@@ -330,19 +402,35 @@ FROM (
           END IS NULL
         )
         THEN CASE
-          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-          THEN CAST("t0"."volume_base" AS DOUBLE)
+          WHEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
           ELSE NULL
         END
         ELSE NULL
       END AS "_weight",
       CASE
-        WHEN (
+        WHEN NOT (
           CASE
-            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-            THEN CAST("t0"."volume_base" AS DOUBLE)
+            WHEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END >= 0
+            THEN CASE
+              WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+              THEN CAST("t0"."volume_base" AS DOUBLE)
+              ELSE NULL
+            END
             ELSE NULL
-          END >= 0
+          END IS NULL
         )
         AND NOT (
           CASE
@@ -360,8 +448,16 @@ FROM (
           END IS NULL
         )
         THEN CASE
-          WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
-          THEN CAST("t0"."volume_base" AS DOUBLE)
+          WHEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END >= 0
+          THEN CASE
+            WHEN ABS(CAST("t0"."volume_base" AS DOUBLE)) <= 1.7976931348623157e+308
+            THEN CAST("t0"."volume_base" AS DOUBLE)
+            ELSE NULL
+          END
           ELSE NULL
         END * CASE
           WHEN CASE

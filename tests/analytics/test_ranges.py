@@ -327,6 +327,32 @@ WRONG = [
 ]
 
 
+#: Truth values, durations of NumPy, and texts do not count as numbers.
+WRONG += [
+    ("funding_spread", {"days": True}, "days must be from 0 to 3,650 days, got days=True"),
+    ("funding_spread", {"days": np.timedelta64(30, "D")}, "days must be from 0 to 3,650 days"),
+    ("annualized_basis", {"min_days": np.timedelta64(3, "h")}, "min_days must be from 0 to 3,650 days"),
+    ("constant_maturity_basis", {"min_days": "3d"}, "min_days must be from 0 to 3,650 days, got min_days='3d'"),
+    ("carry_return", {"fees": np.timedelta64(0, "h")}, "fees must be a fraction"),
+    ("funding_apr", {"interval_hours": np.True_}, "interval_hours must be above 0 and at most 24 hours"),
+    ("funding_apr", {"interval_hours": np.timedelta64(480, "h")}, "interval_hours must be .*a text such as '8h'"),
+    ("funding_regime", {"baseline": "12%"}, "baseline must be an annual rate"),
+    ("funding_regime", {"extreme": None}, "extreme a quantile between 0 and 1"),
+    ("liquidation_cascades", {"min_events": "2"}, "min_events must be 1 or more, got min_events='2'"),
+    ("liquidation_cascades", {"min_events": math.inf}, "min_events must be 1 or more, got min_events=inf"),
+    ("liquidation_cascades", {"min_value_usd": None}, "min_value_usd must be zero or more, got min_value_usd=None"),
+    ("liquidation_heatmap", {"bin_width": "100"}, "needs a height above zero, got bin_width='100'"),
+    ("liquidation_heatmap", {"bin_bps": True}, "needs a height above zero, got bin_bps=True"),
+    ("liquidation_heatmap", {"by": 3}, "by must be the name of a column, several names, or None, got 3"),
+    ("funding_pnl", {"contract_size": -1}, "contract_size must be a number above zero, got contract_size=-1"),
+    ("funding_pnl", {"inverse": "no"}, "inverse must be True or False, got 'no'"),
+    ("cumulative_funding", {"compound": "no"}, "compound must be True or False, got 'no'"),
+    ("oi_change", {"relative": "no"}, "relative must be True or False, got 'no'"),
+    ("weighted_funding", {"weight": 1.0}, "weight must be the name of a column or None, got 1.0"),
+    ("resample", {"aggregates": ["close"]}, r"aggregates must map columns to aggregates, got \['close'\]"),
+]
+
+
 @pytest.mark.parametrize(("name", "arguments", "message"), WRONG)
 def test_arguments_in_another_unit_are_refused(name, arguments, message):
     for frame in (sound(), sound().lazy()):

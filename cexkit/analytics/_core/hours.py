@@ -7,6 +7,7 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cexkit.errors import InvalidInputError
@@ -52,9 +53,9 @@ def to_hours(value: Hours, name: str = "interval_hours") -> float:
     cexkit.errors.InvalidInputError: interval_hours must be above 0 and at most 24 hours, got 28800; it looks like
     seconds: 28800 seconds are 8 hours
     """
-    hours = 0.0 if isinstance(value, bool) else _as_hours(value)
+    hours = 0.0 if isinstance(value, bool | np.bool_) else _as_hours(value)
     if not 0 < hours <= LONGEST:
-        hint = unit_hint(hours) if isinstance(value, Real) else ""
+        hint = unit_hint(hours) if isinstance(value, Real) and not isinstance(value, np.timedelta64) else ""
         hint = hint or "; give hours as a number, a text such as '8h', or a timedelta"
         raise InvalidInputError(f"{name} must be above 0 and at most {LONGEST} hours, got {value!r}{hint}")
     return hours

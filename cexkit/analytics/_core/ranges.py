@@ -1,7 +1,7 @@
 """Possible values of each declared input; what is outside counts as null on every engine.
 
 On eager frames a column whose median is outside raises, because such a column is not what its name says. Single values
-outside give a warning. A pass for the lowest and highest value decides whether there is more to look at.
+outside give a warning. A pass for the lowest and highest value decides whether more is needed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _AMOUNT = Range(
     True,
     math.inf,
     SignedQuantityWarning,
-    "give amounts without a sign; the side of a position or event is a column of its own",
+    "give amounts without a sign; the side of a position or event has its own column",
 )
 #: Positions are often signed, so the median says which side prevails and nothing about the column.
 _POSITION = _AMOUNT._replace(judged=False)

@@ -36,7 +36,7 @@ _CERTAIN, _LIKELY = 1e-6, 0.02
 def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     """Raise for repeated settlements and warn of forward-filled rates, of a frame in any order.
 
-    Rows without a rate are no settlements here.
+    Rows without a rate do not count as settlements here.
     """
     rate = metric.column("funding_rate", arguments)
     if rate not in frame.columns:

@@ -65,7 +65,7 @@ def derive(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
     """
     shift = shifted(frame, separate_by)
     distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
-    # 0 stands for no distance: it equals none, and no distance is a multiple of it.
+    # 0 means no distance: it equals none, and no distance is a multiple of it.
     steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
     frame = frame.with_columns(shift(distance, n).fill_null(0).alias(name) for name, n in steps.items())
     frame = frame.with_columns(
@@ -155,7 +155,7 @@ def _found() -> nw.Expr:
 def with_hours(frame: Frame, interval_hours: Hours | None, separate_by: Sequence[str] = ()) -> Frame:
     """Add ``_covered``: the hours that a settlement covers, from argument, column or times, in this order.
 
-    Rows that differ in the columns ``separate_by`` are no settlements of one series.
+    Rows that differ in the columns ``separate_by`` belong to different series.
     """
     if interval_hours is not None:
         return frame.with_columns(nw.lit(to_hours(interval_hours)).alias("_covered"))

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_flag
 from cexkit.analytics._core.compat import Column, Frame, in_time, names, number, positive
 from cexkit.analytics._core.hours import Hours
 from cexkit.analytics._core.metric import Note
@@ -289,6 +290,7 @@ def cumulative_funding(
     """
     if gaps not in get_args(Gaps):
         raise UnknownNameError.of("gaps", gaps, get_args(Gaps))
+    check_flag("compound", compound)
     frame = _summed(frame, rate, compound)
     # The core has seen that eager frames with _hours lack no settlement.
     if gaps == "skip" or "_hours" in names(frame):

@@ -40,6 +40,8 @@ MINUTE = 60
 
 def _weight_inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     weight = arguments["weight"]
+    if not isinstance(weight, str | None):
+        raise InvalidInputError(f"weight must be the name of a column or None, got {weight!r}")
     given = () if weight is None else (weight, "multiplier") if _counts_units(weight) else (weight,)
     return ("exchange", "base", "funding_rate", *given)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_number
 from cexkit.analytics._core.compat import Frame, names, with_bucket
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import usd_inputs
@@ -118,9 +119,8 @@ def liquidation_heatmap(
     >>> result.select("price_low", "events", "value_usd", "long_value_usd").rows()
     [(42000.0, 2, 70000.0, 50000.0), (42300.0, 1, 10000.0, 10000.0)]
     """
-    height = bin_bps if bin_width is None else bin_width
-    if not 0 < height < math.inf:
-        raise InvalidInputError(f"liquidation_heatmap: a price bin needs a height above zero, not {height!r}")
+    height, name = (bin_bps, "bin_bps") if bin_width is None else (bin_width, "bin_width")
+    check_number(name, height, "a number, because a price bin needs a height above zero", least=0, closed=False)
     if bin_width is None and not LEAST_BPS <= bin_bps <= MOST_BPS:
         hint = f"; it looks like a fraction: {bin_bps:g} are {bin_bps * 1e4:g} bps" if bin_bps < LEAST_BPS else ""
         raise InvalidInputError(

@@ -183,7 +183,7 @@ class BeforeListing:
         return late
 
     def _ask(self, fetcher: Fetcher, span: Window) -> Window | None:
-        """Return the span of rows that one request for a span shows; None if there are none."""
+        """Return the span of rows that one request for a span shows; None if it shows no row."""
         if self._archive is not None:
             path = piece_before(self._archive, self.instrument, span.end).path
             path += ".CHECKSUM" if self._archive.checksums else ""
@@ -210,6 +210,6 @@ class BeforeListing:
 
     @property
     def _is_unlimited(self) -> bool:
-        """True if one request may ask for any span, of which the venue returns the first or the last rows."""
+        """True if one request may ask for any span because the venue then returns its first or last rows."""
         source = exchange(self.instrument.exchange).source(self.table.name, self.instrument.instrument_type)
         return getattr(source.paginator, "span", None) is None
