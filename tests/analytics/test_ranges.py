@@ -208,9 +208,31 @@ def test_quantities_of_unknown_units_have_no_sum(engine):
     assert [one.category for one in caught if issubclass(one.category, CexkitWarning)] == (
         [MixedUnitsWarning] if engine.eager else []
     )
+    sides = frame.with_columns(side=pl.Series(["long", "short"]))  # each side alone would add up
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        got = engine.back(cexkit.liquidation_summary(engine.make(sides), by="base"))
+    assert got["quantity_base"].to_list() == [None, None]
+    assert [one.category for one in caught if issubclass(one.category, CexkitWarning)] == (
+        [MixedUnitsWarning] if engine.eager else []
+    )
     scaled = frame.with_columns(multiplier=pl.Series([1000.0, 1.0]))
     got = engine.back(cexkit.liquidation_summary(engine.make(scaled), by="base"))
     assert got["quantity_base"].to_list() == [3e9]
+
+
+def test_prices_of_unknown_units_have_no_bins(engine):
+    frame = events([1e4, 2e4, 3e4]).with_columns(base=pl.lit("PEPE"), price=pl.Series([0.01, 0.00001, 0.011]))
+    hours = frame.with_columns(timestamp=pl.Series([START, START, START + timedelta(hours=3)]))
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        got = engine.back(cexkit.liquidation_heatmap(engine.make(hours), by="base")).sort("timestamp")
+    assert [low is None for low in got["price_low"]] == [True, False]
+    assert got["value_usd"].to_list() == [3e4, 3e4]
+    assert [one.category for one in caught if issubclass(one.category, CexkitWarning)] == (
+        [MixedUnitsWarning] if engine.eager else []
+    )
+    scaled = hours.with_columns(multiplier=pl.Series([1000.0, 1.0, 1000.0]), quote=pl.lit("USDT"))
+    got = engine.back(cexkit.liquidation_heatmap(engine.make(scaled), by="base"))
+    assert got["price_low"].null_count() == 0
 
 
 # ------------------------------------------------------------- units of columns
