@@ -217,6 +217,28 @@ def with_missing(frame: Frame, interval_hours: Hours | None = None, separate_by:
     )
 
 
+def with_ends(frame: Frame) -> Frame:
+    """Add ``_lost_before`` and ``_lost_after``: whether settlements are missing at the ends of an instrument's rows.
+
+    Both are True only at its first or last settlement, if another one was due between it and the first or last row. One
+    due at the first row is not missed, because the instrument may be listed since then. The frame has ``_settled`` and
+    what :func:`with_missing` adds.
+    """
+    over, us = per_instrument(frame), nw.col("_us")
+    settled_at = nw.when(nw.col("_settled")).then(us)
+    ends = {"_begin": us.min(), "_end": us.max(), "_earliest": settled_at.min(), "_latest": settled_at.max()}
+    frame = frame.with_columns(over(time).alias(name) for name, time in ends.items())
+    # Where the interval is open, it is the longest: a longer one does not exist.
+    span = (nw.coalesce("_covered", nw.lit(float(max(INTERVALS)))) * HOUR_US).cast(nw.Int64)
+    before = (us == nw.col("_earliest")) & (us - span > nw.col("_begin") + MINUTE_US)
+    after = (us == nw.col("_latest")) & (us + span <= nw.col("_end") + MINUTE_US)
+    return frame.with_columns(
+        span.alias("_span"),
+        (nw.col("_settled") & before).fill_null(False).alias("_lost_before"),
+        (nw.col("_settled") & after).fill_null(False).alias("_lost_after"),
+    )
+
+
 def with_again(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
     """Add ``_again``: whether a settlement is the one before it again, because both are of one minute.
 

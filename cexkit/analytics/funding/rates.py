@@ -20,6 +20,7 @@ from cexkit.analytics.funding.intervals import (
     declared_hours,
     derive,
     with_distance,
+    with_ends,
     with_hours,
     with_missing,
     with_settled,
@@ -259,7 +260,8 @@ def cumulative_funding(
         from the first r <= -1 on are null.
 
         **A gap**: settlements are missing if two are two intervals apart or more, or if their times leave the interval
-        open (see :func:`funding_interval`); the interval is that of ``funding_interval_hours`` where it is known. On
+        open (see :func:`funding_interval`); the interval is that of ``funding_interval_hours`` where it is known. Of
+        settlements joined to bars, some are also missing if the first is more than its interval after the first bar. On
         lazy and Ibis frames the sum is also null from a settlement on that the frame has twice.
 
     Raises
@@ -298,7 +300,9 @@ def cumulative_funding(
     frame, separate_by = with_settled(frame, rate)
     frame = with_missing(frame, separate_by=separate_by)
     lost = nw.col("_missing") | nw.col("_again")
-    lost = lost & nw.col("_settled") if separate_by else lost
+    if separate_by:
+        frame = with_ends(frame)
+        lost = (lost | nw.col("_lost_before")) & nw.col("_settled")
     frame = frame.with_columns(lost.alias("_missing"))
     frame = frame.with_columns(in_time(frame)(nw.col("_missing").cast(nw.Int64).cum_sum()).alias("_lost"))
     total = nw.when(nw.col("_lost") == 0).then(nw.col("cumulative_funding"))

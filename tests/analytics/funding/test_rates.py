@@ -577,6 +577,17 @@ def bars(hours: int, rates: dict[int, float | None], fill: bool = False) -> pl.D
     return frame.with_columns(pl.col("funding_rate").forward_fill()) if fill else frame
 
 
+def test_sums_over_bars_before_the_first_settlement_are_null(engine):
+    """Bars begin more than an interval before the settlements, so these are not all."""
+    late, whole = (dict.fromkeys(range(first, 48, 8), 0.0001) for first in (16, 8))
+    values, warned = total(engine, bars(48, late))
+    assert values == [None] * 48
+    assert warned == engine.eager
+    values, warned = total(engine, bars(48, whole))
+    assert [round(value, 9) for value in values if value is not None] == [1e-4, 2e-4, 3e-4, 4e-4, 5e-4]
+    assert warned == 0
+
+
 def test_bars_between_settlements_are_no_settlements(engine, helpers):
     """Joined to hourly bars, funding of eight hours is not that of one."""
     rates = {hour: 1e-4 * (1 + hour % 3) for hour in range(0, 48, 8)}
