@@ -253,6 +253,15 @@ def test_hours_in_another_unit_are_refused(name, hours, unit):
             call(native)
 
 
+@pytest.mark.parametrize("hours", [-8.0, timedelta(hours=-8)])
+def test_negative_hours_are_refused(hours):
+    frame = pl.DataFrame({**RATES, "timestamp": [START + timedelta(hours=8 * i) for i in range(5)]})
+    negative = frame.with_columns(funding_interval_hours=pl.lit(hours))
+    for native in (negative, negative.to_pandas(), negative.to_arrow()):
+        with pytest.raises(InvalidInputError, match=r"must be above 0 and at most 24 hours, got a median of -8"):
+            cexkit.funding_apr(native)
+
+
 @pytest.mark.parametrize(("hours", "unit"), UNITS)
 def test_the_argument_in_another_unit_is_refused(engine, hours, unit):
     frame = engine.make(pl.DataFrame(RATES))
