@@ -49,6 +49,18 @@ def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
     _check_filled(metric, rows, order, rate)
 
 
+def check_payments(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
+    """Warn of forward-filled rates, of a frame that may hold several payments of a settlement."""
+    rate = metric.column("funding_rate", arguments)
+    if rate not in frame.columns or not isinstance(frame.schema.get("timestamp"), pl.Datetime | pl.Date):
+        return
+    keys = [name for name in INSTRUMENT_KEYS if name in frame.columns]
+    rows = frame.filter(_known(frame.get_column(rate)), pl.col("timestamp").is_not_null())
+    rows = rows.unique([*keys, "timestamp"], keep="first", maintain_order=True)
+    order = arrange(rows.get_column("timestamp"), [rows.get_column(name) for name in keys], lambda: None)
+    _check_filled(metric, rows, order, rate)
+
+
 def prepared(metric: Metric, work: pl.DataFrame, order: Order, arguments: Mapping[str, Any]) -> pl.DataFrame:
     """Return the rows that a metric appends to, checked, and with what saves it work.
 

@@ -99,6 +99,8 @@ def funding_pnl(
     -----
     SuspectRateWarning
         As for :func:`funding_apr`.
+    ForwardFilledRateWarning
+        If the frame has ``timestamp`` and its rates look filled forward: each settlement is then paid several times.
 
     Examples
     --------
@@ -183,6 +185,8 @@ def funding_spend_usd(frame: Frame, *, rate: Column = "funding_rate") -> Frame:
     -----
     SuspectRateWarning
         As for :func:`funding_apr`.
+    ForwardFilledRateWarning
+        If the frame has ``timestamp`` and its rates look filled forward: each settlement is then paid several times.
     UnpricedQuoteWarning
         If open interest is in quotes that are not taken as dollars (eager frames).
 
