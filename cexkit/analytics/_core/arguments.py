@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
-import numpy as np
-
-from cexkit.analytics._core.hours import unit_hint
+from cexkit.analytics._core.hours import is_number, is_truth, unit_hint
 from cexkit.errors import InvalidInputError
 
 #: Longest time to expiry or holding period, in days.
@@ -19,19 +16,6 @@ YEAR = 366
 MOST_FEE = 0.02
 #: Highest cost of a whole trade, all fills of both legs.
 MOST_COST = 0.1
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value is a real number.
-
-    Truth values do not count, and neither do durations of NumPy, which do not say their unit.
-
-    Examples
-    --------
-    >>> is_number(8), is_number(np.float32(8)), is_number(True), is_number(np.timedelta64(8, "h"))
-    (True, True, False, False)
-    """
-    return isinstance(value, Real) and not isinstance(value, bool | np.timedelta64)
 
 
 def check_number(name: str, value: Any, allowed: str, *, least: float, closed: bool = True) -> None:
@@ -56,7 +40,7 @@ def check_flag(name: str, value: Any) -> None:
     Traceback (most recent call last):
     cexkit.errors.InvalidInputError: compound must be True or False, got 'no'
     """
-    if not isinstance(value, bool | np.bool_):
+    if not is_truth(value):
         raise InvalidInputError(f"{name} must be True or False, got {value!r}")
 
 

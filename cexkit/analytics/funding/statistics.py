@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
-from cexkit.analytics._core.arguments import is_number
 from cexkit.analytics._core.compat import Column, Frame, names, with_moments, with_rank
-from cexkit.analytics._core.hours import Hours
+from cexkit.analytics._core.hours import Hours, is_number
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics.funding.intervals import DECLARED, with_again
 from cexkit.analytics.funding.rates import with_apr
