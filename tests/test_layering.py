@@ -61,13 +61,13 @@ client.dataset:
 client.instruments: errors schema schema.asset_class
 client.market: client.instruments client.panel client.point_in_time client.query_run client.table_list client.universe
   config errors schema schema.intervals warehouse.store
-client.panel: client.instruments client.return_types errors schema schema.asset_class schema.intervals
+client.panel: client.instruments client.return_types errors schema schema.intervals
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
 client.queries: client.query errors
 client.query: errors schema schema.asset_class schema.intervals
 client.query_run: client.queries client.query client.references client.return_types errors schema schema.asset_class
   schema.intervals schema.render schema.symbols warehouse.store
-client.references: errors schema
+client.references: errors schema schema.asset_class
 client.return_types: errors
 client.selection: client.instruments errors schema schema.intervals
 client.table_list: schema text warehouse.store

@@ -32,9 +32,9 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
     ----------
     frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
         ``exchange``, ``base``, ``timestamp`` and a price. Compared are rows of one base with the same
-        timestamp, whatever their type and quote: select the perpetuals, or one quote, before. Where
-        ``multiplier`` is there, prices are divided by it (1000PEPE and PEPE are one coin). Without it prices must be in
-        one unit.
+        timestamp, whatever their type and quote: select the perpetuals, or one quote, before. Prices are divided by
+        ``multiplier`` (1000PEPE and PEPE are one coin). Symbols are never parsed, so without a multiplier prices must
+        be in one unit.
     price : str
         Column of the price.
     asset_class : str or None, default "crypto"
@@ -51,13 +51,13 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
         * ``price``: per coin; ``median_price``: the exact median over venues, for an even number the mean of the
           middle two. A venue with several instruments of the coin counts once, with their median.
         * ``price_divergence_bps``: positive where the instrument is dearer. Null where one venue alone has a price.
-          **Without ``multiplier``** it and ``median_price`` are null where prices of the base differ by more than five
-          times: then they are in different units, or the base names different coins.
+          **Without ``multiplier``**, or if it is null in a row, it and ``median_price`` are null where prices of the
+          base differ by more than five times: then they are in different units, or the base names different coins.
         * ``venues``: exchanges compared; ``quotes``: their quotes, in order, joined by ``+``. **USDT is not USD**:
           part of a divergence between quotes is the rate of one in the other. Null without ``quote``.
 
-        Rows whose price (or multiplier, where that column is there) is null, NaN, infinite or not above zero, or whose
-        base is null, are left out. Nothing is carried forward: over a gap of a venue the others are compared.
+        Rows whose price is null, NaN, infinite or not above zero, or whose base is null, are left out. Nothing is
+        carried forward: over a gap of a venue the others are compared.
 
     Raises
     ------
@@ -89,25 +89,31 @@ def price_divergence_bps(frame: Frame, *, price: Column = "close", asset_class: 
     """
     frame = of_class(frame, asset_class)
     present = names(frame)
-    per_coin = (
-        positive(frame, price) / positive(frame, "multiplier") if "multiplier" in present else positive(frame, price)
-    )
+    coins = positive(frame, "multiplier") if "multiplier" in present else nw.lit(None, nw.Float64)
     quote = text("quote") if "quote" in present else nw.lit(None, nw.String)
-    frame = frame.with_columns(per_coin.alias("_price"), quote.alias("_quote"))
+    frame = frame.with_columns(positive(frame, price).alias("_price"), coins.alias("_coins"), quote.alias("_quote"))
+    frame = frame.with_columns((nw.col("_price") / nw.coalesce(nw.col("_coins"), nw.lit(1.0))).alias("_price"))
     frame = frame.filter(~nw.col("base").is_null(), ~nw.col("_price").is_null())
     venues = frame.group_by(*_MOMENT, "exchange").agg(nw.col("_price").median().alias("_venue"))
     medians = venues.group_by(*_MOMENT).agg(
         nw.col("_venue").median().alias("_median"), nw.len().cast(nw.Int64).alias("_venues")
     )
-    if "multiplier" in present:
-        frame = frame.with_columns(nw.lit(False).alias("_mixed"))
-    else:
-        lowest, highest = nw.col("_price").min().over(*_MOMENT), nw.col("_price").max().over(*_MOMENT)
-        frame = frame.with_columns(lowest.alias("_lowest"), highest.alias("_highest"))
-        frame = frame.with_columns((nw.col("_highest") > nw.col("_lowest") * MIXED).alias("_mixed"))
+    frame = _with_mixed(frame)
     quotes = distinct_text(frame, _MOMENT, "_quote", "_quotes")
     frame = frame.join(medians, on=list(_MOMENT), how="left").join(quotes, on=list(_MOMENT), how="left")
     return _divergences(frame, instrument_keys(frame))
+
+
+def _with_mixed(frame: Frame) -> Frame:
+    """Add ``_mixed``: whether prices of the base differ too much at a time at which some unit is not known."""
+    frame = frame.with_columns(
+        nw.col("_price").min().over(*_MOMENT).alias("_lowest"),
+        nw.col("_price").max().over(*_MOMENT).alias("_highest"),
+        nw.col("_coins").is_null().cast(nw.Int64).alias("_unknown"),
+    )
+    frame = frame.with_columns(nw.col("_unknown").max().over(*_MOMENT).alias("_unknown"))
+    mixed = (nw.col("_unknown") > 0) & (nw.col("_highest") > nw.col("_lowest") * MIXED)
+    return frame.with_columns(mixed.alias("_mixed"))
 
 
 def _divergences(frame: Frame, keys: Sequence[str]) -> Frame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_flag
 from cexkit.analytics._core.compat import Column, Frame, amount, positive, shifted
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
@@ -62,6 +63,7 @@ def oi_change(frame: Frame, *, open_interest: Column = "open_interest_base", rel
     >>> frame.crypto.oi_change(relative=True).round(6).to_list()
     [None, 0.25, -0.2]
     """
+    check_flag("relative", relative)
     frame = frame.with_columns(amount(frame, open_interest).alias("_now"))
     frame = frame.with_columns(shifted(frame)(nw.col("_now"), 1).alias("_before"))
     if relative:

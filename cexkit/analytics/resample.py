@@ -30,7 +30,7 @@ from cexkit.analytics._core.metric import Note
 from cexkit.analytics._core.ranges import RANGES
 from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.analytics._core.usd import QUOTED
-from cexkit.analytics.funding.intervals import HOUR_US, INTERVALS, declared_hours, with_missing
+from cexkit.analytics.funding.intervals import declared_hours, with_ends, with_missing
 from cexkit.analytics.liquidations._common import coverage, rank
 from cexkit.errors import InvalidInputError, MissingSettlementsWarning, UnknownNameError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, Aggregate
@@ -51,7 +51,9 @@ _RATE = "funding_rate"
 
 
 def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    given = arguments["aggregates"] or {}
+    given = {} if arguments["aggregates"] is None else arguments["aggregates"]
+    if not isinstance(given, Mapping):
+        raise InvalidInputError(f"aggregates must map columns to aggregates, got {given!r}")
     return ("timestamp", *(name for name, how in given.items() if how != "none"))
 
 
@@ -110,8 +112,9 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
           ``last`` are by time, of the rows that have a value. A gap adds nothing. So is a price that is not above zero;
           a sum of amounts is null if one of them is below zero.
         * **Funding**: the sum of ``funding_rate`` is null in a bucket that lacks a settlement between two others of the
-          instrument, or in which their times leave the interval open (see :func:`funding_interval`). The first and last
-          bucket may lack settlements that lie outside of the frame.
+          instrument, between the first row of the instrument and its first settlement, or between the last ones, and if
+          times leave the interval open (see :func:`funding_interval`). Settlements outside of the frame are not
+          missed: the first and last bucket may be partial.
         * Columns that say what an instrument is (``base``, ``quote``, ``multiplier``, ``contract_size``,
           ``expiry`` …) are kept, and null in buckets in which they change. ``coverage`` is the worst of the bucket.
         * All other columns are facts of one row (``side``, ``price``, ``venue_timestamp`` …) and left out. So
@@ -210,19 +213,18 @@ def _plan(present: Sequence[str], aggregates: Mapping[str, str] | None) -> dict[
 def _with_lost(frame: Frame, every: str) -> Frame:
     """Add ``_lost``, 1 in rows of a bucket that lacks a settlement before or after the row."""
     frame = frame.with_columns((~number(frame, _RATE).is_null()).alias("_settled"))
-    frame = with_missing(frame, separate_by=("_settled",))
-    # Where the interval is open, it is the longest: a longer one does not exist.
-    span = nw.coalesce("_covered", nw.lit(float(max(INTERVALS)))) * HOUR_US
-    frame = with_epoch_us(frame.with_columns(span.alias("_span")), "_start", "_bucket")
+    frame = with_ends(with_missing(frame, separate_by=("_settled",)))
+    frame = with_epoch_us(frame, "_start", "_bucket")
     after = shifted(frame, ("_settled",))
     frame = frame.with_columns(
         after(nw.col("_missing").cast(nw.Int64), -1).alias("_next_missing"),
         after(nw.col("_span"), -1).alias("_next_span"),
     )
     us, start, end = nw.col("_us"), nw.col("_start"), nw.col("_start") + seconds(every) * MICRO
-    before = nw.col("_missing") & (us - nw.col("_span") >= start)
+    before = (nw.col("_missing") | nw.col("_lost_before")) & (us - nw.col("_span") >= start)
     beyond = (nw.col("_next_missing") > 0) & (us + nw.col("_next_span") < end)
-    lost = nw.col("_settled") & (before | beyond.fill_null(False) | nw.col("_again"))
+    beyond = beyond.fill_null(False) | (nw.col("_lost_after") & (us + nw.col("_span") < end))
+    lost = nw.col("_settled") & (before | beyond | nw.col("_again"))
     return frame.with_columns(lost.cast(nw.Int64).alias("_lost"))
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from cexkit.client.asof import asof, closes, duration, later
 from cexkit.client.bars import table_of
-from cexkit.client.instruments import OneOrMany, derivative_types, one_per_instrument, to_tuple
+from cexkit.client.instruments import OneOrMany, derivative_types, one_per_instrument, rows_of_class, to_tuple
 from cexkit.client.references import INDEX, check_quotes, choose_references
 from cexkit.errors import UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
@@ -77,8 +77,11 @@ def plan_basis(
     exchange: OneOrMany = None,
     symbol: OneOrMany = None,
     instrument_type: OneOrMany = None,
+    asset_class: str | None = None,
 ) -> BasisPlan:
     """Choose the references and plan the rows of a basis; see ``market.basis()`` for the parameters.
+
+    By default derivatives of all classes, because most callers have chosen them before.
 
     Examples
     --------
@@ -95,6 +98,7 @@ def plan_basis(
     types = derivative_types(market.instrument_frame, to_tuple(instrument_type), exchange)
     filters = {"exchange": exchange, "symbol": to_tuple(symbol), "instrument_type": types}
     bars = _read(market, table, (start, end), timedelta(0), **filters)
+    bars = rows_of_class(bars, market.instrument_frame, asset_class, "market.basis", all_others=True)
     sources = _sources(market, reference, spot_table, (start, end), max_age, filters)
     indexed, pairs = _available(market, sources)
     references = choose_references(_identities(market, bars), indexed, pairs, quotes)

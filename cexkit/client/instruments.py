@@ -145,6 +145,26 @@ def of_class(listed: ir.Table, asset_class: str | None, view: str) -> ir.Table:
     return listed.filter(included)
 
 
+def rows_of_class(
+    rows: ir.Table, listing: pl.DataFrame, asset_class: str | None, view: str, *, all_others: bool
+) -> ir.Table:
+    """Return the rows of instruments that a view of an asset class includes, and warn of the other instruments.
+
+    If no instrument with rows is a coin, ``all_others`` says whether a view of coins includes all of them.
+    """
+    import ibis
+
+    if check_asset_class(asset_class) is None or is_included(listing[ASSET_CLASS], asset_class).all():
+        return rows
+    keys = list(INSTRUMENT_KEYS)
+    present = rows.select(keys).distinct().to_polars().join(listing, on=keys, how="left")
+    included = is_included(present[ASSET_CLASS], asset_class)
+    if included.all() or (all_others and asset_class == CRYPTO and not included.any()):
+        return rows
+    warn_of_excluded(view, present.filter(~included)[ASSET_CLASS], asset_class)
+    return rows.semi_join(ibis.memtable(present.filter(included).select(keys)), keys)
+
+
 def named_of_class(instruments: pl.DataFrame, name: str, asset_class: str | None) -> pl.DataFrame:
     """Return the instruments of a name that are of an asset class.
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from cexkit.client.instruments import OneOrMany
+from cexkit.client.instruments import OneOrMany, rows_of_class
 from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
-from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, check_asset_class, is_included, warn_of_excluded
 from cexkit.schema.intervals import TimeLike
 
 if TYPE_CHECKING:
@@ -84,7 +83,8 @@ class PanelMixin:
         filters = {"exchange": exchange, "symbol": symbol, "instrument_type": instrument_type}
         rows = self.table(table, start=start, end=end, **filters)
         if "symbol" in series_keys:
-            rows = self._rows_of_class(rows, check_asset_class(asset_class), named=symbol is not None)
+            listing, all_others = self.instrument_frame, symbol is not None
+            rows = rows_of_class(rows, listing, asset_class, "market.panel", all_others=all_others)
         long = rows.select("timestamp", _name=_concatenate_columns(rows, series_keys), _value=rows[column])
         if return_type == "ibis":
             names = sorted(long.select("_name").distinct().to_polars()["_name"])
@@ -95,21 +95,6 @@ class PanelMixin:
             if return_type == "pandas"
             else to_return_type(wide, return_type)
         )
-
-    def _rows_of_class(self, rows: ir.Table, asset_class: str | None, *, named: bool) -> ir.Table:
-        """Return the rows of instruments that a panel of a class includes, and warn of the other instruments."""
-        import ibis
-
-        listing = self.instrument_frame
-        if asset_class is None or is_included(listing[ASSET_CLASS], asset_class).all():
-            return rows
-        keys = list(INSTRUMENT_KEYS)
-        present = rows.select(keys).distinct().to_polars().join(listing, on=keys, how="left")
-        included = is_included(present[ASSET_CLASS], asset_class)
-        if included.all() or (named and asset_class == CRYPTO and not included.any()):
-            return rows
-        warn_of_excluded("market.panel", present.filter(~included)[ASSET_CLASS], asset_class)
-        return rows.semi_join(ibis.memtable(present.filter(included).select(keys)), keys)
 
 
 def _select_series_keys(table: str, column: str) -> tuple[str, ...]:

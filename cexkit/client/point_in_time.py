@@ -144,6 +144,7 @@ class PointInTimeMixin:
         exchange: OneOrMany = None,
         symbol: OneOrMany = None,
         instrument_type: OneOrMany = None,
+        asset_class: str | None = "crypto",
     ) -> ir.Table:
         """Return how far perpetuals and dated futures trade from their index or spot price.
 
@@ -169,6 +170,10 @@ class PointInTimeMixin:
             Half-open window of the times at which closes were known.
         exchange, symbol, instrument_type
             See :meth:`~cexkit.client.market.Market.table`.
+        asset_class : str or None, default "crypto"
+            ``"crypto"`` leaves out derivatives known to be of another class, unless nothing else has bars; null and
+            unknown classes stay. Any other class keeps only derivatives known to be of it. None keeps all. A derivative
+            is never compared with a spot pair of another class; an instrument of unknown class counts as a coin.
 
         Returns
         -------
@@ -187,12 +192,14 @@ class PointInTimeMixin:
         ------
         UnknownNameError
             If the reference, price, stored interval, or a quote is unknown, or the dataset lacks the table of a
-            requested reference.
+            requested reference, or the asset class is unknown.
         InvalidInputError
             If spot instruments are requested.
 
         Warns
         -----
+        ExcludedInstrumentsWarning
+            If derivatives with bars are left out because of their class, with their number.
         NoReferenceWarning
             If derivatives have no reference in the window; the message names them and what was searched for.
 
@@ -219,6 +226,7 @@ class PointInTimeMixin:
             exchange=exchange,
             symbol=symbol,
             instrument_type=instrument_type,
+            asset_class=asset_class,
         )
         if plan.problem:
             warn(plan.problem, NoReferenceWarning)

@@ -12,6 +12,7 @@ import polars as pl
 
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, USD_LIKE
+from cexkit.schema.asset_class import CRYPTO, NOT_CRYPTO
 
 #: Name of the reference that is an instrument's own index.
 INDEX = "index_1h"
@@ -81,6 +82,8 @@ def choose_references(
         2. a spot pair of the same coin, venue, and quote, else
         3. a spot pair of the same coin and venue in another quote, if ``quotes`` has both.
 
+        Never a spot pair of another class of asset; an instrument of unknown class counts as a coin.
+
         Of several pairs: the one with the most bars, the smallest multiplier, the largest volume, then the first by
         name. ``reference_name`` is null if nothing matches. ``reference_quote`` is null for an index, whose currency is
         the venue's choice.
@@ -121,8 +124,8 @@ def _best_pairs(derivatives: pl.DataFrame, spots: pl.DataFrame, quotes: tuple[st
     )
     same = pl.col("quote") == pl.col("reference_quote")
     compatible = pl.col("quote").is_in(quotes) & pl.col("reference_quote").is_in(quotes)
-    # A ticker can name a stock on one side and a coin on the other.
-    clash = (pl.col("asset_class") != pl.col("_pair_class")).fill_null(False)
+    # A ticker can name a stock on one side and a coin on the other. What is not known to be something else is a coin.
+    clash = _known_class("asset_class") != _known_class("_pair_class")
     ranked = (
         derivatives.join(pairs, on=["exchange", "base"])
         .filter(same | compatible, ~clash)
@@ -137,3 +140,7 @@ def _best_pairs(derivatives: pl.DataFrame, spots: pl.DataFrame, quotes: tuple[st
     )
     name = pl.concat_str(pl.lit("spot "), "pair").alias("reference_name")
     return ranked.select(*INSTRUMENT_KEYS, name, "pair", "pair_multiplier", "reference_quote")
+
+
+def _known_class(column: str) -> pl.Expr:
+    return pl.when(pl.col(column).is_in(NOT_CRYPTO)).then(column).otherwise(pl.lit(CRYPTO))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 import polars as pl
@@ -253,7 +254,9 @@ def _plan_basis(selection: Selection, time_range: TimeRange, limit: int | None, 
     selection = derivatives if len(derivatives.instruments) else selection
     if start is None and (first_open := probe_start(selection, table, end, limit, TABLES[table].bar)):
         start = first_open + TABLES[table].bar  # known a bar after it opens
-    rows = selection.query_market(table, selection.market.basis, start=start, end=end, **options)
+    # The selection has chosen by class, and a name without coins means all of its instruments.
+    basis = partial(selection.market.basis, asset_class=None)
+    rows = selection.query_market(table, basis, start=start, end=end, **options)
     return RowPlan(rows, tuple(rows.columns), limit=check_limit(limit))
 
 

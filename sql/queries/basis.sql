@@ -15,7 +15,7 @@
 --   reference_name                           |                | index_1h if the index has bars in the window, else the spot pair.
 --   reference_quote                          |                | Quote of the spot pair; null for an index.
 --   basis                                    | fraction       | (price - reference) / reference.
--- The spot pair is of the same coin and venue: in the same quote, then with the most bars in the window.
+-- The spot pair is of the same coin, venue, and class (unknown counts as crypto): in the same quote, then with the most bars in the window.
 WITH span AS (
   SELECT
     coalesce(CAST(getvariable('until') AS TIMESTAMPTZ), max(timestamp) + to_hours(1) + to_microseconds(1)) AS until,
@@ -29,12 +29,13 @@ terms AS (
     instrument_type,
     symbol,
     arg_max_null(multiplier, observed_at) AS listed,
-    arg_max_null(asset_class, observed_at) AS asset_class
+    CASE WHEN arg_max_null(asset_class, observed_at) IN ('equity', 'commodity', 'fx', 'bond', 'index')
+      THEN arg_max_null(asset_class, observed_at) ELSE 'crypto' END AS kind
   FROM instruments
   GROUP BY ALL
 ),
 bars AS (
-  SELECT ohlcv_1h.*, listed, asset_class
+  SELECT ohlcv_1h.*, listed, coalesce(kind, 'crypto') AS kind
   FROM span, ohlcv_1h
   LEFT JOIN terms USING (exchange, instrument_type, symbol)
   WHERE timestamp + to_hours(1) >= until - length AND timestamp + to_hours(1) < until
@@ -59,7 +60,7 @@ pairs AS (
     quote,
     symbol,
     listed,
-    asset_class,
+    kind,
     count(*) AS bars,
     sum(volume_quote) AS volume
   FROM bars
@@ -67,7 +68,7 @@ pairs AS (
   GROUP BY ALL
 ),
 derivatives AS (
-  SELECT DISTINCT exchange, instrument_type, symbol, base, quote, asset_class FROM prices
+  SELECT DISTINCT exchange, instrument_type, symbol, base, quote, kind FROM prices
   ANTI JOIN indexes USING (exchange, instrument_type, symbol)
 ),
 chosen AS (
@@ -80,7 +81,7 @@ chosen AS (
   FROM span, derivatives AS one
   JOIN pairs ON one.exchange = pairs.exchange AND one.base = pairs.base
   WHERE (one.quote = pairs.quote OR (list_contains(quotes, one.quote) AND list_contains(quotes, pairs.quote)))
-    AND coalesce(one.asset_class = pairs.asset_class, true)
+    AND one.kind = pairs.kind
   QUALIFY row_number() OVER (
     PARTITION BY one.exchange, one.instrument_type, one.symbol
     ORDER BY one.quote <> pairs.quote, pairs.bars DESC, pairs.listed, pairs.volume DESC NULLS LAST, pairs.symbol

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import warnings
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
@@ -114,6 +115,23 @@ def test_prices_of_different_units_are_not_compared(engine):
         ("PEPE", 1, "PEPEUSDT", 0.00002, 0.00006, -4 / 6 * 1e4),
     ]
     same(got, want)
+
+
+def test_a_row_without_multiplier_has_an_unknown_unit(engine, helpers):
+    """Files of schema version 1 have null multipliers; their rows count unless units differ."""
+    frame = frame_of([*ROWS[:4], *ROWS[-2:]])
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        partly = frame.with_columns(multiplier=pl.when(pl.col("exchange") != "binance").then("multiplier"))
+        nowhere = frame.with_columns(multiplier=pl.lit(None, pl.Float64))
+        columns = ("symbol", "exchange", "price_divergence_bps")
+        found = [result(engine, "price_divergence_bps", part, *columns) for part in (partly, nowhere)]
+    without = frame.drop("multiplier")
+    with warnings.catch_warnings(action="ignore"):
+        want = result(engine, "price_divergence_bps", without, *columns)
+    same(found[0], want)
+    same(found[1], want)
+    mixed = [one for one in caught if one.category is MixedUnitsWarning]
+    assert len(mixed) == (2 if engine.eager else 0)
 
 
 def test_the_sample_with_and_without_multipliers():

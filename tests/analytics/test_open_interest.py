@@ -13,7 +13,7 @@ from hypothesis import given, settings
 import cexkit
 from cexkit.errors import ColumnTypeError, DuplicateKeyError, MissingColumnError, UnpricedQuoteWarning
 
-#: Values that cannot be are null, with a warning that test_ranges.py looks at.
+#: Values that cannot be are null, with a warning that test_ranges.py checks.
 pytestmark = pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NAN, INF = float("nan"), float("inf")

@@ -208,9 +208,31 @@ def test_quantities_of_unknown_units_have_no_sum(engine):
     assert [one.category for one in caught if issubclass(one.category, CexkitWarning)] == (
         [MixedUnitsWarning] if engine.eager else []
     )
+    sides = frame.with_columns(side=pl.Series(["long", "short"]))  # each side alone would add up
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        got = engine.back(cexkit.liquidation_summary(engine.make(sides), by="base"))
+    assert got["quantity_base"].to_list() == [None, None]
+    assert [one.category for one in caught if issubclass(one.category, CexkitWarning)] == (
+        [MixedUnitsWarning] if engine.eager else []
+    )
     scaled = frame.with_columns(multiplier=pl.Series([1000.0, 1.0]))
     got = engine.back(cexkit.liquidation_summary(engine.make(scaled), by="base"))
     assert got["quantity_base"].to_list() == [3e9]
+
+
+def test_prices_of_unknown_units_have_no_bins(engine):
+    frame = events([1e4, 2e4, 3e4]).with_columns(base=pl.lit("PEPE"), price=pl.Series([0.01, 0.00001, 0.011]))
+    hours = frame.with_columns(timestamp=pl.Series([START, START, START + timedelta(hours=3)]))
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        got = engine.back(cexkit.liquidation_heatmap(engine.make(hours), by="base")).sort("timestamp")
+    assert [low is None for low in got["price_low"]] == [True, False]
+    assert got["value_usd"].to_list() == [3e4, 3e4]
+    assert [one.category for one in caught if issubclass(one.category, CexkitWarning)] == (
+        [MixedUnitsWarning] if engine.eager else []
+    )
+    scaled = hours.with_columns(multiplier=pl.Series([1000.0, 1.0, 1000.0]), quote=pl.lit("USDT"))
+    got = engine.back(cexkit.liquidation_heatmap(engine.make(scaled), by="base"))
+    assert got["price_low"].null_count() == 0
 
 
 # ------------------------------------------------------------- units of columns
@@ -229,6 +251,15 @@ def test_hours_in_another_unit_are_refused(name, hours, unit):
     for native in (frame, frame.to_pandas(), frame.to_arrow()):
         with pytest.raises(InvalidInputError, match=rf"must be above 0 and at most 24 hours.*looks like {unit}"):
             call(native)
+
+
+@pytest.mark.parametrize("hours", [-8.0, timedelta(hours=-8)])
+def test_negative_hours_are_refused(hours):
+    frame = pl.DataFrame({**RATES, "timestamp": [START + timedelta(hours=8 * i) for i in range(5)]})
+    negative = frame.with_columns(funding_interval_hours=pl.lit(hours))
+    for native in (negative, negative.to_pandas(), negative.to_arrow()):
+        with pytest.raises(InvalidInputError, match=r"must be above 0 and at most 24 hours, got a median of -8"):
+            cexkit.funding_apr(native)
 
 
 @pytest.mark.parametrize(("hours", "unit"), UNITS)
@@ -324,6 +355,32 @@ WRONG = [
     ),
     ("funding_zscore", {"interval_hours": 480}, "interval_hours must be .*looks like minutes"),
     ("weighted_funding", {"interval_hours": 480}, "interval_hours must be .*looks like minutes"),
+]
+
+
+#: Truth values, durations of NumPy, and texts do not count as numbers.
+WRONG += [
+    ("funding_spread", {"days": True}, "days must be from 0 to 3,650 days, got days=True"),
+    ("funding_spread", {"days": np.timedelta64(30, "D")}, "days must be from 0 to 3,650 days"),
+    ("annualized_basis", {"min_days": np.timedelta64(3, "h")}, "min_days must be from 0 to 3,650 days"),
+    ("constant_maturity_basis", {"min_days": "3d"}, "min_days must be from 0 to 3,650 days, got min_days='3d'"),
+    ("carry_return", {"fees": np.timedelta64(0, "h")}, "fees must be a fraction"),
+    ("funding_apr", {"interval_hours": np.True_}, "interval_hours must be above 0 and at most 24 hours"),
+    ("funding_apr", {"interval_hours": np.timedelta64(480, "h")}, "interval_hours must be .*a text such as '8h'"),
+    ("funding_regime", {"baseline": "12%"}, "baseline must be an annual rate"),
+    ("funding_regime", {"extreme": None}, "extreme a quantile between 0 and 1"),
+    ("liquidation_cascades", {"min_events": "2"}, "min_events must be 1 or more, got min_events='2'"),
+    ("liquidation_cascades", {"min_events": math.inf}, "min_events must be 1 or more, got min_events=inf"),
+    ("liquidation_cascades", {"min_value_usd": None}, "min_value_usd must be zero or more, got min_value_usd=None"),
+    ("liquidation_heatmap", {"bin_width": "100"}, "needs a height above zero, got bin_width='100'"),
+    ("liquidation_heatmap", {"bin_bps": True}, "needs a height above zero, got bin_bps=True"),
+    ("liquidation_heatmap", {"by": 3}, "by must be the name of a column, several names, or None, got 3"),
+    ("funding_pnl", {"contract_size": -1}, "contract_size must be a number above zero, got contract_size=-1"),
+    ("funding_pnl", {"inverse": "no"}, "inverse must be True or False, got 'no'"),
+    ("cumulative_funding", {"compound": "no"}, "compound must be True or False, got 'no'"),
+    ("oi_change", {"relative": "no"}, "relative must be True or False, got 'no'"),
+    ("weighted_funding", {"weight": 1.0}, "weight must be the name of a column or None, got 1.0"),
+    ("resample", {"aggregates": ["close"]}, r"aggregates must map columns to aggregates, got \['close'\]"),
 ]
 
 

@@ -327,6 +327,28 @@ def test_funding_joined_to_hourly_bars_is_whole(engine):
     assert daily(engine, bars) == ([3e-4] * 3, 0)
 
 
+@pytest.mark.parametrize(
+    ("settled", "want"),
+    [
+        (range(8, 72, 8), [2e-4, 3e-4, 3e-4]),  # nothing settled at the first bar: perhaps it was listed then
+        (range(16, 72, 8), [None, 3e-4, 3e-4]),
+        (range(32, 72, 8), [None, None, 3e-4]),
+        (range(0, 64, 8), [3e-4, 3e-4, None]),
+        (range(0, 49, 8), [3e-4, 3e-4, None]),
+        (range(0, 41, 8), [3e-4, 3e-4, None]),
+    ],
+)
+@pytest.mark.parametrize("declared", [True, False])
+def test_bars_that_go_beyond_settlements_have_no_sum(engine, settled, want, declared):
+    hours = list(range(72))
+    frame = funding(hours, **({"funding_interval_hours": 8.0} if declared else {}))
+    frame = frame.with_columns(funding_rate=pl.Series([1e-4 if hour in settled else None for hour in hours]))
+    values, told = daily(engine, frame)
+    assert values == want
+    some = {hour // 24 for hour in settled}
+    assert told == (engine.eager and any(want[day] is None for day in some))  # days without any have no sum anyway
+
+
 def test_a_late_settlement_is_not_missing(engine):
     assert daily(engine, funding([0, 8, 16, 26, 32, 40, 48, 56, 64])) == ([3e-4] * 3, 0)
 

@@ -145,6 +145,7 @@ class TestQueries:
         listed = ", ".join(f"'{name}'" for name in NOT_CRYPTO)
         for name in ASKED:
             assert f"asset_class IN ({listed})" in Queries.read()[name].sql
+        assert f"arg_max_null(asset_class, observed_at) IN ({listed})" in Queries.read()["basis"].sql
 
     @pytest.mark.parametrize("name", ASKED)
     def test_stocks_do_not_count(self, market, without, name):

@@ -12,7 +12,13 @@ import pytest
 import cexkit
 from cexkit.client.asof import asof, duration
 from cexkit.client.instruments import one_per_instrument
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, NoReferenceWarning, UnknownNameError
+from cexkit.errors import (
+    AmbiguousInstrumentError,
+    ExcludedInstrumentsWarning,
+    InvalidInputError,
+    NoReferenceWarning,
+    UnknownNameError,
+)
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
 from ..rows import at, listed
@@ -245,6 +251,40 @@ def test_basis_prefers_own_index_and_skips_asset_of_other_class(made_market):
                        index_1h=[bar(PERP, 6, 100.0)])  # fmt: skip
     assert both.basis().to_polars().select("reference", "reference_name").rows() == [(100.0, "index_1h")]
     assert both.basis(reference="spot").to_polars()["reference"].to_list() == [50.0]
+
+
+@pytest.mark.parametrize("classes", [("equity", None), (None, "equity"), ("crypto", "index"), ("equity", "index")])
+def test_basis_never_compares_a_coin_with_something_else(made_market, classes):
+    own, pair = listed("ONUSDT", base="ON") | {"asset_class": classes[0]}, listed("ONUSDT", kind="spot", base="ON")
+    bars = [bar(own, 6, 101.0), bar(pair, 6, 5.0)]
+    instruments, index = [own, pair | {"asset_class": classes[1]}, PERP], [bar(PERP, 6, 100.0)]
+    market = made_market(instruments=instruments, ohlcv_1h=bars, index_1h=index)
+    for options in ({}, {"reference": "spot"}, {"asset_class": None}):
+        with pytest.warns(NoReferenceWarning, match="1 of 1 derivatives is null"):
+            assert market.basis(**options).to_polars()["basis"].to_list() == [None]
+    asked = market.query("basis", symbol="ONUSDT", days=0.125, until=at(10), return_type="polars")
+    assert asked["basis"].to_list() == [None]
+
+
+@pytest.mark.parametrize("reference", ["auto", "spot"])
+def test_basis_leaves_out_what_is_not_a_coin_and_states_the_number(made_market, reference):
+    stock, its_pair = (listed("ONUSDT", kind=kind, base="ON") | {"asset_class": "equity"} for kind in ("perp", "spot"))
+    bars = [bar(PERP, 6, 101.0), bar(SPOT, 6, 100.0), bar(stock, 6, 51.0), bar(its_pair, 6, 50.0)]
+    market = made_market(instruments=[PERP, SPOT, stock, its_pair], ohlcv_1h=bars)
+    with pytest.warns(
+        ExcludedInstrumentsWarning, match=r"market.basis leaves out 1 instrument .*\(1 equity\)"
+    ) as caught:
+        coins = market.basis(reference=reference).to_polars()
+    assert [one.category for one in caught if one.category is not DeprecationWarning] == [ExcludedInstrumentsWarning]
+    assert coins.select("symbol", "basis").rows() == [("BTCUSDT", pytest.approx(0.01))]
+    everything = market.basis(reference=reference, asset_class=None).order_by("symbol").to_polars()
+    assert everything["basis"].to_list() == [pytest.approx(0.01), pytest.approx(0.02)]
+    named = market.basis(reference=reference, symbol="ONUSDT").to_polars()
+    assert named["basis"].to_list() == [pytest.approx(0.02)]  # nothing else is of that name
+    token = cexkit.Token("ON", market=market, return_type="polars")
+    assert token.basis(reference=reference)["basis"].to_list() == [pytest.approx(0.02)]
+    with pytest.raises(UnknownNameError, match="asset class"):
+        market.basis(asset_class="stock")
 
 
 def test_basis_names_missing_references_and_unknown_quotes(market):

@@ -24,6 +24,8 @@ from cexkit.schema.intervals import utc
 from cexkit.warehouse.sql_views import generated
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
 
+from ..rows import at, listed
+
 QUERIES = Queries.read()
 #: What each is asked here; between them every parameter is used.
 ASKED = {
@@ -215,6 +217,24 @@ def test_funding_spread_is_the_metric(market):
     spread = cexkit.funding_spread(rates.filter(base="WIF"), fees=0.0004, slippage=0.001, days=14)
     want = spread.filter(pl.col("timestamp") == pl.col("timestamp").max()).drop("base")
     same(ask(market, "funding_spread"), want, ["long_exchange", "short_exchange"])
+
+
+def test_funding_of_venues_has_no_sum_over_missing_settlements(made_market):
+    perps = [listed(), listed("ETHUSDT", base="ETH")]
+    facts = {"funding_rate": 1e-4, "funding_interval_hours": 8.0}
+    hours = {"BTC": (0, 8, 16, 32, 40), "ETH": (0, 8, 18, 24, 32)}  # one is missing; one is late
+    keys = ("exchange", "instrument_type", "symbol", "base", "quote")
+    paid = [
+        {name: perp[name] for name in keys} | facts | {"timestamp": at(hour)}
+        for perp in perps
+        for hour in hours[perp["base"]]
+    ]
+    made = made_market(instruments=perps, funding_rates=paid)
+    columns = ("settlements", "funding_sum", "hours")
+    found = [
+        made.query("funding_across_venues", base=base, return_type="polars").select(columns).row(0) for base in hours
+    ]
+    assert found == [(5, None, 40.0), (5, pytest.approx(5e-4), 40.0)]
 
 
 def test_funding_of_venues_is_the_mean_of_the_metric_over_hours(market):

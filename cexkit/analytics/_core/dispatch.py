@@ -21,8 +21,11 @@ from cexkit.analytics._core.hours import LONGEST, hours_of, with_hours_as_number
 from cexkit.analytics._core.metric import EAGER, Metric
 from cexkit.analytics._core.order import Order, arrange
 from cexkit.analytics._core.plan import MetricPlan, blocks, each, metric_plan
-from cexkit.errors import UnsupportedBackendError, warn
+from cexkit.errors import ColumnTypeError, UnsupportedBackendError, warn
 from cexkit.schema.fields import INSTRUMENT_KEYS
+
+#: Rows of a frame of payments that are searched for rates that were filled forward.
+PAYMENTS = 10_000
 
 
 def engine_of(frame: Any) -> str | None:
@@ -117,6 +120,8 @@ def _appended(metric: Metric, engine: str, frame: Any, names: list[str], argumen
     if ordered and not grouped:
         checks.unique(metric, work)
     _look(metric, work, arguments)
+    if "funding_rate" in metric.required(arguments) and not metric.settlements:
+        settlements.check_payments(metric, _first_payments(metric, engine, frame, names, arguments), arguments)
     if order and metric.settlements:
         work = settlements.prepared(metric, work, order, arguments)
     if known and "timestamp" not in metric.used(arguments):
@@ -135,6 +140,18 @@ def _appended(metric: Metric, engine: str, frame: Any, names: list[str], argumen
 
     _tell(metric, each(block, ranges))
     return results.attached()
+
+
+def _first_payments(
+    metric: Metric, engine: str, frame: Any, names: Sequence[str], arguments: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Return rates, times, and instruments of the first rows; enough to see rates that were filled forward."""
+    wanted = dict.fromkeys([metric.column("funding_rate", arguments), "timestamp", *INSTRUMENT_KEYS])
+    rows = frame.iloc[:PAYMENTS] if engine == "pandas" else frame.slice(0, PAYMENTS)
+    try:
+        return take(engine, rows, [name for name in wanted if names.count(name) == 1])
+    except ColumnTypeError:  # The metric itself reads neither times nor instruments.
+        return pl.DataFrame()
 
 
 def _tell(metric: Metric, marked: Sequence[Mapping[str, int]]) -> None:

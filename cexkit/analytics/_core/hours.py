@@ -22,6 +22,30 @@ _PER_HOUR = MappingProxyType(
 )
 
 
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number.
+
+    Truth values do not count, and neither do durations of NumPy, which do not say their unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_number(8), is_number(np.float32(8)), is_number(True), is_number(np.timedelta64(8, "h"))
+    (True, True, False, False)
+    """
+    return isinstance(value, Real) and not is_truth(value) and _numpy_kind(value) != "m"
+
+
+def is_truth(value: Any) -> bool:
+    """Return whether a value is True or False, of Python or NumPy."""
+    return isinstance(value, bool) or (_numpy_kind(value) == "b" and not value.shape)
+
+
+def _numpy_kind(value: Any) -> str:
+    """Return the letter that NumPy has for the type of one of its values; empty for others."""
+    return getattr(getattr(value, "dtype", None), "kind", "")
+
+
 def unit_hint(hours: float, longest: float = LONGEST, unit: str = "hours") -> str:
     """Return the likely unit of a length that is too long to be in hours or days, as the end of a message.
 
@@ -52,9 +76,9 @@ def to_hours(value: Hours, name: str = "interval_hours") -> float:
     cexkit.errors.InvalidInputError: interval_hours must be above 0 and at most 24 hours, got 28800; it looks like
     seconds: 28800 seconds are 8 hours
     """
-    hours = 0.0 if isinstance(value, bool) else _as_hours(value)
+    hours = 0.0 if is_truth(value) else _as_hours(value)
     if not 0 < hours <= LONGEST:
-        hint = unit_hint(hours) if isinstance(value, Real) else ""
+        hint = unit_hint(hours) if is_number(value) else ""
         hint = hint or "; give hours as a number, a text such as '8h', or a timedelta"
         raise InvalidInputError(f"{name} must be above 0 and at most {LONGEST} hours, got {value!r}{hint}")
     return hours

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
 import polars as pl
 
 from cexkit.analytics._core.compat import Frame
-from cexkit.errors import CexkitWarning
+from cexkit.errors import CexkitWarning, InvalidInputError
 from cexkit.schema.fields import INSTRUMENT_KEYS
 
 #: ``lazy`` is polars' LazyFrame; the last two are Ibis tables on these backends.
@@ -75,7 +75,7 @@ class Metric:
     ties: bool = False
     #: The definition receives every column of the frame, not only those declared.
     whole: bool = False
-    #: The rows are settlements, so one of an instrument and minute is one settlement.
+    #: The rows are settlements, which their instrument and minute identify.
     settlements: bool = False
     #: Temporary boolean column of the result → warning about its rows (eager frames).
     notes: Mapping[str, Note] = field(default_factory=dict)
@@ -118,6 +118,14 @@ class Metric:
         return tuple(dict.fromkeys([*self.required(arguments), *self.optional, *alternatives]))
 
     def group_columns(self, arguments: Arguments) -> tuple[str, ...]:
-        """Return the columns the caller groups by; empty for the default, the available instrument keys."""
+        """Return the columns the caller groups by; empty for the default, the available instrument keys.
+
+        Raises
+        ------
+        InvalidInputError
+            If the argument is neither a name, nor several, nor None.
+        """
         by = arguments[self.groups] if self.groups else None
+        if not isinstance(by, str | Sequence | None):
+            raise InvalidInputError(f"{self.groups} must be the name of a column, several names, or None, got {by!r}")
         return () if by is INSTRUMENT_KEYS or by is None else (by,) if isinstance(by, str) else tuple(by)

@@ -1,7 +1,7 @@
 """Possible values of each declared input; what is outside counts as null on every engine.
 
 On eager frames a column whose median is outside raises, because such a column is not what its name says. Single values
-outside give a warning. A pass for the lowest and highest value decides whether there is more to look at.
+outside give a warning. A pass for the lowest and highest value decides whether more is needed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _AMOUNT = Range(
     True,
     math.inf,
     SignedQuantityWarning,
-    "give amounts without a sign; the side of a position or event is a column of its own",
+    "give amounts without a sign; the side of a position or event has its own column",
 )
 #: Positions are often signed, so the median says which side prevails and nothing about the column.
 _POSITION = _AMOUNT._replace(judged=False)
@@ -108,9 +108,7 @@ def _check_values(metric: str, possible: Range, values: pl.Series) -> None:
     values = values.cast(pl.Float64)
     if possible.holds(values) or not (bad := possible.outside(values)).any():
         return
-    # Zero hours mean that the hours are not known, so they say nothing about the unit.
-    judged = values.filter(values > 0) if possible is _HOURS else values
-    median = judged.filter(judged.is_finite()).median()
+    median = _judged(possible, values.filter(values.is_finite())).median()
     if possible.judged and isinstance(median, float) and possible.outside(pl.Series([median])).item():
         hint = unit_hint(median) if possible is _HOURS else ""
         raise InvalidInputError(
@@ -122,6 +120,16 @@ def _check_values(metric: str, possible: Range, values: pl.Series) -> None:
         f"for example {values.filter(bad)[0]:.6g}, and count as null; {possible.advice}",
         possible.warning,
     )
+
+
+def _judged(possible: Range, values: pl.Series) -> pl.Series:
+    """Return the values whose median says what a column holds.
+
+    Zero hours mean that the hours are not known, so they say nothing about the unit. Nor do single negative ones.
+    """
+    if possible is not _HOURS or (values < 0).sum() * 2 > len(values):
+        return values
+    return values.filter(values > 0)
 
 
 def _check_times(metric: str, values: pl.Series) -> None:

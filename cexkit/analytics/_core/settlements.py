@@ -36,7 +36,7 @@ _CERTAIN, _LIKELY = 1e-6, 0.02
 def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     """Raise for repeated settlements and warn of forward-filled rates, of a frame in any order.
 
-    Rows without a rate are no settlements here.
+    Rows without a rate do not count as settlements here.
     """
     rate = metric.column("funding_rate", arguments)
     if rate not in frame.columns:
@@ -46,6 +46,18 @@ def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
     keys = [rows.get_column(name) for name in INSTRUMENT_KEYS if name in rows.columns]
     order = arrange(rows.get_column("timestamp"), keys, lambda: None)
     _check_unique(metric, _in_order(_times(rows), order), order.instruments)
+    _check_filled(metric, rows, order, rate)
+
+
+def check_payments(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
+    """Warn of forward-filled rates, of a frame that may hold several payments of a settlement."""
+    rate = metric.column("funding_rate", arguments)
+    if rate not in frame.columns or not isinstance(frame.schema.get("timestamp"), pl.Datetime | pl.Date):
+        return
+    keys = [name for name in INSTRUMENT_KEYS if name in frame.columns]
+    rows = frame.filter(_known(frame.get_column(rate)), pl.col("timestamp").is_not_null())
+    rows = rows.unique([*keys, "timestamp"], keep="first", maintain_order=True)
+    order = arrange(rows.get_column("timestamp"), [rows.get_column(name) for name in keys], lambda: None)
     _check_filled(metric, rows, order, rate)
 
 

@@ -72,8 +72,8 @@ def carry_return(
 
         * ``start``, ``end``: times of the first and last row that has a basis; the end of a dated future is its
           expiry.
-        * ``funding_received``: sum of the rates in ``(start, end]``, 0 for a dated future: the short receives
-          positive rates.
+        * ``funding_received``: sum of the rates in ``(start, end]``, by the minute of each settlement; 0 for a dated
+          future. The short receives positive rates.
         * ``basis_change``: b_start - b_end: the short gains as the basis falls.
         * ``carry_return``: funding_received + basis_change - fees. A fraction over the whole time, not annual,
           on a trade that is kept at one value. Below zero: the opposite trade earned, before its fees.
@@ -128,6 +128,9 @@ def _with_ends(frame: Frame) -> Frame:
     """Add the times of the first and last basis of each instrument, and when it expires."""
     present = names(frame)
     frame = with_possible_us(frame, "_us")
+    # A settlement is named by its minute: that of 08:00:00.047 is paid by who holds at 08:00.
+    minute = (nw.col("_us") + MINUTE_US // 2) // MINUTE_US * MINUTE_US
+    frame = frame.with_columns(minute.alias("_minute"))
     if "expiry" in present:
         frame = with_possible_us(frame, "_expires", "expiry")
         frame = frame.with_columns(nw.col("expiry").alias("_expiry"))
@@ -151,7 +154,7 @@ def _with_lost(frame: Frame) -> Frame:
     """Add ``_lost``, 1 where a settlement between the first price of a perpetual and its last is not in the frame."""
     frame = frame.with_columns((~number(frame, "funding_rate").is_null()).alias("_settled"))
     frame = with_missing(frame, separate_by=("_settled", "_all"))
-    us, first, last, previous = (nw.col(name) for name in ("_us", "_first", "_last", "_previous"))
+    us, first, last, previous = (nw.col(name) for name in ("_minute", "_first", "_last", "_previous"))
     frame = frame.with_columns(
         nw.when(nw.col("_settled")).then(us).alias("_at"), (nw.col("_covered") * HOUR_US).cast(nw.Int64).alias("_span")
     )
@@ -173,7 +176,7 @@ def _totals(frame: Frame) -> Frame:
     """One row per instrument that has a basis."""
     us, first, last = nw.col("_us"), nw.col("_first"), nw.col("_last")
     funding = "funding_rate" in names(frame)
-    held = (us > first) & (us <= last)
+    held = (nw.col("_minute") > first) & (nw.col("_minute") <= last)
     received = nw.when(held).then(number(frame, "funding_rate")) if funding else nw.lit(None, nw.Float64)
     lost = nw.col("_lost") if funding else nw.lit(0)
     frame = frame.filter(~first.is_null()).with_columns(

@@ -94,6 +94,7 @@ def constant_maturity_basis(
     >>> result.select(pl.col("constant_maturity_basis").round(6), "near_days", "far_days").rows()
     [(0.1095, 20.0, 40.0)]
     """
+    check_days("min_days", min_days, least=0)
     check_days("days", days, least=min_days)
     frame = of_class(frame, asset_class)
     frame = with_days(frame.filter(~nw.col("base").is_null()), expiry, min_days)

@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from cexkit.analytics._core.arguments import check_flag, check_number
 from cexkit.analytics._core.compat import Column, Frame, amount, names, number, positive, text
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.usd import usd, usd_inputs, warns_of_quotes
@@ -98,6 +99,8 @@ def funding_pnl(
     -----
     SuspectRateWarning
         As for :func:`funding_apr`.
+    ForwardFilledRateWarning
+        If the frame has ``timestamp`` and its rates look filled forward: each settlement is then paid several times.
 
     Examples
     --------
@@ -111,6 +114,10 @@ def funding_pnl(
     >>> frame.crypto.funding_pnl(inverse=True, contract_size=100).to_list()
     [-4e-07, 4e-07]
     """
+    if inverse is not None:
+        check_flag("inverse", inverse)
+    if contract_size is not None:
+        check_number("contract_size", contract_size, "a number above zero", least=0, closed=False)
     held, price = amount(frame, quantity), positive(frame, mark_price)
     paid = -_sign(frame, side) * number(frame, rate) * held
     present = names(frame)
@@ -135,8 +142,6 @@ def _sign(frame: Frame, side: str) -> nw.Expr:
 
 def _contract_size(frame: Frame, contract_size: float | None) -> nw.Expr:
     if contract_size is not None:
-        if not 0 < contract_size < float("inf"):
-            raise InvalidInputError(f"contract_size is a number above zero, not {contract_size!r}")
         return nw.lit(float(contract_size))
     if "contract_size" not in names(frame):
         raise MissingColumnError(
@@ -180,6 +185,8 @@ def funding_spend_usd(frame: Frame, *, rate: Column = "funding_rate") -> Frame:
     -----
     SuspectRateWarning
         As for :func:`funding_apr`.
+    ForwardFilledRateWarning
+        If the frame has ``timestamp`` and its rates look filled forward: each settlement is then paid several times.
     UnpricedQuoteWarning
         If open interest is in quotes that are not taken as dollars (eager frames).
 

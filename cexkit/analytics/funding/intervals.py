@@ -65,7 +65,7 @@ def derive(frame: Frame, separate_by: Sequence[str] = ()) -> Frame:
     """
     shift = shifted(frame, separate_by)
     distance, before, after = nw.col("_distance"), nw.col("_before"), nw.col("_after")
-    # 0 stands for no distance: it equals none, and no distance is a multiple of it.
+    # 0 means no distance: it equals none, and no distance is a multiple of it.
     steps = {"_before": 1, "_before2": 2, "_after": -1, "_after2": -2}
     frame = frame.with_columns(shift(distance, n).fill_null(0).alias(name) for name, n in steps.items())
     frame = frame.with_columns(
@@ -155,7 +155,7 @@ def _found() -> nw.Expr:
 def with_hours(frame: Frame, interval_hours: Hours | None, separate_by: Sequence[str] = ()) -> Frame:
     """Add ``_covered``: the hours that a settlement covers, from argument, column or times, in this order.
 
-    Rows that differ in the columns ``separate_by`` are no settlements of one series.
+    Rows that differ in the columns ``separate_by`` belong to different series.
     """
     if interval_hours is not None:
         return frame.with_columns(nw.lit(to_hours(interval_hours)).alias("_covered"))
@@ -214,6 +214,28 @@ def with_missing(frame: Frame, interval_hours: Hours | None = None, separate_by:
         nw.coalesce(stated, nw.col("_derived")).alias("_covered"),
         nw.when(stated.is_null()).then(nw.col("_unclear")).otherwise(gap).alias("_missing"),
         _is_again().alias("_again"),
+    )
+
+
+def with_ends(frame: Frame) -> Frame:
+    """Add ``_lost_before`` and ``_lost_after``: whether settlements are missing at the ends of an instrument's rows.
+
+    Both are True only at its first or last settlement, if another one was due between it and the first or last row. One
+    due at the first row is not missed, because the instrument may be listed since then. The frame has ``_settled`` and
+    what :func:`with_missing` adds.
+    """
+    over, us = per_instrument(frame), nw.col("_us")
+    settled_at = nw.when(nw.col("_settled")).then(us)
+    ends = {"_begin": us.min(), "_end": us.max(), "_earliest": settled_at.min(), "_latest": settled_at.max()}
+    frame = frame.with_columns(over(time).alias(name) for name, time in ends.items())
+    # Where the interval is open, it is the longest: a longer one does not exist.
+    span = (nw.coalesce("_covered", nw.lit(float(max(INTERVALS)))) * HOUR_US).cast(nw.Int64)
+    before = (us == nw.col("_earliest")) & (us - span > nw.col("_begin") + MINUTE_US)
+    after = (us == nw.col("_latest")) & (us + span <= nw.col("_end") + MINUTE_US)
+    return frame.with_columns(
+        span.alias("_span"),
+        (nw.col("_settled") & before).fill_null(False).alias("_lost_before"),
+        (nw.col("_settled") & after).fill_null(False).alias("_lost_after"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_flag
 from cexkit.analytics._core.compat import Column, Frame, in_time, names, number, positive
 from cexkit.analytics._core.hours import Hours
 from cexkit.analytics._core.metric import Note
@@ -19,6 +20,7 @@ from cexkit.analytics.funding.intervals import (
     declared_hours,
     derive,
     with_distance,
+    with_ends,
     with_hours,
     with_missing,
     with_settled,
@@ -50,6 +52,10 @@ def funding_interval(frame: Frame) -> Frame:
 
        * A **gap** is a single distance that is a whole multiple of both distances beside it, these
          being equal: the row gets their interval and ``is_gap``.
+       * A **displaced** settlement, early or late, moves two distances. Two adjacent ones that add up to twice an
+         interval (within one minute) are a displacement if the distances before and after the two both equal that
+         interval: both rows get it, without ``is_gap``. If only one of them does, or the two are all there is, both
+         rows are null with ``is_gap``, unless the distance outside repeats one of the two, which is then an interval.
        * A distance that the one before or after it repeats is an interval. So is a lone shorter one,
          and the only one there is.
        * Null with ``is_gap`` is everything that the times leave open: a distance that snaps to no
@@ -57,6 +63,10 @@ def funding_interval(frame: Frame) -> Frame:
          (a gap right beside a change of interval, or at either end of the data, looks exactly like a
          change); two equal ones within a series of a shorter interval they are multiples of (two gaps in
          a row, or a brief change); a single one beside distances that are neither intervals nor multiples of it.
+
+    A single shorter interval at the end of the data (8 h, 8 h, 6 h) can be a change or a settlement that was early: it
+    is taken as a change. Rows between settlements, if at least half of an instrument's rows have no ``funding_rate``,
+    have a null interval and no gap.
 
     Parameters
     ----------
@@ -74,9 +84,19 @@ def funding_interval(frame: Frame) -> Frame:
     Raises
     ------
     MissingColumnError, ColumnTypeError
+    InvalidInputError
+        If half of the intervals in the frame are above 24 hours or below zero (eager frames; elsewhere such intervals
+        are derived). The message names the likely unit.
     DuplicateKeyError
-        If two rows of one instrument share a time (eager frames; on lazy and Ibis frames it is for the
-        caller to see that they do not).
+        If two settlements of one instrument are less than a minute apart (eager frames; on lazy and Ibis frames it is
+        for the caller to see that they are not).
+
+    Warns
+    -----
+    ForwardFilledRateWarning
+        As for :func:`funding_apr`, if the frame has ``funding_rate``.
+    OutOfRangeWarning
+        If single intervals in the frame are out of range (eager frames); they are derived.
 
     Examples
     --------
@@ -152,8 +172,9 @@ def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
         looks at the other rows of the instrument.
     rate : str
         Column of the settled rate, as a fraction per interval.
-    interval_hours : float, optional
-        Take these hours for every row, whatever the frame says.
+    interval_hours : float, str, or timedelta, optional
+        Take these hours for every row, whatever the frame says: a number of hours above 0 and at most 24, a text such
+        as ``"8h"``, or a duration. A column ``funding_interval_hours`` may hold the same.
 
     Returns
     -------
@@ -166,14 +187,23 @@ def funding_apr(frame: Frame, *, rate: Column = "funding_rate", interval_hours: 
     ------
     MissingColumnError
         If there is neither ``funding_interval_hours`` nor ``timestamp`` nor the argument.
-    ColumnTypeError, InvalidInputError
+    ColumnTypeError
+    InvalidInputError
+        If the argument is out of range, or half of the hours in the frame are (eager frames; elsewhere such hours are
+        derived from the times, or null without times). The message names the likely unit: 480 are minutes.
     DuplicateKeyError
-        If hours must be derived and two rows of one instrument share a time (eager frames).
+        If hours must be derived and two settlements of one instrument are less than a minute apart (eager frames).
 
     Warns
     -----
     SuspectRateWarning
         If half of 30 or more rates are above 0.2 % per settlement: likely percent (eager frames).
+    ForwardFilledRateWarning
+        If hours must be derived and rates change only when a longer interval ends, or half of 30 or more are the
+        venues' baseline of a longer interval (0.01 % for 8 h, 0.005 % for 4 h): likely filled forward to bars, so that
+        the APR is too large (eager frames).
+    OutOfRangeWarning
+        If single hours in the frame are out of range (eager frames).
 
     Examples
     --------
@@ -258,7 +288,8 @@ def cumulative_funding(
         from the first r <= -1 on are null.
 
         **A gap**: settlements are missing if two are two intervals apart or more, or if their times leave the interval
-        open (see :func:`funding_interval`); the interval is that of ``funding_interval_hours`` where it is known. On
+        open (see :func:`funding_interval`); the interval is that of ``funding_interval_hours`` where it is known. Of
+        settlements joined to bars, some are also missing if the first is more than its interval after the first bar. On
         lazy and Ibis frames the sum is also null from a settlement on that the frame has twice.
 
     Raises
@@ -289,6 +320,7 @@ def cumulative_funding(
     """
     if gaps not in get_args(Gaps):
         raise UnknownNameError.of("gaps", gaps, get_args(Gaps))
+    check_flag("compound", compound)
     frame = _summed(frame, rate, compound)
     # The core has seen that eager frames with _hours lack no settlement.
     if gaps == "skip" or "_hours" in names(frame):
@@ -296,7 +328,9 @@ def cumulative_funding(
     frame, separate_by = with_settled(frame, rate)
     frame = with_missing(frame, separate_by=separate_by)
     lost = nw.col("_missing") | nw.col("_again")
-    lost = lost & nw.col("_settled") if separate_by else lost
+    if separate_by:
+        frame = with_ends(frame)
+        lost = (lost | nw.col("_lost_before")) & nw.col("_settled")
     frame = frame.with_columns(lost.alias("_missing"))
     frame = frame.with_columns(in_time(frame)(nw.col("_missing").cast(nw.Int64).cum_sum()).alias("_lost"))
     total = nw.when(nw.col("_lost") == 0).then(nw.col("cumulative_funding"))

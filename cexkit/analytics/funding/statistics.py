@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals.stable.v2 as nw
 
 from cexkit.analytics._core.compat import Column, Frame, names, with_moments, with_rank
-from cexkit.analytics._core.hours import Hours
+from cexkit.analytics._core.hours import Hours, is_number
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics.funding.intervals import DECLARED, with_again
 from cexkit.analytics.funding.rates import with_apr
@@ -196,7 +196,8 @@ def funding_regime(
     ['negative', 'baseline', None, 'extreme']
     """
     samples = samples_of(window, min_samples)
-    if not (0 <= baseline <= MOST_BASELINE and 0 < extreme < 1):
+    known = is_number(baseline) and is_number(extreme)
+    if not (known and 0 <= baseline <= MOST_BASELINE and 0 < extreme < 1):
         raise InvalidInputError(
             f"baseline must be an annual rate from 0 to {MOST_BASELINE:g} and extreme a quantile between 0 and 1, got "
             f"baseline={baseline!r}, extreme={extreme!r}; both are fractions: 12% is 0.12, the 95th percentile is 0.95"

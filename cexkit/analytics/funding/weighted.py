@@ -40,6 +40,8 @@ MINUTE = 60
 
 def _weight_inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     weight = arguments["weight"]
+    if not isinstance(weight, str | None):
+        raise InvalidInputError(f"weight must be the name of a column or None, got {weight!r}")
     given = () if weight is None else (weight, "multiplier") if _counts_units(weight) else (weight,)
     return ("exchange", "base", "funding_rate", *given)
 
@@ -109,7 +111,7 @@ def weighted_funding(
         ``open_interest_base``, needs the column ``multiplier`` and is multiplied by it.
     rate : str
         Column of the settled rate, as a fraction per interval.
-    interval_hours : float, optional
+    interval_hours : float, str, or timedelta, optional
         As for :func:`funding_apr`; by default ``funding_interval_hours``, or the times where that is null.
     asset_class : str or None, default "crypto"
         Class of the instruments that count, if the frame has a column ``asset_class``. ``"crypto"`` leaves out those

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_number
 from cexkit.analytics._core.classes import ASSET_CLASS, of_class
 from cexkit.analytics._core.compat import (
     MICRO,
@@ -31,7 +30,6 @@ from cexkit.analytics.liquidations._common import (
     with_price,
     with_values,
 )
-from cexkit.errors import InvalidInputError
 from cexkit.schema.intervals import seconds
 
 _CASCADE = ("base", "_cascade")
@@ -159,11 +157,8 @@ def liquidation_cascades(
     >>> result.select("duration_seconds", "events", "value_usd", "long_value_usd", "price_move", "venues").rows()
     [(90.0, 3, 80000.0, 70000.0, -0.020000000000000018, 2)]
     """
-    if not (min_events >= 1 and 0 <= min_value_usd < math.inf):
-        raise InvalidInputError(
-            f"liquidation_cascades: min_events={min_events!r} must be 1 or more, "
-            f"min_value_usd={min_value_usd!r} zero or more"
-        )
+    check_number("min_events", min_events, "1 or more", least=1)
+    check_number("min_value_usd", min_value_usd, "zero or more", least=0)
     frame = of_class(frame, asset_class)
     frame = with_possible_us(frame, "_us").filter(~nw.col("base").is_null(), ~nw.col("_us").is_null())
     snapped = "open_interest_base" in names(frame)

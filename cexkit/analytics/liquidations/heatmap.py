@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import narwhals.stable.v2 as nw
 
+from cexkit.analytics._core.arguments import check_number
 from cexkit.analytics._core.compat import Frame, names, with_bucket
 from cexkit.analytics._core.registry import metric
+from cexkit.analytics._core.units import MIXED, mixed_notes
 from cexkit.analytics._core.usd import usd_inputs
 from cexkit.analytics.liquidations._common import (
     coverage,
@@ -43,6 +45,10 @@ LEAST_BPS, MOST_BPS = 0.1, 10_000.0
         "coverage",
     ),
     groups="by",
+    notes=mixed_notes(
+        f"in {{count}} buckets prices differ by more than {MIXED:g} times, so they are in different units and have no "
+        "bins; add the columns multiplier and symbol"
+    ),
     inspects=inspects_events("liquidation_heatmap", needs=("timestamp",)),
 )
 def liquidation_heatmap(
@@ -84,7 +90,8 @@ def liquidation_heatmap(
           anything but symbol it is per coin where ``multiplier`` is there. Null, in a row of their own,
           for events whose price is null, NaN, infinite or not above zero, and for all of a group whose
           prices cannot stand on one axis: in several quotes that are not all taken as dollars, or of
-          several symbols without ``multiplier`` and ``quote``.
+          several symbols without ``multiplier`` and ``quote``. Without ``symbol`` and ``multiplier`` also for all of a
+          bucket whose prices differ by more than five times.
         * ``events``: count.
         * ``value_usd``, ``long_value_usd``, ``short_value_usd``: sums; zero for a side without events. Null
           where an event has no value in dollars.
@@ -103,6 +110,8 @@ def liquidation_heatmap(
     -----
     UnpricedQuoteWarning
         If values are in quotes that are not taken as dollars (eager frames).
+    MixedUnitsWarning
+        If prices of a bucket are in different units (eager frames).
 
     Examples
     --------
@@ -118,21 +127,25 @@ def liquidation_heatmap(
     >>> result.select("price_low", "events", "value_usd", "long_value_usd").rows()
     [(42000.0, 2, 70000.0, 50000.0), (42300.0, 1, 10000.0, 10000.0)]
     """
-    height = bin_bps if bin_width is None else bin_width
-    if not 0 < height < math.inf:
-        raise InvalidInputError(f"liquidation_heatmap: a price bin needs a height above zero, not {height!r}")
+    height, name = (bin_bps, "bin_bps") if bin_width is None else (bin_width, "bin_width")
+    check_number(name, height, "a number, because a price bin needs a height above zero", least=0, closed=False)
     if bin_width is None and not LEAST_BPS <= bin_bps <= MOST_BPS:
         hint = f"; it looks like a fraction: {bin_bps:g} are {bin_bps * 1e4:g} bps" if bin_bps < LEAST_BPS else ""
         raise InvalidInputError(
             f"bin_bps must be from {LEAST_BPS:g} to {MOST_BPS:,.0f} basis points, got bin_bps={bin_bps!r}{hint}"
         )
     groups = group_columns("liquidation_heatmap", by, names(frame), {"timestamp"})
+    unknown = not {"symbol", "multiplier"} & set(names(frame))
     frame = with_price(with_bucket(with_values(frame), every), groups, per_unit="symbol" in groups)
+    frame = _with_one_unit(frame, [*groups, "_bucket"], unknown=unknown)
     step = math.log1p(bin_bps / 1e4)
     bins = nw.col("_price") / bin_width if bin_width is not None else nw.col("_price").log() / step
     frame = frame.with_columns(bins.floor().cast(nw.Float64).alias("_bin"), rank(frame).alias("_rank"))
     totals = frame.group_by(*groups, "_bucket", "_bin").agg(
-        nw.len().cast(nw.Int64).alias("events"), *summed_values(), nw.col("_rank").max().alias("_rank")
+        nw.len().cast(nw.Int64).alias("events"),
+        *summed_values(),
+        nw.col("_rank").max().alias("_rank"),
+        nw.col("_mixed").max().alias("_mixed"),
     )
     low, high = nw.col("_bin"), nw.col("_bin") + 1
     low, high = (low * step, high * step) if bin_width is None else (low * bin_width, high * bin_width)
@@ -144,4 +157,14 @@ def liquidation_heatmap(
         "events",
         *total_values(),
         coverage("_rank").alias("coverage"),
+        (nw.col("_mixed") > 0).alias("_mixed"),
     ).sort(*groups, "timestamp", "price_low")
+
+
+def _with_one_unit(frame: Frame, bucket: Sequence[str], *, unknown: bool) -> Frame:
+    """Make ``_price`` null in buckets whose prices are in different units, and add ``_mixed``, 1 there."""
+    price = nw.col("_price")
+    frame = frame.with_columns(price.min().over(*bucket).alias("_lowest"), price.max().over(*bucket).alias("_highest"))
+    differ = (nw.col("_highest") > nw.col("_lowest") * MIXED).fill_null(False) if unknown else nw.lit(False)
+    frame = frame.with_columns(differ.cast(nw.Int64).alias("_mixed"))
+    return frame.with_columns(nw.when(nw.col("_mixed") == 0).then(price).alias("_price"))

@@ -121,6 +121,10 @@ def liquidation_summary(frame: Frame, *, every: str = "1d", by: str | Sequence[s
         *(nw.col(name).n_unique().alias(f"_mixed_{name}") for name in agree),
     )
     unknown = not {"symbol", "multiplier"} & set(present)
+    # Both sides of a bucket, because their quantities are compared.
+    bucket = [*groups, "_bucket"]
+    lowest, highest = nw.col("_lowest").min().over(*bucket), nw.col("_highest").max().over(*bucket)
+    totals = totals.with_columns(lowest.alias("_lowest"), highest.alias("_highest"))
     differ = (nw.col("_highest") > nw.col("_lowest") * MIXED).fill_null(False) if unknown else nw.lit(False)
     totals = totals.with_columns(differ.alias("_mixed"))
     return _finish(totals, groups, mixed=[f"_mixed_{name}" for name in agree])

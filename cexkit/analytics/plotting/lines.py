@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -20,6 +21,7 @@ from cexkit.analytics.plotting._series import (
     with_gaps,
 )
 from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, color, finish, fresh
+from cexkit.errors import MissingSettlementsWarning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +78,7 @@ def cumulative_funding(frame: Any, *, compound: bool = False, ax: Axes | None = 
     Returns
     -------
     matplotlib.axes.Axes
+        A line ends where settlements are missing, and the picture says so.
 
     Raises
     ------
@@ -91,8 +94,17 @@ def cumulative_funding(frame: Any, *, compound: bool = False, ax: Axes | None = 
     >>> [float(y) for y in cumulative_funding(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [0.01]
     """
-    rows = rates.cumulative_funding(as_polars(frame), compound=compound)
-    return _draw(rows, "cumulative_funding", ax, "paid by longs, cumulative, %")
+    frame = as_polars(frame)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingSettlementsWarning)  # The picture states it.
+        sums = rates.cumulative_funding(frame)
+        rows = rates.cumulative_funding(frame, compound=compound) if compound else sums
+    ax = _draw(rows, "cumulative_funding", ax, "paid by longs, cumulative, %")
+    settled = pl.col("funding_rate").cast(pl.Float64).is_finite()
+    if sums.filter(settled & pl.col("cumulative_funding").is_null()).height:
+        text = "lines end where settlements are missing"
+        ax.text(0.98, 0.03, text, transform=ax.transAxes, ha="right", fontsize="small")
+    return ax
 
 
 def drawdown(frame: Any, *, price: str = "close", ax: Axes | None = None) -> Axes:

@@ -84,7 +84,7 @@ def render_key_figures(data: TearsheetData, figures: pl.DataFrame) -> Section:
         "the one with the highest volume, then a linear one. Open interest and volume are its own; the share covers "
         "all of the coin’s perpetuals there. The others are all perpetuals of other coins on these "
         f"venues{_left_out(data)}. "
-        f"{UNKNOWN} is unknown."
+        f"{UNKNOWN} is unknown.{_missing_settlements(figures)}"
     )
     grid = DataTable("Main perpetual of each venue", ["", *heads(data)], rows, note)
     lead = (
@@ -101,6 +101,14 @@ def _references(figures: pl.DataFrame) -> list[str]:
         UNKNOWN if name is None else name if reference in (None, quote) else f"{name} ({quote} over {reference})"
         for quote, name, reference in rows
     ]
+
+
+def _missing_settlements(figures: pl.DataFrame) -> str:
+    """Name the venues whose funding has no sum although settlements are known."""
+    venues = figures.filter(pl.col("cumulative_funding").is_null(), pl.col("covered_days").is_not_null())["exchange"]
+    if venues.is_empty():
+        return ""
+    return f" What longs paid on {', '.join(venues)} is unknown, because settlements are missing in the window."
 
 
 def _left_out(data: TearsheetData) -> str:

@@ -14,7 +14,7 @@ import cexkit
 from cexkit.analytics._core.registry import METRICS
 from cexkit.errors import ColumnTypeError, MissingColumnError, MixedUnitsWarning
 
-#: Values that cannot be, and prices in different units, are null, with warnings that other tests look at.
+#: Values that cannot be, and prices in different units, are null, with warnings that other tests check.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning"),
     pytest.mark.filterwarnings("ignore::cexkit.errors.MixedUnitsWarning"),

@@ -21,7 +21,7 @@ from cexkit.errors import (
     UnknownNameError,
 )
 
-#: Values that cannot be, and prices in different units, are null, with warnings that other tests look at.
+#: Values that cannot be, and prices in different units, are null, with warnings that other tests check.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning"),
     pytest.mark.filterwarnings("ignore::cexkit.errors.MixedUnitsWarning"),

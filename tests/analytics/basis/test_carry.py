@@ -203,6 +203,19 @@ def test_settlements_must_cover_the_span(engine, hours, lost):
     assert bool([one for one in caught if one.category is MissingSettlementsWarning]) == (lost and engine.eager)
 
 
+@pytest.mark.parametrize("milliseconds", [-9, 0, 11, 47])
+def test_a_settlement_is_paid_at_its_minute(engine, milliseconds):
+    """Prices are of full hours; what settles some milliseconds later at the start is not received, at the end it is."""
+    prices = frame_of([("P", hour, 0.005, None, None) for hour in (0, 24)])
+    rates = frame_of([("P", hour, None, rate, None) for hour, rate in ((0, 0.9), (8, 1e-4), (16, 2e-4), (24, 3e-4))])
+    rates = rates.with_columns(pl.col("timestamp") + timedelta(milliseconds=milliseconds))
+    if milliseconds == 0:
+        rates = rates.with_columns(price=pl.lit(100.5), reference=pl.lit(100.0))
+        prices = prices.clear()
+    got = engine.back(cexkit.carry_return(engine.make(pl.concat([prices, rates]))))
+    assert got["funding_received"].to_list() == pytest.approx([6e-4])
+
+
 def test_a_change_of_interval_loses_nothing(engine):
     # 1 h, 1 h, 3 h, 4 h: as venues change to a longer interval
     hours = [0, 1, 2, 5, 9, 13]

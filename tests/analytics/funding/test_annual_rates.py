@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import cexkit
 
-#: Values that cannot be, and prices in different units, are null, with warnings that other tests look at.
+#: Values that cannot be, and prices in different units, are null, with warnings that other tests check.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning"),
     pytest.mark.filterwarnings("ignore::cexkit.errors.MixedUnitsWarning"),

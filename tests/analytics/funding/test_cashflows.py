@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 import cexkit
 from cexkit.errors import (
     ColumnTypeError,
+    ForwardFilledRateWarning,
     InvalidInputError,
     MissingColumnError,
     SuspectRateWarning,
@@ -180,6 +182,24 @@ def test_empty_and_single_row(engine, name, rows):
     frame = positions((0.0001, 50_000.0, 1.0, "long"), open_interest_usd=50_000.0).head(rows)
     got = engine.back(getattr(cexkit, name)(engine.make(frame)))[name].to_list()
     assert got == pytest.approx([{"funding_pnl": -5.0, "funding_spend_usd": 5.0}[name]][:rows])
+
+
+@pytest.mark.parametrize("make", [lambda f: f, lambda f: f.to_pandas(), lambda f: f.to_arrow()])
+@pytest.mark.parametrize("name", ["funding_pnl", "funding_spend_usd"])
+def test_filled_rates_are_suspected(name, make):
+    """Rates of 8 h on hourly bars are paid eight times; two positions at each settlement are no such fill."""
+    rates = [(hour // 8 * 7 % 11 - 5) / 1e5 for hour in range(240)]
+    times = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(240)]
+    frame = pl.DataFrame({"timestamp": times, "funding_rate": rates, "mark_price": 100.0, "quantity": 1.0})
+    frame = frame.with_columns(side=pl.lit("long"), open_interest_usd=1e6)
+    call = getattr(cexkit, name)
+    with pytest.warns(ForwardFilledRateWarning, match=f"{name}: rows are 60 minutes apart"):
+        call(make(frame))
+    settled = frame.gather_every(8)
+    for rows in (settled, pl.concat([settled, settled]).sort("timestamp"), settled.with_columns(funding_rate=1e-4)):
+        call(make(rows))  # without a warning
+    for column in (pl.int_range(pl.len()), pl.lit("soon"), pl.lit(None)):
+        call(make(frame.with_columns(timestamp=column)))  # times are not read otherwise
 
 
 def test_percent_is_suspected():

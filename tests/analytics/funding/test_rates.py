@@ -15,7 +15,7 @@ import hypothesis.strategies as st
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 
 import cexkit
 from cexkit.errors import (
@@ -386,7 +386,7 @@ def test_losing_everything(engine, helpers):
 @given(st.lists(st.one_of(st.none(), st.floats(-0.5, 0.5), st.just(math.nan)), min_size=1, max_size=30))
 def test_sums_agree_with_plain_python(rates):
     # where most rows have no rate, they are bars between settlements
-    assume(2 * sum(clean(rate) is not None for rate in rates) > len(rates))
+    rates += [0.01] * (1 + len(rates) - 2 * sum(clean(rate) is not None for rate in rates))
     frame = settlements([8] * (len(rates) - 1), funding_rate=pl.Series(rates, dtype=pl.Float64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SuspectRateWarning)
@@ -575,6 +575,17 @@ def bars(hours: int, rates: dict[int, float | None], fill: bool = False) -> pl.D
         [1] * (hours - 1), funding_rate=pl.Series([rates.get(i) for i in range(hours)], dtype=pl.Float64)
     )
     return frame.with_columns(pl.col("funding_rate").forward_fill()) if fill else frame
+
+
+def test_sums_over_bars_before_the_first_settlement_are_null(engine):
+    """Bars begin more than an interval before the settlements, so these are not all."""
+    late, whole = (dict.fromkeys(range(first, 48, 8), 0.0001) for first in (16, 8))
+    values, warned = total(engine, bars(48, late))
+    assert values == [None] * 48
+    assert warned == engine.eager
+    values, warned = total(engine, bars(48, whole))
+    assert [round(value, 9) for value in values if value is not None] == [1e-4, 2e-4, 3e-4, 4e-4, 5e-4]
+    assert warned == 0
 
 
 def test_bars_between_settlements_are_no_settlements(engine, helpers):

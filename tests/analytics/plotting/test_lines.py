@@ -72,6 +72,16 @@ def test_thinning_keeps_the_extremes_and_the_hole():
     assert (np.diff(kept_times).astype(int) > 0).all()
 
 
+@pytest.mark.parametrize("compound", [False, True])
+def test_cumulative_funding_states_where_settlements_are_missing(compound):
+    ax = plotting.cumulative_funding(_funding((0, 8, 16, 48, 56)), compound=compound, ax=_ax())  # no warning
+    values = _lines(ax)["binance"].get_ydata()
+    assert np.isfinite(values[:3]).all()
+    assert np.isnan(values[3:]).all()
+    assert [text.get_text() for text in ax.texts] == ["lines end where settlements are missing"]
+    assert not plotting.cumulative_funding(_funding((0, 8, 16)), compound=compound, ax=_ax()).texts
+
+
 def test_shuffled_rows_draw_the_same():
     frame = _funding((0, 8, 16, 24))
     frame = frame.with_columns(funding_rate=pl.int_range(pl.len()) * 1e-5)

@@ -10,6 +10,7 @@ import pytest
 import cexkit
 from cexkit.client.tearsheet import tearsheet
 from cexkit.client.tearsheet.data import TearsheetData
+from cexkit.errors import MissingSettlementsWarning
 
 from ...rows import at, listed
 from .test_tearsheet import Page
@@ -133,6 +134,17 @@ def test_days_without_a_daily_bar_come_from_their_hours(made_market):
     html = tearsheet(market, "BTC", start=at(0), end=at(24 * DAYS)).html
     assert Page(html).rows["Price, quote per coin"] == ["580"]
     assert f"aggregated from their 24 hourly bars: binance BTCUSDT {DAYS - 2}." in html
+
+
+def test_missing_settlements_are_stated():
+    """OKX lacks settlements of SOL in November 2025."""
+    token = cexkit.Token("SOL", exchange="okx")
+    stated = "What longs paid on okx is unknown, because settlements are missing in the window."
+    with pytest.warns(MissingSettlementsWarning):
+        page = token.tearsheet(start="2025-11-15", end="2025-11-25").html
+    assert stated in page
+    assert "lines end where settlements are missing" in page
+    assert stated not in token.tearsheet(start="2025-11-21", end="2025-11-25").html
 
 
 def test_tearsheet_basis_is_the_basis_of_the_market():
