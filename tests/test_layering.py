@@ -43,12 +43,14 @@ analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
 cli.bronze: cli.output cli.terminal config errors warehouse.ingest warehouse.store
-cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.rebuild cli.terminal client.market
-  client.tearsheet config errors text warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
+cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.pull cli.rebuild cli.terminal client.market
+  client.tearsheet config errors warehouse.collect warehouse.publish
 cli.demo: analytics.plotting client.references errors schema schema.asset_class warehouse.store
 cli.doctor: client.market config errors warehouse.store
 cli.migrate: cli.output cli.terminal config warehouse.ingest warehouse.store
 cli.output: cli.terminal errors text warehouse.store
+cli.progress:
+cli.pull: cli.output cli.progress cli.terminal exchanges.fetcher warehouse.ingest warehouse.ingest.plan
 cli.rebuild: cli.output cli.terminal config errors exchanges.registry schema warehouse.ingest warehouse.store
 cli.terminal: errors text
 client:
@@ -149,8 +151,8 @@ warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.d
   exchanges.http exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams
   exchanges.terms schema schema.intervals schema.render schema.symbols schema.validate text warehouse.store
   warehouse.units
-warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry schema schema.intervals
-  schema.symbols warehouse.ingest warehouse.store
+warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry exchanges.venue_client schema
+  schema.intervals schema.symbols text warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
   warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units

@@ -10,11 +10,11 @@ import typer
 
 from cexkit.cli import bronze
 from cexkit.cli.migrate import migrate
-from cexkit.cli.output import INCOMPLETE, INTERRUPTED, emit_rows
+from cexkit.cli.output import emit_rows
+from cexkit.cli.pull import pull
 from cexkit.cli.rebuild import rebuild
 from cexkit.cli.terminal import FAILED, command_line, say, say_text
 from cexkit.errors import InvalidInputError
-from cexkit.text import printable
 
 app = typer.Typer(
     help="Crypto derivatives data for research.",
@@ -148,55 +148,7 @@ def demo(
     gc.freeze()
 
 
-@app.command()
-def pull(
-    exchange: Annotated[str, typer.Argument(help="Venue, such as binance; several with commas: binance,okx.")],
-    tables: Annotated[list[str], typer.Argument(help="Tables, such as funding_rates ohlcv_1h.")],
-    symbol: Annotated[
-        list[str] | None, typer.Option(help="Canonical symbol; may be given often. Default: all.")
-    ] = None,
-    start: Annotated[str | None, typer.Option(help="Start, UTC, such as 2024-01-01.")] = None,
-    end: Annotated[str | None, typer.Option(help="End, UTC, not included. Default: now.")] = None,
-    instrument_type: Annotated[str | None, typer.Option("--type", help="spot, perp or future. Default: all.")] = None,
-    warehouse: Annotated[Path | None, typer.Option(help="Folder to write. Default: CEXKIT_WAREHOUSE.")] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Re-request data already downloaded.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read the listings, show the plan and stop.")] = False,
-) -> None:
-    """Bring tables of exchanges into a warehouse: Bronze, then Silver. A run that was cut goes on where it was."""
-    from tqdm import tqdm
-
-    from cexkit.warehouse.ingest.plan import plans
-    from cexkit.warehouse.ingest.pull import pull as run
-    from cexkit.warehouse.ingest.report import Report
-
-    names = exchange.split(",")
-    common = {"instrument_type": instrument_type, "warehouse": warehouse, "refresh": refresh}
-    made = plans(names, tables, symbol or None, start, end, **common)
-    for plan in made:
-        say_text(plan)
-    # what the plan found is made again by then, so that the run does not find it
-    planned = Report(problems=tuple(problem for plan in made for problem in plan.problems))
-    if dry_run:
-        for problem in planned.problems:
-            say(f"problem: {problem}")
-        raise typer.Exit(INCOMPLETE if planned.problems else 0)
-    with tqdm(total=sum(len(plan.steps) for plan in made), unit=" instruments", disable=None) as bar:
-
-        def step(done: str) -> None:
-            bar.set_description(printable(done))
-            bar.update()
-
-        try:
-            report = planned + run(names, tables, symbol or None, start, end, step=step, **common)
-        except KeyboardInterrupt:
-            bar.close()
-            say("interrupted; what arrived is stored: run the same command again to resume")
-            raise typer.Exit(INTERRUPTED) from None
-    say_text(report)
-    if report.problems:
-        raise typer.Exit(INCOMPLETE)
-
-
+app.command()(pull)
 app.command()(rebuild)
 app.command()(migrate)
 

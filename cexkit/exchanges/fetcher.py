@@ -33,7 +33,7 @@ from cexkit.exchanges.page import Page
 from cexkit.exchanges.page_walk import WindowWalk, walk_windows
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange as find_venue
-from cexkit.exchanges.venue_client import VenueClient
+from cexkit.exchanges.venue_client import Pace, VenueClient
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import Instrument, InstrumentType
@@ -297,6 +297,10 @@ class Fetcher:
         ``next_sequence`` numbers the request, see :meth:`pages`.
         """
         return self._client.get_file(find_venue(exchange), path, next_sequence)
+
+    def pace(self, exchange: str) -> Pace:
+        """Return how many responses a venue sent, and the share of its limits that is used now."""
+        return self._client.pace(exchange)
 
     def read_clocks(self, response: Response) -> ClockReading:
         """Return the time of a response by the earlier of the venue's clock and ours, and whether they disagree."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NoReturn
@@ -15,6 +16,26 @@ from cexkit.exchanges.http.client import HttpClient, NextSequence, Response
 from cexkit.exchanges.http.clocks import ClockReading, read_clocks
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.parsing import Context
+
+
+def _refuse_file(body: bytes, context: Context) -> NoReturn:
+    raise NotImplementedError("files of an archive are parsed by their descriptor")
+
+
+def _file_cost(params: Mapping[str, str]) -> dict[str, float]:
+    return {"requests": 1}
+
+
+#: Files of a venue's archive.
+FILES = Source(endpoint="archive.file", path="", parse=_refuse_file, cost=_file_cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Responses of a venue so far, and the share of the limit that is used most, from 0 to 1."""
+
+    responses: int
+    limit_used: float
 
 
 class VenueClient:
@@ -38,6 +59,7 @@ class VenueClient:
         self._declare_lock = threading.Lock()
         #: Time of each venue's latest response, by the venue's clock.
         self._server_times: dict[str, datetime] = {}
+        self._responses: Counter[str] = Counter()
 
     def get(
         self,
@@ -64,13 +86,18 @@ class VenueClient:
             next_sequence=next_sequence,
         )
         self._server_times[venue.name] = response.server_time
+        with self._declare_lock:
+            self._responses[venue.name] += 1
         return response
+
+    def pace(self, exchange: str) -> Pace:
+        """Return how many responses a venue sent, and the share of its limits that is used now."""
+        return Pace(self._responses[exchange], self._http.limiter.used(f"{exchange}."))
 
     def get_file(self, venue: Exchange, path: str, next_sequence: NextSequence | None = None) -> Response | None:
         """Send one request for a file of a venue's archive; return None if the archive has no such file."""
-        source = Source(endpoint="archive.file", path=path, parse=_refuse_file, cost=_file_cost)
         try:
-            return self.get(venue, source, {}, next_sequence)
+            return self.get(venue, replace(FILES, path=path), {}, next_sequence)
         except VenueError as error:
             if error.status == 404:
                 return None
@@ -103,11 +130,3 @@ class VenueClient:
 
 def _budget_name(venue: Exchange, source: Source, name: str) -> str:
     return f"{venue.name}.{source.api}.{name}"
-
-
-def _refuse_file(body: bytes, context: Context) -> NoReturn:
-    raise NotImplementedError("files of an archive are parsed by their descriptor")
-
-
-def _file_cost(params: Mapping[str, str]) -> dict[str, float]:
-    return {"requests": 1}

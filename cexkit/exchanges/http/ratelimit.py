@@ -93,6 +93,10 @@ class _Window:
         self.charged += weight
         self.answered.append((now, weight))
 
+    def used(self, now: float) -> float:
+        self._expire(now)
+        return min(1.0, (self.charged + self.in_flight) / self.limit)
+
     @property
     def _charged_seconds(self) -> float:
         """How long a request stays charged after its response."""
@@ -194,6 +198,12 @@ class RateLimiter:
                 sent = self._spend(name, weight)
                 stack.push(lambda kind, *_, name=name, weight=weight, sent=sent: self._end(name, weight, sent, kind))
             yield
+
+    def used(self, prefix: str) -> float:
+        """Return the share that is spent of the budget that is spent most, of those whose names begin with a prefix."""
+        with self._changed:
+            now, windows = self._clock(), self._windows.items()
+            return max((window.used(now) for name, window in windows if name.startswith(prefix)), default=0.0)
 
     def _rate(self, name: str) -> float:
         window = self._windows[name]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from cexkit.errors import BlockedError, FetchError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http.client import NextSequence
 from cexkit.exchanges.http.workers import Delivery, Stopped, taking_turns
@@ -21,7 +22,7 @@ from cexkit.schema.symbols import Instrument
 from cexkit.warehouse.ingest.instrument_reader import InstrumentReader
 from cexkit.warehouse.ingest.progress import Progress
 from cexkit.warehouse.ingest.replay import endpoints
-from cexkit.warehouse.ingest.report import ClockProblem, Problem, Report, Step, Tally
+from cexkit.warehouse.ingest.report import ClockProblem, Done, Problem, Report, Step, Tally
 from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files, newest_bronze_files
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.sequence import Sequence as RequestNumbers
@@ -69,7 +70,7 @@ def ingest_bronze(
     of : iterable of Instrument
         Instruments whose rows to read; ignored for ``instruments``.
     step : callable, optional
-        Called with a short text as each instrument finishes.
+        Called with a :class:`~cexkit.warehouse.ingest.report.Done` as each instrument finishes.
     refresh : bool
         Request everything again, for late corrections of old rows, and forget earlier requests for missing rows.
     now : datetime, optional
@@ -84,10 +85,15 @@ def ingest_bronze(
     numbers = RequestNumbers(warehouse.root, _latest_number(warehouse, exchange_name, table))
     if table.name == "instruments":
         with _Store(warehouse, exchange_name, table) as store:
-            for page in fetcher.instrument_pages(exchange_name, next_sequence=numbers.next):
-                store.add(page)
+            try:
+                for page in fetcher.instrument_pages(exchange_name, next_sequence=numbers.next):
+                    store.add(page)
+            except BlockedError:
+                raise
+            except FetchError as error:
+                store.tally.problems.append(Problem(exchange_name, table.name, None, None, str(error)))
         if step is not None:
-            step(f"{table.name} {exchange_name}")
+            step(Done(exchange_name, table.name, None))
         return store.tally.report()
     progress = Progress.begun(warehouse, exchange_name, table, window, list(of), refresh, now)
     with _Store(warehouse, exchange_name, table, progress.inventory.flush) as store:
@@ -190,7 +196,7 @@ def _read_at_once(readers: list[InstrumentReader], store: _Store, count: int, st
             if result.error is not None:
                 raise result.error
             if step is not None:
-                step(f"{store.table.name} {result.task.reader.instrument.symbol}")
+                step(Done(store.exchange, store.table.name, result.task.reader.instrument.symbol))
 
 
 def _readers(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from cexkit.exchanges.archives import plan as archive_plan
 from cexkit.exchanges.archives import requested_twice
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.venue_client import FILES
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
+from cexkit.text import duration
 from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
 from cexkit.warehouse.ingest.completeness import common
 from cexkit.warehouse.ingest.inventories import open_inventory
@@ -52,6 +55,8 @@ class Step:
     spans: tuple[Window, ...]
     requests: int
     lost: Window | None
+    #: What the requests weigh, by API and budget of the venue.
+    weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,18 @@ class Plan:
         """The fewest requests that it takes, listings aside."""
         return sum(step.requests for step in self.steps)
 
+    @property
+    def seconds(self) -> float:
+        """The least time that the requests take within the limits of the venue, in seconds; listings aside."""
+        totals: Counter[tuple[str, str]] = Counter()
+        for step in self.steps:
+            totals.update(step.weights)
+        apis = exchange(self.exchange).apis
+        rates = {(api, b.name): b.limit / b.per_seconds for api in apis for b in apis[api].budgets}
+        return max((weight / rates[key] for key, weight in totals.items() if key in rates), default=0.0)
+
     def __str__(self) -> str:
-        lines = [f"plan: {self.exchange}, {self.window}"]
+        lines = [f"plan: {self.exchange}, {self.window}, at least {duration(self.seconds)} within its limits"]
         for table in dict.fromkeys(step.table for step in self.steps):
             steps = [step for step in self.steps if step.table == table]
             days = sum(span.days for step in steps for span in step.spans)
@@ -214,8 +229,14 @@ def _step(
         lost = Window(missing[0].start, min(earliest, missing[-1].end))
         missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
     source = venue.source(table.name, instrument.instrument_type)
-    requests += sum(fewest_pages(source, table, part) for part in missing if not part.empty)
-    return Step(table.name, instrument, files, tuple(part for part in missing if not part.empty), requests, lost)
+    missing = [part for part in missing if not part.empty]
+    pages = [(fewest_pages(source, table, part), part) for part in [*missing, *before]]
+    weights = Counter({(FILES.api, "requests"): requests - len(before)})
+    for count, part in pages:
+        cost = source.cost(source.params(instrument, source.paginator.first(part)))
+        weights.update({(source.api, name): count * weight for name, weight in cost.items()})
+    requests += sum(count for count, _ in pages[: len(missing)])
+    return Step(table.name, instrument, files, tuple(missing), requests, lost, weights)
 
 
 def _to_request(

@@ -63,7 +63,8 @@ def pull(
     fetcher : Fetcher, optional
         Client that reads the venues. Default: a new one.
     step : callable, optional
-        Called with a short text as each instrument finishes; from several threads if there are several venues.
+        Called with a :class:`~cexkit.warehouse.ingest.report.Done` as each instrument finishes, from several threads;
+        its text is such as ``bybit ohlcv_1h BTCUSDT``.
     refresh : bool
         Request everything again. Default: request only data that no earlier run read, the last two days, and rows that
         are missing from earlier responses, with growing delays.

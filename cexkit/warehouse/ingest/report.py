@@ -10,7 +10,20 @@ from cexkit.errors import DamagedFileError
 from cexkit.schema.intervals import Window
 from cexkit.text import masked, printable
 
-Step = Callable[[str], object]
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An instrument whose requests ended; its text is the venue, the table, and the symbol."""
+
+    exchange: str
+    table: str
+    symbol: str | None
+
+    def __str__(self) -> str:
+        return printable(" ".join(part for part in (self.exchange, self.table, self.symbol) if part))
+
+
+Step = Callable[[Done], object]
 #: Replaces the table name if a venue could not be read at all, and the venue's.
 ALL_TABLES, ALL_VENUES = "all tables", "all venues"
 
