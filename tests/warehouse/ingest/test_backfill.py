@@ -85,6 +85,7 @@ def test_a_history_of_minutes_costs_hardly_more_than_the_fewest_requests(truth, 
             made = plan(tmp_path, "okx", [MINUTES], window, "BTCUSDT", "spot", fetcher=fetcher, refresh=True)
         fewest = -(-(DAYS * 1440) // 300)
         assert made.requests == fewest
+        assert made.seconds == pytest.approx(fewest / 10)
         assert asked(venue, CANDLES) <= 1.05 * fewest
     assert not report.problems
     assert rows(tmp_path).height == truth["ohlcv_1m"].height
