@@ -23,7 +23,7 @@ __init__: analytics._core analytics.accessors analytics.basis analytics.beta ana
   warehouse.collect warehouse.ingest warehouse.publish
 analytics:
 analytics.__main__: analytics._core
-analytics._core: errors schema.asset_class schema.fields schema.intervals
+analytics._core: errors schema.asset_class schema.fields schema.intervals schema.scalars
 analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
@@ -36,7 +36,7 @@ analytics.liquidity: analytics._core analytics.volatility
 analytics.open_interest: analytics._core
 analytics.order_flow: analytics._core
 analytics.plotting: analytics._core analytics.basis analytics.cross_venue analytics.funding analytics.liquidations
-  analytics.open_interest analytics.prices analytics.volatility errors schema
+  analytics.open_interest analytics.prices analytics.volatility errors schema schema.asset_class
 analytics.prices: analytics._core
 analytics.resample: analytics._core analytics.funding analytics.liquidations errors schema.fields schema.intervals
 analytics.volatility: analytics._core errors schema.intervals
@@ -64,23 +64,24 @@ client.market: client.instruments client.panel client.point_in_time client.query
 client.panel: client.instruments client.return_types errors schema schema.asset_class schema.intervals
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
 client.queries: client.query errors
-client.query: errors schema schema.asset_class schema.intervals
+client.query: errors schema schema.asset_class schema.intervals schema.scalars
 client.query_run: client.queries client.query client.references client.return_types errors schema schema.asset_class
   schema.intervals schema.render schema.symbols warehouse.store
 client.references: errors schema
 client.return_types: errors
-client.selection: client.instruments errors schema schema.intervals
+client.selection: client.instruments errors schema schema.intervals schema.scalars
 client.table_list: schema text warehouse.store
 client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analytics.liquidations analytics.liquidity
   analytics.open_interest analytics.plotting analytics.prices analytics.resample analytics.volatility client
-  client.basis client.selection errors schema schema.asset_class schema.intervals schema.render warehouse.store
+  client.basis client.selection errors schema schema.asset_class schema.intervals schema.render schema.scalars
+  warehouse.store
 client.token: client.instruments client.market client.return_types client.selection client.tearsheet client.token_base
   client.token_derivatives client.token_prices config schema schema.intervals
 client.token_base: client.return_types client.selection
 client.token_derivatives: analytics.funding client.bars client.references client.return_types client.selection
   client.token_base errors schema schema.intervals
 client.token_prices: analytics.prices analytics.volatility client.asof client.bars client.return_types
-  client.selection client.token_base errors schema schema.intervals
+  client.selection client.token_base errors schema schema.intervals schema.scalars
 client.tokens: client.instruments client.return_types client.token client.token_base errors schema
 client.universe: client.instruments schema schema.asset_class schema.intervals schema.render
 config: errors
@@ -118,8 +119,9 @@ schema: schema.fields schema.tables
 schema.__main__: schema.render schema.tables
 schema.asset_class: errors schema.fields
 schema.fields:
-schema.intervals: errors
+schema.intervals: errors schema.scalars
 schema.render: errors schema.fields schema.tables
+schema.scalars:
 schema.symbols:
 schema.tables: errors schema.fields schema.intervals
 schema.validate: schema.tables

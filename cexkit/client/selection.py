@@ -14,6 +14,7 @@ from cexkit.client.instruments import OneOrMany, named_of_class, to_tuple
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
+from cexkit.schema.scalars import to_plain
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -239,6 +240,7 @@ def parse_window(time_range: TimeRange) -> tuple[datetime | None, datetime | Non
 
 def check_limit(limit: int | None) -> int | None:
     """Return the limit, or raise if it is not a number of rows."""
+    limit = to_plain(limit)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise InvalidInputError(f"limit must be a positive integer (newest rows per instrument), got {limit!r}")
     return limit

@@ -64,6 +64,53 @@ def run(metric: Metric, frame: Any, arguments: Mapping[str, Any]) -> Any:
         ) from error
 
 
+def read(metric: Metric, frame: Any, arguments: Mapping[str, Any], also: Sequence[str] = ()) -> pl.DataFrame:
+    """Return what a metric reads of a frame and the columns ``also``, in Polars: all that a plot of the metric needs.
+
+    Every row must have a time, so a frame without ``timestamp`` raises MissingColumnError.
+    """
+    arguments = {name: each.default for name, each in metric.signature.parameters.items()} | dict(arguments)
+    checks.columns(metric, _names(frame), arguments, timed=True)
+    columns = {name: metric.column(name, arguments) for name in metric.used(arguments)}
+    return read_columns(metric.name, frame, columns | {name: name for name in (*also, "timestamp")})
+
+
+def read_columns(name: str, frame: Any, columns: Mapping[str, str]) -> pl.DataFrame:
+    """Return columns of any frame that has them, in Polars; ``columns`` maps what each must hold to its name.
+
+    Raises
+    ------
+    InvalidInputError
+        If the frame has two columns of one of these names.
+    ColumnTypeError
+        If a column does not hold what its declared name says.
+    """
+    present = set(names := _names(frame))
+    columns = {declared: column for declared, column in columns.items() if column in present}
+    wanted = list(dict.fromkeys(columns.values()))
+    checks.once(name, names, wanted)
+    engine = engine_of(frame)
+    if engine not in EAGER:
+        engine, frame = "polars", nw.from_native(frame).select(wanted).collect("polars").to_native()
+    work = take(engine, frame, wanted)
+    schema = nw.from_native(work).schema
+    for declared, column in columns.items():
+        checks.holds(name, declared, column, schema[column])
+    return with_hours_as_numbers(work)
+
+
+def _names(frame: Any) -> list[Any]:
+    """Return the names of a frame's columns, which in pandas can be anything."""
+    engine = engine_of(frame)
+    if engine is None:
+        raise UnsupportedBackendError(
+            f"a frame must be one of pandas, Polars, PyArrow, or Ibis, got {type(frame).__qualname__}"
+        )
+    if engine == "lazy":
+        return frame.collect_schema().names()
+    return list(frame.column_names if engine == "pyarrow" else frame.columns)
+
+
 def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> Any:
     schema = frame.collect_schema()
     checks.columns(metric, schema.names(), arguments)
@@ -81,7 +128,7 @@ def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, A
 
 
 def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> Any:
-    names = list(frame.column_names if engine == "pyarrow" else frame.columns)
+    names = _names(frame)
     checks.columns(metric, names, arguments)
     if metric.appends:
         return _appended(metric, engine, frame, names, arguments)
@@ -192,8 +239,8 @@ def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any],
 
 
 def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
-    if metric.whole:
-        return list(names)
+    if metric.selects:
+        return metric.selects(names, arguments)
     timed = ordered or not metric.appends or "timestamp" in metric.required(arguments)
     used = [name for name in metric.used(arguments) if timed or name != "timestamp"]
     wanted = [*(metric.column(name, arguments) for name in used), *metric.group_columns(arguments)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
@@ -73,8 +73,8 @@ class Metric:
     signs: tuple[str, ...] = ()
     #: Rows may share instrument and time, because the metric never compares rows of an instrument.
     ties: bool = False
-    #: The definition receives every column of the frame, not only those declared.
-    whole: bool = False
+    #: Columns that the definition receives, given those of the frame and the arguments; default: those declared.
+    selects: Callable[[Sequence[Any], Arguments], list[str]] | None = None
     #: The rows are settlements, so one of an instrument and minute is one settlement.
     settlements: bool = False
     #: Temporary boolean column of the result → warning about its rows (eager frames).
@@ -117,7 +117,13 @@ class Metric:
         alternatives = (name for names in self.alternatives for name in names)
         return tuple(dict.fromkeys([*self.required(arguments), *self.optional, *alternatives]))
 
+    def read(self, arguments: Arguments) -> tuple[str, ...]:
+        """Return the caller's names of all inputs that are read if present."""
+        return (*(self.column(name, arguments) for name in self.used(arguments)), *self.group_columns(arguments))
+
     def group_columns(self, arguments: Arguments) -> tuple[str, ...]:
         """Return the columns the caller groups by; empty for the default, the available instrument keys."""
         by = arguments[self.groups] if self.groups else None
-        return () if by is INSTRUMENT_KEYS or by is None else (by,) if isinstance(by, str) else tuple(by)
+        if by is INSTRUMENT_KEYS or by is None:
+            return ()
+        return tuple(by) if isinstance(by, Iterable) and not isinstance(by, str) else (by,)

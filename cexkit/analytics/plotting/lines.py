@@ -10,10 +10,9 @@ from cexkit.analytics import prices
 from cexkit.analytics.basis import basis as analytics_basis
 from cexkit.analytics.funding import rates
 from cexkit.analytics.plotting._series import (
-    as_polars,
     instruments,
-    needs,
     numbers_of,
+    read,
     subject,
     thinned,
     times_of,
@@ -57,7 +56,7 @@ def funding_apr(frame: Any, *, ax: Axes | None = None) -> Axes:
     >>> funding_apr(frame, ax=Figure().subplots()).get_ylabel()
     'funding APR, %'
     """
-    rows = rates.funding_apr(as_polars(frame))
+    rows = rates.funding_apr(read(frame, "funding_apr"))
     return _draw(rows, "funding_apr", ax, "funding APR, %")
 
 
@@ -91,7 +90,7 @@ def cumulative_funding(frame: Any, *, compound: bool = False, ax: Axes | None = 
     >>> [float(y) for y in cumulative_funding(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [0.01]
     """
-    rows = rates.cumulative_funding(as_polars(frame), compound=compound)
+    rows = rates.cumulative_funding(read(frame, "cumulative_funding"), compound=compound)
     return _draw(rows, "cumulative_funding", ax, "paid by longs, cumulative, %")
 
 
@@ -125,7 +124,7 @@ def drawdown(frame: Any, *, price: str = "close", ax: Axes | None = None) -> Axe
     >>> [float(y) for y in drawdown(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [0.0, -25.0]
     """
-    rows = prices.drawdown(as_polars(frame), price=price)
+    rows = prices.drawdown(read(frame, "drawdown", price=price), price=price)
     return _draw(rows, "drawdown", ax, "drawdown, %")
 
 
@@ -159,8 +158,7 @@ def basis(frame: Any, *, price: str = "price", reference: str = "reference", ax:
     >>> [float(y) for y in basis(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [50.0]
     """
-    rows = as_polars(frame)
-    needs(rows, "basis", "timestamp")
+    rows = read(frame, "basis_bps", price=price, reference=reference)
     rows = analytics_basis.basis_bps(rows, price=price, reference=reference)
     return _draw(rows, "basis_bps", ax, "basis, bps", scale=1.0)
 
