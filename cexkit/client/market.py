@@ -14,9 +14,10 @@ from cexkit.client.point_in_time import PointInTimeMixin
 from cexkit.client.query_run import QueryMixin
 from cexkit.client.table_list import TableList, describe_table
 from cexkit.client.universe import UniverseMixin
-from cexkit.errors import UnknownNameError, UnknownTableError
+from cexkit.errors import UnknownTableError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
+from cexkit.schema.names import resolve_all
 from cexkit.warehouse.store.cache import FileCache
 from cexkit.warehouse.store.locations import folder_of, locate
 from cexkit.warehouse.store.manifest import Manifest
@@ -173,9 +174,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         """
         reader, venues, count = self._reader, to_tuple(exchange), 0
         there = {file.exchange for file in reader.manifest.files if file.exchange}
-        for venue in venues or ():
-            if venue not in there:
-                raise UnknownNameError.of("exchange", venue, there)
+        venues = resolve_all("exchange", venues, there)
         for name in tables or reader.names:
             table = _declared(reader, name)
             first, last = bounds(table, start, end) if table.time else (None, None)
@@ -223,8 +222,8 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         start, end : str, date or datetime, optional
             Half-open window, ``start <= timestamp < end``; times without a zone are UTC.
         exchange, symbol, instrument_type : str or iterable of str, optional
-            Keep these only. A symbol that means instruments of several types (``BTCUSDT`` spot and perp)
-            needs ``instrument_type``.
+            Keep these only; in any case (``"btcusdt"``), if only one name is meant. A symbol that means instruments of
+            several types (``BTCUSDT`` spot and perp) needs ``instrument_type``.
 
         Returns
         -------

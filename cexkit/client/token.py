@@ -32,6 +32,7 @@ from cexkit.client.token_derivatives import DerivativeMethods
 from cexkit.client.token_prices import PriceMethods
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike
+from cexkit.schema.names import resolve
 
 if TYPE_CHECKING:
     from cexkit.client.market import Market
@@ -98,7 +99,7 @@ class Token(TokenMethods):
     ----------
     name : str
         A base coin (``"BTC"``): all its instruments, in any quote currency. Or a canonical symbol
-        (``"BTCUSDT"``): the instruments with that symbol.
+        (``"BTCUSDT"``): the instruments with that symbol. In any case, if only one name is meant.
     exchange, instrument_type : str or iterable of str, optional
         Only these; by default all.
     asset_class : str or None, default "crypto"
@@ -120,7 +121,7 @@ class Token(TokenMethods):
     UnknownNameError
         If the dataset lacks the coin, symbol, venue, type, or class, or their combination.
     AmbiguousInstrumentError
-        If the name is a coin and also a symbol of another coin.
+        If the name is a coin and also a symbol of another coin, or means several names in another case.
 
     Warns
     -----
@@ -148,8 +149,7 @@ class Token(TokenMethods):
         self.market = default_market() if market is None else market
         self._selection = Selection.of(self.market, name, exchange, instrument_type, asset_class)
         self._asset_class = asset_class
-        names = {*self.instruments["base"], *self.instruments["symbol"]}
-        self.name = name if name in names else name.upper()
+        self.name = resolve("coin or symbol", name, {*self.instruments["base"], *self.instruments["symbol"]})
         announce_dataset(self.market)
 
     @property

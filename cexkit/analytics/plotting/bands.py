@@ -12,8 +12,9 @@ from cexkit.analytics.funding.rates import funding_apr
 from cexkit.analytics.plotting._series import instruments, needs, numbers_of, read, rows_of, subject, times_of
 from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, color, finish, ink
 from cexkit.analytics.volatility import Estimator, realized_volatility
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.errors import InvalidInputError
 from cexkit.schema import INSTRUMENT_KEYS
+from cexkit.schema.names import resolve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,8 +158,7 @@ def funding_band(frame: Any, *, base: str, asset_class: str | None = "crypto", a
     {'median of 2': [32.85], 'BTCUSDT': [10.95]}
     """
     days = daily_apr(select_class("funding_band", read(frame, "funding_apr"), {"asset_class": asset_class}))
-    if base not in days["base"]:
-        raise UnknownNameError.of("base", base, days["base"].drop_nulls().unique().to_list())
+    base = resolve("base", base, set(days["base"]))
     others = days.filter(pl.col("base") != base)
     if not others.height:
         raise InvalidInputError(f"funding_band: the frame holds {base} alone; give it the other coins too")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.registry import exchange, resolve_exchange
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
@@ -100,7 +100,7 @@ def pull(
     >>> sorted(cexkit.connect(folder).tables.to_pandas().query("rows > 0").index)
     ['funding_rates', 'instrument_periods', 'instruments']
     """
-    names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
+    names = exchange_names(exchange_name)
     target, window, facts = resolve_request(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
@@ -110,6 +110,11 @@ def pull(
             return one(names[0])
         threads = stack.enter_context(ThreadPoolExecutor(len(names), thread_name_prefix="pull"))
         return sum(threads.map(partial(_reported, one), names), Report())
+
+
+def exchange_names(names: str | Iterable[str]) -> list[str]:
+    """Return the venues that names mean, in any case, each once; raise UnknownNameError for an unknown one."""
+    return list(dict.fromkeys(map(resolve_exchange, [names] if isinstance(names, str) else names)))
 
 
 def resolve_request(
