@@ -59,8 +59,9 @@ client.basis: analytics.basis client.asof client.bars client.instruments client.
   schema.intervals schema.names
 client.dataset:
 client.instruments: errors schema schema.asset_class schema.names schema.symbols
-client.market: client.instruments client.panel client.point_in_time client.query_run client.table_list client.universe
-  config errors schema schema.intervals schema.names warehouse.store
+client.market: client.instruments client.opening client.panel client.point_in_time client.query_run client.table_list
+  client.universe errors schema schema.intervals schema.names warehouse.store
+client.opening: config warehouse.store
 client.panel: client.instruments client.return_types errors schema schema.asset_class schema.intervals
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
 client.queries: client.query errors

@@ -17,14 +17,14 @@ Three rules hold for all methods.
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import OneOrMany
+from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.client.return_types import ReturnType, check_return_type, to_return_type
 from cexkit.client.selection import RowPlan, Selection
 from cexkit.client.token_base import PlanBuilder
@@ -147,10 +147,19 @@ class Token(TokenMethods):
     ):
         self.return_type = check_return_type(return_type)
         self.market = default_market() if market is None else market
-        self._selection = Selection.of(self.market, name, exchange, instrument_type, asset_class)
+        self._filters = {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}
         self._asset_class = asset_class
+        self.name = name
         self.name = resolve("coin or symbol", name, {*self.instruments["base"], *self.instruments["symbol"]})
         announce_dataset(self.market)
+
+    @cached_property
+    def _selection(self) -> Selection:
+        return Selection.of(self.market, self.name, **self._filters, asset_class=self._asset_class)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The instruments follow from the revision of the market.
+        return {name: value for name, value in self.__dict__.items() if name != "_selection"}
 
     @property
     def instruments(self) -> pl.DataFrame:
