@@ -19,8 +19,8 @@ from cexkit.errors import ColumnTypeError
 #: Types of PyArrow that Polars reads as what they are.
 _READABLE = (
     pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string,
-    pa.types.is_large_string, pa.types.is_date, pa.types.is_duration, pa.types.is_timestamp, pa.types.is_binary,
-    pa.types.is_large_binary,
+    pa.types.is_large_string, pa.types.is_string_view, pa.types.is_date, pa.types.is_duration, pa.types.is_timestamp,
+    pa.types.is_binary, pa.types.is_large_binary,
 )  # fmt: skip
 _NO_VALUES = (pl.Object, pl.List, pl.Array, pl.Struct, pl.Time)
 
@@ -100,8 +100,6 @@ def _decoded(column: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array |
         return _decoded(pc.run_end_decode(column))
     if pa.types.is_dictionary(kind):
         return _decoded_dictionary(column)
-    if pa.types.is_string_view(kind):
-        return column.cast(pa.large_string())
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64()) if kind.bit_width > 128 else column
     if pa.types.is_timestamp(kind) and kind.tz is not None and not _is_known_zone(kind.tz):
@@ -116,7 +114,9 @@ def _decoded_dictionary(column: pa.ChunkedArray | pa.DictionaryArray) -> pa.Chun
     if pa.types.is_string(values) or pa.types.is_large_string(values):
         return column
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts = [(_decoded(chunk.dictionary), chunk.indices) for chunk in chunks]
+    # PyArrow cannot take from views.
+    kind = pa.large_string() if pa.types.is_string_view(values) else values
+    parts = [(_decoded(chunk.dictionary.cast(kind)), chunk.indices) for chunk in chunks]
     if any(values is None for values, _ in parts):
         return None
     return pa.chunked_array([values.take(indices) for values, indices in parts])
