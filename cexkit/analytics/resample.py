@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 import narwhals.stable.v2 as nw
@@ -47,7 +47,7 @@ DECLARED: dict[str, Aggregate] = {
     **{name: field.aggregate for name, field in FIELDS.items()},
     **{name: FIELDS[quoted].aggregate for name, quoted in QUOTED.items()},
 }
-_IMPLIED = ("timestamp", *INSTRUMENT_KEYS)
+_IMPLIED = frozenset(("timestamp", *INSTRUMENT_KEYS))
 _RATE = "funding_rate"
 #: Columns that are read beside keys and time; those that are left out may hold anything.
 _READ = (*(name for name, how in DECLARED.items() if how != "none"), *DESCRIPTIVE, DECLARED_HOURS, "coverage")
@@ -58,7 +58,7 @@ def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     return ("timestamp", *(name for name, how in given.items() if how != "none"))
 
 
-def _selected(present: Sequence[Any], arguments: Mapping[str, Any]) -> list[str]:
+def _selected(present: Collection[Any], arguments: Mapping[str, Any]) -> list[str]:
     """Columns that are read: keys, time, what is brought to a bucket, and what funding needs."""
     plan = _plan(present, arguments["aggregates"])
     wanted = {*_IMPLIED, *plan, *(["coverage"] if _has_coverage(present, plan, arguments["aggregates"]) else [])}
@@ -66,7 +66,7 @@ def _selected(present: Sequence[Any], arguments: Mapping[str, Any]) -> list[str]
     return [name for name in dict.fromkeys(present) if name in wanted]
 
 
-def _has_coverage(present: Sequence[Any], plan: Mapping[str, str], aggregates: Mapping[str, str] | None) -> bool:
+def _has_coverage(present: Collection[Any], plan: Mapping[str, str], aggregates: Mapping[str, str] | None) -> bool:
     """Whether the coverage of a bucket is its worst one."""
     return "coverage" in present and "coverage" not in plan and (aggregates or {}).get("coverage") != "none"
 
@@ -202,7 +202,7 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
     ).sort(*keys, "timestamp")
 
 
-def _plan(present: Sequence[str], aggregates: Mapping[str, str] | None) -> dict[str, str]:
+def _plan(present: Collection[Any], aggregates: Mapping[str, str] | None) -> dict[str, str]:
     """How each column that goes in is brought to a bucket; ``same`` for what must not change in it."""
     given = dict(aggregates or {})
     for how in given.values():

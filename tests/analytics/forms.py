@@ -150,12 +150,16 @@ NUMBERS: tuple[str, Change | None] = ("as numbers", None)
 
 
 def _with(kind: str, values: Callable[[int], Any], name: Any = "own") -> tuple[str, Change]:
-    return kind, lambda f: f.assign(spare=values(len(f))).rename(columns={"spare": name})
+    return kind, lambda f: _named(f.assign(spare=values(len(f))), name)
+
+
+def _named(frame: pd.DataFrame, name: Any) -> pd.DataFrame:
+    """Name the last column; an index of texts would turn None into NaN."""
+    return frame.set_axis(pd.Index([*frame.columns[:-1], name], dtype=object, tupleize_cols=False), axis=1)
 
 
 def _twice(frame: pd.DataFrame, name: Any) -> pd.DataFrame:
-    other = pd.DataFrame([list("ab")] * len(frame), columns=[name, name], index=frame.index)
-    return pd.concat([frame, other], axis=1)
+    return _named(_named(frame.assign(spare="a"), name).assign(spare="b"), name)
 
 
 class _Subclass(pd.DataFrame):

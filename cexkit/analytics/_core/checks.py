@@ -49,7 +49,7 @@ def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any], 
     for name, column in required.items():
         if not counts[column]:
             raise _missing(metric, name, column, names)
-    used = metric.selects(names, arguments) if metric.selects else metric.read(arguments)
+    used = metric.selects(counts, arguments) if metric.selects else metric.read(arguments)
     once(metric.name, names, (*used, *required.values(), *(metric.outputs if metric.appends else ())))
     overridden = metric.unless is not None and arguments[metric.unless] is not None
     if metric.alternatives and not overridden and not any(set(group) <= set(counts) for group in metric.alternatives):

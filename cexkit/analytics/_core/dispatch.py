@@ -7,7 +7,7 @@ polars and Ibis frames stay expressions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -130,10 +130,11 @@ def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, A
 def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> Any:
     names = _names(frame)
     checks.columns(metric, names, arguments)
+    present = dict.fromkeys(names)  # found by hash, because a name of pandas can refuse to be compared
     if metric.appends:
-        return _appended(metric, engine, frame, names, arguments)
-    ordered = _ordered(metric, names, arguments)
-    work = take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
+        return _appended(metric, engine, frame, present, arguments)
+    ordered = _ordered(metric, present, arguments)
+    work = take(engine, frame, _needed(metric, present, arguments, ordered=ordered))
     work = select_class(metric.name, work, arguments)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
     work = with_hours_as_numbers(work)
@@ -149,10 +150,10 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     return native(engine, result.drop(marked))
 
 
-def _appended(metric: Metric, engine: str, frame: Any, names: list[str], arguments: Mapping[str, Any]) -> Any:
-    known = metric.complete_with in names and complete(
-        hours_of(take(engine, frame, [metric.complete_with], raw=True).to_series()), LONGEST
-    )
+def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], arguments: Mapping[str, Any]) -> Any:
+    hours = metric.complete_with  # None is no name here, but can be that of a column of pandas
+    known = hours is not None and hours in names
+    known = known and complete(hours_of(take(engine, frame, [hours], raw=True).to_series()), LONGEST)
     ordered = _ordered(metric, names, arguments, complete=known)
     needed = _needed(metric, names, arguments, ordered=ordered)
     keys = [name for name in INSTRUMENT_KEYS if name in needed]
@@ -228,7 +229,7 @@ def _numbers(metric: Metric, arguments: Mapping[str, Any]) -> set[str]:
     return {metric.column(name, arguments) for name in used if checks.kind(name) in ("numbers", "hours")}
 
 
-def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, complete: bool = False) -> bool:
+def _ordered(metric: Metric, names: Collection[Any], arguments: Mapping[str, Any], *, complete: bool = False) -> bool:
     """Whether the metric looks at other rows of the instrument, given these columns and arguments."""
     if metric.kind != "row":
         return metric.kind in ("rolling", "cross-venue") and not metric.ties
@@ -238,7 +239,7 @@ def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any],
     return not overridden and "timestamp" in names
 
 
-def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
+def _needed(metric: Metric, names: Collection[Any], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
     if metric.selects:
         return metric.selects(names, arguments)
     timed = ordered or not metric.appends or "timestamp" in metric.required(arguments)

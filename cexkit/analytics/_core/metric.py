@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
@@ -74,7 +74,7 @@ class Metric:
     #: Rows may share instrument and time, because the metric never compares rows of an instrument.
     ties: bool = False
     #: Columns that the definition receives, given those of the frame and the arguments; default: those declared.
-    selects: Callable[[Sequence[Any], Arguments], list[str]] | None = None
+    selects: Callable[[Collection[Any], Arguments], list[str]] | None = None
     #: The rows are settlements, so one of an instrument and minute is one settlement.
     settlements: bool = False
     #: Temporary boolean column of the result → warning about its rows (eager frames).
