@@ -83,9 +83,21 @@ class CexkitError(Exception):
         kept = self._kept
         super().__init__(*(printable(masked(part), kept) if isinstance(part, str) else part for part in args))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Without __init__, whose arguments a subclass has formatted already.
+        return _restored, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         # KeyError would print the repr of its message
         return str(self.args[0]) if self.args else ""
+
+
+def _restored(kind: type[CexkitError], args: tuple[object, ...], state: dict[str, object]) -> CexkitError:
+    """Return an error as it was pickled."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(CexkitError, ValueError):

@@ -28,8 +28,8 @@ _SCHEMES = ("http", "https", "socks5", "socks5h")
 #: What reads SOCKS: httpx, and websockets.
 _SOCKS_MODULES = ("socksio", "python_socks")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-#: A host, a suffix of hosts, or an IPv4 range, perhaps with a port.
-_HOST = re.compile(r"[\w.*-]*(?::\d+)?(?:/\d+)?")
+#: A host, a suffix of hosts, or an IPv4 range, perhaps with a port; clients refuse other letters than those of ASCII.
+_HOST = re.compile(r"[\w.*-]*(?::\d+)?(?:/\d+)?", re.ASCII)
 
 #: Proxies of httpx clients: those of the environment must not stand before servers on this machine.
 LOOPBACK_MOUNTS = dict.fromkeys([f"all://{host}" for host in _LOOPBACK])
@@ -185,7 +185,7 @@ def _check_exclusions(variable: str, value: str) -> None:
                 continue
         raise ConfigError(
             f"{variable} must be names and addresses of hosts separated by commas, got {entry!r}; write IPv6 addresses "
-            "without brackets, zones, and ranges"
+            "without brackets, zones, and ranges, and names in ASCII (xn--…)"
         )
 
 

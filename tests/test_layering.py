@@ -23,7 +23,7 @@ __init__: analytics._core analytics.accessors analytics.basis analytics.beta ana
   warehouse.collect warehouse.ingest warehouse.publish
 analytics:
 analytics.__main__: analytics._core
-analytics._core: errors schema.asset_class schema.fields schema.intervals
+analytics._core: errors schema.asset_class schema.fields schema.intervals schema.scalars
 analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
@@ -36,7 +36,7 @@ analytics.liquidity: analytics._core analytics.volatility
 analytics.open_interest: analytics._core
 analytics.order_flow: analytics._core
 analytics.plotting: analytics._core analytics.basis analytics.cross_venue analytics.funding analytics.liquidations
-  analytics.open_interest analytics.prices analytics.volatility errors schema
+  analytics.open_interest analytics.prices analytics.volatility errors schema schema.asset_class schema.names
 analytics.prices: analytics._core
 analytics.resample: analytics._core analytics.funding analytics.liquidations errors schema.fields schema.intervals
 analytics.volatility: analytics._core errors schema.intervals
@@ -58,31 +58,33 @@ client.__main__: client.queries client.query
 client.asof: errors schema.intervals
 client.bars: analytics.resample client.selection errors schema schema.intervals
 client.basis: analytics.basis client.asof client.bars client.instruments client.references errors schema
-  schema.intervals
+  schema.intervals schema.names
 client.dataset:
-client.instruments: errors schema schema.asset_class
-client.market: client.instruments client.panel client.point_in_time client.query_run client.table_list client.universe
-  config errors schema schema.intervals warehouse.store
+client.instruments: errors schema schema.asset_class schema.names schema.symbols
+client.market: client.instruments client.opening client.panel client.point_in_time client.query_run client.table_list
+  client.universe errors schema schema.intervals schema.names warehouse.store
+client.opening: config warehouse.store
 client.panel: client.instruments client.return_types errors schema schema.intervals
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
 client.queries: client.query errors
-client.query: errors schema schema.asset_class schema.intervals
+client.query: errors schema schema.asset_class schema.intervals schema.scalars
 client.query_run: client.queries client.query client.references client.return_types errors schema schema.asset_class
-  schema.intervals schema.render schema.symbols warehouse.store
-client.references: errors schema schema.asset_class
+  schema.intervals schema.names schema.render schema.symbols warehouse.store
+client.references: errors schema schema.asset_class schema.names
 client.return_types: errors
-client.selection: client.instruments errors schema schema.intervals
+client.selection: client.instruments errors schema schema.intervals schema.names schema.scalars
 client.table_list: schema text warehouse.store
 client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analytics.liquidations analytics.liquidity
   analytics.open_interest analytics.plotting analytics.prices analytics.resample analytics.volatility client
-  client.basis client.selection errors schema schema.asset_class schema.intervals schema.render warehouse.store
+  client.basis client.selection errors schema schema.asset_class schema.intervals schema.render schema.scalars
+  warehouse.store
 client.token: client.instruments client.market client.return_types client.selection client.tearsheet client.token_base
-  client.token_derivatives client.token_prices config schema schema.intervals
+  client.token_derivatives client.token_prices config schema schema.intervals schema.names
 client.token_base: client.return_types client.selection
 client.token_derivatives: analytics.funding client.bars client.references client.return_types client.selection
   client.token_base errors schema schema.intervals
 client.token_prices: analytics.prices analytics.volatility client.asof client.bars client.return_types
-  client.selection client.token_base errors schema schema.intervals
+  client.selection client.token_base errors schema schema.intervals schema.scalars
 client.tokens: client.instruments client.return_types client.token client.token_base errors schema
 client.universe: client.instruments schema schema.asset_class schema.intervals schema.render
 config: errors
@@ -103,14 +105,14 @@ exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.ins
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols
 exchanges.http: errors network schema.intervals text
-exchanges.instruments: errors schema schema.render schema.symbols
+exchanges.instruments: errors schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
 exchanges.page_walk: errors exchanges.base exchanges.http exchanges.page exchanges.parsing exchanges.venue_client
   schema.intervals
 exchanges.parsing: errors exchanges.http exchanges.terms schema schema.intervals schema.render schema.symbols
-exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing
+exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing schema.names
 exchanges.streams: errors exchanges.base exchanges.registry exchanges.terms schema schema.intervals schema.render
   schema.symbols
 exchanges.terms: schema.symbols
@@ -120,8 +122,10 @@ schema: schema.fields schema.tables
 schema.__main__: schema.render schema.tables
 schema.asset_class: errors schema.fields
 schema.fields:
-schema.intervals: errors
+schema.intervals: errors schema.scalars
+schema.names: errors
 schema.render: errors schema.fields schema.tables
+schema.scalars:
 schema.symbols:
 schema.tables: errors schema.fields schema.intervals
 schema.validate: schema.tables
@@ -144,20 +148,20 @@ testing.venue: schema.intervals testing.feed testing.loopback
 text:
 warehouse:
 warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams network schema schema.intervals
-  schema.symbols text warehouse.ingest warehouse.store
+  schema.names schema.symbols text warehouse.ingest warehouse.store
 warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.store
 warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema.render warehouse.units
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
   exchanges.http exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams
-  exchanges.terms schema schema.intervals schema.render schema.symbols schema.validate text warehouse.store
-  warehouse.units
+  exchanges.terms schema schema.intervals schema.names schema.render schema.symbols schema.validate text
+  warehouse.store warehouse.units
 warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols text warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
   warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
-warehouse.store: config errors network schema schema.intervals schema.render
+warehouse.store: config errors network schema schema.intervals schema.names schema.render
 warehouse.units: schema
 """
 _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())

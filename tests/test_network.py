@@ -33,6 +33,7 @@ UNUSABLE = [
     ("ALL_PROXY", "http://proxy.example:3128/path"),
     ("NO_PROXY", "[::1]"),
     ("no_proxy", "localhost,fd00::/8"),
+    ("NO_PROXY", "bücher.example"),
     ("SSL_CERT_FILE", "/missing/certificates.pem"),
     ("SSL_CERT_FILE", os.fspath(Path(__file__))),
     ("SSL_CERT_DIR", "/missing"),

@@ -101,6 +101,25 @@ def test_funding_apr_by_hand():
         assert len(each.crypto.funding_apr(interval_hours=8)) == 2
 
 
+def test_window_forgets_a_spike():
+    """Polars before 1.43 keeps a trace of it in all later variances."""
+    rates = np.random.default_rng(2).normal(1e-4, 1e-5, 60)
+    times = pd.date_range("2024-01-01", periods=60, freq="8h", tz="UTC")
+    found = []
+    for spike in (rates[5], 1e6):
+        rates[5] = spike
+        frame = pl.DataFrame({"timestamp": times, "funding_rate": rates, "funding_interval_hours": 8.0})
+        found.append(numbers(cexkit.funding_zscore(frame.lazy(), window=10)).funding_zscore.to_numpy()[20:])
+    np.testing.assert_allclose(*found, rtol=1e-9)
+
+
+def test_join_keeps_rows_without_a_match(market):
+    """DuckDB before 1.5.2 drops them if the right side is empty: Coinbase has no mark prices."""
+    window = {"exchange": "coinbase", "symbol": "BTCUSDC", "start": "2026-06-29"}
+    paid = market.table("funding_rates", **window).count().execute()
+    assert market.funding_with_price(**window).count().execute() == paid > 0
+
+
 def test_metric_runs_on_ibis(market):
     rows = market.table("funding_rates", start="2026-06-29", exchange="okx", symbol="BTCUSDT")
     found = cexkit.funding_apr(rows).execute()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, get_args
 
 import narwhals.stable.v2 as nw
@@ -30,6 +30,7 @@ from cexkit.analytics._core.metric import Note
 from cexkit.analytics._core.ranges import RANGES
 from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.analytics._core.usd import QUOTED
+from cexkit.analytics.funding.intervals import DECLARED as DECLARED_HOURS
 from cexkit.analytics.funding.intervals import declared_hours, with_ends, with_missing
 from cexkit.analytics.liquidations._common import coverage, rank
 from cexkit.errors import InvalidInputError, MissingSettlementsWarning, UnknownNameError
@@ -46,8 +47,10 @@ DECLARED: dict[str, Aggregate] = {
     **{name: field.aggregate for name, field in FIELDS.items()},
     **{name: FIELDS[quoted].aggregate for name, quoted in QUOTED.items()},
 }
-_IMPLIED = ("timestamp", *INSTRUMENT_KEYS)
+_IMPLIED = frozenset(("timestamp", *INSTRUMENT_KEYS))
 _RATE = "funding_rate"
+#: Columns that are read beside keys and time; those that are left out may hold anything.
+_READ = (*(name for name, how in DECLARED.items() if how != "none"), *DESCRIPTIVE, DECLARED_HOURS, "coverage")
 
 
 def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
@@ -55,6 +58,19 @@ def _inputs(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(given, Mapping):
         raise InvalidInputError(f"aggregates must map columns to aggregates, got {given!r}")
     return ("timestamp", *(name for name, how in given.items() if how != "none"))
+
+
+def _selected(present: Collection[Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Columns that are read: keys, time, what is brought to a bucket, and what funding needs."""
+    plan = _plan(present, arguments["aggregates"])
+    wanted = {*_IMPLIED, *plan, *(["coverage"] if _has_coverage(present, plan, arguments["aggregates"]) else [])}
+    wanted |= {DECLARED_HOURS} if plan.get(_RATE) == "sum" else set()
+    return [name for name in dict.fromkeys(present) if name in wanted]
+
+
+def _has_coverage(present: Collection[Any], plan: Mapping[str, str], aggregates: Mapping[str, str] | None) -> bool:
+    """Whether the coverage of a bucket is its worst one."""
+    return "coverage" in present and "coverage" not in plan and (aggregates or {}).get("coverage") != "none"
 
 
 def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
@@ -69,7 +85,7 @@ def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
 @metric(
     kind="summary",
     inputs=("timestamp",),
-    optional=tuple(name for name in DECLARED if name not in _IMPLIED),
+    optional=_READ,
     outputs=("timestamp", "rows"),
     requires=_inputs,
     notes={
@@ -79,7 +95,7 @@ def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
         )
     },
     inspects=_inspect,
-    whole=True,
+    selects=_selected,
 )
 def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] | None = None) -> Frame:
     """Longer bars: each column by its declared aggregate, so that a stock is not summed and a flow not averaged.
@@ -167,7 +183,7 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
     signed = _signed(frame, plan)
     frame = frame.with_columns(number(frame, name).alias(f"_least_{name}") for name in signed)
     frame = frame.with_columns(_value(frame, name).alias(name) for name in plan)
-    with_coverage = "coverage" in present and "coverage" not in plan and (aggregates or {}).get("coverage") != "none"
+    with_coverage = _has_coverage(present, plan, aggregates)
     if with_coverage:
         frame = frame.with_columns(rank(frame).alias("_rank"))
     extra = {f"_least_{name}": "min" for name in signed} | ({"_lost": "max"} if lossy else {})
@@ -189,7 +205,7 @@ def resample(frame: Frame, *, every: str = "1d", aggregates: Mapping[str, str] |
     ).sort(*keys, "timestamp")
 
 
-def _plan(present: Sequence[str], aggregates: Mapping[str, str] | None) -> dict[str, str]:
+def _plan(present: Collection[Any], aggregates: Mapping[str, str] | None) -> dict[str, str]:
     """How each column that goes in is brought to a bucket; ``same`` for what must not change in it."""
     given = dict(aggregates or {})
     for how in given.values():
@@ -198,13 +214,15 @@ def _plan(present: Sequence[str], aggregates: Mapping[str, str] | None) -> dict[
     if taken := [name for name in given if name in _IMPLIED or str(name).startswith("_")]:
         raise InvalidInputError(f"resample: {', '.join(taken)} cannot have aggregates: keys, time and temporary names")
     hows = {**DECLARED, **dict.fromkeys(DESCRIPTIVE, "same"), **given}
-    unknown = [str(name) for name in present if name not in hows and name not in _IMPLIED]
+    unknown = [name for name in present if name not in hows and name not in _IMPLIED]
     if unknown:
         raise InvalidInputError(
-            f"resample: it is not declared how {', '.join(unknown)} is brought to a bucket; say so, for example "
-            f"aggregates={{{unknown[0]!r}: 'last'}}, or leave it out with 'none'"
+            f"resample: it is not declared how {', '.join(map(str, unknown))} is brought to a bucket; say so, for "
+            f"example aggregates={{{unknown[0]!r}: 'last'}}, or leave it out with 'none'"
         )
     plan = {name: hows[name] for name in present if name not in _IMPLIED and hows[name] != "none"}
+    if unnamed := [name for name in plan if not isinstance(name, str)]:
+        raise InvalidInputError(f"resample: a column must be named by a text, got {unnamed[0]!r}; rename it")
     if summed := [name for name, how in plan.items() if how == "sum" and kind_of(name) != "numbers"]:
         raise InvalidInputError(f"resample: {', '.join(summed)} cannot be summed: no numbers")
     return plan

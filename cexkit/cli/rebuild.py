@@ -32,6 +32,7 @@ def rebuild(
 ) -> None:
     """Build Silver from all of Bronze again and compare it with the present rows before it takes their place."""
     from cexkit.config import settings
+    from cexkit.exchanges.registry import resolve_exchange
     from cexkit.warehouse.ingest.rebuild import rebuild as run
     from cexkit.warehouse.store.warehouse import Warehouse
 
@@ -39,7 +40,7 @@ def rebuild(
     tables = _silver(table)
     done: list[Rebuilt] = []
     refused: list[DataLossError] = []
-    for name in exchange or _venues(target.root):
+    for name in [resolve_exchange(each) for each in exchange or ()] or _venues(target.root):
         try:
             found = run(target, name, tables, dry_run=dry_run, allow_loss=allow_loss or ())
         except DataLossError as error:

@@ -22,6 +22,7 @@ from cexkit.client.references import INDEX, check_quotes, choose_references
 from cexkit.errors import UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.names import resolve_all
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -94,7 +95,7 @@ def plan_basis(
         raise UnknownNameError.of("reference", reference, REFERENCES)
     max_age, table, spot_table = duration(tolerance), table_of(price, interval), table_of("trade", interval)
     quotes = check_quotes(quotes, market.instrument_frame["quote"].unique())
-    exchange = to_tuple(exchange)
+    exchange = resolve_all("exchange", to_tuple(exchange), set(market.instrument_frame["exchange"]))
     types = derivative_types(market.instrument_frame, to_tuple(instrument_type), exchange)
     filters = {"exchange": exchange, "symbol": to_tuple(symbol), "instrument_type": types}
     bars = _read(market, table, (start, end), timedelta(0), **filters)

@@ -18,6 +18,8 @@ from cexkit.schema.asset_class import (
     is_included,
     warn_of_excluded,
 )
+from cexkit.schema.names import alike, resolve, resolve_all
+from cexkit.schema.symbols import INSTRUMENT_TYPES
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -212,6 +214,8 @@ def derivative_types(
     >>> derivative_types(listed, None, ("okx",))
     ('perp',)
     """
+    exchange = resolve_all("exchange", exchange, set(instruments["exchange"]))
+    requested = resolve_all("instrument type", requested, INSTRUMENT_TYPES)
     if requested is None:
         venues = instruments if exchange is None else instruments.filter(pl.col("exchange").is_in(exchange))
         available = set(venues["instrument_type"])
@@ -229,9 +233,8 @@ class Symbols(Mapping[str, "pd.DataFrame"]):
         self._listed = listed
 
     def __getitem__(self, name: str) -> pd.DataFrame:
+        name = resolve("coin or symbol", name, set(self))
         found = self._listed.filter((pl.col("symbol") == name) | (pl.col("base") == name))
-        if found.is_empty():
-            raise UnknownNameError.of("coin or symbol", name, self)
         return found.sort(INSTRUMENT_KEYS).to_pandas()
 
     def __iter__(self) -> Iterator[str]:
@@ -241,7 +244,7 @@ class Symbols(Mapping[str, "pd.DataFrame"]):
         return len({*self._listed["base"], *self._listed["symbol"]})
 
     def __contains__(self, name: object) -> bool:
-        return name in {*self._listed["base"], *self._listed["symbol"]}
+        return bool(alike(name, self))
 
     def _ipython_key_completions_(self) -> list[str]:
         return list(self)

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cexkit.client.instruments import OneOrMany, to_tuple
+from cexkit.client.opening import Opening
 from cexkit.client.panel import PanelMixin
 from cexkit.client.point_in_time import PointInTimeMixin
 from cexkit.client.query_run import QueryMixin
 from cexkit.client.table_list import TableList, describe_table
 from cexkit.client.universe import UniverseMixin
-from cexkit.errors import UnknownNameError, UnknownTableError
+from cexkit.errors import UnknownTableError
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
-from cexkit.warehouse.store.cache import FileCache
-from cexkit.warehouse.store.locations import folder_of, locate
+from cexkit.schema.names import resolve_all
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.reader import Reader, bounds
-from cexkit.warehouse.store.snapshot import Mode, Snapshot, open_snapshot
+from cexkit.warehouse.store.snapshot import Mode, Snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from cexkit.warehouse.store.engine import Engine
-
-#: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
-CACHE_HTTPFS = "cache_httpfs"
 
 
 def connect(
@@ -76,15 +73,9 @@ def connect(
     >>> market.funding_rates.columns[:3]
     ('exchange', 'instrument_type', 'symbol')
     """
-    from cexkit.config import settings
-
-    found = settings()
-    location = locate(source)
-    extension = CACHE_HTTPFS if cache == CACHE_HTTPFS else None
-    folder = found.cache_dir if cache is None or extension else Path(cache)
-    files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
-    options = {"mode": mode, "offline": offline, "big_bytes": found.big_table_bytes}
-    return Market(lambda: open_snapshot(location, files, **options), extension)
+    market = Market(Opening.of(source, mode, cache, offline))
+    _ = market.revision  # opens the dataset, so that errors are raised here
+    return market
 
 
 class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
@@ -93,6 +84,9 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
     ``market.funding_rates`` is the whole table; :meth:`table` is the same cut to a window, venues and
     symbols, and opens only the files that can hold them. :meth:`sql` takes DuckDB SQL. Threads may share it.
 
+    A pickle of it holds location, revision, and options. Another process opens the same revision when it first reads;
+    it needs credentials of its own, and raises DatasetNotFoundError if the revision no longer exists.
+
     Examples
     --------
     >>> market = connect("sample")
@@ -100,9 +94,21 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
     True
     """
 
-    def __init__(self, open_now: Callable[[], Snapshot], extension: str | None = None):
-        self._open, self._extension = open_now, extension
-        self._reader = Reader(open_now(), extension)
+    def __init__(self, opening: Opening, revision: str | None = None):
+        self._opening, self._revision = opening, revision
+        self._opened: Reader | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Market], tuple[Opening, str]]:
+        return type(self), (self._opening, self.revision)
+
+    @property
+    def _reader(self) -> Reader:
+        # An unpickled market opens here: an error in unpickling would end the process of a pool without a word.
+        with self._lock:
+            if self._opened is None:
+                self._opened = Reader(self._opening.open(self._revision), self._opening.extension)
+            return self._opened
 
     @property
     def _snapshot(self) -> Snapshot:
@@ -124,7 +130,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
     @property
     def revision(self) -> str:
         """The state that is read: the commit on the hub, the hash of the manifest elsewhere."""
-        return self._snapshot.revision
+        return self._revision if self._opened is None and self._revision else self._snapshot.revision
 
     def refresh(self) -> Market:
         """Move on to the state the dataset has now.
@@ -141,10 +147,10 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         >>> market.refresh().revision == market.revision
         True
         """
-        snapshot = self._open()
+        snapshot = self._opening.open()
         if snapshot.revision != self.revision:
             # in one step: a question that another thread is asking goes on with the state it began on
-            self._reader = Reader(snapshot, self._extension)
+            self._opened = Reader(snapshot, self._opening.extension)
         return self
 
     def warm(
@@ -173,9 +179,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         """
         reader, venues, count = self._reader, to_tuple(exchange), 0
         there = {file.exchange for file in reader.manifest.files if file.exchange}
-        for venue in venues or ():
-            if venue not in there:
-                raise UnknownNameError.of("exchange", venue, there)
+        venues = resolve_all("exchange", venues, there)
         for name in tables or reader.names:
             table = _declared(reader, name)
             first, last = bounds(table, start, end) if table.time else (None, None)
@@ -223,8 +227,8 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         start, end : str, date or datetime, optional
             Half-open window, ``start <= timestamp < end``; times without a zone are UTC.
         exchange, symbol, instrument_type : str or iterable of str, optional
-            Keep these only. A symbol that means instruments of several types (``BTCUSDT`` spot and perp)
-            needs ``instrument_type``.
+            Keep these only; in any case (``"btcusdt"``), if only one name is meant. A symbol that means instruments of
+            several types (``BTCUSDT`` spot and perp) needs ``instrument_type``.
 
         Returns
         -------

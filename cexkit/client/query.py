@@ -15,6 +15,7 @@ from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import FIELDS
 from cexkit.schema.asset_class import check_asset_class
 from cexkit.schema.intervals import utc
+from cexkit.schema.scalars import to_plain
 
 REQUIRED = "required"
 NONE = "none"
@@ -143,12 +144,14 @@ def _validate_text(value: Any) -> str:
 
 
 def _validate_integer(value: Any) -> int:
+    value = to_plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
         raise TypeError("not a whole number")
     return value
 
 
 def _validate_number(value: Any) -> float:
+    value = to_plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError("not a number")
     return float(value)

@@ -15,10 +15,11 @@ from cexkit.client.queries import Queries
 from cexkit.client.query import ALL_CLASSES, Query
 from cexkit.client.references import check_quotes
 from cexkit.client.return_types import check_return_type, to_return_type
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.errors import InvalidInputError
 from cexkit.schema import TABLES
 from cexkit.schema.asset_class import ASSET_CLASS, is_included, warn_of_excluded
 from cexkit.schema.intervals import YEARS
+from cexkit.schema.names import resolve
 from cexkit.schema.render import to_ibis
 from cexkit.schema.symbols import INSTRUMENT_TYPES
 
@@ -118,8 +119,7 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
     """
     from cexkit.warehouse.store.statements import parse_statement
 
-    values = query.bind(arguments)
-    _check_names(market.instrument_frame, values)
+    values = _stored_names(market.instrument_frame, query.bind(arguments))
     connection = market._backend.con
     names = sorted(parse_statement(connection, query.sql).tables & set(TABLES))
     _warn_of_excluded(market, query, names, values)
@@ -133,13 +133,18 @@ def run_query(market: Dataset, query: Query, arguments: Mapping[str, Any]) -> pl
         return _fetch_rows(market, cursor, query)
 
 
-def _check_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> None:
-    """Raise UnknownNameError for names that the dataset lacks; a query would silently return no rows."""
+def _stored_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with names as the dataset stores them.
+
+    Raise UnknownNameError for names that it lacks, for which a query would silently return no rows.
+    """
+    found = dict(values)
     for column in ("exchange", "instrument_type", "base", "symbol"):
-        if (value := values.get(column)) is not None and value not in instruments[column]:
-            raise UnknownNameError.of(column.replace("_", " "), value, instruments[column].unique())
+        if (value := values.get(column)) is not None:
+            found[column] = resolve(column.replace("_", " "), value, set(instruments[column]))
     if (quotes := values.get("quotes")) is not None:
-        check_quotes(quotes.split(","), instruments["quote"].unique())
+        found["quotes"] = ",".join(check_quotes(quotes.split(","), instruments["quote"].unique()))
+    return found
 
 
 def _warn_of_excluded(market: Dataset, query: Query, names: list[str], values: Mapping[str, Any]) -> None:

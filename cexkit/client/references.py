@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.errors import InvalidInputError
 from cexkit.schema import INSTRUMENT_KEYS, USD_LIKE
 from cexkit.schema.asset_class import CRYPTO, NOT_CRYPTO
+from cexkit.schema.names import resolve_all
 
 #: Name of the reference that is an instrument's own index.
 INDEX = "index_1h"
@@ -41,18 +42,14 @@ def quote_group(quotes: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_quotes(quotes: Iterable[str], listed: Iterable[str]) -> tuple[str, ...]:
-    """Return quote currencies as a tuple; raise UnknownNameError for one that neither the dataset nor cexkit knows.
+    """Return quote currencies by their stored names; raise UnknownNameError for one that no dataset or rule knows.
 
     Examples
     --------
     >>> check_quotes(["USD", "EUR"], listed=["EUR"])
     ('USD', 'EUR')
     """
-    names, known = quote_group(quotes), {*listed, *USD_LIKE}
-    for name in names:
-        if name not in known:
-            raise UnknownNameError.of("quote", name, known)
-    return names
+    return resolve_all("quote", quote_group(quotes), {*listed, *USD_LIKE}) or ()
 
 
 def choose_references(

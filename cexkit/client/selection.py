@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cexkit.client.instruments import OneOrMany, named_of_class, to_tuple
-from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
+from cexkit.schema.names import resolve, resolve_all
+from cexkit.schema.scalars import to_plain
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -100,11 +102,8 @@ class Selection:
         for column, values in {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}.items():
             if values is None:
                 continue
-            available = set(instruments[column])
-            for value in values:
-                if value not in available:
-                    raise UnknownNameError.of(f"{column.replace('_', ' ')} of {name}", value, available)
-            instruments = instruments.filter(pl.col(column).is_in(values))
+            chosen = resolve_all(f"{column.replace('_', ' ')} of {name}", values, set(instruments[column]))
+            instruments = instruments.filter(pl.col(column).is_in(chosen))
         return cls(market, named_of_class(instruments, name, asset_class).sort(INSTRUMENT_KEYS))
 
     def covered_by(self, table: str) -> pl.DataFrame:
@@ -170,12 +169,8 @@ def _find_instruments(listed: pl.DataFrame, name: str) -> pl.DataFrame:
     """Return the instruments of a coin or of a symbol."""
     if not isinstance(name, str):
         raise InvalidInputError(f"a token is a coin or a symbol by name, such as 'BTC', not {name!r}")
+    name = resolve("coin or symbol", name, {*listed["base"], *listed["symbol"]})
     coin, symbol = listed.filter(base=name), listed.filter(symbol=name)
-    if coin.is_empty() and symbol.is_empty():
-        # Only ASCII: the uppercase form of another letter can belong to another name.
-        if name.isascii() and name != name.upper():
-            return _find_instruments(listed, name.upper())
-        raise UnknownNameError.of("coin or symbol", name, {*listed["base"], *listed["symbol"]})
     if len(coin) and len(symbol):
         raise AmbiguousInstrumentError(
             f"{name!r} is a coin ({', '.join(coin['symbol'].unique().sort())}) and also a symbol of "
@@ -239,6 +234,7 @@ def parse_window(time_range: TimeRange) -> tuple[datetime | None, datetime | Non
 
 def check_limit(limit: int | None) -> int | None:
     """Return the limit, or raise if it is not a number of rows."""
+    limit = to_plain(limit)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise InvalidInputError(f"limit must be a positive integer (newest rows per instrument), got {limit!r}")
     return limit

@@ -17,14 +17,14 @@ Three rules hold for all methods.
 from __future__ import annotations
 
 import sys
-from functools import cache
+from functools import cache, cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import OneOrMany
+from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.client.return_types import ReturnType, check_return_type, to_return_type
 from cexkit.client.selection import RowPlan, Selection
 from cexkit.client.token_base import PlanBuilder
@@ -32,6 +32,7 @@ from cexkit.client.token_derivatives import DerivativeMethods
 from cexkit.client.token_prices import PriceMethods
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike
+from cexkit.schema.names import resolve
 
 if TYPE_CHECKING:
     from cexkit.client.market import Market
@@ -98,7 +99,7 @@ class Token(TokenMethods):
     ----------
     name : str
         A base coin (``"BTC"``): all its instruments, in any quote currency. Or a canonical symbol
-        (``"BTCUSDT"``): the instruments with that symbol.
+        (``"BTCUSDT"``): the instruments with that symbol. In any case, if only one name is meant.
     exchange, instrument_type : str or iterable of str, optional
         Only these; by default all.
     asset_class : str or None, default "crypto"
@@ -120,7 +121,7 @@ class Token(TokenMethods):
     UnknownNameError
         If the dataset lacks the coin, symbol, venue, type, or class, or their combination.
     AmbiguousInstrumentError
-        If the name is a coin and also a symbol of another coin.
+        If the name is a coin and also a symbol of another coin, or means several names in another case.
 
     Warns
     -----
@@ -146,11 +147,19 @@ class Token(TokenMethods):
     ):
         self.return_type = check_return_type(return_type)
         self.market = default_market() if market is None else market
-        self._selection = Selection.of(self.market, name, exchange, instrument_type, asset_class)
+        self._filters = {"exchange": to_tuple(exchange), "instrument_type": to_tuple(instrument_type)}
         self._asset_class = asset_class
-        names = {*self.instruments["base"], *self.instruments["symbol"]}
-        self.name = name if name in names else name.upper()
+        self.name = name
+        self.name = resolve("coin or symbol", name, {*self.instruments["base"], *self.instruments["symbol"]})
         announce_dataset(self.market)
+
+    @cached_property
+    def _selection(self) -> Selection:
+        return Selection.of(self.market, self.name, **self._filters, asset_class=self._asset_class)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The instruments follow from the revision of the market.
+        return {name: value for name, value in self.__dict__.items() if name != "_selection"}
 
     @property
     def instruments(self) -> pl.DataFrame:

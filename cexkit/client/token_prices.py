@@ -18,6 +18,7 @@ from cexkit.client.token_base import TokenBase
 from cexkit.errors import InvalidInputError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.scalars import to_plain
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -263,6 +264,7 @@ def _plan_volatility(
     metric = partial(
         realized_volatility, window=window, estimator=estimator, interval=interval, min_samples=min_samples
     )
+    window = to_plain(window)
     bars_before = max(window, 1) if isinstance(window, int) else 1  # the metric rejects invalid values
     # If a window may have missing bars, its other bars may precede a gap of any length.
     over_gaps = min_samples is not None

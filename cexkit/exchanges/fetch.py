@@ -37,12 +37,12 @@ def fetch(
     Parameters
     ----------
     exchange : str
-        Name of the venue, such as ``"binance"``.
+        Name of the venue, such as ``"binance"``, in any case.
     table : str
         Name of a table, such as ``"funding_rates"`` or ``"ohlcv_1h"``; ``"instruments"`` for the
         venue's listing (then ``symbol`` and times are optional).
     symbol : str
-        Canonical symbol (``"BTCUSDT"``, ``"BTCUSDT-20240628"``), or the venue's own name.
+        Canonical symbol (``"BTCUSDT"``, ``"BTCUSDT-20240628"``), or the venue's own name; else either in another case.
     start, end : str, date or datetime
         Half-open UTC window, ``start <= timestamp < end``; naive times are UTC. ``end`` is now by
         default.
@@ -71,7 +71,7 @@ def fetch(
     UnknownNameError
         If the venue, table, or instrument is unknown; the message lists the valid names.
     AmbiguousInstrumentError
-        If the symbol matches several instruments.
+        If the symbol matches several instruments, or several names in another case.
     NotOfferedError, NotReadYetError
         If the venue does not publish the table, or cexkit does not read it yet.
     FetchError

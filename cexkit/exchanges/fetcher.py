@@ -33,6 +33,7 @@ from cexkit.exchanges.page import Page
 from cexkit.exchanges.page_walk import WindowWalk, walk_windows
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange as find_venue
+from cexkit.exchanges.registry import resolve_exchange
 from cexkit.exchanges.venue_client import Pace, VenueClient
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
@@ -122,6 +123,7 @@ class Fetcher:
         UnclearUnitWarning
             If a listed name contains a number that may be a multiplier and is not read as one.
         """
+        exchange = resolve_exchange(exchange)
         pages = list(_warn_of_skew(exchange, self.instrument_pages(exchange, instrument_type)))
         instruments = assemble_instruments(exchange, pages, instrument_type)
         if text := describe_unclear_units(instruments):
@@ -155,7 +157,7 @@ class Fetcher:
         exchange, table : str
             Venue and table to search.
         symbol : str
-            Canonical symbol, or else the venue's own name; case-insensitive.
+            Canonical symbol, or else the venue's own name; else either in another case.
         instrument_type : str, optional
             Required if the symbol matches several instruments.
 
@@ -168,7 +170,7 @@ class Fetcher:
         InvalidInputError
             If ``symbol`` is not a non-empty string.
         """
-        venue = find_venue(exchange)
+        venue = find_venue(resolve_exchange(exchange))
         return self._listings.resolve(venue, _require_venue_table(table), symbol, instrument_type)
 
     def pages(
@@ -280,9 +282,11 @@ class Fetcher:
         instrument_type: InstrumentType | None = None,
     ) -> pa.Table:
         """Read a table with this fetcher's connections and budgets. See :func:`cexkit.exchanges.fetch.fetch`."""
-        if _require_venue_table(table) == "instruments":
-            return self._fetch_instruments(exchange, symbol, instrument_type)
+        _require_venue_table(table)
         # Report an unknown venue before a missing start.
+        exchange = resolve_exchange(exchange)
+        if table == "instruments":
+            return self._fetch_instruments(exchange, symbol, instrument_type)
         venue = find_venue(exchange)
         window = _parse_window(table, start, end)
         instrument = self.resolve(exchange, table, symbol, instrument_type)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
 from cexkit.schema import TABLES
+from cexkit.schema.names import alike, resolve
 from cexkit.schema.symbols import Instrument, has_unclear_unit
 
 if TYPE_CHECKING:
@@ -161,23 +162,29 @@ def with_funding_hours(instruments: pa.Table, info: pa.Table | None, default: fl
 
 
 def matching(listed: pa.Table, symbol: str, exchange: str, table: str) -> pa.Table:
-    """Rows whose canonical symbol this is, or else whose name at the venue; in any case.
+    """Rows whose canonical symbol this is, or else whose name at the venue; else either in another case.
 
     Raises
     ------
     UnknownNameError
         If there are none; the message says why one was left out, or names near ones.
+    AmbiguousInstrumentError
+        If several names differ from it in case only.
     """
     import pyarrow.compute as pc
 
-    for column in ("symbol", "venue_symbol"):
-        rows = listed.filter(pc.equal(pc.utf8_upper(listed[column]), symbol.upper()))
-        if rows.num_rows:
-            return rows
-    reason = left_out(listed).get(symbol.upper())
-    if reason:
-        raise UnknownNameError(f"{exchange} lists {symbol!r}, but {reason}")
-    raise UnknownNameError.of(f"{exchange} instrument for {table}", symbol.upper(), listed["symbol"].to_pylist())
+    what = f"{exchange} instrument for {table}"
+    columns = {name: listed[name].to_pylist() for name in ("symbol", "venue_symbol")}
+    for column, names in columns.items():
+        if symbol in names:
+            return listed.filter(pc.equal(listed[column], symbol))
+    for column, names in columns.items():
+        if alike(symbol, names):
+            return listed.filter(pc.equal(listed[column], resolve(what, symbol, names)))
+    reasons = left_out(listed)
+    if names := alike(symbol, reasons):
+        raise UnknownNameError(f"{exchange} lists {symbol!r}, but {reasons[names[0]]}")
+    raise UnknownNameError.of(what, symbol.upper(), columns["symbol"])
 
 
 def the_one(listed: pa.Table, symbol: str, exchange: str, table: str) -> Instrument:

@@ -12,6 +12,7 @@ from cexkit.exchanges.bybit.descriptor import EXCHANGE as BYBIT
 from cexkit.exchanges.coinbase.descriptor import EXCHANGE as COINBASE
 from cexkit.exchanges.okx.descriptor import EXCHANGE as OKX
 from cexkit.exchanges.parsing import Context
+from cexkit.schema.names import resolve
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +45,22 @@ def exchange(name: str) -> Exchange:
         return EXCHANGES[name]
     except (KeyError, TypeError):
         raise UnknownNameError.of("exchange", name, EXCHANGES) from None
+
+
+def resolve_exchange(name: str) -> str:
+    """Return the name of the venue that a user's name means, in any case.
+
+    Raises
+    ------
+    UnknownNameError
+        If the venue is unknown; the message lists the valid names.
+
+    Examples
+    --------
+    >>> resolve_exchange("BINANCE")
+    'binance'
+    """
+    return resolve("exchange", name, EXCHANGES)
 
 
 def parse_response(exchange_name: str, endpoint: str, body: bytes, context: Context) -> pa.Table:

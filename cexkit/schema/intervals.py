@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.schema.scalars import to_plain
 
 INTERVALS: dict[str, timedelta] = {
     "1m": timedelta(minutes=1),
@@ -73,7 +74,7 @@ def utc(value: TimeLike) -> datetime:
     ----------
     value : str, date or datetime
         ISO 8601 text (``"2024-01-01"``, ``"2024-01-01T08:00Z"``), a date (its midnight) or a datetime
-        (pandas' ``Timestamp`` is one).
+        (pandas' ``Timestamp`` and NumPy's ``datetime64`` are too).
 
     Raises
     ------
@@ -87,6 +88,7 @@ def utc(value: TimeLike) -> datetime:
     >>> utc("2024-01-01T08:00+08:00").isoformat()
     '2024-01-01T00:00:00+00:00'
     """
+    given, value = value, to_plain(value)
     try:
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
@@ -97,7 +99,7 @@ def utc(value: TimeLike) -> datetime:
         moment = plain.replace(tzinfo=UTC) if plain.tzinfo is None else plain.astimezone(UTC)
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidInputError(
-            f"not a time: {value!r}; give ISO text such as '2024-01-01', a date or a datetime"
+            f"not a time: {given!r}; give ISO text such as '2024-01-01', a date or a datetime"
         ) from error
     if moment.year not in YEARS:
         raise InvalidInputError(

@@ -293,10 +293,10 @@ def test_basis_names_missing_references_and_unknown_quotes(market):
     text = str(next(one.message for one in caught if one.category is NoReferenceWarning))
     for part in ("5 of 5", "coinbase perp BTCUSDC", "index_1h", "spot pair", "coinbase BTCUSD", "`quotes`"):
         assert part in text
-    with pytest.raises(UnknownNameError, match=r"unknown quote 'usd'.*Available: .*USDC"):
-        market.basis(quotes=["usd"])
-    with pytest.raises(UnknownNameError, match="unknown quote 'usd'"):
-        market.query("basis", symbol="BTCUSDC", quotes="USDC,usd")
+    with pytest.raises(UnknownNameError, match=r"unknown quote 'usdx'.*Available: .*USDC"):
+        market.basis(quotes=["usdx"])
+    with pytest.raises(UnknownNameError, match="unknown quote 'usdx'"):
+        market.query("basis", symbol="BTCUSDC", quotes="USDC,usdx")
     with pytest.raises(InvalidInputError, match="`quotes` must be quote currencies, got 7"):
         market.basis(quotes=7)
 

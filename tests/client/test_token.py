@@ -7,6 +7,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -467,6 +468,29 @@ def test_more_rows_than_a_calendar_holds_are_all_there_are(market, monkeypatch):
     for window in (200_000, 10**9):
         far = token.volatility(window=window, start="2026-06-01")
         assert far["realized_volatility"].null_count() == far.height == 62
+
+
+def test_numpy_numbers_and_times_are_those_of_python(market):
+    token = cexkit.Token("BTC", exchange="okx", instrument_type="perp", market=market, return_type="polars")
+    start, end = np.datetime64("2026-06-29"), np.datetime64("2026-06-30T12:00", "ns")
+    plain = {"start": "2026-06-29", "end": "2026-06-30T12:00"}
+    limit, window = np.int32(3), np.uint8(5)
+    assert token.funding_rate(start=start, end=end, limit=limit).equals(token.funding_rate(**plain, limit=3))
+    assert token.volatility(window=window, end=end, limit=limit).equals(
+        token.volatility(window=5, end="2026-06-30T12:00", limit=3)
+    )
+    assert token.price(at=end).equals(token.price(at="2026-06-30T12:00"))
+    question = {"symbol": np.str_("BTCUSDT"), "days": np.float32(2), "until": end}
+    asked = market.query("returns", **question, return_type="polars")
+    assert asked.equals(market.query("returns", symbol="BTCUSDT", days=2, until=plain["end"], return_type="polars"))
+    assert market.universe(end).count().execute() == market.universe(plain["end"]).count().execute()
+    assert len(token.tearsheet(start=start, end=end).html) == len(token.tearsheet(**plain).html)
+    assert "2026-06" in token.tearsheet(days=np.int64(2)).html
+    for wrong in (np.datetime64("NaT"), np.float64(1.5), np.bool_(True)):
+        with pytest.raises(InvalidInputError):
+            token.funding_rate(start=wrong)
+        with pytest.raises(InvalidInputError):
+            token.funding_rate(limit=wrong)
 
 
 def test_limit_is_the_newest_of_each_instrument(token):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -33,30 +34,47 @@ _SAMPLE = 10_000
 _RUNS = 10_000
 
 
-def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any]) -> None:
+def columns(metric: Metric, names: Sequence[Any], arguments: Mapping[str, Any], *, timed: bool = False) -> None:
     """Raise an error if an input is missing, is duplicated, or has a reserved name.
 
     A missing input raises MissingColumnError; the other two raise InvalidInputError.
     """
+    _named(metric, arguments)
     required = {name: metric.column(name, arguments) for name in metric.required(arguments)}
-    if metric.kind in ("rolling", "cross-venue"):
+    if timed or metric.kind in ("rolling", "cross-venue"):
         required["timestamp"] = "timestamp"
     required |= {name: name for name in metric.group_columns(arguments)}
+    # By hash, because a name of pandas can be anything, such as a missing value that refuses to be compared.
+    counts = Counter(names)
     for name, column in required.items():
-        if column not in names:
+        if not counts[column]:
             raise _missing(metric, name, column, names)
-    for column in (*required.values(), *INSTRUMENT_KEYS):
-        if names.count(column) > 1:
-            raise InvalidInputError(f"{metric.name}: the frame has {names.count(column)} columns named {column!r}")
-    named = (*(arguments[part] for part in metric.parts.values()), *metric.group_columns(arguments))
-    for column in named:
-        if str(column).startswith("_"):
+    used = metric.selects(counts, arguments) if metric.selects else metric.read(arguments)
+    once(metric.name, names, (*used, *required.values(), *(metric.outputs if metric.appends else ())))
+    overridden = metric.unless is not None and arguments[metric.unless] is not None
+    if metric.alternatives and not overridden and not any(set(group) <= set(counts) for group in metric.alternatives):
+        raise _no_alternative(metric, names)
+
+
+def once(name: str, names: Sequence[Any], wanted: Iterable[str]) -> None:
+    """Raise InvalidInputError if a frame has two columns of a name that is read."""
+    counts = Counter(names)
+    for column in (*wanted, *INSTRUMENT_KEYS, "timestamp"):
+        if counts[column] > 1:
+            raise InvalidInputError(
+                f"{name}: the frame has {counts[column]} columns named {column!r}; rename or drop one"
+            )
+
+
+def _named(metric: Metric, arguments: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError for columns that the caller names but that cannot be inputs."""
+    for column in (*(arguments[part] for part in metric.parts.values()), *metric.group_columns(arguments)):
+        if not isinstance(column, str):
+            raise InvalidInputError(f"{metric.name}: a column must be given by its name, a text, got {column!r}")
+        if column.startswith("_"):
             raise InvalidInputError(
                 f"{metric.name} cannot use column {column!r}: names with _ are temporary; rename it"
             )
-    overridden = metric.unless is not None and arguments[metric.unless] is not None
-    if metric.alternatives and not overridden and not any(set(group) <= set(names) for group in metric.alternatives):
-        raise _no_alternative(metric, names)
 
 
 def _missing(metric: Metric, name: str, column: str, names: Sequence[Any]) -> MissingColumnError:
@@ -79,16 +97,25 @@ def _listed(names: Sequence[Any]) -> str:
 
 def types(metric: Metric, schema: nw.Schema, arguments: Mapping[str, Any], *, ordered: bool) -> None:
     """Raise ColumnTypeError if an input has an invalid type."""
+    for name in INSTRUMENT_KEYS:
+        if name in schema and schema[name] in _NESTED:
+            raise ColumnTypeError(
+                f"{metric.name} takes text in column {name!r}, not {schema[name]}; {_CONVERT['text']}"
+            )
     used = [*metric.used(arguments), *(["timestamp"] if ordered or not metric.appends else [])]
     for name in used:
         column = metric.column(name, arguments)
         if name in metric.signs and column in schema and schema[column].is_numeric():
             continue
-        # Polars' Null and equivalent types hold no values, so no value has a wrong type.
-        if column in schema and schema[column] != nw.Unknown and not _RIGHT[kind(name)](schema[column]):
-            raise ColumnTypeError(
-                f"{metric.name} takes {kind(name)} in column {column!r}, not {schema[column]}; {_CONVERT[kind(name)]}"
-            )
+        if column in schema:
+            holds(metric.name, name, column, schema[column])
+
+
+def holds(metric: str, name: str, column: str, dtype: Any) -> None:
+    """Raise ColumnTypeError if a column cannot hold what a declared name says."""
+    # Polars' Null and equivalent types hold no values, so no value has a wrong type.
+    if dtype != nw.Unknown and not _RIGHT[kind(name)](dtype):
+        raise ColumnTypeError(f"{metric} takes {kind(name)} in column {column!r}, not {dtype}; {_CONVERT[kind(name)]}")
 
 
 def kind(name: str) -> str:
@@ -99,6 +126,7 @@ def kind(name: str) -> str:
     return {"string": "text", TIMESTAMP: "times", "boolean": "truth values"}.get(declared, "numbers")
 
 
+_NESTED = (nw.List, nw.Struct, nw.Array, nw.Object)
 _RIGHT: dict[str, Callable[[Any], bool]] = {
     "text": lambda dtype: dtype in (nw.String, nw.Categorical, nw.Enum),
     "times": lambda dtype: dtype in (nw.Datetime, nw.Date),

@@ -11,41 +11,37 @@ import numpy as np
 import polars as pl
 
 from cexkit.analytics._core.order import Order
-from cexkit.errors import ColumnTypeError
+from cexkit.analytics._core.series import from_arrow, from_pandas, from_polars, text_in_place
 
 
 def take(engine: str, frame: Any, columns: Sequence[str], *, raw: bool = False) -> pl.DataFrame:
-    """The columns in polars; ``raw``: with NaN as it stands in floats of pandas, which are then not even read."""
+    """Return columns of an eager frame in Polars; the only way in which entry points read them.
+
+    ``raw`` keeps NaN in floats of pandas, which are then not even read.
+
+    Raises
+    ------
+    ColumnTypeError
+        If a column holds no numbers, text, or times, or values of several types.
+    """
     if engine == "polars":
         # as every step here, without an expression: the core of polars costs more than the work on small frames
-        return pl.DataFrame([frame.get_column(name) for name in columns])
+        return pl.DataFrame([from_polars(frame.get_column(name)) for name in columns])
     if engine == "pyarrow":
-        return pl.DataFrame(pl.from_arrow(frame.select(columns)))
+        return pl.DataFrame([from_arrow(name, frame.column(name)) for name in columns])
     if not len(frame):
         # an empty pandas column is often of type object, which says nothing
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
-    try:
-        # column by column: a slice of the frame would copy them first
-        return pl.DataFrame([_from_pandas(frame[name], raw=raw).alias(name) for name in columns])
-    except (TypeError, ValueError) as error:  # a column of type object that holds this and that
-        dtypes = ", ".join(f"{name} ({frame[name].dtype})" for name in columns)
-        raise ColumnTypeError(f"cannot read the columns {dtypes}: {error}; give each one type") from error
-
-
-def _from_pandas(column: Any, *, raw: bool) -> pl.Series:
-    floats = raw and isinstance(column.dtype, np.dtype) and column.dtype == np.float64
-    return pl.Series(column.to_numpy()) if floats else pl.from_pandas(column)
+    # column by column: a slice of the frame would copy them first
+    return pl.DataFrame([from_pandas(name, frame[name], raw=raw) for name in columns])
 
 
 def key(engine: str, frame: Any, name: str) -> Any:
     """A column to compare with itself: as it lies in memory where that can be, text of pandas above all."""
-    column = frame.column(name) if engine == "pyarrow" else frame[name]
-    if engine == "polars":
-        return column
-    if engine == "pandas" and getattr(column.dtype, "storage", None) == "pyarrow":
-        column = column.array.__arrow_array__()
-    if hasattr(column, "combine_chunks") and not column.null_count and "string" in str(column.type):
-        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if engine != "polars":
+        text = text_in_place(frame.column(name) if engine == "pyarrow" else frame[name])
+        if text is not None:
+            return text
     return take(engine, frame, [name]).to_series()
 
 

@@ -7,7 +7,7 @@ polars and Ibis frames stay expressions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -67,6 +67,53 @@ def run(metric: Metric, frame: Any, arguments: Mapping[str, Any]) -> Any:
         ) from error
 
 
+def read(metric: Metric, frame: Any, arguments: Mapping[str, Any], also: Sequence[str] = ()) -> pl.DataFrame:
+    """Return what a metric reads of a frame and the columns ``also``, in Polars: all that a plot of the metric needs.
+
+    Every row must have a time, so a frame without ``timestamp`` raises MissingColumnError.
+    """
+    arguments = {name: each.default for name, each in metric.signature.parameters.items()} | dict(arguments)
+    checks.columns(metric, _names(frame), arguments, timed=True)
+    columns = {name: metric.column(name, arguments) for name in metric.used(arguments)}
+    return read_columns(metric.name, frame, columns | {name: name for name in (*also, "timestamp")})
+
+
+def read_columns(name: str, frame: Any, columns: Mapping[str, str]) -> pl.DataFrame:
+    """Return columns of any frame that has them, in Polars; ``columns`` maps what each must hold to its name.
+
+    Raises
+    ------
+    InvalidInputError
+        If the frame has two columns of one of these names.
+    ColumnTypeError
+        If a column does not hold what its declared name says.
+    """
+    present = set(names := _names(frame))
+    columns = {declared: column for declared, column in columns.items() if column in present}
+    wanted = list(dict.fromkeys(columns.values()))
+    checks.once(name, names, wanted)
+    engine = engine_of(frame)
+    if engine not in EAGER:
+        engine, frame = "polars", nw.from_native(frame).select(wanted).collect("polars").to_native()
+    work = take(engine, frame, wanted)
+    schema = nw.from_native(work).schema
+    for declared, column in columns.items():
+        checks.holds(name, declared, column, schema[column])
+    return with_hours_as_numbers(work)
+
+
+def _names(frame: Any) -> list[Any]:
+    """Return the names of a frame's columns, which in pandas can be anything."""
+    engine = engine_of(frame)
+    if engine is None:
+        raise UnsupportedBackendError(
+            f"a frame must be one of pandas, Polars, PyArrow, or Ibis, got {type(frame).__qualname__}"
+        )
+    if engine == "lazy":
+        return frame.collect_schema().names()
+    return list(frame.column_names if engine == "pyarrow" else frame.columns)
+
+
 def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> Any:
     schema = frame.collect_schema()
     checks.columns(metric, schema.names(), arguments)
@@ -84,12 +131,13 @@ def _deferred(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, A
 
 
 def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> Any:
-    names = list(frame.column_names if engine == "pyarrow" else frame.columns)
+    names = _names(frame)
     checks.columns(metric, names, arguments)
+    present = dict.fromkeys(names)  # found by hash, because a name of pandas can refuse to be compared
     if metric.appends:
-        return _appended(metric, engine, frame, names, arguments)
-    ordered = _ordered(metric, names, arguments)
-    work = take(engine, frame, _needed(metric, names, arguments, ordered=ordered))
+        return _appended(metric, engine, frame, present, arguments)
+    ordered = _ordered(metric, present, arguments)
+    work = take(engine, frame, _needed(metric, present, arguments, ordered=ordered))
     work = select_class(metric.name, work, arguments)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
     work = with_hours_as_numbers(work)
@@ -105,10 +153,10 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     return native(engine, result.drop(marked))
 
 
-def _appended(metric: Metric, engine: str, frame: Any, names: list[str], arguments: Mapping[str, Any]) -> Any:
-    known = metric.complete_with in names and complete(
-        hours_of(take(engine, frame, [metric.complete_with], raw=True).to_series()), LONGEST
-    )
+def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], arguments: Mapping[str, Any]) -> Any:
+    hours = metric.complete_with  # None is no name here, but can be that of a column of pandas
+    known = hours is not None and hours in names
+    known = known and complete(hours_of(take(engine, frame, [hours], raw=True).to_series()), LONGEST)
     ordered = _ordered(metric, names, arguments, complete=known)
     needed = _needed(metric, names, arguments, ordered=ordered)
     keys = [name for name in INSTRUMENT_KEYS if name in needed]
@@ -198,7 +246,7 @@ def _numbers(metric: Metric, arguments: Mapping[str, Any]) -> set[str]:
     return {metric.column(name, arguments) for name in used if checks.kind(name) in ("numbers", "hours")}
 
 
-def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, complete: bool = False) -> bool:
+def _ordered(metric: Metric, names: Collection[Any], arguments: Mapping[str, Any], *, complete: bool = False) -> bool:
     """Whether the metric looks at other rows of the instrument, given these columns and arguments."""
     if metric.kind != "row":
         return metric.kind in ("rolling", "cross-venue") and not metric.ties
@@ -208,9 +256,9 @@ def _ordered(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any],
     return not overridden and "timestamp" in names
 
 
-def _needed(metric: Metric, names: Sequence[str], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
-    if metric.whole:
-        return list(names)
+def _needed(metric: Metric, names: Collection[Any], arguments: Mapping[str, Any], *, ordered: bool) -> list[str]:
+    if metric.selects:
+        return metric.selects(names, arguments)
     timed = ordered or not metric.appends or "timestamp" in metric.required(arguments)
     used = [name for name in metric.used(arguments) if timed or name != "timestamp"]
     wanted = [*(metric.column(name, arguments) for name in used), *metric.group_columns(arguments)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, get_args
 
@@ -73,8 +73,8 @@ class Metric:
     signs: tuple[str, ...] = ()
     #: Rows may share instrument and time, because the metric never compares rows of an instrument.
     ties: bool = False
-    #: The definition receives every column of the frame, not only those declared.
-    whole: bool = False
+    #: Columns that the definition receives, given those of the frame and the arguments; default: those declared.
+    selects: Callable[[Collection[Any], Arguments], list[str]] | None = None
     #: The rows are settlements, which their instrument and minute identify.
     settlements: bool = False
     #: Temporary boolean column of the result → warning about its rows (eager frames).
@@ -117,6 +117,10 @@ class Metric:
         alternatives = (name for names in self.alternatives for name in names)
         return tuple(dict.fromkeys([*self.required(arguments), *self.optional, *alternatives]))
 
+    def read(self, arguments: Arguments) -> tuple[str, ...]:
+        """Return the caller's names of all inputs that are read if present."""
+        return (*(self.column(name, arguments) for name in self.used(arguments)), *self.group_columns(arguments))
+
     def group_columns(self, arguments: Arguments) -> tuple[str, ...]:
         """Return the columns the caller groups by; empty for the default, the available instrument keys.
 
@@ -126,6 +130,8 @@ class Metric:
             If the argument is neither a name, nor several, nor None.
         """
         by = arguments[self.groups] if self.groups else None
-        if not isinstance(by, str | Sequence | None):
+        if by is INSTRUMENT_KEYS or by is None:
+            return ()
+        if not isinstance(by, Iterable):
             raise InvalidInputError(f"{self.groups} must be the name of a column, several names, or None, got {by!r}")
-        return () if by is INSTRUMENT_KEYS or by is None else (by,) if isinstance(by, str) else tuple(by)
+        return (by,) if isinstance(by, str) else tuple(by)

@@ -16,6 +16,7 @@ import polars as pl
 from cexkit.analytics._core.compat import Frame
 from cexkit.analytics._core.dispatch import run
 from cexkit.analytics._core.metric import Kind, Metric, MetricFunction
+from cexkit.schema.scalars import to_plain
 
 P = ParamSpec("P")
 
@@ -44,8 +45,8 @@ def metric(
         def function(frame: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
             bound = signature.bind(frame, *args, **kwargs)
             bound.apply_defaults()
-            _, *parameters = bound.arguments
-            return run(METRICS[name], frame, {parameter: bound.arguments[parameter] for parameter in parameters})
+            _, *arguments = bound.arguments.items()
+            return run(METRICS[name], frame, {parameter: to_plain(value) for parameter, value in arguments})
 
         function.__signature__ = _public(definition)  # type: ignore[attr-defined]
         METRICS[name] = Metric(

@@ -11,12 +11,12 @@ from cexkit.analytics.liquidations.heatmap import liquidation_heatmap as heatmap
 from cexkit.analytics.liquidations.summary import liquidation_summary
 from cexkit.analytics.plotting._open_interest import draw_price
 from cexkit.analytics.plotting._series import (
-    as_polars,
     bound,
     instruments,
-    needs,
     numbers_of,
     one_base,
+    read,
+    read_price,
     rows_of,
     subject,
 )
@@ -73,13 +73,11 @@ def liquidations(
     """
     from matplotlib.dates import date2num
 
-    rows = rows_of(as_polars(frame), "liquidations")
+    rows = rows_of(read(frame, "liquidation_summary", by=None), "liquidations")
     totals = liquidation_summary(rows, every=every, by=None)
     if not totals["value_usd"].is_not_null().any():
         raise InvalidInputError("liquidations: no event has a value in dollars; add value_usd, or select other quotes")
-    beside = None if prices is None else next(instruments(as_polars(prices), "the price", most=1))
-    if beside is not None:
-        needs(beside.rows, "the price", price)
+    beside = None if prices is None else read_price(prices, price)
     ax = axes_or_new(ax)
     for side, sign, hatch in (("short", 1, ""), ("long", -1, "//////")):
         part = totals.filter(pl.col("side") == side)
@@ -152,7 +150,7 @@ def liquidation_heatmap(
     >>> float(ax.collections[0].get_array().max())
     50000.0
     """
-    rows = rows_of(as_polars(frame), "liquidation_heatmap")
+    rows = rows_of(read(frame, "liquidation_heatmap", by=None), "liquidation_heatmap")
     if "base" in rows.columns:
         one_base(rows, "liquidation_heatmap")
     elif "symbol" in rows.columns:

@@ -10,10 +10,12 @@ from cexkit.analytics._core.classes import select_class
 from cexkit.analytics.open_interest import QUADRANTS, oi_change, oi_quadrant
 from cexkit.analytics.plotting._series import (
     Instrument,
-    as_polars,
     instruments,
     needs,
     numbers_of,
+    read,
+    read_named,
+    read_price,
     subject,
     times_of,
     with_usd,
@@ -86,13 +88,12 @@ def open_interest(
     >>> open_interest(frame, ax=Figure().subplots()).get_ylabel()
     'open interest, USD billion'
     """
-    rows = select_class("open_interest", as_polars(frame), {"asset_class": asset_class})
+    rows = read_named(frame, "open_interest", "open_interest_usd", "open_interest_quote")
+    rows = select_class("open_interest", rows, {"asset_class": asset_class})
     needs(rows, "open_interest", "timestamp", "exchange", "base")
     rows = with_usd(rows, "open_interest_usd", "open_interest")
     table = summed(rows, "open_interest_usd", "open_interest")
-    beside = None if prices is None else next(instruments(as_polars(prices), "the price", most=1))
-    if beside is not None:
-        needs(beside.rows, "the price", price)
+    beside = None if prices is None else read_price(prices, price)
     ax = axes_or_new(ax)
     scale, unit = (1e9, "billion") if (rows["open_interest_usd"].max() or 0) >= 1e9 else (1e6, "million")
     stack(ax, table, 1 / scale)
@@ -253,7 +254,9 @@ def oi_timeline(
 
 
 def _with_quadrants(frame: Any, plot: str, open_interest: str, price: str) -> pl.DataFrame:
-    rows = oi_quadrant(as_polars(frame), open_interest=open_interest, price=price)
+    rows = oi_quadrant(
+        read(frame, "oi_quadrant", open_interest=open_interest, price=price), open_interest=open_interest, price=price
+    )
     needs(rows, plot, "timestamp")
     (one,) = instruments(rows, plot, most=1)
     if not one.rows["oi_quadrant"].is_in(list(MEANING)).any():

@@ -10,9 +10,15 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import polars as pl
 
+from cexkit.analytics._core import dispatch
+from cexkit.analytics._core.registry import METRICS
 from cexkit.analytics._core.usd import QUOTED, usd
-from cexkit.errors import InvalidInputError, MissingColumnError, UnsupportedBackendError
+from cexkit.errors import InvalidInputError, MissingColumnError
 from cexkit.schema import INSTRUMENT_KEYS
+from cexkit.schema.asset_class import ASSET_CLASS
+
+#: Columns that titles and labels show, beside those that a metric reads.
+_SHOWN = (*INSTRUMENT_KEYS, "base", "quote", "multiplier", ASSET_CLASS)
 
 #: More lines than this cannot be told apart.
 MOST_INSTRUMENTS = 8
@@ -29,16 +35,19 @@ class Instrument(NamedTuple):
     rows: pl.DataFrame
 
 
-def as_polars(frame: Any) -> pl.DataFrame:
-    """The frame as polars: pandas, polars (lazy too), pyarrow and Ibis are understood."""
-    try:
-        known = nw.from_native(frame)
-    except TypeError:
-        raise UnsupportedBackendError(
-            f"a plot takes a pandas, polars, pyarrow or Ibis frame, not {type(frame).__qualname__}"
-        ) from None
-    eager = known.collect("polars") if isinstance(known, nw.LazyFrame) else known
-    return eager.to_polars()
+def read(frame: Any, metric: str, **arguments: Any) -> pl.DataFrame:
+    """What a metric reads of any frame, and what says which instrument a row is of."""
+    return dispatch.read(METRICS[metric], frame, arguments, _SHOWN)
+
+
+def read_named(frame: Any, plot: str, *columns: str) -> pl.DataFrame:
+    """These columns of any frame, as far as it has them, its times, and what says which instrument a row is of."""
+    return dispatch.read_columns(plot, frame, {name: name for name in ("timestamp", *columns, *_SHOWN)})
+
+
+def read_price(frame: Any, price: str) -> Instrument:
+    """The price of the one instrument in a frame."""
+    return next(instruments(read(frame, "drawdown", price=price), "the price", most=1))
 
 
 def instruments(frame: pl.DataFrame, plot: str, most: int = MOST_INSTRUMENTS) -> Iterator[Instrument]:

@@ -9,11 +9,12 @@ import polars as pl
 
 from cexkit.analytics._core.classes import select_class
 from cexkit.analytics.funding.rates import funding_apr
-from cexkit.analytics.plotting._series import as_polars, instruments, needs, numbers_of, rows_of, subject, times_of
+from cexkit.analytics.plotting._series import instruments, needs, numbers_of, read, rows_of, subject, times_of
 from cexkit.analytics.plotting._style import LINESTYLES, axes_or_new, color, finish, ink
 from cexkit.analytics.volatility import Estimator, realized_volatility
-from cexkit.errors import InvalidInputError, UnknownNameError
+from cexkit.errors import InvalidInputError
 from cexkit.schema import INSTRUMENT_KEYS
+from cexkit.schema.names import resolve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def volatility_cone(
     >>> {line.get_label(): line.get_xdata().tolist() for line in ax.lines}
     {'median': [3, 5], 'latest': [3, 5]}
     """
-    (one,) = instruments(as_polars(frame), "volatility_cone", most=1)
+    (one,) = instruments(read(frame, "realized_volatility", estimator=estimator), "volatility_cone", most=1)
     cone = cone_of(one.rows, windows, estimator, interval)
     missing = [window for window in windows if window not in cone["window"]]
     if not cone.height:
@@ -156,9 +157,8 @@ def funding_band(frame: Any, *, base: str, asset_class: str | None = "crypto", a
     >>> {line.get_label(): [round(float(y), 2) for y in line.get_ydata()] for line in ax.lines[:2]}
     {'median of 2': [32.85], 'BTCUSDT': [10.95]}
     """
-    days = daily_apr(select_class("funding_band", as_polars(frame), {"asset_class": asset_class}))
-    if base not in days["base"]:
-        raise UnknownNameError.of("base", base, days["base"].drop_nulls().unique().to_list())
+    days = daily_apr(select_class("funding_band", read(frame, "funding_apr"), {"asset_class": asset_class}))
+    base = resolve("base", base, set(days["base"]))
     others = days.filter(pl.col("base") != base)
     if not others.height:
         raise InvalidInputError(f"funding_band: the frame holds {base} alone; give it the other coins too")

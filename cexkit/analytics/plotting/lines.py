@@ -11,10 +11,9 @@ from cexkit.analytics import prices
 from cexkit.analytics.basis import basis as analytics_basis
 from cexkit.analytics.funding import rates
 from cexkit.analytics.plotting._series import (
-    as_polars,
     instruments,
-    needs,
     numbers_of,
+    read,
     subject,
     thinned,
     times_of,
@@ -59,7 +58,7 @@ def funding_apr(frame: Any, *, ax: Axes | None = None) -> Axes:
     >>> funding_apr(frame, ax=Figure().subplots()).get_ylabel()
     'funding APR, %'
     """
-    rows = rates.funding_apr(as_polars(frame))
+    rows = rates.funding_apr(read(frame, "funding_apr"))
     return _draw(rows, "funding_apr", ax, "funding APR, %")
 
 
@@ -94,7 +93,7 @@ def cumulative_funding(frame: Any, *, compound: bool = False, ax: Axes | None = 
     >>> [float(y) for y in cumulative_funding(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [0.01]
     """
-    frame = as_polars(frame)
+    frame = read(frame, "cumulative_funding")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MissingSettlementsWarning)  # The picture states it.
         sums = rates.cumulative_funding(frame)
@@ -137,7 +136,7 @@ def drawdown(frame: Any, *, price: str = "close", ax: Axes | None = None) -> Axe
     >>> [float(y) for y in drawdown(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [0.0, -25.0]
     """
-    rows = prices.drawdown(as_polars(frame), price=price)
+    rows = prices.drawdown(read(frame, "drawdown", price=price), price=price)
     return _draw(rows, "drawdown", ax, "drawdown, %")
 
 
@@ -171,8 +170,7 @@ def basis(frame: Any, *, price: str = "price", reference: str = "reference", ax:
     >>> [float(y) for y in basis(frame, ax=Figure().subplots()).lines[0].get_ydata()]
     [50.0]
     """
-    rows = as_polars(frame)
-    needs(rows, "basis", "timestamp")
+    rows = read(frame, "basis_bps", price=price, reference=reference)
     rows = analytics_basis.basis_bps(rows, price=price, reference=reference)
     return _draw(rows, "basis_bps", ax, "basis, bps", scale=1.0)
 

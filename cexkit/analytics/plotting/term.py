@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from cexkit.analytics.basis.basis import Method, annualized_basis
-from cexkit.analytics.plotting._series import MOST_INSTRUMENTS, as_polars, needs, numbers_of, rows_of, subject, times_of
+from cexkit.analytics.plotting._series import MOST_INSTRUMENTS, numbers_of, read, rows_of, subject, times_of
 from cexkit.analytics.plotting._style import LINESTYLES, MARKERS, axes_or_new, color, finish
 from cexkit.errors import InvalidInputError
 
@@ -64,8 +64,7 @@ def basis_term_structure(
     >>> [round(float(y), 6) for y in ax.lines[0].get_ydata()]
     [10.0, 10.0]
     """
-    rows = as_polars(frame)
-    needs(rows, "basis_term_structure", "timestamp")
+    rows = read(frame, "annualized_basis", price=price, reference=reference, expiry=expiry)
     # later rows without a basis are no reason to show nothing; the time drawn is named
     rows = annualized_basis(
         rows_of(rows, "basis_term_structure"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cexkit.analytics.cross_venue import volume_share
-from cexkit.analytics.plotting._series import as_polars, one_base, rows_of, subject
+from cexkit.analytics.plotting._series import one_base, read, rows_of, subject
 from cexkit.analytics.plotting._stack import stack, summed
 from cexkit.analytics.plotting._style import axes_or_new, finish
 from cexkit.errors import InvalidInputError
@@ -55,7 +55,7 @@ def venue_share(frame: Any, *, asset_class: str | None = "crypto", ax: Axes | No
     >>> venue_share(frame, ax=Figure().subplots()).get_legend_handles_labels()[1]
     ['binance', 'okx']
     """
-    rows = rows_of(as_polars(frame), "venue_share")
+    rows = rows_of(read(frame, "volume_share"), "venue_share")
     shares = volume_share(rows, asset_class=asset_class)
     one_base(shares, "venue_share")
     if not shares["volume_share"].is_not_null().any():

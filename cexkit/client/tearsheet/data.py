@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -20,6 +21,7 @@ from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.asset_class import ASSET_CLASS, CRYPTO, is_included
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.render import to_polars
+from cexkit.schema.scalars import to_plain
 
 if TYPE_CHECKING:
     from cexkit.client.instruments import OneOrMany
@@ -71,7 +73,8 @@ class TearsheetData:
         if len(bases) != 1:
             raise InvalidInputError(f"{name!r} stands for perpetuals of several coins: {', '.join(sorted(bases))}")
         last = _newest(perps) if end is None else utc(end)
-        if start is None and not 0 < days <= MOST_DAYS:
+        days = to_plain(days)
+        if start is None and not (isinstance(days, Real) and 0 < days <= MOST_DAYS):
             raise InvalidInputError(f"days is the length of the window, from 1 to {MOST_DAYS:,}, not {days!r}")
         first = last - days * DAY if start is None else utc(start)
         if first >= last:

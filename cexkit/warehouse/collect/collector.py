@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cexkit.errors import UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
 from cexkit.network import require_usable_network
+from cexkit.schema.names import resolve_all
 from cexkit.warehouse.collect.listener import CollectReport, Listener, ListenerTimeouts
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -88,10 +88,8 @@ def collect(
     >>> done.messages > 0
     True
     """
-    names = [exchanges] if isinstance(exchanges, str) else list(exchanges)
-    for name in names:
-        if name not in STREAMS:
-            raise UnknownNameError.of("exchange with a stream of liquidations", name, STREAMS)
+    wanted = [exchanges] if isinstance(exchanges, str) else exchanges
+    names = resolve_all("exchange with a stream of liquidations", wanted, STREAMS)
     require_usable_network()
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
     done, halt = CollectReport(), stop or threading.Event()

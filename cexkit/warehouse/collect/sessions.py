@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cexkit.errors import UnknownNameError
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.streams import STREAMS
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, merged, utc
+from cexkit.schema.names import resolve
 from cexkit.text import masked
 from cexkit.warehouse.store.bronze import read_bronze
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -48,8 +48,7 @@ def coverage(warehouse: Warehouse | str | Path, exchange: str, start: TimeLike, 
     import polars as pl
 
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
-    if exchange not in STREAMS:
-        raise UnknownNameError.of("exchange with a stream of liquidations", exchange, STREAMS)
+    exchange = resolve("exchange with a stream of liquidations", exchange, STREAMS)
     window = Window.of(utc(start), utc(end))
     worth = STREAMS[exchange].coverage
     spans, reached = [], window.start

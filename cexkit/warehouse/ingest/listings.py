@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from cexkit.errors import UnknownNameError
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
+from cexkit.schema.names import resolve_all
 from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.warehouse.ingest.listing_periods import LISTING_MARGIN as LISTING_MARGIN
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, listing_periods
@@ -71,12 +71,9 @@ def _selected(
     rows = pl.from_arrow(warehouse.read(TABLES["instruments"], exchange=exchange_name))
     rows = rows.filter(pl.col("instrument_type").is_in(types_read(exchange_name, table, instrument_type)))
     if symbols is not None:
-        wanted = [symbols] if isinstance(symbols, str) else list(symbols)
-        known = set(rows["symbol"])
-        for symbol in wanted:
-            if symbol not in known:
-                raise UnknownNameError.of(f"{exchange_name} instrument for {table.name}", symbol, known)
-        rows = rows.filter(pl.col("symbol").is_in(wanted))
+        wanted = [symbols] if isinstance(symbols, str) else symbols
+        chosen = resolve_all(f"{exchange_name} instrument for {table.name}", wanted, set(rows["symbol"]))
+        rows = rows.filter(pl.col("symbol").is_in(chosen))
     listed = listing_periods(warehouse, exchange_name)
     found = [Instrument.of(row) for row in rows.sort(INSTRUMENT_KEYS).iter_rows(named=True)]
     return [(instrument, listed[key_of(instrument)]) for instrument in found]

@@ -24,7 +24,7 @@ from cexkit.warehouse.ingest.completeness import common
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
 from cexkit.warehouse.ingest.listings import requestable
-from cexkit.warehouse.ingest.pull import pull, resolve_request
+from cexkit.warehouse.ingest.pull import exchange_names, pull, resolve_request
 from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES, LostFileProblem, Problem
 from cexkit.warehouse.store.inventory import Inventory, key_of
@@ -170,6 +170,7 @@ def plans(
     Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read,
     or a file of which is damaged, has no plan.
     """
+    exchanges = exchange_names(exchanges)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         listed = pull(exchanges, "instruments", warehouse=warehouse, fetcher=reader)

@@ -12,7 +12,7 @@ from pathlib import Path
 from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http.workers import at_once
-from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.registry import exchange, resolve_exchange
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
@@ -104,7 +104,7 @@ def pull(
     >>> sorted(cexkit.connect(folder).tables.to_pandas().query("rows > 0").index)
     ['funding_rates', 'instrument_periods', 'instruments']
     """
-    names = [exchange_name] if isinstance(exchange_name, str) else list(dict.fromkeys(exchange_name))
+    names = exchange_names(exchange_name)
     target, window, facts = resolve_request(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
@@ -113,6 +113,11 @@ def pull(
         if len(names) == 1:
             return one(names[0])
         return sum(at_once([partial(_reported, one, name) for name in names]), Report())
+
+
+def exchange_names(names: str | Iterable[str]) -> list[str]:
+    """Return the venues that names mean, in any case, each once; raise UnknownNameError for an unknown one."""
+    return list(dict.fromkeys(map(resolve_exchange, [names] if isinstance(names, str) else names)))
 
 
 def resolve_request(

@@ -9,9 +9,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError
 from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.names import resolve_all
 from cexkit.warehouse.store.manifest import DataFile, Extent
 from cexkit.warehouse.store.parquet import require_columns
 from cexkit.warehouse.store.snapshot import Snapshot
@@ -71,7 +72,7 @@ class Reader:
     def cut(self, table: Table, start: TimeLike | None, end: TimeLike | None, wanted: Wanted) -> ir.Table:
         """Return a table's rows of a window, venues, types, and symbols; open only files that can hold them."""
         first, last = bounds(table, start, end)
-        self._check_names(table, wanted)
+        wanted = self._stored_names(table, wanted)
         files = self.manifest.select(table.name, start=first, end=last, exchanges=wanted["exchange"])
         return _cut(self._view(table, files), table, *_open_conditions(files, first, last, wanted))
 
@@ -183,23 +184,30 @@ class Reader:
         rows = self._view(table, files).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
         return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
-    def _check_names(self, table: Table, wanted: Wanted) -> None:
-        """Raise for names that the dataset does not know, and for symbols that mean several instruments."""
+    def _stored_names(self, table: Table, wanted: Wanted) -> Wanted:
+        """Return the stored names that names mean, so that files and row groups without them are not read.
+
+        Raise for names that the dataset does not know, and for symbols that mean several instruments.
+        """
         filters = {column: names for column, names in wanted.items() if names is not None}
         for column in filters:
             if column not in table.columns:
                 raise InvalidInputError(f"{table.name} has no column {column!r}; it has {', '.join(table.columns)}")
         if not filters:
-            return
+            return wanted
         venues = {file.exchange for file in self.files(TABLES["instruments"]) if file.exchange}
-        _refuse_unknown("exchange", filters.get("exchange", ()) if venues else (), venues)
-        known = [one for one in self._identities(wanted["exchange"], table) if one[1] in table.instrument_types]
+        exchanges = wanted["exchange"]
+        if venues:
+            exchanges = resolve_all("exchange", exchanges, venues)
+        known = [one for one in self._identities(exchanges, table) if one[1] in table.instrument_types]
+        found = dict(wanted)
         for column, names in filters.items():
             at = INSTRUMENT_KEYS.index(column)
-            _refuse_unknown(column.replace("_", " "), names, {one[at] for one in known})
-            known = [one for one in known if one[at] in names]
+            found[column] = resolve_all(column.replace("_", " "), names, {one[at] for one in known})
+            known = [one for one in known if one[at] in found[column]]
         if "symbol" in filters and "instrument_type" not in filters:
             _refuse_ambiguous(known)
+        return found
 
 
 def _nulls(table: Table) -> dict[str, str]:
@@ -208,12 +216,6 @@ def _nulls(table: Table) -> dict[str, str]:
 
     columns = to_ibis(table).to_sqlglot_column_defs("duckdb")
     return {each.this.name: f"CAST(NULL AS {each.kind.sql('duckdb')}) AS {each.this.sql('duckdb')}" for each in columns}
-
-
-def _refuse_unknown(what: str, names: Iterable[str], there: Collection[str]) -> None:
-    for name in names:
-        if name not in there:
-            raise UnknownNameError.of(what, name, there)
 
 
 def _refuse_ambiguous(known: Iterable[Identity]) -> None:

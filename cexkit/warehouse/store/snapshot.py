@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from cexkit.errors import DatasetUnreachableError, InvalidInputError
+from cexkit.errors import DatasetNotFoundError, DatasetUnreachableError, InvalidInputError
 from cexkit.warehouse.store.base import Location, OnProgress
 from cexkit.warehouse.store.cache import FileCache, PinnedRevision
 from cexkit.warehouse.store.layout import MANIFEST
@@ -147,13 +147,23 @@ def _progress(files: Sequence[DataFile]) -> Iterator[OnProgress]:
 
 
 def open_snapshot(
-    location: Location, cache: FileCache | None, *, mode: str = "auto", offline: bool = False, big_bytes: int = 0
+    location: Location,
+    cache: FileCache | None,
+    *,
+    revision: str | None = None,
+    mode: str = "auto",
+    offline: bool = False,
+    big_bytes: int = 0,
 ) -> Snapshot:
     """Open a dataset at the state it has now, or offline at the one it had when it was last opened.
 
+    With ``revision``, open it at that one.
+
     Raises
     ------
-    DatasetNotFoundError, DatasetAccessError, DatasetUnreachableError, NewerSchemaError, DatasetError
+    DatasetNotFoundError
+        If there is no dataset, or it has another revision than the one that is wanted.
+    DatasetAccessError, DatasetUnreachableError, NewerSchemaError, DatasetError
         If it cannot be opened; the message says why and what to do.
     """
     if mode not in MODES:
@@ -163,14 +173,25 @@ def open_snapshot(
     source = f"{location.address}/{MANIFEST}"
     if not location.remote:
         text = location.read(MANIFEST)
+        _require_revision(location, location.revision_of(text), revision)
         return Snapshot(location, Manifest.from_json(text, source), location.revision_of(text))
+    location = location if revision is None else location.at(revision)
     known = _recall(location, cache) if offline else _ask(location, cache)
+    _require_revision(location, known.revision, revision)
     manifest = Manifest.from_json(known.text, source)
     if not offline:
         for key in {location.cache_key, location.at(known.revision).cache_key}:
             cache.remember(key, known)
     options = {"mode": mode, "offline": offline, "big_bytes": big_bytes}
     return Snapshot(location.at(known.revision), manifest, known.revision, cache, **options)
+
+
+def _require_revision(location: Location, found: str, wanted: str | None) -> None:
+    if wanted is not None and found != wanted:
+        raise DatasetNotFoundError(
+            f"{location.address}: the dataset no longer has revision {wanted[:12]!r}, it is at {found[:12]!r}; "
+            "connect to it again to read that"
+        )
 
 
 def _ask(location: Location, cache: FileCache) -> PinnedRevision:

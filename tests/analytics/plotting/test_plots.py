@@ -290,21 +290,6 @@ FRAMES = {
     "venue_share": _bars(volume_quote=[1e9] * 6),
     "volatility_cone": _bars(close=[100.0, 101, 100, 102, 100, 103]),
 }
-OPTIONS = {"volatility_cone": {"windows": (3,)}}
-
-
-@pytest.mark.parametrize("name", FRAMES)
-def test_pandas_and_the_accessor_draw_as_polars_does(name):
-    frame, options = FRAMES[name], OPTIONS.get(name, {})
-    before = pyplot.get_fignums()
-    axes = [
-        getattr(plotting, name)(frame, ax=_ax(), **options),
-        getattr(frame.to_pandas().crypto.plot, name)(ax=_ax(), **options),
-        getattr(cexkit.crypto(frame.to_arrow()).plot, name)(ax=_ax(), **options),
-    ]
-    assert pyplot.get_fignums() == before
-    words = [(ax.get_title(loc="left"), ax.get_ylabel(), ax.get_xlim(), ax.get_ylim()) for ax in axes]
-    assert words[0] == words[1] == words[2]
 
 
 @pytest.mark.parametrize("name", FRAMES)
