@@ -21,6 +21,7 @@ from cexkit.exchanges.downloads import archive_pages
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.rows import quarantined
 from cexkit.schema import Table
 from cexkit.schema.intervals import EPOCH, Window, merged
 from cexkit.schema.symbols import Instrument
@@ -214,10 +215,14 @@ class _Progress:
     def seen(self, page: Page) -> None:
         """Note a page of the span that is stored."""
         self.now = page.context.now
-        self.whole = self.whole and page.error is None and not page.context.skewed
+        self.whole = self.whole and page.error is None and not page.context.skewed and not self._lacks_rows(page)
         if page.table is not None and self.table.time in page.table.column_names:
             self.times.append(page.table[self.table.time].cast("int64").to_numpy())
         self._note_rows(page.context.window if page.is_file else page.row_span)
+
+    def _lacks_rows(self, page: Page) -> bool:
+        """Return whether rows of a page are quarantined that would not be found missing: the rows of no bars."""
+        return page.table is not None and self.table.bar is None and quarantined(page.table).count > 0
 
     def end(self, instrument: Instrument, span: Window) -> None:
         """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks."""

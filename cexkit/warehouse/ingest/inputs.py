@@ -127,6 +127,11 @@ class Inputs:
         return None
 
     @property
+    def quarantined(self) -> int:
+        """Number of rows of the new responses that are quarantined because something is wrong with them."""
+        return self._record.quarantined
+
+    @property
     def spans(self) -> tuple[Window, ...]:
         """The spans of time that the new responses can hold rows of."""
         return merged(_span(head) for heads in self.heads.values() for head in heads)
