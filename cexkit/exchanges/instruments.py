@@ -114,7 +114,7 @@ def listing(records: list[dict[str, Any]], reasons: Mapping[str, str], rows: Row
     declared = TABLES["instruments"]
     found = [record | at_observation(record) for record in records]
     rows = rows or Rows(declared.name, [], range(len(records)))
-    for name, problem in _contradictions(found).items():
+    for name, problem in _contradictions(records).items():
         rows.flaws.append(Flaw(None, None, problem, name))
     flawed = {flaw.name: _reason(flaw) for flaw in rows.flaws if flaw.name is not None}
     left = {record["venue_symbol"]: record for record in found if record["venue_symbol"] not in flawed}
@@ -143,10 +143,11 @@ def _contradictions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _implausible_times(record: Mapping[str, Any]) -> str:
     """Return what is wrong with the times of an instrument; empty if nothing is."""
-    begun, end = record.get("listing_time"), record.get("expiry") or record.get("delisting_time")
+    begun, expiry = record.get("listing_time"), record.get("expiry")
+    end = expiry or record.get("delisting_time")
     if begun is not None and not FIRST_TIME <= begun < LAST_END:
         return f"its listing time {begun:%Y-%m-%d} is not plausible"
-    if end is not None and not FIRST_TIME <= end < LAST_END:
+    if end is not None and (end < FIRST_TIME or (expiry is not None and end >= LAST_END)):
         return f"its end {end:%Y-%m-%d} is not plausible"
     if begun is not None and end is not None and end < begun:
         return f"its end {end:%Y-%m-%d %H:%M} is before its listing {begun:%Y-%m-%d %H:%M}"
