@@ -382,7 +382,7 @@ def _with_archive(
     archive: Archive,
     instrument: Instrument,
     window: Window,
-    files: Callable[[list[Window], list[Window]], Iterator[Page]],
+    files: Callable[[list[Window], list[Window], list[tuple[Window, str]]], Iterator[Page]],
     problems: list[Problem],
     progress: _Progress,
 ) -> Iterator[Page]:
@@ -399,7 +399,9 @@ def _with_archive(
             pass  # delisted: the API forgets, the archive does not
     rest: list[Window] = []
     held: list[Window] = []
-    yield from files(rest, held)
+    unverified: list[tuple[Window, str]] = []
+    yield from files(rest, held, unverified)
+    problems += [Problem(instrument.exchange, table.name, instrument.symbol, *each) for each in unverified]
     if archive.compared:
         rest.append(_kept_by_api(fetcher, table, instrument, window))
     progress.covered(instrument, subtract(window, rest))

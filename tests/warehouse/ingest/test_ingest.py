@@ -419,8 +419,34 @@ class TestArchive:
         served = venue._file
         venue._file = lambda path, headers: cut if path == MONTHLY else served(path, headers)
         report = january(venue, warehouse, symbols="BTCUSDT")
-        assert ["does not match its checksum" in problem.message for problem in report.problems] == [True]
+        assert ["does not match its checksum" in problem.message for problem in failures(report)] == [True]
         assert not list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))
+
+    def test_bad_checksum_of_a_day_costs_only_that_day(self, venue, warehouse):
+        """The file of the second of five days is damaged, and that of the third has a blank cell nobody keeps."""
+        head = "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
+        head += "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
+        path = "/data/futures/um/daily/metrics/BTCUSDT/BTCUSDT-metrics-2024-01-{:02}.zip"
+        for day in range(1, 6):
+            lines = [f"2024-01-{day:02} {hour:02}:00:00,BTCUSDT,7,9,1,1,1,1" for hour in range(1, 24)]
+            lines += [f"2024-01-{day:02} 12:05:00,BTCUSDT,,,,,,"] if day == 3 else []
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("x.csv", "\n".join([head, *sorted(lines)]))
+            venue.files[path.format(day)] = buffer.getvalue()
+        cut = httpx.Response(200, content=b"cut", headers={"Date": "Thu, 01 Feb 2024 00:00:00 GMT"})
+        served = venue._file
+        venue._file = lambda at, headers: cut if at == path.format(2) else served(at, headers)
+        report = pull(
+            "binance", "open_interest", "BTCUSDT", "2024-01-01T01:00", "2024-01-06", instrument_type="perp",
+            warehouse=warehouse, fetcher=venue.fetcher,
+        )  # fmt: skip
+        rows = pl.from_arrow(warehouse.read(TABLES["open_interest"]))
+        assert rows["timestamp"].dt.day().value_counts(sort=True).sort("timestamp").rows() == [
+            (1, 23), (3, 23), (4, 23), (5, 23)
+        ]  # fmt: skip
+        assert sum("does not match its checksum" in problem.message for problem in report.problems) == 1
+        assert report.quarantined == 0
 
     def test_checksum_that_is_a_web_page_once_is_requested_again(self, venue, warehouse):
         venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))
