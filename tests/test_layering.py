@@ -43,12 +43,14 @@ analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
 cli.bronze: cli.output cli.terminal config errors warehouse.ingest warehouse.store
-cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.rebuild cli.terminal client.market
-  client.tearsheet config errors text warehouse.collect warehouse.ingest warehouse.ingest.plan warehouse.publish
+cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.quarantine cli.rebuild cli.terminal
+  client.market client.tearsheet config errors text warehouse.collect warehouse.ingest warehouse.ingest.plan
+  warehouse.publish
 cli.demo: analytics.plotting client.references errors schema schema.asset_class warehouse.store
 cli.doctor: client.market config errors warehouse.store
 cli.migrate: cli.output cli.terminal config warehouse.ingest warehouse.store
 cli.output: cli.terminal errors text warehouse.store
+cli.quarantine: cli.bronze cli.terminal warehouse.store
 cli.rebuild: cli.output cli.terminal config errors exchanges.registry schema warehouse.ingest warehouse.store
 cli.terminal: errors text
 client:
@@ -113,8 +115,8 @@ exchanges.page_walk: errors exchanges.base exchanges.facts exchanges.http exchan
 exchanges.parsing: exchanges.rows exchanges.terms schema schema.intervals schema.symbols
 exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing
 exchanges.rows: errors schema.intervals
-exchanges.streams: errors exchanges.base exchanges.registry exchanges.terms schema schema.intervals schema.render
-  schema.symbols
+exchanges.streams: errors exchanges.base exchanges.registry exchanges.rows exchanges.terms schema schema.intervals
+  schema.render schema.symbols
 exchanges.terms: schema.symbols
 exchanges.venue_client: errors exchanges.base exchanges.http exchanges.parsing
 network: config errors

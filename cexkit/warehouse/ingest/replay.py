@@ -91,7 +91,7 @@ def exclusion_notes(ledger: Ledger) -> tuple[str, ...]:
     if not (hashes := ledger.excluded):
         return ()
     what = f"{ledger.exchange} {ledger.table.name}: {counted(len(hashes), 'excluded response')}"
-    return (f"{what} left out; `cexkit bronze excluded` lists them, `cexkit bronze release` uses their rows again",)
+    return (f"{what} left out; `cexkit quarantine list` lists them, `cexkit quarantine release` uses their rows again",)
 
 
 def stale_text(files: int, parser_version: int) -> str:

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from cexkit.cli.commands import app
 from cexkit.config import Settings
 from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
@@ -21,6 +23,7 @@ from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.report import ClockProblem, Report
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
@@ -261,6 +264,32 @@ def test_rows_that_fail_a_check_are_kept_apart_with_the_reason(venue, warehouse)
     venue.pages[KLINES, "BTCUSDT"] = [good, kline("2024-01-01T01:00")]
     report = january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp", refresh=True)
     assert warehouse.read(BARS).num_rows == 2
+
+
+def test_quarantine_is_listed_in_one_place_and_survives_a_rebuild(venue, warehouse):
+    times = ["2024-01-01T00:00", "2024-01-01T01:00"]
+    venue.pages[KLINES, "BTCUSDT"] = [kline(times[0]), kline(times[1], high="8")]
+    twice = [settlement("2024-01-10T08:00", rate) for rate in ("0.0001", "0.0002")]
+    venue.pages[RATES, "BTCUSDT"] = [*twice, settlement("2024-01-10T16:00", rate="")]
+    venue.pages[RATES, "ETHUSDT"] = [settlement("2024-01-10T08:00", rate="", symbol="ETHUSDT")]
+    venue.pages[RATES, "ETHUSDT"].append(settlement("2024-01-10T16:00", symbol="ETHUSDT"))
+    january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+    report = january(venue, warehouse)
+    assert report.quarantined == 1, "of BTCUSDT, no row of the page is left"
+    assert funding(warehouse).height == 0
+    assert funding(warehouse, "ETHUSDT").height == 1
+    assert any("1 row is quarantined: row 0, field 'fundingRate'" in problem.message for problem in report.problems)
+
+    def listed() -> str:
+        found = CliRunner().invoke(app, ["quarantine", "list", "--warehouse", str(warehouse.root)])
+        assert found.exit_code == 0, found.output
+        return " ".join(found.output.split())
+
+    text = listed()
+    for part in ("binance ohlcv_1h: 1 row of perp BTCUSDT", "by the check 'ohlc_order'", "field 'fundingRate'"):
+        assert part in text
+    rebuild(warehouse, "binance", [FUNDING, BARS])
+    assert listed() == text
 
 
 def test_what_a_later_list_lacks_is_delisted_and_kept(venue, warehouse):
