@@ -35,7 +35,7 @@ def list_all(warehouse: Warehouse = None) -> None:
     print_responses([*bad, *(response for response in excluded if response not in bad)])
     say(f"{counted(sum(rows.count for rows in failed), 'row')} failed a check; their reasons are names of checks")
     unusable = counted(sum(response.quarantined for response in bad), "row")
-    say(f"{unusable} of {counted(len(bad), 'response')} cannot be used; the responses are in Bronze as received")
+    say(f"{unusable} of {counted(len(bad), 'response')} cannot be used; Bronze holds the raw responses")
     say(f"{counted(len(excluded), 'response')} excluded")
 
 

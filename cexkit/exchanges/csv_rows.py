@@ -26,8 +26,8 @@ def read_csv(
     """Return the cells of the one CSV in a zip, with or without a header line, as text in the declared columns.
 
     Lines with more or fewer cells than the others are quarantined. A header line may name further columns, which are
-    not read, and may have the columns in any order. Without a header, columns are told apart by their place, and
-    further ones are accepted only behind a ``filler``.
+    not read, and may have the columns in any order. Without a header, the place identifies a column, and further
+    ones are accepted only behind a ``filler``.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def read_csv(
     Raises
     ------
     PayloadError
-        If it is no zip of one CSV, or lacks a declared column.
+        If the body is not a zip of one CSV, or lacks a declared column.
     """
     import polars as pl
 
@@ -84,7 +84,7 @@ def _header(endpoint: str, cells: Sequence[str], columns: Sequence[str]) -> list
 
 
 def _cells(endpoint: str, lines: Sequence[str], width: int) -> tuple[pl.DataFrame, Rows]:
-    """Return the trimmed cells of the lines that have a number of them; blank lines are none."""
+    """Return the trimmed cells of the lines that have a number of them; skip blank lines."""
     import polars as pl
 
     counts = [line.count(",") + 1 if line else 0 for line in lines]

@@ -61,7 +61,7 @@ def settlement(raw_ms: pa.Array) -> dict[str, pa.Array]:
 
 
 def settlement_window(window: Window) -> Window:
-    """The span of the raw times whose :func:`settlement` lies in a window.
+    """The span of the raw times whose :func:`settlement` is in a window.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def facts(
     context : Context
         Says whose rows and which window.
     columns : mapping of name to sequence or Arrow array
-        At least the required columns beside the identity; a nullable one that is left out is null.
+        At least the required columns in addition to the identity; a nullable one that is left out is null.
     keep : pyarrow.BooleanArray, optional
         Rows to keep; the others are dropped as well. A row whose time is unknown is null.
     rows : Rows, optional

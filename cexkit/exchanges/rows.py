@@ -36,7 +36,7 @@ DESCRIBED = 3
 #: Mark that some programs write before UTF-8.
 BOM = b"\xef\xbb\xbf"
 MINUTE_MS = timedelta(minutes=1) // MILLISECOND
-#: Digits of the largest whole number that is read; longer ones are no values of anything, and slow to convert.
+#: Digits of the largest whole number that is read; longer ones have no meaning, and are slow to convert.
 _DIGITS = 400
 
 
@@ -188,7 +188,7 @@ def read_rows(
     unit: int = 1,
     name: str | None = None,
 ) -> Rows:
-    """Return the rows of a JSON body, each held against a promise by itself.
+    """Return the rows of a JSON body, each checked separately against a promise.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def read_json(body: bytes) -> Any:
     Raises
     ------
     ValueError, RecursionError
-        If it is no JSON, or nested too deep.
+        If it is not JSON, or nested too deep.
     """
     text = body.decode("utf-8", errors="surrogateescape").removeprefix("\ufeff")
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < _DIGITS else float("inf"))
@@ -302,7 +302,7 @@ def payload_error(endpoint: str, error: Any, fields: tuple[str, ...] = ()) -> Pa
 
 
 def plain_name(text: str) -> str:
-    """Return a name that can stand in tables, paths, and on screens; raise ValueError for any other."""
+    """Return a name that can be used in tables, paths, and on screens; raise ValueError for any other."""
     if not 0 < len(text) <= 100 or not text.isprintable() or text != text.strip():
         raise ValueError("must be 1 to 100 printable characters")
     return text
@@ -336,7 +336,7 @@ def check_grid(rows: Rows, field: str, times_ms: pa.Array, step: timedelta, *, m
 
 
 def check_same(rows: Rows, field: str, values: pa.Array, wanted: str) -> None:
-    """Quarantine rows in which a field is there and not what was asked for."""
+    """Quarantine rows in which a field is there and not as requested."""
     import pyarrow.compute as pc
 
     other = pc.fill_null(pc.not_equal(values, wanted), False)

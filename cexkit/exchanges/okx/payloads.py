@@ -118,7 +118,7 @@ def _check_order(rows: Rows, field: str, times: pa.Array, window: Window) -> Non
     def too_new(place: int) -> str:
         return f"rows must be before {window.end.isoformat()}, got {moment(times[place].as_py()).isoformat()}"
 
-    # A few rows after the end are wrong by themselves, and do not say how the page was made.
+    # A few rows after the end are wrong, and do not say how the page was made.
     rows.refuse_if_many(pc.greater_equal(times, end), field, too_new)
     older = pc.indices_nonzero(pc.less(times, end))
     place = pc.index(pc.greater(times.take(older)[1:], times.take(older)[:-1]), True).as_py()
@@ -204,7 +204,7 @@ def parse_liquidations(endpoint: str, body: bytes, context: Context) -> pa.Table
 
 
 def _events(endpoint: str, body: bytes) -> Rows:
-    """Return the events of all instruments, each as a row of its own."""
+    """Return the events of all instruments, each as a separate row."""
     items = rows_of(LiquidationItem, body, endpoint, name="instId")
     flat = [
         {"instId": item["instId"], **event} if isinstance(event, dict) else event

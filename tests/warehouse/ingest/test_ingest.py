@@ -452,7 +452,7 @@ class TestArchive:
         assert not list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))
 
     def test_bad_checksum_of_a_day_costs_only_that_day(self, venue, warehouse):
-        """The file of the second of five days is damaged, and that of the third has a blank cell nobody keeps."""
+        """The second of five files is damaged, and the third has a blank cell in a row that is not kept."""
         head = "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
         head += "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
         path = "/data/futures/um/daily/metrics/BTCUSDT/BTCUSDT-metrics-2024-01-{:02}.zip"
