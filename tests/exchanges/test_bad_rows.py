@@ -42,7 +42,7 @@ PARSERS = sorted(
 FAULTS = ["blank cell", "BOM", "extra column", "off-grid time", "duplicate", "seconds", "null", "unknown enum"]
 #: The endpoint mixes in seconds, and states open interest in a second field too.
 REPAIRED = {("v5.open-interest", "seconds"), ("v5.open-interest", "null")}
-#: Fields with an enumerated value, and another value; the place of one in a row that is an array.
+#: Fields with an enumerated value, and another value.
 ENUMS = {"symbol": "ETHUSDT", "instType": "FUTURES", "side": "up", "instId": "ETH-USDT-SWAP"}
 
 
