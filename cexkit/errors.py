@@ -41,6 +41,7 @@ and ends with what to do about it::
     ├── MissingSettlementsWarning                funding over a span that lacks settlements
     ├── PartialResultWarning                     some of several tokens failed
     ├── ClockSkewWarning                         the clocks of a venue and of this machine disagree
+    ├── QuarantinedRowsWarning                   rows of a venue that cannot be used were left out, and why
     ├── UnclearUnitWarning                       a listed name with a number that may be a multiplier
     ├── ExcludedInstrumentsWarning               instruments known not to be coins were left out, and how many
     ├── UnknownSettingWarning                    a variable ``CEXKIT_…`` that is not a setting
@@ -303,6 +304,10 @@ class PartialResultWarning(CexkitWarning):
 
 class ClockSkewWarning(CexkitWarning):
     """The clocks of a venue and of this machine disagree; the earlier one decides which bars are complete."""
+
+
+class QuarantinedRowsWarning(CexkitWarning):
+    """Rows of a venue's response that cannot be used, or fail a check, were left out; the message states why."""
 
 
 class UnclearUnitWarning(CexkitWarning):

@@ -43,14 +43,15 @@ analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
 cli.bronze: cli.output cli.terminal config errors warehouse.ingest warehouse.store
-cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.pull cli.rebuild cli.terminal client.market
-  client.tearsheet config errors warehouse.collect warehouse.publish
+cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.pull cli.quarantine cli.rebuild cli.terminal
+  client.market client.tearsheet config errors warehouse.collect warehouse.publish
 cli.demo: analytics.plotting client.references errors schema schema.asset_class warehouse.store
 cli.doctor: client.market config errors warehouse.store
 cli.migrate: cli.output cli.terminal config warehouse.ingest warehouse.store
 cli.output: cli.terminal errors text warehouse.store
 cli.progress:
 cli.pull: cli.output cli.progress cli.terminal exchanges.fetcher warehouse.ingest warehouse.ingest.plan
+cli.quarantine: cli.bronze cli.terminal warehouse.store
 cli.rebuild: cli.output cli.terminal config errors exchanges.registry schema warehouse.ingest warehouse.store
 cli.terminal: errors text
 client:
@@ -90,31 +91,35 @@ client.universe: client.instruments schema schema.asset_class schema.intervals s
 config: errors
 errors: text
 exchanges:
-exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.dated exchanges.http exchanges.instruments
-  exchanges.parsing schema schema.intervals schema.symbols
+exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.csv_rows exchanges.dated exchanges.facts
+  exchanges.http exchanges.instruments exchanges.parsing exchanges.rows schema schema.intervals schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
 exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
-exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry schema schema.render schema.symbols
+exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry exchanges.rows schema schema.render
+  schema.symbols schema.validate
 exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.symbols
 exchanges.coverage: exchanges.base schema schema.symbols
+exchanges.csv_rows: errors exchanges.archives exchanges.rows
 exchanges.dated: errors schema.intervals
 exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
   schema.symbols
+exchanges.facts: exchanges.http exchanges.parsing exchanges.rows schema schema.intervals schema.render
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols
 exchanges.http: errors network schema.intervals text
-exchanges.instruments: errors schema schema.names schema.render schema.symbols
+exchanges.instruments: errors exchanges.rows schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
-exchanges.page_walk: errors exchanges.base exchanges.http exchanges.page exchanges.parsing exchanges.venue_client
-  schema.intervals
-exchanges.parsing: errors exchanges.http exchanges.terms schema schema.intervals schema.render schema.symbols
+exchanges.page_walk: errors exchanges.base exchanges.facts exchanges.http exchanges.page exchanges.parsing
+  exchanges.venue_client schema.intervals
+exchanges.parsing: exchanges.rows exchanges.terms schema schema.intervals schema.symbols
 exchanges.registry: errors exchanges.<venue> exchanges.base exchanges.parsing schema.names
-exchanges.streams: errors exchanges.base exchanges.registry exchanges.terms schema schema.intervals schema.render
-  schema.symbols
+exchanges.rows: errors schema.intervals
+exchanges.streams: errors exchanges.base exchanges.registry exchanges.rows exchanges.terms schema schema.intervals
+  schema.render schema.symbols
 exchanges.terms: schema.symbols
 exchanges.venue_client: errors exchanges.base exchanges.http exchanges.parsing
 network: config errors
@@ -152,9 +157,9 @@ warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams 
 warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.store
 warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema.render warehouse.units
 warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
-  exchanges.http exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.streams
-  exchanges.terms schema schema.intervals schema.names schema.render schema.symbols schema.validate text
-  warehouse.store warehouse.units
+  exchanges.http exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.rows
+  exchanges.streams exchanges.terms schema schema.intervals schema.names schema.render schema.symbols schema.validate
+  text warehouse.store warehouse.units
 warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols text warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from cexkit.warehouse.store.responses import StoredResponse
 
 app = typer.Typer(
-    help="Bronze: missing files, files removed on purpose, excluded responses, and spans that venues have no rows of.",
+    help="Bronze: missing files, files removed on purpose, and spans that venues have no rows of.",
     no_args_is_help=True,
 )
 
 Warehouse = Annotated[Path | None, typer.Option(help="Folder of the warehouse. Default: CEXKIT_WAREHOUSE.")]
-Digest = Annotated[str, typer.Argument(help="Hash of a response, or its first 8 characters, as `responses` prints it.")]
 #: Most lost files of an endpoint that are listed one by one.
 FILES_SHOWN = 5
 
@@ -34,7 +33,7 @@ def check(warehouse: Warehouse = None) -> None:
     from cexkit.warehouse.store.ledgers import read_ledgers
 
     damaged: list[str] = []
-    ledgers = read_ledgers(_root(warehouse), damaged=damaged)
+    ledgers = read_ledgers(warehouse_root(warehouse), damaged=damaged)
     count = sum(_print_lost(ledger) for ledger in ledgers)
     for problem in damaged:
         say(f"problem: {problem}")
@@ -82,7 +81,7 @@ def retire(
     from cexkit.warehouse.store.ledgers import read_ledgers, retired_files
     from cexkit.warehouse.store.ledgers import retire as run
 
-    root = _root(warehouse)
+    root = warehouse_root(warehouse)
     if bool(files) == missing:
         raise InvalidInputError(
             "exactly one of files and --missing must be given, got "
@@ -110,11 +109,11 @@ def unretire(
     """Undo `retire` for Bronze files that were copied back, and merge them into Silver again."""
     from cexkit.warehouse.store.ledgers import unretire as run
 
-    root = _root(warehouse)
+    root = warehouse_root(warehouse)
     done, changed = run(root, files)
     for path, rows in done.items():
         say(f"no longer retired: {path} ({counted(rows, 'row')})")
-    _build(root, changed, "")
+    build_changed(root, changed, "")
 
 
 @app.command()
@@ -122,7 +121,7 @@ def retired(warehouse: Warehouse = None) -> None:
     """List the Bronze files that were marked as moved or removed on purpose."""
     from cexkit.warehouse.store.ledgers import retired_files
 
-    found = retired_files(_root(warehouse))
+    found = retired_files(warehouse_root(warehouse))
     for file in found:
         exists = ", the file exists" if file.present else ""
         say(f"{file.path}: {counted(file.rows, 'row')} of {', '.join(file.tables)}{exists}")
@@ -137,20 +136,10 @@ def responses(
     """List the responses in a Bronze file: hash, table, instrument, span, and the rows that each gave."""
     from cexkit.warehouse.store.responses import responses_in
 
-    _print_responses(responses_in(_root(warehouse), file))
+    print_responses(responses_in(warehouse_root(warehouse), file))
 
 
-@app.command()
-def excluded(warehouse: Warehouse = None) -> None:
-    """List the responses whose rows are left out of Silver."""
-    from cexkit.warehouse.store.responses import excluded_responses
-
-    found = excluded_responses(_root(warehouse))
-    _print_responses(found)
-    say(f"{counted(len(found), 'response')} excluded")
-
-
-def _print_responses(found: Sequence[StoredResponse]) -> None:
+def print_responses(found: Sequence[StoredResponse]) -> None:
     """Print a line per response; of several files, the file too."""
     several = len({response.path for response in found}) > 1
     if found:
@@ -164,40 +153,12 @@ def _print_responses(found: Sequence[StoredResponse]) -> None:
             counted(response.rows, "row"),
             *([response.path] if several else []),
             *(["excluded"] if response.excluded else []),
+            *([response.reason] if response.reason else []),
         ]
         say(" ".join(map(str, parts)))
 
 
-@app.command()
-def exclude(digest: Digest, warehouse: Warehouse = None) -> None:
-    """Leave a response's rows out of Silver; the response stays in Bronze."""
-    _decide(_root(warehouse), digest, exclude=True)
-
-
-@app.command()
-def release(digest: Digest, warehouse: Warehouse = None) -> None:
-    """Use the rows of an excluded response again."""
-    _decide(_root(warehouse), digest, exclude=False)
-
-
-def _decide(root: Path, digest: str, *, exclude: bool) -> None:
-    from cexkit.warehouse.store.ledgers import exclude as run
-    from cexkit.warehouse.store.ledgers import retired_files
-    from cexkit.warehouse.store.responses import excluded_responses, find_digest
-
-    digest = find_digest(root, digest)
-    if exclude == (digest in {response.sha256 for response in excluded_responses(root)}):
-        say(f"{'already' if exclude else 'not'} excluded: {digest}")
-        return
-    before = {file.path for file in retired_files(root)}
-    changed = run(root, digest, excluded=exclude)
-    for path in sorted(before - {file.path for file in retired_files(root)}):
-        say(f"no longer retired: {path}")
-    say(f"{'excluded' if exclude else 'released'} {digest}")
-    _build(root, changed, " left Silver" if exclude else " came back")
-
-
-def _build(root: Path, changed: Iterable[Ledger], what: str) -> None:
+def build_changed(root: Path, changed: Iterable[Ledger], what: str) -> None:
     """Merge what a decision changed into Silver, and print how many keys left it or came back."""
     from cexkit.warehouse.ingest.silver import build_silver
     from cexkit.warehouse.store.ledger import EXCLUDED
@@ -224,7 +185,7 @@ def removed(warehouse: Warehouse = None) -> None:
     from cexkit.warehouse.store.ledgers import read_ledgers
 
     count = 0
-    for ledger in read_ledgers(_root(warehouse)):
+    for ledger in read_ledgers(warehouse_root(warehouse)):
         keys = ledger.removed
         if keys.is_empty():
             continue
@@ -247,7 +208,7 @@ def unavailable(
     from cexkit.warehouse.store.inventory_entries import ATTEMPTS
 
     state, count = "missing" if pending else "none", 0
-    for exchange, table, inventory in read_inventories(_root(warehouse)):
+    for exchange, table, inventory in read_inventories(warehouse_root(warehouse)):
         for key, entry in inventory:
             if entry.state == state:
                 count += 1
@@ -257,7 +218,7 @@ def unavailable(
     say(f"{counted(count, 'span')} {again if pending else 'that venues have no rows of'}")
 
 
-def _root(warehouse: Path | None) -> Path:
+def warehouse_root(warehouse: Path | None) -> Path:
     from cexkit.config import settings
     from cexkit.warehouse.store.layout import MANIFEST
     from cexkit.warehouse.store.manifest import read_manifest

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cexkit.cli import bronze
+from cexkit.cli import bronze, quarantine
 from cexkit.cli.migrate import migrate
 from cexkit.cli.output import emit_rows
 from cexkit.cli.pull import pull
@@ -249,6 +249,7 @@ def cache_info(as_json: Annotated[bool, typer.Option("--json", help="Print one J
 
 
 app.add_typer(bronze.app, name="bronze")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 @cache.command("clear")

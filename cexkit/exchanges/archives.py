@@ -11,16 +11,13 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.dated import Dated
 from cexkit.exchanges.parsing import Parse
 from cexkit.schema.intervals import Window, merged
 from cexkit.schema.symbols import Instrument
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Period = Literal["month", "day"]
 #: Which rows are due. ``dense``: a row for every step of the table's interval. ``sparse``: steps without events have no
@@ -187,38 +184,6 @@ def _is_out(piece: Piece, now: datetime) -> bool:
     return piece.window.end + piece.archive.ready[piece.period] <= now
 
 
-def read_csv(endpoint: str, body: bytes, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
-    """The one CSV in a zip, with or without a header line, as declared columns.
-
-    Parameters
-    ----------
-    endpoint : str
-        For messages.
-    body : bytes
-        The zip.
-    columns : mapping of name to polars type
-        All columns of the file, in order; a header line must name them.
-
-    Raises
-    ------
-    PayloadError
-        If it is no zip of one CSV, or a cell is not of its type (with row and field).
-    """
-    import polars as pl
-
-    text = unzipped(endpoint, body)
-    first = text.partition(b"\n")[0].decode("utf-8", errors="replace").strip()
-    header = first.split(",") == list(columns)
-    if not text.strip():
-        return pl.DataFrame(schema=dict(columns))
-    if len(first.split(",")) != len(columns):
-        raise PayloadError(endpoint, f"{len(columns)} columns expected, the first line is {first!r:.120}")
-    try:
-        return pl.read_csv(text, has_header=header, new_columns=list(columns), schema_overrides=dict(columns))
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise _first_bad_cell(endpoint, text, header, columns, error) from None
-
-
 def unzipped(endpoint: str, body: bytes) -> bytes:
     """The one file in a zip; raises PayloadError where it is none of one."""
     try:
@@ -229,20 +194,3 @@ def unzipped(endpoint: str, body: bytes) -> bytes:
             return archive.read(names[0])
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise PayloadError(endpoint, f"not a zip that can be read: {error}") from error
-
-
-def _first_bad_cell(
-    endpoint: str, text: bytes, header: bool, columns: Mapping[str, type[pl.DataType]], error: Exception
-) -> PayloadError:
-    import polars as pl
-
-    try:
-        raw = pl.read_csv(text, has_header=header, new_columns=list(columns), infer_schema=False)
-    except (pl.exceptions.PolarsError, UnicodeDecodeError):
-        return PayloadError(endpoint, f"not a CSV that can be read: {error!s:.200}")
-    for name, dtype in columns.items():
-        bad = raw[name].is_not_null() & raw[name].cast(dtype, strict=False).is_null()
-        if bad.any():
-            row = bad.arg_true()[0]
-            return PayloadError(endpoint, f"not a {dtype}: {raw[name][row]!r:.80}", row=row, field=name)
-    return PayloadError(endpoint, f"not a CSV that can be read: {error!s:.200}")

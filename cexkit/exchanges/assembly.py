@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cexkit.errors import DuplicateKeyError
+from cexkit.errors import DuplicateKeyError, QuarantinedRowsWarning, warn
 from cexkit.exchanges.instruments import latest, of_type, stacked
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import join_companions
+from cexkit.exchanges.rows import quarantined
 from cexkit.schema import TABLES
 from cexkit.schema.symbols import InstrumentType
+from cexkit.schema.validate import split
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,19 +21,42 @@ if TYPE_CHECKING:
 def assemble_table(pages: Iterable[Page], table: str) -> pa.Table:
     """Return the rows of pages as one table, sorted by key, with each key once.
 
+    Rows that cannot be used or fail a check of the table are left out.
+
     Raises
     ------
     PayloadError
         If a page is malformed; the pages after it are not read.
     DuplicateKeyError
         If a venue gave two different rows for one key.
+
+    Warns
+    -----
+    QuarantinedRowsWarning
+        If rows are left out.
     """
+    import polars as pl
     import pyarrow as pa
 
     from cexkit.schema.render import empty
 
-    rows = pa.concat_tables([empty(TABLES[table]), *(page.table for page in require_well_formed(pages))])
-    return _sort_unique(rows, table)
+    read = list(_warn_of_flaws(require_well_formed(pages)))
+    rows = _sort_unique(pa.concat_tables([empty(TABLES[table]), *(page.table for page in read)]), table)
+    _, failed = split(pl.from_arrow(rows), TABLES[table])
+    if failed.is_empty():
+        return rows
+    counts = ", ".join(f"{count:,} × {reason}" for reason, count in sorted(failed["reason"].value_counts().iter_rows()))
+    warn(f"{table}: {failed.height:,} rows failed a check and were left out: {counts}", QuarantinedRowsWarning)
+    good = pl.from_arrow(rows).join(failed, on=TABLES[table].key, how="anti", maintain_order="left")
+    return good.to_arrow().cast(rows.schema)
+
+
+def _warn_of_flaws(pages: Iterable[Page]) -> Iterator[Page]:
+    """Yield pages, and warn of the rows that each lacks because something is wrong with them, once per reason."""
+    for page in pages:
+        if (found := quarantined(page.table)).count:
+            warn(f"{page.context.exchange} {page.context.table}: {page.endpoint}: {found}", QuarantinedRowsWarning)
+        yield page
 
 
 def assemble_instruments(exchange: str, pages: Iterable[Page], instrument_type: InstrumentType | None) -> pa.Table:
@@ -44,7 +69,7 @@ def assemble_instruments(exchange: str, pages: Iterable[Page], instrument_type: 
     DuplicateKeyError
         If a venue gave two different rows for one key.
     """
-    pages = list(require_well_formed(pages))
+    pages = list(_warn_of_flaws(require_well_formed(pages)))
     companions = {page.endpoint: page.table for page in pages if page.companion}
     listings = [
         join_companions(exchange, page.endpoint, page.table, companions) for page in pages if not page.companion

@@ -158,14 +158,16 @@ class Stream:
     subscribe: Callable[[Sequence[Instrument]], list[str]] = _no_messages
     #: True if a message grants a subscription; raises VenueError if it refuses one.
     grants: Callable[[Any], bool] = _grants_nothing
-    #: Events of a decoded message; empty if the message has another topic.
-    events: Callable[[Any], Iterator[Event]]
+    #: Parts of a decoded message that are events; none if the message has another topic.
+    items: Callable[[Any], Iterator[Any]]
+    #: The event that a part states; any lookup, type, or value error means that it is malformed.
+    event: Callable[[Any], Event]
     #: True if a decoded message carries data of a channel; acknowledgments and pongs do not.
     delivers: Callable[[Any], bool]
     #: Message that subscribes a busy channel on the same connection, whose frames show that the venue delivers; None if
     #: the URL names such a channel.
     heartbeat: str | None = None
-    #: Number of events in a decoded message that belong to another market, which ``events`` leaves out.
+    #: Number of events in a decoded message that belong to another market, which ``items`` leaves out.
     skipped: Callable[[Any], int] = _no_other_market
     #: Text that the venue expects at regular intervals, in addition to the WebSocket's own pings.
     ping: str | None = None

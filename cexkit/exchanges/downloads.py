@@ -33,6 +33,7 @@ def archive_pages(
     known: Mapping[str, str],
     rest: list[Window],
     held: list[Window],
+    unverified: list[tuple[Window, str]],
     *,
     next_sequence: NextSequence | None = None,
 ) -> Iterator[Page]:
@@ -54,35 +55,60 @@ def archive_pages(
         Gets the spans that the archive does not have.
     held : list of Window
         Gets the spans of the files that there are, known ones too; they may reach beyond the window.
+    unverified : list of (Window, str)
+        Gets the spans of the files that do not match their checksum in :data:`ATTEMPTS` downloads, and why; they are
+        left to others too.
     next_sequence : callable, optional
         Numbers the requests, see :meth:`Fetcher.pages`.
-
-    Raises
-    ------
-    TransportError
-        If a file does not match its checksum, or the checksum is malformed, in :data:`ATTEMPTS` downloads.
     """
     made = plan(archive, instrument, window, datetime.now(UTC))
     rest.extend(made.rest)
     waiting = list(made.files)
     while waiting:
         piece = waiting.pop(0)
-        read = _read_checksum if archive.checksums else _read_file
-        promised = read(fetcher, piece, instrument, next_sequence)
-        if promised is None:
+        try:
+            page = _read_piece(fetcher, table, piece, instrument, known, next_sequence)
+        except (_Absent, _Unverified) as error:
+            if isinstance(error, _Unverified):
+                unverified.append((_common(piece.window, window), str(error)))
             days = days_of(piece, instrument, window)
             waiting[:0] = days
             if not days:
                 rest.append(_common(piece.window, window))
             continue
         held.append(piece.window)
-        if not archive.checksums:
-            if known.get(promised.url) != promised.sha256:
-                yield _page(fetcher, promised, table, piece, instrument)
-            continue
-        digest = _digest(promised)
-        if known.get(promised.url.removesuffix(".CHECKSUM")) != digest:
-            yield _verified(fetcher, table, piece, instrument, digest, next_sequence)
+        if page is not None:
+            yield page
+
+
+class _Absent(Exception):
+    """The archive does not have a file."""
+
+
+class _Unverified(TransportError):
+    """A file does not match its checksum, or the checksum is malformed."""
+
+
+def _read_piece(
+    fetcher: Fetcher,
+    table: str,
+    piece: Piece,
+    instrument: Instrument,
+    known: Mapping[str, str],
+    next_sequence: NextSequence | None,
+) -> Page | None:
+    """Return a file as a page; None if it is known already."""
+    read = _read_checksum if piece.archive.checksums else _read_file
+    promised = read(fetcher, piece, instrument, next_sequence)
+    if promised is None:
+        raise _Absent
+    if not piece.archive.checksums:
+        is_new = known.get(promised.url) != promised.sha256
+        return _page(fetcher, promised, table, piece, instrument) if is_new else None
+    digest = _digest(promised)
+    if known.get(promised.url.removesuffix(".CHECKSUM")) == digest:
+        return None
+    return _verified(fetcher, table, piece, instrument, digest, next_sequence)
 
 
 def _read_file(
@@ -104,7 +130,7 @@ def _read_checksum(
         checksum = fetcher.file(instrument.exchange, f"{piece.path}.CHECKSUM", next_sequence=next_sequence)
         if checksum is None or _SHA256.fullmatch(_digest(checksum)):
             return checksum
-    raise TransportError(f"{piece.path}.CHECKSUM: no SHA-256 in {ATTEMPTS} responses; try again later")
+    raise _Unverified(f"{piece.path}.CHECKSUM: no SHA-256 in {ATTEMPTS} responses; try again later")
 
 
 def _verified(
@@ -119,7 +145,7 @@ def _verified(
         response = _read_file(fetcher, piece, instrument, next_sequence)
         if response is not None and hashlib.sha256(response.body).hexdigest() == digest:
             return _page(fetcher, response, table, piece, instrument)
-    raise TransportError(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")
+    raise _Unverified(f"{piece.path}: the file does not match its checksum {digest} in {ATTEMPTS} downloads")
 
 
 def _page(fetcher: Fetcher, response: Response, table: str, piece: Piece, instrument: Instrument) -> Page:

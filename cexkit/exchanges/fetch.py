@@ -63,6 +63,8 @@ def fetch(
     ClockSkewWarning
         If the venue's clock and this machine's differ by more than ``CEXKIT_MAX_CLOCK_SKEW_SECONDS``. Bars that are
         not over by the earlier clock are left out.
+    QuarantinedRowsWarning
+        If rows were left out because they cannot be used, contradict each other, or fail a check of the table.
     UnclearUnitWarning
         If the listing (table ``instruments``) has a name with a number that may be a multiplier.
 
@@ -77,7 +79,7 @@ def fetch(
     FetchError
         If the venue cannot be read.
     PayloadError
-        If a response is not what the endpoint promises; no rows are returned.
+        If a response is not what the endpoint promises, or none of its rows can be used; no rows are returned.
 
     Examples
     --------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
+from cexkit.exchanges.rows import FIRST_TIME, LAST_END, Flaw, Rows
 from cexkit.schema import TABLES
 from cexkit.schema.names import alike, resolve
 from cexkit.schema.symbols import Instrument, has_unclear_unit
@@ -21,8 +23,8 @@ LEFT_OUT = b"left_out"
 def latest(listed: pa.Table) -> pa.Table:
     """Each instrument once, where several pages or lists show it: as tradable if any does, else as in the last row.
 
-    Rows must be in the order of their requests. One that the venue gives two names is left twice: which is meant
-    cannot be told.
+    Rows must be in the order of their requests. One that the venue gives two names while it trades is left out
+    (:func:`left_out`): which is meant cannot be told.
 
     Examples
     --------
@@ -32,10 +34,14 @@ def latest(listed: pa.Table) -> pa.Table:
     """
     import polars as pl
 
-    keys = [*TABLES["instruments"].key, "venue_symbol"]
+    keys = list(TABLES["instruments"].key)
     rows = pl.from_arrow(listed).sort(pl.col("status") != "delisted", maintain_order=True)
-    rows = rows.unique(keys, keep="last", maintain_order=True)
-    return rows.to_arrow().cast(listed.schema)
+    rows = rows.unique([*keys, "venue_symbol"], keep="last", maintain_order=True)
+    names = pl.col("venue_symbol").filter(pl.col("status") != "delisted").n_unique().over(keys)
+    reasons = _two_names(rows.filter(names > 1).iter_rows(named=True))
+    rows = rows.filter(names <= 1).unique(keys, keep="last", maintain_order=True)
+    table = rows.to_arrow().cast(listed.schema)
+    return table.replace_schema_metadata((table.schema.metadata or {}) | with_left_out(left_out(listed) | reasons))
 
 
 def left_out(instruments: pa.Table) -> dict[str, str]:
@@ -82,19 +88,84 @@ def describe_unclear_units(instruments: pa.Table) -> str | None:
     )
 
 
-def listing(records: list[dict[str, Any]], reasons: Mapping[str, str]) -> pa.Table:
+def listing(records: list[dict[str, Any]], reasons: Mapping[str, str], rows: Rows | None = None) -> pa.Table:
     """Return rows of ``instruments`` from plain records, with what is left out and why (see :func:`left_out`).
 
-    The status is that at ``observed_at``, see :func:`at_observation`.
+    A record that contradicts itself or another one is left out too. The status is that at ``observed_at``, see
+    :func:`at_observation`.
+
+    Parameters
+    ----------
+    records : list of dict
+        Instruments that can be read, as their rows state them.
+    reasons : mapping of str to str
+        Why others are not read, by the venue's name.
+    rows : Rows, optional
+        What is wrong with the rows of the list.
+
+    Raises
+    ------
+    PayloadError
+        If something is wrong with every row.
     """
     import pyarrow as pa
 
     from cexkit.schema.render import conform, to_pyarrow
 
     declared = TABLES["instruments"]
-    rows = [record | at_observation(record) for record in records]
-    table = conform(pa.Table.from_pylist(rows, schema=to_pyarrow(declared)), declared)
-    return table.replace_schema_metadata(with_left_out(reasons))
+    found = [record | at_observation(record) for record in records]
+    rows = rows or Rows(declared.name, [], range(len(records)))
+    for name, problem in _contradictions(records).items():
+        rows.flaws.append(Flaw(None, None, problem, name))
+    flawed = {flaw.name: _reason(flaw) for flaw in rows.flaws if flaw.name is not None}
+    left = {record["venue_symbol"]: record for record in found if record["venue_symbol"] not in flawed}
+    if rows.flaws and not left and not reasons:
+        rows.refuse()
+    table = conform(pa.Table.from_pylist(list(left.values()), schema=to_pyarrow(declared)), declared)
+    return table.replace_schema_metadata(with_left_out({**reasons, **flawed}) | rows.metadata(named=True))
+
+
+def _reason(flaw: Flaw) -> str:
+    return f"its {flaw.field!r} cannot be read: {flaw.problem}" if flaw.field else flaw.problem
+
+
+def _contradictions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what is wrong with records that each can be read, by the venue's name."""
+    found = {}
+    for record in records:
+        if problem := _implausible_times(record):
+            found[record["venue_symbol"]] = problem
+    by_name: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        if by_name.setdefault(record["venue_symbol"], record) != record:
+            found[record["venue_symbol"]] = "the list states it twice, with different terms"
+    return _two_names(record for name, record in by_name.items() if name not in found) | found
+
+
+def _implausible_times(record: Mapping[str, Any]) -> str:
+    """Return what is wrong with the times of an instrument; empty if nothing is."""
+    begun, expiry = record.get("listing_time"), record.get("expiry")
+    end = expiry or record.get("delisting_time")
+    if begun is not None and not FIRST_TIME <= begun < LAST_END:
+        return f"its listing time {begun:%Y-%m-%d} is not plausible"
+    if end is not None and (end < FIRST_TIME or (expiry is not None and end >= LAST_END)):
+        return f"its end {end:%Y-%m-%d} is not plausible"
+    if begun is not None and end is not None and end < begun:
+        return f"its end {end:%Y-%m-%d %H:%M} is before its listing {begun:%Y-%m-%d %H:%M}"
+    return ""
+
+
+def _two_names(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the instruments that share their symbol with another one, and with which, by the venue's name."""
+    by_symbol: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for record in records:
+        by_symbol[record["instrument_type"], record["symbol"]].append(record["venue_symbol"])
+    return {
+        name: f"{' and '.join(sorted(names))} are both {symbol}; which is meant cannot be told"
+        for (_, symbol), names in by_symbol.items()
+        for name in names
+        if len(names) > 1
+    }
 
 
 def at_observation(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +185,8 @@ def at_observation(record: Mapping[str, Any]) -> dict[str, Any]:
     'halted'
     """
     status, end, expiry = record["status"], record.get("delisting_time"), record.get("expiry")
+    if end is not None and expiry is None and end >= LAST_END:
+        end = None  # it means "never"
     if end is None or end > record["observed_at"]:
         return {"status": status, "delisting_time": end}
     if status == "trading":

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cexkit.errors import InvalidInputError, PayloadError, UnknownNameError
+from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.exchanges.assembly import require_well_formed
 from cexkit.exchanges.base import Exchange, Source
 from cexkit.exchanges.instruments import latest, of_type, stacked, the_one
@@ -144,11 +144,7 @@ class Listings:
         """Yield all pages of one list of instruments; a limit that a page announces applies from then on."""
         context = Context(exchange=venue.name, table="instruments", now=datetime.now(UTC))
         for page in walk_pages(self._client, venue, source, context, next_sequence):
-            try:
-                budgets = source.limits(page.response.body) if page.table is not None else ()
-            except PayloadError as error:
-                yield replace(page, table=None, error=error)
-                continue
+            budgets = source.limits(page.response.body) if page.table is not None else ()
             self._client.declare_budgets(venue, source, budgets)
             if page.table is not None and "status" in page.table.column_names:
                 self._logs[venue.name].add(page.table.to_pylist(), page.context.now)

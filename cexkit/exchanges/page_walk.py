@@ -11,11 +11,12 @@ from itertools import islice
 
 from cexkit.errors import CexkitError, PayloadError
 from cexkit.exchanges.base import Exchange, Source
+from cexkit.exchanges.facts import extent
 from cexkit.exchanges.http.client import NextSequence
 from cexkit.exchanges.http.paginate import Forward, PageRequest
 from cexkit.exchanges.http.workers import Delivery, Result
 from cexkit.exchanges.page import Page
-from cexkit.exchanges.parsing import Context, extent
+from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.venue_client import VenueClient
 from cexkit.schema.intervals import Window
 

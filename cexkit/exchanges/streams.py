@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.base import Event, Stream
 from cexkit.exchanges.registry import EXCHANGES
+from cexkit.exchanges.rows import plain_name, plausible
 from cexkit.exchanges.terms import Terms
 from cexkit.schema.intervals import from_ms
 from cexkit.schema.symbols import Instrument
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 #: The streams of the venues that have one.
 STREAMS: Mapping[str, Stream] = {name: venue.stream for name, venue in EXCHANGES.items() if venue.stream}
+
+#: Largest plausible price and quantity, as in the pages of venues.
+MAX_PRICE, MAX_QUANTITY = 1e15, 1e24
 
 
 class Received(NamedTuple):
@@ -31,13 +37,27 @@ class Received(NamedTuple):
     delivers: bool
 
 
-def read_message(stream: Stream, body: bytes) -> Received:
-    """Return the content of one raw message.
+def read_message(
+    stream: Stream, body: bytes, received_at: datetime | None = None, problems: list[str] | None = None
+) -> Received:
+    """Return the content of one raw message; a bad event costs only itself.
+
+    Parameters
+    ----------
+    stream : Stream
+        The venue's stream.
+    body : bytes
+        The message.
+    received_at : datetime, optional
+        When it was received: no event is later by a day or more. Default: any time that is plausible at all, see
+        :func:`~cexkit.exchanges.rows.plausible`.
+    problems : list of str, optional
+        Gets what is wrong with events that are left out.
 
     Raises
     ------
     PayloadError
-        If the message is not what the venue promises.
+        If the message is not what the venue promises, or none of its events is.
 
     Examples
     --------
@@ -47,39 +67,69 @@ def read_message(stream: Stream, body: bytes) -> Received:
     >>> read_message(STREAMS["binance"], body)
     Received(events=[], skipped=1, delivers=True)
     """
+    events, bad = [], []
     try:
         message = json.loads(body)
-        received = Received(list(stream.events(message)), stream.skipped(message), stream.delivers(message))
-        for event in received.events:
-            from_ms(event.ms)
-            if not (event.quantity.is_finite() and abs(event.price) < float("inf")):
-                raise ValueError("price and quantity must be finite")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError) as error:
-        raise PayloadError(stream.endpoint, f"{type(error).__name__}: {error}") from error
-    except InvalidOperation:
-        raise PayloadError(stream.endpoint, "quantity must be a number") from None
+        for item in stream.items(message):
+            try:
+                events.append(_checked(stream.event(item), received_at))
+            except _MALFORMED as error:
+                bad.append(PayloadError(stream.endpoint, _text(error)))
+        received = Received(events, stream.skipped(message), stream.delivers(message))
+    except _MALFORMED as error:
+        raise PayloadError(stream.endpoint, _text(error)) from error
+    if bad and not events:
+        raise bad[0]
+    if problems is not None:
+        problems += map(str, bad)
     return received
 
 
-def read_events(stream: Stream, body: bytes) -> list[Event]:
-    """Return the events of one raw message; events of another market are left out.
+#: What reading a malformed message raises.
+_MALFORMED = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    InvalidOperation,
+)
 
-    Raises
-    ------
-    PayloadError
-        If the message is not what the venue promises.
+
+def _text(error: Exception) -> str:
+    if isinstance(error, InvalidOperation):
+        return "quantity must be a number"
+    return f"{type(error).__name__}: {error!s:.200}"
+
+
+def _checked(event: Event, received_at: datetime | None) -> Event:
+    """Return an event; raise ValueError if its name, time, or size is not plausible."""
+    plain_name(event.venue_symbol)
+    if not plausible(event.ms, received_at):
+        raise ValueError(f"time {event.ms} is not in milliseconds, or not plausible")
+    if not (event.quantity.is_finite() and abs(event.quantity) < MAX_QUANTITY and abs(event.price) < MAX_PRICE):
+        raise ValueError("price and quantity must be finite and plausible")
+    return event
+
+
+def read_events(
+    stream: Stream, body: bytes, received_at: datetime | None = None, problems: list[str] | None = None
+) -> list[Event]:
+    """Return the events of one raw message, see :func:`read_message`; those of another market are left out.
 
     Examples
     --------
-    >>> body = b'{"topic":"allLiquidation.BTCUSDT","data":[{"T":1,"s":"BTCUSDT","S":"Buy","v":"2","p":"50000"}]}'
+    >>> body = b'{"topic":"allLiquidation.X","data":[{"T":1779148800000,"s":"X","S":"Buy","v":"2","p":"50000"}]}'
     >>> read_events(STREAMS["bybit"], body)
-    [Event(venue_symbol='BTCUSDT', ms=1, side='long', price=50000.0, quantity=Decimal('2'))]
+    [Event(venue_symbol='X', ms=1779148800000, side='long', price=50000.0, quantity=Decimal('2'))]
     """
-    return read_message(stream, body).events
+    return read_message(stream, body, received_at, problems).events
 
 
 def liquidations_of(
-    exchange: str, messages: Iterable[bytes], instruments: Terms | Iterable[Instrument]
+    exchange: str, messages: Iterable[bytes] | Mapping[bytes, datetime], instruments: Terms | Iterable[Instrument]
 ) -> tuple[pa.Table, list[str]]:
     """Convert messages to rows of table ``liquidations``. Pure.
 
@@ -87,8 +137,8 @@ def liquidations_of(
     ----------
     exchange : str
         Venue of the messages.
-    messages : iterable of bytes
-        Raw messages. A repeated message is a replay and counts once.
+    messages : iterable of bytes, or mapping of bytes to datetime
+        Raw messages, or when each was received. A repeated message is a replay and counts once.
     instruments : Terms or iterable of Instrument
         Instruments to which the venue's names refer. ``Terms`` give each event the contract value at its time; plain
         instruments are taken to have the same terms at all times.
@@ -105,19 +155,22 @@ def liquidations_of(
 
     stream = STREAMS[exchange]
     terms = instruments if isinstance(instruments, Terms) else _unchanging(exchange, instruments)
+    received = messages if isinstance(messages, Mapping) else dict.fromkeys(messages)
     problems: list[str] = []
     rows = []
-    for number, body in enumerate(dict.fromkeys(messages)):
+    for number, (body, received_at) in enumerate(received.items()):
         try:
-            events = read_events(stream, body)
+            events = read_events(stream, body, received_at, problems)
         except PayloadError as error:
             problems.append(str(error))
             continue
         for event in events:
             if (instrument := terms.named(event.venue_symbol, from_ms(event.ms))) is None:
                 problems.append(f"{stream.endpoint}: no instrument {event.venue_symbol!r} is listed")
+            elif isfinite((row := _row(stream, instrument, event))["quantity_base"] + row["value_quote"]):
+                rows.append(row | {"_message": number})
             else:
-                rows.append(_row(stream, instrument, event) | {"_message": number})
+                problems.append(f"{stream.endpoint}: the size of an event of {event.venue_symbol!r} is not finite")
     schema = to_pyarrow(TABLES["liquidations"])
     if not rows:
         return schema.empty_table(), problems

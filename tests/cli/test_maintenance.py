@@ -111,32 +111,32 @@ def test_unknown_file_names_only_near_ones(warehouse):
 def test_exclude_and_release_say_what_changed(warehouse, truth):
     before, (path, _) = _rows(warehouse), _bronze(warehouse)
     digest = _digest(warehouse, path)
-    text = run("bronze", "exclude", digest[:12])
+    text = run("quarantine", "exclude", digest[:12])
     assert f"excluded {digest}\nokx ohlcv_1h: 24 keys left Silver, " in text
-    assert run("bronze", "exclude", digest) == f"already excluded: {digest}\n"
-    assert f"{digest} ohlcv_1h perp BTCUSDT" in run("bronze", "excluded")
+    assert run("quarantine", "exclude", digest) == f"already excluded: {digest}\n"
+    assert f"{digest} ohlcv_1h perp BTCUSDT" in run("quarantine", "list")
     assert run("bronze", "responses", path).splitlines()[1].endswith("24 rows excluded")
     assert "okx ohlcv_1h: 24 keys of perp BTCUSDT (2026-01-01 00:00 to 23:00), by the rule" in run("bronze", "removed")
     assert _rows(warehouse).height == before.height - 24
     report = str(_pull(truth, warehouse, 0, refresh=True))
-    assert "note: okx ohlcv_1h: 1 excluded response left out; `cexkit bronze excluded` lists them" in report
-    text = run("bronze", "release", digest)
+    assert "note: okx ohlcv_1h: 1 excluded response left out; `cexkit quarantine list` lists them" in report
+    text = run("quarantine", "release", digest)
     assert f"released {digest}\nokx ohlcv_1h: 24 keys came back, 24 rows made again" in text
-    assert run("bronze", "release", digest) == f"not excluded: {digest}\n"
+    assert run("quarantine", "release", digest) == f"not excluded: {digest}\n"
     assert _rows(warehouse).equals(before)
 
 
 @pytest.mark.parametrize("digest", ["f649", "f649d3ceb976", ""])
 def test_unknown_hash_says_where_hashes_come_from(warehouse, digest):
     with pytest.raises(UnknownNameError, match=rf"got '{digest}', which is not one; `cexkit bronze responses FILE`"):
-        run("bronze", "exclude", digest)
+        run("quarantine", "exclude", digest)
 
 
 def test_excluding_a_response_of_a_retired_file_takes_its_rows_out(warehouse):
     path = _bronze(warehouse)[0]
     digest = _digest(warehouse, path)
     run("bronze", "retire", path)
-    text = run("bronze", "exclude", digest)
+    text = run("quarantine", "exclude", digest)
     assert f"no longer retired: {path}" in text
     assert "24 keys left Silver" in text
     assert _rows(warehouse).height == 24
@@ -269,8 +269,8 @@ def test_publication_of_lost_silver_names_the_remedy(warehouse, tmp_path):
 
 def test_refused_publication_names_exclusions(warehouse, tmp_path):
     cexkit.publish(warehouse, tmp_path / "published")
-    run("bronze", "exclude", _digest(warehouse, _bronze(warehouse)[0]))
-    with pytest.raises(PublicationError, match="`cexkit bronze release` for 1 excluded response"):
+    run("quarantine", "exclude", _digest(warehouse, _bronze(warehouse)[0]))
+    with pytest.raises(PublicationError, match="`cexkit quarantine release` for 1 excluded response"):
         cexkit.publish(warehouse, tmp_path / "published")
 
 

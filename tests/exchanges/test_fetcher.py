@@ -21,7 +21,6 @@ from cexkit.errors import (
     AmbiguousInstrumentError,
     BlockedError,
     ClockSkewWarning,
-    DuplicateKeyError,
     InvalidInputError,
     NotOfferedError,
     PayloadError,
@@ -568,7 +567,7 @@ class TestMalformedPages:
 
         with (
             Fetcher(Settings(), httpx.MockTransport(response)) as fetcher,
-            pytest.raises(DuplicateKeyError, match="funding_rates"),
+            pytest.raises(PayloadError, match=r"um\.fundingRate, row 0, .* different values for 2024-01-01"),
         ):
             fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2024-01-01", "2024-01-02")
 

@@ -17,7 +17,7 @@ from cexkit.exchanges.registry import parse_response
 from cexkit.schema.intervals import to_ms, utc
 
 NOW, DAY = utc("2024-06-01"), timedelta(days=1)
-LISTED = str(to_ms(utc("2023-01-01")))
+LISTED = str(to_ms(utc("2020-01-01")))
 
 
 def binance(state: str, end: str) -> tuple[str, object]:

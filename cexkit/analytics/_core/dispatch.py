@@ -7,6 +7,7 @@ polars and Ibis frames stay expressions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -169,7 +170,7 @@ def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], a
         checks.unique(metric, work)
     _look(metric, work, arguments)
     if "funding_rate" in metric.required(arguments) and not metric.settlements:
-        settlements.check_payments(metric, _first_payments(metric, engine, frame, names, arguments), arguments)
+        settlements.check_payments(metric, _first_payments(metric, engine, frame, arguments), arguments)
     if order and metric.settlements:
         work = settlements.prepared(metric, work, order, arguments)
     if known and "timestamp" not in metric.used(arguments):
@@ -190,14 +191,13 @@ def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], a
     return results.attached()
 
 
-def _first_payments(
-    metric: Metric, engine: str, frame: Any, names: Sequence[str], arguments: Mapping[str, Any]
-) -> pl.DataFrame:
+def _first_payments(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]) -> pl.DataFrame:
     """Return rates, times, and instruments of the first rows; enough to see rates that were filled forward."""
     wanted = dict.fromkeys([metric.column("funding_rate", arguments), "timestamp", *INSTRUMENT_KEYS])
     rows = frame.iloc[:PAYMENTS] if engine == "pandas" else frame.slice(0, PAYMENTS)
+    counts = Counter(name for name in _names(frame) if isinstance(name, str))
     try:
-        return take(engine, rows, [name for name in wanted if names.count(name) == 1])
+        return take(engine, rows, [name for name in wanted if counts[name] == 1])
     except ColumnTypeError:  # The metric itself reads neither times nor instruments.
         return pl.DataFrame()
 

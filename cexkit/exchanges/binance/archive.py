@@ -3,7 +3,8 @@
 Facts that shape it, each of which has made somebody's numbers wrong:
 
 - files of futures have no header line before about 2023 and one after; it is told by the line itself;
-- spot files are in microseconds from 2025 on, all others in milliseconds; it is told by the magnitude;
+- spot files are in microseconds from 2025 on, all others in milliseconds; it is told by the magnitude of each time;
+- a quarter of the ``metrics`` files have a blank cell, often in a row of five minutes that is not kept;
 - ``fundingRate`` files are monthly only and say the interval of every settlement, unlike the API;
 - ``metrics`` files are daily only, of 5 minutes, and fill gaps with zeros. The file of a day holds the snapshots taken
   from 00:05 of that day to 00:00 of the next one. Files up to 2026-06-24 label each with the time at which it was
@@ -21,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.archives import Archive, Density, Period, read_csv
+from cexkit.exchanges.archives import Archive, Density, Period
+from cexkit.exchanges.csv_rows import number, read_csv, time
 from cexkit.exchanges.dated import Dated
-from cexkit.exchanges.parsing import STAMPED_LATE, Context, facts
+from cexkit.exchanges.facts import STAMPED_LATE, facts
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.rows import Rows, check_grid, check_same
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_timedelta, utc
 from cexkit.schema.symbols import Instrument
@@ -32,9 +36,6 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-#: Times above are microseconds, below milliseconds; seconds are below both bounds.
-_MICROSECONDS_FROM, _MILLISECONDS_FROM = 10**14, 10**12
-
 _DAY = timedelta(days=1)
 #: Day of the first ``metrics`` file whose labels are the starts of five minutes.
 LABELED_BY_START = utc("2026-06-25")
@@ -42,94 +43,109 @@ LABELED_BY_START = utc("2026-06-25")
 METRICS_LAG = Dated(timedelta(0), ((LABELED_BY_START, timedelta(minutes=5)),))
 
 
-def _kline_columns() -> dict[str, Any]:
-    import polars as pl
-
-    numbers = ("open", "high", "low", "close", "volume")
-    taker = ("taker_buy_volume", "taker_buy_quote_volume")
-    return (
-        {"open_time": pl.Int64}
-        | dict.fromkeys(numbers, pl.Float64)
-        | {"close_time": pl.Int64, "quote_volume": pl.Float64, "count": pl.Int64}
-        | dict.fromkeys(taker, pl.Float64)
-        | {"ignore": pl.String}
-    )
+_KLINE = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_time",
+    "quote_volume",
+    "count",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+    "ignore",
+)
+_FUNDING = ("calc_time", "funding_interval_hours", "last_funding_rate")
+_METRICS = (
+    "create_time",
+    "symbol",
+    "sum_open_interest",
+    "sum_open_interest_value",
+    "count_toptrader_long_short_ratio",
+    "sum_toptrader_long_short_ratio",
+    "count_long_short_ratio",
+    "sum_taker_long_short_vol_ratio",
+)
 
 
 def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Bars of a ``klines``, ``markPriceKlines`` or ``indexPriceKlines`` file."""
+    import polars as pl
 
-    rows = _finite(endpoint, read_csv(endpoint, body, _kline_columns()))
-    rows = rows.with_columns(timestamp=_times(endpoint, "open_time", rows["open_time"]))
-    bar = to_timedelta(context.interval)
-    longest = (_times(endpoint, "close_time", rows["close_time"]) - rows["timestamp"]).max()
-    if longest is not None and not bar - timedelta(seconds=1) < longest <= bar:
-        raise PayloadError(endpoint, f"bars of {longest} where {bar} are expected", field="close_time")
-    columns: dict[str, Any] = {name: rows[name].to_arrow() for name in ("open", "high", "low", "close")}
+    cells, rows = read_csv(endpoint, body, _KLINE, filler="ignore")
+    bar, opened, closed = (
+        to_timedelta(context.interval),
+        *(time(cells, rows, name) for name in ("open_time", "close_time")),
+    )
+    _check_length(rows, closed - opened, bar)
+    check_grid(rows, "open_time", opened.dt.epoch("ms").to_arrow(), bar)
+    columns: dict[str, Any] = {name: number(cells, rows, name).to_arrow() for name in ("open", "high", "low", "close")}
     if "volume_base" in TABLES[context.table].columns:
         columns |= {
-            "volume_base": rows["volume"].to_arrow(),
-            "volume_quote": rows["quote_volume"].to_arrow(),
-            "trades": rows["count"].to_arrow(),
-            "taker_buy_volume_base": rows["taker_buy_volume"].to_arrow(),
-            "taker_buy_volume_quote": rows["taker_buy_quote_volume"].to_arrow(),
+            "volume_base": number(cells, rows, "volume").to_arrow(),
+            "volume_quote": number(cells, rows, "quote_volume").to_arrow(),
+            "trades": number(cells, rows, "count", pl.Int64).to_arrow(),
+            "taker_buy_volume_base": number(cells, rows, "taker_buy_volume").to_arrow(),
+            "taker_buy_volume_quote": number(cells, rows, "taker_buy_quote_volume").to_arrow(),
         }
-    finished = rows["timestamp"] + (bar + STAMPED_LATE) <= context.now
-    return facts(context, columns | {"timestamp": rows["timestamp"].to_arrow()}, keep=finished.to_arrow())
+    finished = opened + (bar + STAMPED_LATE) <= context.now
+    return facts(context, columns | {"timestamp": opened.to_arrow()}, finished.to_arrow(), rows)
+
+
+def _check_length(rows: Rows, lengths: pl.Series, bar: timedelta) -> None:
+    """Quarantine bars longer than the interval; refuse a file of bars of another one. An outage shortens a few."""
+    shortest, longest = lengths.min(), lengths.max()
+    if longest is not None and (shortest > bar or longest <= bar - timedelta(seconds=1)):
+        raise PayloadError(rows.endpoint, f"bars of {longest} where {bar} are expected", field="close_time")
+    bad = (lengths > bar) | (lengths < timedelta(0))
+    rows.mark(bad.to_arrow(), "close_time", lambda place: f"a bar of {lengths[place]} where {bar} are expected")
 
 
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Settlements of a ``fundingRate`` file, each with its own interval."""
-    import polars as pl
-
-    columns = {"calc_time": pl.Int64, "funding_interval_hours": pl.Float64, "last_funding_rate": pl.Float64}
-    rows = _finite(endpoint, read_csv(endpoint, body, columns))
-    raw = _times(endpoint, "calc_time", rows["calc_time"])
+    cells, rows = read_csv(endpoint, body, _FUNDING)
+    raw = time(cells, rows, "calc_time")
     return facts(
         context,
         {
             "timestamp": raw.dt.round("1m").to_arrow(),
-            "funding_rate": rows["last_funding_rate"].to_arrow(),
-            "funding_interval_hours": rows["funding_interval_hours"].to_arrow(),
+            "funding_rate": number(cells, rows, "last_funding_rate").to_arrow(),
+            "funding_interval_hours": number(cells, rows, "funding_interval_hours").to_arrow(),
             "venue_timestamp": raw.to_arrow(),
         },
+        rows=rows,
     )
 
 
 def parse_metrics(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Open interest of a ``metrics`` file, the snapshots at full hours; zeros fill gaps and are none."""
-    import polars as pl
-
-    ratios = (
-        "count_toptrader_long_short_ratio",
-        "sum_toptrader_long_short_ratio",
-        "count_long_short_ratio",
-        "sum_taker_long_short_vol_ratio",
-    )
-    columns = {
-        "create_time": pl.String,
-        "symbol": pl.String,
-        "sum_open_interest": pl.Float64,
-        "sum_open_interest_value": pl.Float64,
-    } | dict.fromkeys(ratios, pl.String)
-    rows = _finite(endpoint, read_csv(endpoint, body, columns))
-    other = rows.filter(pl.col("symbol") != context.instrument.venue_symbol)
-    if other.height:
-        raise PayloadError(endpoint, f"rows of {other['symbol'][0]!r}", field="symbol")
-    labels = rows["create_time"].str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", time_zone="UTC", strict=False)
-    if labels.null_count():
-        row = labels.is_null().arg_true()[0]
-        raise PayloadError(endpoint, f"not a time: {rows['create_time'][row]!r}", row=row, field="create_time")
-    times = labels if labels.is_empty() else _taken_at(labels, _file_day(labels.min(), context.window))
+    cells, rows = read_csv(endpoint, body, _METRICS)
+    check_same(rows, "symbol", cells["symbol"].to_arrow(), context.instrument.venue_symbol)
+    labels = _labels(cells["create_time"])
+    rows.mark(labels.is_null().to_arrow(), "create_time", lambda place: f"not a time: {cells['create_time'][place]!r}")
+    around = labels.is_between(context.window.start - _DAY, context.window.end)
+    first = labels.filter(around).min()
+    times = labels if first is None else _taken_at(labels, _file_day(first, context.window))
+    base, quote = (number(cells, rows, name) for name in ("sum_open_interest", "sum_open_interest_value"))
     return facts(
         replace(context, window=_metrics_window(context)),
         {
             "timestamp": times.to_arrow(),
-            "open_interest_base": rows["sum_open_interest"].to_arrow(),
-            "open_interest_quote": rows["sum_open_interest_value"].to_arrow(),
+            "open_interest_base": base.to_arrow(),
+            "open_interest_quote": quote.to_arrow(),
         },
-        keep=((times.dt.truncate("1h") == times) & (rows["sum_open_interest"] > 0)).to_arrow(),
+        ((times.dt.truncate("1h") == times) & (base != 0).fill_null(value=True)).to_arrow(),
+        rows,
     )
+
+
+def _labels(cells: pl.Series) -> pl.Series:
+    """Return labels of snapshots, which are whole seconds; some are written with a fraction, or as ISO 8601."""
+    plain = cells.str.replace("T", " ", literal=True).str.strip_suffix("Z")
+    found = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC", strict=False)
+    return found.dt.round("1s")
 
 
 def _taken_at(labels: pl.Series, file_day: datetime) -> pl.Series:
@@ -159,32 +175,6 @@ def _metrics_window(context: Context) -> Window:
 
 def _midnight(moment: datetime) -> datetime:
     return moment.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _finite(endpoint: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Refuse a file with a missing, infinite or not-a-number cell among its numbers."""
-    import polars as pl
-
-    for name, dtype in rows.schema.items():
-        if dtype == pl.String:
-            continue
-        good = rows[name].is_not_null() & (rows[name].cast(pl.Float64).is_finite().fill_null(False))
-        if not good.all():
-            row = (~good).arg_true()[0]
-            raise PayloadError(endpoint, f"no number: {rows[name][row]!r}", row=row, field=name)
-    return rows
-
-
-def _times(endpoint: str, field: str, raw: pl.Series) -> pl.Series:
-    """Milliseconds or microseconds since 1970, told apart by magnitude for the whole file."""
-    import polars as pl
-
-    least, most = raw.min(), raw.max()
-    if least is not None and least >= _MICROSECONDS_FROM:
-        return raw.cast(pl.Datetime("us", "UTC"))
-    if least is not None and (least < _MILLISECONDS_FROM or most >= _MICROSECONDS_FROM):
-        raise PayloadError(endpoint, f"neither milliseconds nor microseconds: {least} … {most}", field=field)
-    return (raw * 1000).cast(pl.Datetime("us", "UTC"))
 
 
 _FOLDER = {"spot": "spot", "perp": "futures/um", "future": "futures/um"}

@@ -35,10 +35,11 @@ from cexkit.exchanges.binance.payloads import (
     read_limits,
 )
 from cexkit.exchanges.binance.stream import STREAM
+from cexkit.exchanges.facts import settlement_window
 from cexkit.exchanges.http.client import Response
 from cexkit.exchanges.http.paginate import Forward, PageRequest
 from cexkit.exchanges.http.ratelimit import Budget, Usage
-from cexkit.exchanges.parsing import complaint, settlement_window
+from cexkit.exchanges.parsing import complaint
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, to_timedelta
 from cexkit.schema.symbols import Instrument
@@ -190,7 +191,7 @@ _NO_LIQUIDATIONS = (
 
 EXCHANGE = Exchange(
     name="binance",
-    parser_version=3,
+    parser_version=4,
     apis={
         "spot": Api(
             base_url="https://api.binance.com",

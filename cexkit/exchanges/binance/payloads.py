@@ -11,11 +11,14 @@ from pydantic import BeforeValidator, Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
+from cexkit.exchanges.facts import facts, finished, from_ms, settlement
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.instruments import listing, with_funding_hours
 from cexkit.exchanges.parsing import (
     Context,
+    Count,
     Ms,
+    Name,
     Price,
     QuickCount,
     QuickMs,
@@ -24,14 +27,9 @@ from cexkit.exchanges.parsing import (
     all_finite,
     arrays,
     by_name,
-    check_same,
-    facts,
-    finished,
-    from_ms,
     quick,
-    settlement,
-    validated,
 )
+from cexkit.exchanges.rows import Rows, check_grid, check_same, read_json, read_rows
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import MILLISECOND
 from cexkit.schema.intervals import from_ms as moment
@@ -89,7 +87,6 @@ KLINE = (
     "ignored",
 )
 
-Count = Annotated[int, Field(ge=0)]
 Kline = tuple[Ms, Price, Price, Price, Price, Price, Ms, Price, Count, Price, Price, object]
 _PRICES = (QuickPrice,) * 5
 _QUICK_KLINES = msgspec.json.Decoder(
@@ -103,17 +100,17 @@ PriceKline = tuple[Ms, Price, Price, Price, Price, object, Ms, object, object, o
 class FundingRow(TypedDict):
     """A row of ``/fapi/v1/fundingRate``."""
 
-    symbol: str
+    symbol: Name
     fundingTime: Ms
     fundingRate: FiniteFloat
     markPrice: NotRequired[Annotated[Price | None, BeforeValidator(lambda text: None if text == "" else text)]]
-    rateType: NotRequired[str]
+    rateType: NotRequired[Name]
 
 
 class OpenInterestRow(TypedDict):
     """A row of ``/futures/data/openInterestHist``: one side, in units of base."""
 
-    symbol: str
+    symbol: Name
     sumOpenInterest: Price
     sumOpenInterestValue: Price
     timestamp: Ms
@@ -122,9 +119,8 @@ class OpenInterestRow(TypedDict):
 class FundingInfo(TypedDict):
     """A row of ``/fapi/v1/fundingInfo``."""
 
-    symbol: str
+    symbol: Name
     fundingIntervalHours: Annotated[FiniteFloat, Field(gt=0, le=24)]
-    updateTime: NotRequired[int | None]
 
 
 class Filter(TypedDict, total=False):
@@ -138,10 +134,10 @@ class Filter(TypedDict, total=False):
 class Listed(TypedDict):
     """A symbol of ``exchangeInfo``, as far as spot and futures have it in common."""
 
-    symbol: str
+    symbol: Name
     status: str
-    baseAsset: str
-    quoteAsset: str
+    baseAsset: Name
+    quoteAsset: Name
     filters: list[Filter]
 
 
@@ -149,20 +145,11 @@ class ListedContract(Listed):
     """A symbol of ``/fapi/v1/exchangeInfo``."""
 
     contractType: str
-    marginAsset: str
+    marginAsset: Name
     deliveryDate: Ms
     onboardDate: Ms
     underlyingType: NotRequired[str | None]
     underlyingSubType: NotRequired[list[Any] | None]
-
-
-class RateLimit(TypedDict, total=False):
-    """A limit that ``exchangeInfo`` announces."""
-
-    rateLimitType: str
-    interval: str
-    intervalNum: int
-    limit: int
 
 
 class SpotInfo(TypedDict):
@@ -173,13 +160,9 @@ class FuturesInfo(TypedDict):
     symbols: list[ListedContract]
 
 
-class Limits(TypedDict):
-    rateLimits: list[RateLimit]
-
-
 def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Trade bars of ``klines``, unfinished ones dropped."""
-    column = _kline_columns(endpoint, body)
+    rows, column = _klines(endpoint, body)
     volumes = {
         "volume_base": column["volume"],
         "volume_quote": column["quoteVolume"],
@@ -187,38 +170,53 @@ def parse_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
         "taker_buy_volume_base": column["takerBuyBaseVolume"],
         "taker_buy_volume_quote": column["takerBuyQuoteVolume"],
     }
-    return _bars(endpoint, column, volumes, context)
+    return _bars(rows, column, volumes, context)
 
 
-def _kline_columns(endpoint: str, body: bytes) -> Mapping[str, Any]:
-    rows = quick(_QUICK_KLINES, body)
-    if rows is not None:
-        column = by_name(rows, KLINE)
+def _klines(endpoint: str, body: bytes) -> tuple[Rows, Mapping[str, Any]]:
+    values = quick(_QUICK_KLINES, body)
+    if values is not None:
+        column = by_name(values, KLINE)
         if all_finite(column[name] for name in KLINE[:-1]):
-            return column
-    return by_name(validated(adapter(list[Kline]), body, endpoint, KLINE), KLINE)
+            return Rows(endpoint, values, range(len(values))), column
+    rows = _read_klines(Kline, endpoint, body)
+    return rows, by_name(rows.values, KLINE)
 
 
 def parse_price_klines(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Bars of ``markPriceKlines`` and ``indexPriceKlines``, unfinished ones dropped."""
-    return _bars(endpoint, by_name(validated(adapter(list[PriceKline]), body, endpoint, KLINE), KLINE), {}, context)
+    rows = _read_klines(PriceKline, endpoint, body)
+    return _bars(rows, by_name(rows.values, KLINE), {}, context)
 
 
-def _bars(endpoint: str, column: Mapping[str, Any], volumes: Mapping[str, Any], context: Context) -> pa.Table:
+def _read_klines(row: Any, endpoint: str, body: bytes) -> Rows:
+    return read_rows(adapter(list[row]), body, endpoint, fields=KLINE, filler="ignored", time="openTime")
+
+
+def _bars(rows: Rows, column: Mapping[str, Any], volumes: Mapping[str, Any], context: Context) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     opened, closed = pa.array(column["openTime"], pa.int64()), pa.array(column["closeTime"], pa.int64())
-    _check_length(endpoint, pc.max(pc.subtract(closed, opened)).as_py(), TABLES[context.table].bar, len(opened))
+    _check_length(rows, pc.add(pc.subtract(closed, opened), 1), TABLES[context.table].bar)
+    check_grid(rows, "openTime", opened, TABLES[context.table].bar)
     prices = {name: column[name] for name in ("open", "high", "low", "close")}
-    return facts(context, {"timestamp": from_ms(opened), **prices, **volumes}, keep=finished(context, opened))
+    return facts(context, {"timestamp": from_ms(opened), **prices, **volumes}, finished(context, opened), rows)
 
 
-def _check_length(endpoint: str, longest: int | None, bar: timedelta, rows: int) -> None:
+def _check_length(rows: Rows, lengths: pa.Array, bar: timedelta) -> None:
+    import pyarrow.compute as pc
+
     length = bar // MILLISECOND
+
+    def problem(place: int) -> str:
+        return f"bars must last {length} ms, got {lengths[place].as_py()} ms"
+
+    rows.mark(pc.or_(pc.greater(lengths, length), pc.less(lengths, 1)), "closeTime", problem)
     # A single bar may be short because of an outage. A whole page of short bars has another interval.
-    if longest is not None and (longest + 1 > length or (longest + 1 < length and rows > 1)):
-        raise PayloadError(endpoint, f"bars must last {length} ms, got {longest + 1} ms", field="closeTime")
+    shortest, longest = pc.min_max(lengths).as_py().values()
+    if len(lengths) and (shortest > length or (longest < length and len(lengths) > 1)):
+        raise PayloadError(rows.endpoint, problem(pc.index(lengths, longest).as_py()), field="closeTime")
 
 
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -226,14 +224,15 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     import pyarrow as pa
 
     text, number = pa.string(), pa.float64()
+    rows = read_rows(adapter(list[FundingRow]), body, endpoint, time="fundingTime")
     column = arrays(
-        validated(adapter(list[FundingRow]), body, endpoint),
+        rows.values,
         symbol=text, fundingTime=pa.int64(), fundingRate=number, markPrice=number, rateType=text,
     )  # fmt: skip
-    check_same(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
-    check_same(endpoint, "rateType", column["rateType"], "Regular")
+    check_same(rows, "symbol", column["symbol"], context.instrument.venue_symbol)
+    check_same(rows, "rateType", column["rateType"], "Regular")
     rates = {"funding_rate": column["fundingRate"], "mark_price": column["markPrice"]}
-    return facts(context, settlement(column["fundingTime"]) | rates)
+    return facts(context, settlement(column["fundingTime"]) | rates, rows=rows)
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -241,11 +240,13 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
     import pyarrow as pa
 
     number = pa.float64()
+    rows = read_rows(adapter(list[OpenInterestRow]), body, endpoint, time="timestamp")
     column = arrays(
-        validated(adapter(list[OpenInterestRow]), body, endpoint),
+        rows.values,
         symbol=pa.string(), timestamp=pa.int64(), sumOpenInterest=number, sumOpenInterestValue=number,
     )  # fmt: skip
-    check_same(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
+    check_same(rows, "symbol", column["symbol"], context.instrument.venue_symbol)
+    check_grid(rows, "timestamp", column["timestamp"], TABLES[context.table].bar)
     return facts(
         context,
         {
@@ -253,15 +254,16 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
             "open_interest_base": column["sumOpenInterest"],
             "open_interest_quote": column["sumOpenInterestValue"],
         },
+        rows=rows,
     )
 
 
 def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Instruments of ``/api/v3/exchangeInfo``."""
-    listed = validated(adapter(SpotInfo), body, endpoint)["symbols"]
-    reasons = {row["symbol"]: _unknown_status(row) for row in listed}
-    records = [_record(row, "spot", context) for row in listed if not reasons[row["symbol"]]]
-    return listing(records, {symbol: reason for symbol, reason in reasons.items() if reason})
+    rows = read_rows(adapter(SpotInfo), body, endpoint, ("symbols",), name="symbol")
+    reasons = {row["symbol"]: reason for row in rows.values if (reason := _unknown_status(row))}
+    records = [_record(row, "spot", context) for row in rows.values if row["symbol"] not in reasons]
+    return listing(records, reasons, rows)
 
 
 def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -269,15 +271,15 @@ def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Ta
 
     A contract that is not open yet and has no type is neither; :func:`cexkit.exchanges.instruments.left_out` names it.
     """
-    listed = validated(adapter(FuturesInfo), body, endpoint)["symbols"]
+    rows = read_rows(adapter(FuturesInfo), body, endpoint, ("symbols",), name="symbol")
     records, reasons = [], {}
-    for row in listed:
+    for row in rows.values:
         kind, reason = _kind(row)
         if kind:
             records.append(_record(row, kind, context) | _contract_terms(row, kind))
         else:
             reasons[row["symbol"]] = reason
-    return listing(records, reasons)
+    return listing(records, reasons, rows)
 
 
 def _unknown_status(row: Listed) -> str:
@@ -348,10 +350,18 @@ def parse_funding_info(endpoint: str, body: bytes, context: Context) -> pa.Table
     """
     import pyarrow as pa
 
-    rows = validated(adapter(list[FundingInfo]), body, endpoint)
-    columns = arrays(rows, symbol=pa.string(), fundingIntervalHours=pa.float64())
+    rows = read_rows(adapter(list[FundingInfo]), body, endpoint, name="symbol")
+    # The interval of one that cannot be read is unknown, not the default.
+    unread = [flaw.name for flaw in rows.flaws if flaw.name is not None]
+    if len(unread) < len(rows.flaws):
+        rows.refuse()
+    columns = arrays(
+        [*rows.values, *({"symbol": name} for name in unread)],
+        symbol=pa.string(), fundingIntervalHours=pa.float64(),
+    )  # fmt: skip
     table = pa.table(list(columns.values()), names=["venue_symbol", "funding_interval_hours"])
-    return table.replace_schema_metadata({_ALL_LISTED: b"yes"} if any("updateTime" in row for row in rows) else None)
+    all_listed = {_ALL_LISTED: b"yes"} if b'"updateTime"' in body else {}
+    return table.replace_schema_metadata(all_listed | rows.metadata() or None)
 
 
 def join_funding_info(instruments: pa.Table, companions: Mapping[str, pa.Table]) -> pa.Table:
@@ -366,13 +376,14 @@ def join_funding_info(instruments: pa.Table, companions: Mapping[str, pa.Table])
 
 
 def read_limits(body: bytes) -> tuple[Budget, ...]:
-    """The weight limit that ``exchangeInfo`` announces."""
-    found = validated(adapter(Limits), body, "exchangeInfo")["rateLimits"]
-    return tuple(
-        Budget("weight", limit=rule["limit"], per_seconds=60 * rule["intervalNum"])
-        for rule in found
-        if rule.get("rateLimitType") == "REQUEST_WEIGHT"
-        and rule.get("interval") == "MINUTE"
-        # one that says no number says nothing; the descriptor's holds then
-        and min(rule.get("limit", 0), rule.get("intervalNum", 0)) > 0
-    )
+    """The weight limit that ``exchangeInfo`` announces; without one, the descriptor's holds."""
+    try:
+        rules = read_json(body)["rateLimits"]
+        return tuple(
+            Budget("weight", limit=rule["limit"], per_seconds=60 * rule["intervalNum"])
+            for rule in rules
+            if (rule.get("rateLimitType"), rule.get("interval")) == ("REQUEST_WEIGHT", "MINUTE")
+            and all(isinstance(rule.get(name), int) and rule[name] > 0 for name in ("limit", "intervalNum"))
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ()

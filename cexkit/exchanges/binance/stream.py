@@ -21,11 +21,13 @@ USD_M = "1"
 _COIN_M_SYMBOL = re.compile(r"[^_]+USD_(PERP|\d{6})")
 
 
-def _events(message: Any) -> Iterator[Event]:
-    for order in _orders(message):
-        if _is_usd_m(order):
-            side: Side = {"SELL": "long", "BUY": "short"}[order["S"]]  # type: ignore[assignment]
-            yield Event(str(order["s"]), int(order["T"]), side, float(order["ap"]), Decimal(order["z"]))
+def _items(message: Any) -> Iterator[Any]:
+    return (order for order in _orders(message) if _is_usd_m(order))
+
+
+def _event(order: Any) -> Event:
+    side: Side = {"SELL": "long", "BUY": "short"}[order["S"]]  # type: ignore[assignment]
+    return Event(str(order["s"]), int(order["T"]), side, float(order["ap"]), Decimal(order["z"]))
 
 
 def _skipped(message: Any) -> int:
@@ -36,13 +38,14 @@ def _orders(message: Any) -> Iterator[Any]:
     """Yield the liquidation orders of a message, whether it is wrapped or not."""
     found = message.get("data", message)
     for event in found if isinstance(found, list) else [found]:
-        if event.get("e") == "forceOrder":
-            yield {"st": event.get("st")} | event["o"]
+        if isinstance(event, dict) and event.get("e") == "forceOrder":
+            order = event.get("o")
+            yield {"st": event.get("st")} | (order if isinstance(order, dict) else {})
 
 
 def _is_usd_m(order: Any) -> bool:
     if order["st"] is None:
-        return _COIN_M_SYMBOL.fullmatch(str(order["s"])) is None
+        return _COIN_M_SYMBOL.fullmatch(str(order.get("s"))) is None
     return str(order["st"]) == USD_M
 
 
@@ -58,7 +61,8 @@ STREAM = Stream(
     url="wss://fstream.binance.com/market/stream?streams=!forceOrder@arr/btcusdt@markPrice",
     coverage="throttled",
     price_type="average_fill",
-    events=_events,
+    items=_items,
+    event=_event,
     delivers=_delivers,
     skipped=_skipped,
 )

@@ -36,10 +36,10 @@ from cexkit.exchanges.bybit.payloads import (
     read_cursor,
 )
 from cexkit.exchanges.bybit.stream import STREAM
+from cexkit.exchanges.facts import settlement_window
 from cexkit.exchanges.http.client import Response
 from cexkit.exchanges.http.paginate import Backward, Cursor, PageRequest
 from cexkit.exchanges.http.ratelimit import Budget, Usage
-from cexkit.exchanges.parsing import settlement_window
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, Window, to_ms
 from cexkit.schema.intervals import from_ms as moment
@@ -216,7 +216,7 @@ _NO_LIQUIDATIONS = "liquidations come only as a live stream; no history is publi
 
 EXCHANGE = Exchange(
     name="bybit",
-    parser_version=3,
+    parser_version=4,
     apis={
         "v5": Api(
             base_url="https://api.bybit.com",

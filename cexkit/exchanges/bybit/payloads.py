@@ -13,24 +13,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, TypeAd
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
+from cexkit.exchanges.facts import facts, finished, from_ms, settlement
 from cexkit.exchanges.instruments import listing
 from cexkit.exchanges.parsing import (
     Context,
     Ms,
+    Name,
     Price,
     QuickMs,
     QuickPrice,
     all_finite,
     arrays,
-    check_grid,
-    check_same,
-    facts,
-    finished,
-    from_ms,
+    by_name,
     quick,
-    settlement,
-    validated,
 )
+from cexkit.exchanges.rows import Flaw, Rows, check_grid, check_same, read_json, read_rows
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms as moment
 from cexkit.schema.symbols import Instrument, canonical, split_multiplier
@@ -69,7 +66,7 @@ PriceBar = tuple[Ms, Price, Price, Price, Price]
 class Settlement(TypedDict):
     """A row of ``funding/history``."""
 
-    symbol: str
+    symbol: Name
     fundingRate: FiniteFloat
     fundingRateTimestamp: Ms
 
@@ -97,10 +94,10 @@ class LinearLots(TypedDict):
 class Listed(TypedDict):
     """An instrument of ``instruments-info``, as far as spot and linear have it in common."""
 
-    symbol: str
+    symbol: Name
     status: str
-    baseCoin: Annotated[str, Field(min_length=1)]
-    quoteCoin: Annotated[str, Field(min_length=1)]
+    baseCoin: Name
+    quoteCoin: Name
     priceFilter: PriceFilter
     symbolType: NotRequired[str | None]
 
@@ -113,7 +110,7 @@ class ListedContract(Listed):
     """A linear contract; ``fundingInterval`` is in minutes."""
 
     contractType: str
-    settleCoin: Annotated[str, Field(min_length=1)]
+    settleCoin: Name
     launchTime: Moment
     deliveryTime: Moment
     fundingInterval: NotRequired[Annotated[int, Field(ge=0, le=1440)] | None]
@@ -128,20 +125,20 @@ def _body(row: Any) -> TypeAdapter:
     return TypeAdapter(TypedDict("body", {"retCode": Literal[0], "result": TypedDict("result", result)}))
 
 
-def _result(row: Any, endpoint: str, body: bytes, part: str, fields: tuple[str, ...] = ()) -> dict[str, Any]:
-    result = validated(_body(row), body, endpoint, fields)["result"]
-    if result["category"] != part:
-        raise PayloadError(endpoint, f"got {result['category']!r} where {part!r} is read", field="category")
-    return result
+def _read(row: Any, endpoint: str, body: bytes, part: str, symbol: str | None = None, **words: Any) -> Rows:
+    """Return the rows of a body; raise PayloadError if it is of another category or instrument."""
+    rows = read_rows(_body(row), body, endpoint, ("result", "list"), **words)
+    result = rows.body["result"]
+    for field, wanted in (("category", part), ("symbol", symbol or result.get("symbol"))):
+        if result.get(field, wanted) != wanted:
+            raise PayloadError(endpoint, f"got {result[field]!r} where {wanted!r} is read", field=field)
+    return rows
 
 
-def _rows_of(row: Any, endpoint: str, body: bytes, context: Context, fields: tuple[str, ...] = ()) -> list:
+def _rows_of(row: Any, endpoint: str, body: bytes, context: Context, **words: Any) -> Rows:
     """Return the rows of a body; raise PayloadError if it is for another instrument."""
-    result = _result(row, endpoint, body, category(context.instrument), fields)
-    wanted = context.instrument.venue_symbol
-    if result.get("symbol", wanted) != wanted:
-        raise PayloadError(endpoint, f"got {result['symbol']!r} where {wanted!r} is read", field="symbol")
-    return result["list"]
+    instrument = context.instrument
+    return _read(row, endpoint, body, category(instrument), instrument.venue_symbol, **words)
 
 
 def category(instrument: Instrument) -> str:
@@ -153,25 +150,27 @@ def parse_bars(row: Any, endpoint: str, body: bytes, context: Context) -> pa.Tab
     """Bars of ``kline``, ``mark-price-kline`` and ``index-price-kline``, unfinished ones dropped."""
     import pyarrow as pa
 
-    columns = _bar_columns(row, endpoint, body, context)
-    opened = pa.array(columns[0], pa.int64())
-    check_grid(endpoint, "startTime", opened, TABLES[context.table].bar)
+    rows = _bar_rows(row, endpoint, body, context)
+    column = by_name(rows.values, BAR[: len(row.__args__)])
+    opened = pa.array(column["startTime"], pa.int64())
+    check_grid(rows, "startTime", opened, TABLES[context.table].bar)
     names = ("open", "high", "low", "close", "volume_base", "volume_quote")
-    values = dict(zip(names, columns[1:], strict=False))
-    return facts(context, {"timestamp": from_ms(opened)} | values, keep=finished(context, opened))
+    values = dict(zip(names, [column[name] for name in BAR if name in column][1:], strict=False))
+    return facts(context, {"timestamp": from_ms(opened)} | values, finished(context, opened), rows)
 
 
-def _bar_columns(row: Any, endpoint: str, body: bytes, context: Context) -> list[tuple]:
+def _bar_rows(row: Any, endpoint: str, body: bytes, context: Context) -> Rows:
     read = quick(_quick_body(len(row.__args__) - 1), body)
     if read is not None and (read["result"]["category"], read["result"].get("symbol")) == (
         category(context.instrument),
         context.instrument.venue_symbol,
     ):
-        columns = list(zip(*read["result"]["list"], strict=True))
-        if columns and all_finite(columns):
-            return columns
-    rows = _rows_of(row, endpoint, body, context, BAR)
-    return list(zip(*rows, strict=True)) if rows else [()] * len(row.__args__)
+        bars = read["result"]["list"]
+        if all_finite(zip(*bars, strict=True)):
+            return Rows(endpoint, bars, range(len(bars)))
+    fields, is_price = BAR[: len(row.__args__)], row is PriceBar
+    words = {"fields": fields, "time": "startTime", "other_width": len(BAR) if is_price else None}
+    return _rows_of(row, endpoint, body, context, **words)
 
 
 @lru_cache
@@ -186,10 +185,11 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Settlements of ``funding/history``, keyed on the nearest minute."""
     import pyarrow as pa
 
-    rows = _rows_of(Settlement, endpoint, body, context)
-    column = arrays(rows, symbol=pa.string(), fundingRateTimestamp=pa.int64(), fundingRate=pa.float64())
-    check_same(endpoint, "symbol", column["symbol"], context.instrument.venue_symbol)
-    return facts(context, settlement(column["fundingRateTimestamp"]) | {"funding_rate": column["fundingRate"]})
+    rows = _rows_of(Settlement, endpoint, body, context, time="fundingRateTimestamp")
+    column = arrays(rows.values, symbol=pa.string(), fundingRateTimestamp=pa.int64(), fundingRate=pa.float64())
+    check_same(rows, "symbol", column["symbol"], context.instrument.venue_symbol)
+    rates = {"funding_rate": column["fundingRate"]}
+    return facts(context, settlement(column["fundingRateTimestamp"]) | rates, rows=rows)
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -197,51 +197,63 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = _rows_of(OpenInterest, endpoint, body, context)
-    column = arrays(rows, timestamp=pa.int64(), openInterest=pa.float64(), singleOpenInterest=pa.float64())
+    rows = _rows_of(OpenInterest, endpoint, body, context, time="timestamp")
+    column = arrays(rows.values, timestamp=pa.int64(), openInterest=pa.float64(), singleOpenInterest=pa.float64())
     stamped, both, one = column.values()
-    check_grid(endpoint, "timestamp", stamped, TABLES[context.table].bar)
-    _check_both_sides(endpoint, both, one)
+    check_grid(rows, "timestamp", stamped, TABLES[context.table].bar)
+    _check_both_sides(rows, both, one)
     return facts(
         context,
         {"timestamp": from_ms(stamped), "open_interest_base": pc.coalesce(one, pc.divide(both, 2.0))},
+        rows=rows,
     )
 
 
-def _check_both_sides(endpoint: str, both: pa.Array, one: pa.Array) -> None:
-    """Raise PayloadError if ``one`` is not half of ``both``, because halving would then be wrong."""
+def _check_both_sides(rows: Rows, both: pa.Array, one: pa.Array) -> None:
+    """Quarantine rows in which ``one`` is not half of ``both``; refuse a page of them: halving would then be wrong."""
     import pyarrow.compute as pc
 
     known = pc.is_valid(one)
     of_both, of_one = (pc.sum(pc.filter(values, known)).as_py() or 0.0 for values in (both, one))
     # The venue rounds its values; the error is small on the sum of a page.
-    if abs(of_both - 2 * of_one) > 0.1 * of_both:
-        problem = f"openInterest {of_both:g} is not twice singleOpenInterest {of_one:g} (sums of the page)"
-        raise PayloadError(endpoint, problem, field="openInterest")
+    if abs(of_both - 2 * of_one) <= 0.1 * of_both:
+        return
+    off = pc.fill_null(pc.greater(pc.abs(pc.subtract(both, pc.multiply(one, 2.0))), pc.multiply(both, 0.1)), False)
+
+    def problem(place: int) -> str:
+        values = f"openInterest {both[place].as_py():g} is not twice singleOpenInterest {one[place].as_py():g}"
+        return f"{values} (sums of the page: {of_both:g} and {of_one:g})"
+
+    rows.refuse_if_many(off, "openInterest", problem)
+    rows.mark(off, "openInterest", problem)
 
 
 def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Spot pairs of ``instruments-info``."""
-    return _instruments(_result(ListedPair, endpoint, body, "spot")["list"], _pair, context)
+    return _instruments(_read(ListedPair, endpoint, body, "spot", name="symbol"), _pair, context)
 
 
 def parse_linear_listing(endpoint: str, status: str | None, body: bytes, context: Context) -> pa.Table:
     """Parse linear perpetuals and dated futures of ``instruments-info``; all must have ``status`` if given."""
-    rows = _result(ListedContract, endpoint, body, "linear")["list"]
-    for place, row in enumerate(rows):
+    rows = _read(ListedContract, endpoint, body, "linear", name="symbol")
+    readable = []
+    for place, row in zip(rows.numbers, rows.values, strict=True):
         if status is not None and row["status"] != status:
-            message = f"must be {status!r}, got {row['status']!r}"
-            raise PayloadError(endpoint, message, row=place, field="status")
+            rows.flaws.append(Flaw(place, "status", f"must be {status!r}, got {row['status']!r}", row["symbol"]))
         # The field is documented in minutes, so a value below an hour must have another unit.
-        if 0 < (row.get("fundingInterval") or 0) < 60:
-            message = f"must be 0 or at least 60 minutes, got {row['fundingInterval']}"
-            raise PayloadError(endpoint, message, row=place, field="fundingInterval")
+        elif 0 < (row.get("fundingInterval") or 0) < 60:
+            problem = f"must be 0 or at least 60 minutes, got {row['fundingInterval']}"
+            rows.flaws.append(Flaw(place, "fundingInterval", problem, row["symbol"]))
+        else:
+            readable.append(row)
+    rows.values = readable
     return _instruments(rows, _contract, context)
 
 
-def _instruments(rows: list[Any], record: Callable[[Any], dict[str, Any]], context: Context) -> pa.Table:
-    reasons = {row["symbol"]: why for row in rows if (why := _unread(row))}
-    return listing([_common(row, context) | record(row) for row in rows if row["symbol"] not in reasons], reasons)
+def _instruments(rows: Rows, record: Callable[[Any], dict[str, Any]], context: Context) -> pa.Table:
+    reasons = {row["symbol"]: why for row in rows.values if (why := _unread(row))}
+    records = [_common(row, context) | record(row) for row in rows.values if row["symbol"] not in reasons]
+    return listing(records, reasons, rows)
 
 
 def _unread(row: Mapping[str, Any]) -> str:
@@ -301,10 +313,9 @@ def _moment(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else moment(milliseconds)
 
 
-_PAGED = TypeAdapter(TypedDict("body", {"result": TypedDict("page", _NEXT)}))
-
-
 def read_cursor(endpoint: str, body: bytes) -> str | None:
     """Return the next page's cursor. The venue sends it URL-encoded; decode it because HTTP encodes it again."""
-    cursor = validated(_PAGED, body, endpoint)["result"].get("nextPageCursor")
-    return unquote(cursor) if cursor else None
+    try:
+        return unquote(read_json(body)["result"].get("nextPageCursor") or "") or None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise PayloadError(endpoint, f"no cursor can be read: {error}", field="nextPageCursor") from None

@@ -18,12 +18,14 @@ from cexkit.schema.symbols import Instrument
 TOPICS = 100
 
 
-def _events(message: Any) -> Iterator[Event]:
-    if not str(message.get("topic", "")).startswith("allLiquidation."):
-        return
-    for item in message["data"]:
-        side: Side = {"Buy": "long", "Sell": "short"}[item["S"]]  # type: ignore[assignment]
-        yield Event(str(item["s"]), int(item["T"]), side, float(item["p"]), Decimal(item["v"]))
+def _items(message: Any) -> Iterator[Any]:
+    if str(message.get("topic", "")).startswith("allLiquidation."):
+        yield from message["data"]
+
+
+def _event(item: Any) -> Event:
+    side: Side = {"Buy": "long", "Sell": "short"}[item["S"]]  # type: ignore[assignment]
+    return Event(str(item["s"]), int(item["T"]), side, float(item["p"]), Decimal(item["v"]))
 
 
 def _subscribe(instruments: Sequence[Instrument]) -> list[str]:
@@ -51,7 +53,8 @@ STREAM = Stream(
     price_type="bankruptcy",
     subscribe=_subscribe,
     grants=_grants,
-    events=_events,
+    items=_items,
+    event=_event,
     delivers=_delivers,
     # The venue sends the running bar every 1 to 60 seconds.
     heartbeat='{"op":"subscribe","args":["kline.1.BTCUSDT"]}',

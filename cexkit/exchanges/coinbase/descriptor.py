@@ -39,10 +39,11 @@ from cexkit.exchanges.coinbase.payloads import (
     parse_funding,
     parse_products,
 )
+from cexkit.exchanges.facts import settlement_window
 from cexkit.exchanges.http.client import USER_AGENT, Response
 from cexkit.exchanges.http.paginate import Backward, PageRequest
 from cexkit.exchanges.http.ratelimit import Budget
-from cexkit.exchanges.parsing import complaint, settlement_window
+from cexkit.exchanges.parsing import complaint
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import EPOCH, Window, to_ms, to_timedelta
 from cexkit.schema.symbols import Instrument
@@ -213,7 +214,7 @@ _WHY_NOT = {
 
 EXCHANGE = Exchange(
     name="coinbase",
-    parser_version=2,
+    parser_version=3,
     apis={
         "spot": Api(
             base_url="https://api.exchange.coinbase.com",

@@ -10,21 +10,10 @@ from pydantic import Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
+from cexkit.exchanges.facts import facts, finished, from_ms, settlement
 from cexkit.exchanges.instruments import listing
-from cexkit.exchanges.parsing import (
-    Context,
-    Ms,
-    Price,
-    adapter,
-    arrays,
-    by_name,
-    check_grid,
-    facts,
-    finished,
-    from_ms,
-    settlement,
-    validated,
-)
+from cexkit.exchanges.parsing import Context, Ms, Name, Price, adapter, arrays, by_name, validated
+from cexkit.exchanges.rows import Rows, check_grid, check_rows, read_rows
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import from_ms as moment
 from cexkit.schema.symbols import canonical, split_multiplier
@@ -55,15 +44,17 @@ STATE = {
 Seconds = Annotated[int, Field(ge=10**9, lt=10**10)]
 Expiry = Annotated[int, Field(ge=10**12, lt=10**14)]
 Size = Annotated[FiniteFloat, Field(gt=0)]
+CHART = ("ticks", "open", "high", "low", "close", "volume", "cost")
+ChartRow = tuple[Ms, Price, Price, Price, Price, Price, Price]
 Candle = tuple[Seconds, Price, Price, Price, Price, Price]
 
 
 class Product(TypedDict):
     """A row of ``/products``."""
 
-    id: str
-    base_currency: str
-    quote_currency: str
+    id: Name
+    base_currency: Name
+    quote_currency: Name
     quote_increment: Price
     base_increment: Price
     status: str
@@ -76,11 +67,11 @@ class Product(TypedDict):
 class Contract(TypedDict):
     """A row of ``get_instruments``. ``future_type`` is the older name of ``instrument_type``."""
 
-    instrument_name: str
+    instrument_name: Name
     kind: str
-    base_currency: str
-    quote_currency: str
-    settlement_currency: str
+    base_currency: Name
+    quote_currency: Name
+    settlement_currency: Name
     settlement_period: str
     expiration_timestamp: Expiry
     creation_timestamp: Ms
@@ -94,16 +85,16 @@ class Contract(TypedDict):
 
 
 class Chart(TypedDict):
-    """The result of ``get_tradingview_chart_data``."""
+    """The result of ``get_tradingview_chart_data``: a list per column, whose values :data:`ChartRow` promises."""
 
     status: Literal["ok", "no_data"]
-    ticks: list[Ms]
-    open: list[Price]
-    high: list[Price]
-    low: list[Price]
-    close: list[Price]
-    volume: list[Price]
-    cost: list[Price]
+    ticks: list[Any]
+    open: list[Any]
+    high: list[Any]
+    low: list[Any]
+    close: list[Any]
+    volume: list[Any]
+    cost: list[Any]
 
 
 class FundingRow(TypedDict):
@@ -134,9 +125,10 @@ class Fundings(Envelope):
 
 def parse_products(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Spot products of ``/products``, delisted ones among them."""
-    listed = validated(adapter(list[Product]), body, endpoint)
-    reasons = {row["id"]: f"its status {row['status']!r} is not known" for row in listed if row["status"] not in STATUS}
-    return listing([_product(row, context) for row in listed if row["id"] not in reasons], reasons)
+    rows = read_rows(adapter(list[Product]), body, endpoint, name="id")
+    unknown = [row for row in rows.values if row["status"] not in STATUS]
+    reasons = {row["id"]: f"its status {row['status']!r} is not known" for row in unknown}
+    return listing([_product(row, context) for row in rows.values if row["id"] not in reasons], reasons, rows)
 
 
 def _product(row: Product, context: Context) -> dict[str, Any]:
@@ -165,11 +157,11 @@ def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = validated(adapter(list[Candle]), body, endpoint, CANDLE)
-    column = by_name(rows, CANDLE)
+    rows = read_rows(adapter(list[Candle]), body, endpoint, fields=CANDLE, time="time", unit=1000)
+    column = by_name(rows.values, CANDLE)
     opened = pc.multiply(pa.array(column["time"], pa.int64()), 1000)
     prices = {name: column[name] for name in ("open", "high", "low", "close")}
-    return _bars(endpoint, "time", opened, prices | {"volume_base": column["volume"]}, context)
+    return _bars(rows, "time", opened, prices | {"volume_base": column["volume"]}, context)
 
 
 def parse_chart(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -177,28 +169,31 @@ def parse_chart(endpoint: str, body: bytes, context: Context) -> pa.Table:
     import pyarrow as pa
 
     chart = validated(adapter(ChartResult), body, endpoint)["result"]
-    rows = len(chart["ticks"])
-    for name in ("open", "high", "low", "close", "volume", "cost"):
-        if len(chart[name]) != rows:
-            raise PayloadError(endpoint, f"must have {rows} values, one per tick, got {len(chart[name])}", field=name)
-    if (chart["status"] == "ok") != bool(rows):
-        raise PayloadError(endpoint, f"{rows} rows with status {chart['status']!r}", field="status")
-    columns = {name: chart[name] for name in ("open", "high", "low", "close")}
-    volumes = {"volume_base": chart["volume"], "volume_quote": chart["cost"]}
-    return _bars(endpoint, "ticks", pa.array(chart["ticks"], pa.int64()), columns | volumes, context)
+    count = len(chart["ticks"])
+    for name in CHART[1:]:
+        if len(chart[name]) != count:
+            raise PayloadError(endpoint, f"must have {count} values, one per tick, got {len(chart[name])}", field=name)
+    if (chart["status"] == "ok") != bool(count):
+        raise PayloadError(endpoint, f"{count} rows with status {chart['status']!r}", field="status")
+    bars = [list(bar) for bar in zip(*(chart[name] for name in CHART), strict=True)]
+    rows = check_rows(adapter(list[ChartRow]), bars, endpoint, fields=CHART, time="ticks")
+    column = by_name(rows.values, CHART)
+    columns = {name: column[name] for name in ("open", "high", "low", "close")}
+    volumes = {"volume_base": column["volume"], "volume_quote": column["cost"]}
+    return _bars(rows, "ticks", pa.array(column["ticks"], pa.int64()), columns | volumes, context)
 
 
-def _bars(endpoint: str, field: str, opened: pa.Array, columns: Mapping[str, Any], context: Context) -> pa.Table:
-    check_grid(endpoint, field, opened, TABLES[context.table].bar)
-    return facts(context, {"timestamp": from_ms(opened), **columns}, keep=finished(context, opened))
+def _bars(rows: Rows, field: str, opened: pa.Array, columns: Mapping[str, Any], context: Context) -> pa.Table:
+    check_grid(rows, field, opened, TABLES[context.table].bar)
+    return facts(context, {"timestamp": from_ms(opened), **columns}, finished(context, opened), rows)
 
 
 def parse_contracts(endpoint: str, expired: bool, body: bytes, context: Context) -> pa.Table:
     """Perpetuals and dated futures of ``get_instruments``: those that are listed, or those that expired of late."""
-    listed = validated(adapter(Contracts), body, endpoint)["result"]
-    reasons = {row["instrument_name"]: reason for row in listed if (reason := _unreadable(row))}
-    readable = [row for row in listed if row["instrument_name"] not in reasons]
-    return listing([_contract(row, expired, context) for row in readable], reasons)
+    rows = read_rows(adapter(Contracts), body, endpoint, ("result",), name="instrument_name")
+    reasons = {row["instrument_name"]: reason for row in rows.values if (reason := _unreadable(row))}
+    readable = [row for row in rows.values if row["instrument_name"] not in reasons]
+    return listing([_contract(row, expired, context) for row in readable], reasons, rows)
 
 
 def _unreadable(row: Contract) -> str:
@@ -247,17 +242,18 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Funding of whole hours, each keyed on the hour's end."""
     import pyarrow as pa
 
-    rows = validated(adapter(Fundings), body, endpoint)["result"]
-    column = arrays(rows, timestamp=pa.int64(), interest_1h=pa.float64(), index_price=pa.float64())
+    rows = read_rows(adapter(Fundings), body, endpoint, ("result",), time="timestamp")
+    column = arrays(rows.values, timestamp=pa.int64(), interest_1h=pa.float64(), index_price=pa.float64())
     times = settlement(column["timestamp"])
     keyed = times["timestamp"].cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
-    check_grid(endpoint, "timestamp", keyed, HOUR)
+    check_grid(rows, "timestamp", keyed, HOUR, mark=True)
     return facts(
         context,
         times
         | {
             "funding_rate": column["interest_1h"],
-            "funding_interval_hours": pa.repeat(FUNDING_HOURS, len(rows)),
+            "funding_interval_hours": pa.repeat(FUNDING_HOURS, len(rows.values)),
             "index_price": column["index_price"],
         },
+        rows=rows,
     )

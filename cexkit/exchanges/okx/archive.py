@@ -18,7 +18,9 @@ from urllib.parse import quote
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archives import Archive, Period, unzipped
-from cexkit.exchanges.parsing import Context, facts, settlement
+from cexkit.exchanges.facts import facts, settlement
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.rows import BOM, Flaw, Rows, plausible
 from cexkit.schema.symbols import Instrument
 
 if TYPE_CHECKING:
@@ -33,43 +35,71 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Settlements of a ``fundingrates`` file, keyed on the nearest minute."""
     import pyarrow as pa
 
-    lines = unzipped(endpoint, body).decode("gb18030", errors="replace").splitlines()
-    rows = [line.split(",") for line in lines if line.strip()]
-    if rows and not rows[0][-1].strip().isdigit():
-        del rows[0]
+    text = unzipped(endpoint, body).removeprefix(BOM).decode("gb18030", errors="replace").replace('"', "")
+    lines = [[cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip(" ,\t")]
+    header = bool(lines) and not any(cell.isdigit() for cell in lines[0])
+    if header:
+        _check_header(endpoint, lines.pop(0))
+    rows, width = Rows(endpoint, [], []), len(lines[0]) if lines else 0
     times, rates = [], []
-    for number, row in enumerate(rows):
-        if len(row) != len(COLUMNS):
-            raise PayloadError(endpoint, f"{len(COLUMNS)} columns expected, there are {len(row)}", row=number)
-        if row[0].strip() != context.instrument.venue_symbol:
-            text = f"got {row[0]!r} where {context.instrument.venue_symbol!r} is read"
-            raise PayloadError(endpoint, text, row=number, field=COLUMNS[0])
-        times.append(_milliseconds(endpoint, number, row[2]))
-        rates.append(_rate(endpoint, number, row[1]))
-    raw = pa.array(times, pa.int64())
-    return facts(context, {**settlement(raw), "funding_rate": pa.array(rates, pa.float64())})
+    for number, line in enumerate(lines):
+        try:
+            if len(line) != width or width < len(COLUMNS):
+                raise _BadCell(None, f"{len(COLUMNS)} columns expected, there are {len(line)}")
+            time, rate = _read(line, context)
+        except _BadCell as bad:
+            rows.flaws.append(Flaw(number, bad.field, bad.problem, ms=_time(line[2]) if len(line) > 2 else None))
+            continue
+        rows.numbers.append(number)
+        times.append(time)
+        rates.append(rate)
+    if width > len(COLUMNS):
+        rows.added = f"its files have {width} columns, {len(COLUMNS)} are known; those behind them are not read"
+    columns = {**settlement(pa.array(times, pa.int64())), "funding_rate": pa.array(rates, pa.float64())}
+    return facts(context, columns, rows=rows)
 
 
-def _milliseconds(endpoint: str, row: int, text: str) -> int:
-    """Milliseconds, or microseconds brought to them, by their magnitude."""
-    digits = text.strip()
-    if digits.isdigit() and digits.isascii():
-        value = int(digits)
-        if 10**12 <= value < 10**13:
-            return value
-        if 10**15 <= value < 10**16:
-            return value // 1000
-    raise PayloadError(endpoint, f"not a time in milliseconds: {text!r:.60}", row=row, field=COLUMNS[2])
+class _BadCell(Exception):
+    def __init__(self, field: str | None, problem: str):
+        super().__init__(problem)
+        self.field, self.problem = field, problem
 
 
-def _rate(endpoint: str, row: int, text: str) -> float:
+def _check_header(endpoint: str, names: list[str]) -> None:
+    """Refuse a header in English with other names; names in Chinese vary, and the cells below them tell enough."""
+    if any(name.isascii() for name in names[: len(COLUMNS)]) and tuple(names[: len(COLUMNS)]) != COLUMNS:
+        raise PayloadError(endpoint, f"a header with {', '.join(COLUMNS)} expected, got {', '.join(names)!r:.200}")
+
+
+def _read(cells: list[str], context: Context) -> tuple[int, float]:
+    """Return the time in milliseconds and the rate of a line; raise _BadCell if it has none."""
+    wanted = context.instrument.venue_symbol
+    if cells[0] != wanted:
+        raise _BadCell(COLUMNS[0], f"got {cells[0]!r:.60} where {wanted!r} is read")
+    time, rate = _time(cells[2]), _number(cells[1])
+    if time is None:
+        raise _BadCell(COLUMNS[2], f"not a time in milliseconds: {cells[2]!r:.60}")
+    if rate is None:
+        raise _BadCell(COLUMNS[1], f"not a number: {cells[1]!r:.60}")
+    return time, rate
+
+
+def _time(text: str) -> int | None:
+    """Return milliseconds, or microseconds brought to them, by their magnitude; None for other texts."""
+    value = _number(text)
+    if value is None:
+        return None
+    whole = int(text) if text.isdigit() else round(value)
+    milliseconds = whole // 1000 if whole >= 10**15 else whole
+    return milliseconds if plausible(milliseconds, None) else None
+
+
+def _number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise PayloadError(endpoint, f"not a number: {text!r:.60}", row=row, field=COLUMNS[1])
-    return value
+        return None
+    return value if abs(value) < float("inf") else None
 
 
 def path(instrument: Instrument, period: Period, start: datetime) -> str:

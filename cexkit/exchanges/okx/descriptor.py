@@ -35,6 +35,7 @@ from typing import Any
 
 from cexkit.errors import RateLimitedError, TransportError, UnknownNameError, VenueError
 from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.facts import settlement_window
 from cexkit.exchanges.http.client import Response
 from cexkit.exchanges.http.paginate import Backward, PageRequest, PageResult
 from cexkit.exchanges.http.ratelimit import Budget
@@ -57,7 +58,7 @@ from cexkit.exchanges.okx.payloads import (
     parse_references,
 )
 from cexkit.exchanges.okx.stream import STREAM
-from cexkit.exchanges.parsing import complaint, settlement_window
+from cexkit.exchanges.parsing import complaint
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import MILLISECOND, Window, to_ms, to_timedelta
 from cexkit.schema.intervals import from_ms as moment
@@ -253,7 +254,7 @@ def _sources() -> dict[tuple[str, str], Source]:
 
 EXCHANGE = Exchange(
     name="okx",
-    parser_version=3,
+    parser_version=4,
     apis={
         "v5": Api(
             base_url="https://www.okx.com",

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 
 from cexkit.exchanges.instruments import listing, with_funding_hours
 from cexkit.exchanges.okx.payloads import HOUR, OR_NONE, Exact, rows_of
-from cexkit.exchanges.parsing import Context, Ms
+from cexkit.exchanges.parsing import Context, Ms, Name
+from cexkit.exchanges.rows import Rows
 from cexkit.schema.intervals import MILLISECOND
 from cexkit.schema.intervals import from_ms as moment
 from cexkit.schema.symbols import canonical, split_multiplier
@@ -36,7 +37,7 @@ ASSET_CLASS = {"1": "crypto", "3": "equity", "4": "commodity", "5": "fx", "6": "
 class NextFunding(TypedDict):
     """A row of ``funding-rate``: the coming settlement and the one after."""
 
-    instId: str
+    instId: Name
     fundingTime: Annotated[Ms | None, OR_NONE]
     nextFundingTime: Annotated[Ms | None, OR_NONE]
 
@@ -44,7 +45,7 @@ class NextFunding(TypedDict):
 class Listed(TypedDict):
     """A row of ``instruments``."""
 
-    instId: str
+    instId: Name
     state: str
     baseCcy: str
     quoteCcy: str
@@ -59,7 +60,7 @@ class ListedContract(Listed):
     """A row of ``instruments`` that is a swap or a future."""
 
     uly: str
-    settleCcy: str
+    settleCcy: Annotated[Name | None, OR_NONE]
     ctType: str
     ctVal: Annotated[Exact | None, OR_NONE]
     ctMult: Annotated[Exact | None, OR_NONE]
@@ -68,36 +69,33 @@ class ListedContract(Listed):
 
 def parse_spot_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Instruments of ``instType=SPOT``."""
-    return _listing(rows_of(Listed, body, endpoint), context, _spot)
+    return _listing(rows_of(Listed, body, endpoint, name="instId"), context, _spot)
 
 
 def parse_swap_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Instruments of ``instType=SWAP``."""
-    return _listing(rows_of(ListedContract, body, endpoint), context, _swap)
+    return _listing(rows_of(ListedContract, body, endpoint, name="instId"), context, _swap)
 
 
 def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Instruments of ``instType=FUTURES``, X-Perps left out."""
-    return _listing(rows_of(ListedContract, body, endpoint), context, _future)
+    return _listing(rows_of(ListedContract, body, endpoint, name="instId"), context, _future)
 
 
 class _NotRead(Exception):
     """Reason why an instrument is left out."""
 
 
-def _listing(rows: list[Any], context: Context, read: Callable[[Any, Context], dict[str, Any]]) -> pa.Table:
-    """Return readable instruments, and the reasons for the others. If two share a symbol, the shorter name is kept."""
-    records: dict[str, dict[str, Any]] = {}
+def _listing(rows: Rows, context: Context, read: Callable[[Any, Context], dict[str, Any]]) -> pa.Table:
+    """Return readable instruments, and the reasons for the others."""
+    records: list[dict[str, Any]] = []
     reasons: dict[str, str] = {}
-    for row in sorted(rows, key=lambda row: (len(row["instId"]), row["instId"])):
+    for row in rows.values:
         try:
-            record = read(row, context)
-            named = records.setdefault(record["symbol"], record)["venue_symbol"]
-            if named != row["instId"]:
-                raise _NotRead(f"its symbol {record['symbol']} already belongs to {named}")
+            records.append(read(row, context))
         except _NotRead as reason:
             reasons[row["instId"]] = str(reason)
-    return listing(list(records.values()), reasons)
+    return listing(records, reasons, rows)
 
 
 def _record(row: Listed, kind: str, base: str, quote: str, context: Context) -> dict[str, Any]:
@@ -176,10 +174,11 @@ def parse_next_funding(endpoint: str, body: bytes, context: Context) -> pa.Table
     """Funding intervals now: columns ``venue_symbol`` and ``funding_interval_hours``."""
     import pyarrow as pa
 
-    rows = rows_of(NextFunding, body, endpoint)
-    hours = [_hours(row["fundingTime"], row["nextFundingTime"]) for row in rows]
-    columns = {"venue_symbol": [row["instId"] for row in rows], "funding_interval_hours": hours}
-    return pa.table(columns, pa.schema({"venue_symbol": pa.string(), "funding_interval_hours": pa.float64()}))
+    rows = rows_of(NextFunding, body, endpoint, name="instId")
+    hours = [_hours(row["fundingTime"], row["nextFundingTime"]) for row in rows.values]
+    columns = {"venue_symbol": [row["instId"] for row in rows.values], "funding_interval_hours": hours}
+    schema = pa.schema({"venue_symbol": pa.string(), "funding_interval_hours": pa.float64()})
+    return pa.table(columns, schema.with_metadata(rows.metadata()))
 
 
 def _hours(coming: int | None, following: int | None) -> float | None:

@@ -12,20 +12,9 @@ from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.parsing import (
-    Context,
-    Ms,
-    arrays,
-    by_name,
-    check_grid,
-    check_same,
-    facts,
-    finished,
-    from_ms,
-    settlement,
-    settlement_window,
-    validated,
-)
+from cexkit.exchanges.facts import facts, finished, from_ms, settlement, settlement_window
+from cexkit.exchanges.parsing import Context, Ms, Name, adapter, arrays, by_name
+from cexkit.exchanges.rows import Rows, check_grid, check_rows, check_same, read_rows
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms
 from cexkit.schema.intervals import from_ms as moment
@@ -57,15 +46,16 @@ OpenInterestRow = tuple[Ms, Amount, Amount, Amount]
 class FundingRow(TypedDict):
     """A row of ``funding-rate-history``."""
 
-    instId: str
+    instId: Name
     instType: Literal["SWAP"]
     fundingTime: Ms
     realizedRate: Annotated[FiniteFloat | None, OR_NONE]
 
 
 class Liquidation(TypedDict):
-    """One event of an item of ``liquidation-orders``."""
+    """An event of ``liquidation-orders``, with the name of the item that holds it."""
 
+    instId: str
     ts: Ms
     bkPx: Price
     sz: Exact
@@ -73,11 +63,11 @@ class Liquidation(TypedDict):
     posSide: Literal["long", "short", "net", ""]
 
 
-class Liquidations(TypedDict):
-    """An item of ``liquidation-orders``."""
+class LiquidationItem(TypedDict):
+    """An item of ``liquidation-orders``, whose events :class:`Liquidation` promises."""
 
     instId: str
-    details: list[Liquidation]
+    details: list[Any]
 
 
 @lru_cache
@@ -86,85 +76,100 @@ def _adapter(row: Any) -> TypeAdapter:
     return TypeAdapter(TypedDict("Body", {"code": Literal["0"], "data": list[row]}))
 
 
-def rows_of(row: Any, body: bytes, endpoint: str, fields: tuple[str, ...] = ()) -> list[Any]:
-    return validated(_adapter(row), body, endpoint, fields)["data"]
+def rows_of(row: Any, body: bytes, endpoint: str, **words: Any) -> Rows:
+    """Return the rows of a body; ``words`` go to :func:`~cexkit.exchanges.rows.read_rows`."""
+    return read_rows(_adapter(row), body, endpoint, ("data",), **words)
 
 
 def parse_candles(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Parse confirmed trade bars of ``history-candles``; base volumes are in coins."""
-    column = by_name(rows_of(Candle, body, endpoint, CANDLE), CANDLE)
+    rows = rows_of(Candle, body, endpoint, fields=CANDLE, time="ts")
+    column = by_name(rows.values, CANDLE)
     base = column["vol" if context.instrument.instrument_type == "spot" else "volCcy"]
-    _check_units(endpoint, column, base)
-    return _bars(endpoint, context, column, {"volume_base": base, "volume_quote": column["volCcyQuote"]})
+    _check_units(rows, column, base)
+    return _bars(rows, context, column, {"volume_base": base, "volume_quote": column["volCcyQuote"]})
 
 
 def parse_references(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Parse confirmed bars of mark or index prices."""
-    return _bars(endpoint, context, by_name(rows_of(Reference, body, endpoint, REFERENCE), REFERENCE), {})
+    rows = rows_of(Reference, body, endpoint, fields=REFERENCE, time="ts")
+    return _bars(rows, context, by_name(rows.values, REFERENCE), {})
 
 
-def _bars(endpoint: str, context: Context, column: Mapping[str, Any], volumes: Mapping[str, Any]) -> pa.Table:
+def _bars(rows: Rows, context: Context, column: Mapping[str, Any], volumes: Mapping[str, Any]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     opened = pa.array(column["ts"], pa.int64())
-    _check_order(endpoint, opened, context.window)
-    check_grid(endpoint, "ts", opened, TABLES[context.table].bar)
+    _check_order(rows, "ts", opened, context.window)
+    check_grid(rows, "ts", opened, TABLES[context.table].bar)
     confirmed = pc.equal(pa.array(column["confirm"], pa.string()), "1")
     prices = {name: column[name] for name in ("open", "high", "low", "close")}
-    return facts(
-        context,
-        {"timestamp": from_ms(opened), **prices, **volumes},
-        keep=pc.and_(confirmed, finished(context, opened)),
-    )
+    keep = pc.and_(confirmed, finished(context, opened))
+    return facts(context, {"timestamp": from_ms(opened), **prices, **volumes}, keep, rows)
 
 
-def _check_order(endpoint: str, times: pa.Array, window: Window) -> None:
+def _check_order(rows: Rows, field: str, times: pa.Array, window: Window) -> None:
     """Raise PayloadError for a page that misleads pagination: not newest first, or not older than requested."""
     import pyarrow.compute as pc
 
-    if not len(times):
-        return
-    if times[0].as_py() >= to_ms(window.end):
-        text = f"rows must be before {window.end.isoformat()}, got {moment(times[0].as_py()).isoformat()}"
-        raise PayloadError(endpoint, text, row=0, field="ts")
-    row = pc.index(pc.greater(times[1:], times[:-1]), True).as_py()
-    if row >= 0:
-        raise PayloadError(endpoint, "a row is newer than the one before it", row=row + 1, field="ts")
+    end = to_ms(window.end)
+
+    def too_new(place: int) -> str:
+        return f"rows must be before {window.end.isoformat()}, got {moment(times[place].as_py()).isoformat()}"
+
+    # A few rows after the end are wrong, and do not say how the page was made.
+    rows.refuse_if_many(pc.greater_equal(times, end), field, too_new)
+    older = pc.indices_nonzero(pc.less(times, end))
+    place = pc.index(pc.greater(times.take(older)[1:], times.take(older)[:-1]), True).as_py()
+    if place >= 0:
+        row = rows.numbers[older[place + 1].as_py()]
+        raise PayloadError(rows.endpoint, "a row is newer than the one before it", row=row, field=field)
 
 
-def _check_units(endpoint: str, column: Mapping[str, Any], base: tuple[float, ...]) -> None:
-    """Raise PayloadError if the volumes imply other units: a page's average price must be near its price range."""
-    base, quote = sum(base), sum(column["volCcyQuote"])
-    if not base or not quote:
+def _check_units(rows: Rows, column: Mapping[str, Any], base: tuple[float, ...]) -> None:
+    """Refuse a page whose volumes imply other units: its average price must be near its price range.
+
+    Quarantine bars if few of them are the reason, each by its own prices.
+    """
+    import pyarrow as pa
+
+    quote, lows, highs = (column[name] for name in ("volCcyQuote", "low", "high"))
+    if not base or _fits(sum(base), sum(quote), min(lows), max(highs)):
         return
-    low, high = min(column["low"]), max(column["high"])
-    if not low / ROUNDING <= quote / base <= high * ROUNDING:
-        text = f"price {quote:g} / {base:g} must be near {low:g} to {high:g}; volumes are in other units"
-        raise PayloadError(endpoint, text, field="volCcyQuote")
+    bad = pa.array([not _fits(*bar) for bar in zip(base, quote, lows, highs, strict=True)], pa.bool_())
+
+    def problem(place: int) -> str:
+        price = f"{quote[place]:g} / {base[place]:g} must be near {lows[place]:g} to {highs[place]:g}"
+        return f"price {price}; volumes are in other units"
+
+    rows.refuse_if_many(bad, "volCcyQuote", problem)
+    rows.mark(bad, "volCcyQuote", problem)
+
+
+def _fits(base: float, quote: float, low: float, high: float) -> bool:
+    return not base or not quote or low / ROUNDING <= quote / base <= high * ROUNDING
 
 
 def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Parse settlements of ``funding-rate-history``: the paid rate, keyed on the nearest minute.
 
-    A settlement without a paid rate is dropped for one hour, because it may still be in progress. An older one raises
-    PayloadError.
+    A settlement without a paid rate is dropped for one hour, because it may still be in progress. An older one is
+    quarantined.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = rows_of(FundingRow, body, endpoint)
-    column = arrays(rows, instId=pa.string(), fundingTime=pa.int64(), realizedRate=pa.float64())
+    rows = rows_of(FundingRow, body, endpoint, time="fundingTime")
+    column = arrays(rows.values, instId=pa.string(), fundingTime=pa.int64(), realizedRate=pa.float64())
     names, times, rates = column.values()
-    _check_order(endpoint, times, settlement_window(context.window))
-    check_same(endpoint, "instId", names, context.instrument.venue_symbol)
-    now = to_ms(context.now)
-    row = pc.index(pc.and_(pc.is_null(rates), pc.less(times, to_ms(context.now - HOUR))), True).as_py()
-    if row >= 0:
-        raise PayloadError(endpoint, "an old settlement without the rate that was paid", row=row, field="realizedRate")
-    settled = pc.and_(pc.is_valid(rates), pc.less_equal(times, now))
+    _check_order(rows, "fundingTime", times, settlement_window(context.window))
+    check_same(rows, "instId", names, context.instrument.venue_symbol)
+    unpaid = pc.and_(pc.is_null(rates), pc.less(times, to_ms(context.now - HOUR)))
+    rows.mark(unpaid, "realizedRate", lambda place: "an old settlement without the rate that was paid")
+    settled = pc.and_(pc.or_(pc.is_valid(rates), unpaid), pc.less_equal(times, to_ms(context.now)))
     known = pc.fill_null(rates, 0.0)
-    return facts(context, {**settlement(times), "funding_rate": known}, keep=settled)
+    return facts(context, {**settlement(times), "funding_rate": known}, settled, rows)
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -174,14 +179,15 @@ def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Tabl
     """
     import pyarrow as pa
 
-    column = by_name(rows_of(OpenInterestRow, body, endpoint, OPEN_INTEREST), OPEN_INTEREST)
+    rows = rows_of(OpenInterestRow, body, endpoint, fields=OPEN_INTEREST, time="ts")
+    column = by_name(rows.values, OPEN_INTEREST)
     times = pa.array(column["ts"], pa.int64())
-    _check_order(endpoint, times, context.window)
-    check_grid(endpoint, "ts", times, HOUR)
+    _check_order(rows, "ts", times, context.window)
+    check_grid(rows, "ts", times, HOUR)
     values = {"open_interest_base": column["oiCcy"]}
     if context.instrument.quote == "USD":
         values["open_interest_quote"] = column["oiUsd"]
-    return facts(context, {"timestamp": from_ms(times), **values}, keep=finished(context, times))
+    return facts(context, {"timestamp": from_ms(times), **values}, finished(context, times), rows)
 
 
 def parse_liquidations(endpoint: str, body: bytes, context: Context) -> pa.Table:
@@ -189,38 +195,60 @@ def parse_liquidations(endpoint: str, body: bytes, context: Context) -> pa.Table
 
     Contracts of an inverse instrument are in dollars; they are converted to coins at the bankruptcy price.
     """
-    items = rows_of(Liquidations, body, endpoint)
-    times = [event["ts"] for item in items for event in item["details"]]
+    rows = _events(endpoint, body)
+    times = [event["ts"] for event in rows.values]
     if len(times) >= LIQUIDATION_ROWS and min(times) == max(times):
         text = f"all {len(times)} events of a full page have the same timestamp; further events may be missing"
         raise PayloadError(endpoint, text)
-    return liquidation_rows(endpoint, items, context)
+    return _liquidation_rows(rows, context)
 
 
-def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context) -> pa.Table:
-    """Return the rows of the context's instrument from items that hold lists of events.
+def _events(endpoint: str, body: bytes) -> Rows:
+    """Return the events of all instruments, each as a separate row."""
+    items = rows_of(LiquidationItem, body, endpoint, name="instId")
+    flat = [
+        {"instId": item["instId"], **event} if isinstance(event, dict) else event
+        for item in items.values
+        for event in item["details"]
+    ]
+    rows = check_rows(adapter(list[Liquidation]), flat, endpoint, time="ts", name="instId")
+    rows.flaws += items.flaws
+    return rows
+
+
+def _liquidation_rows(rows: Rows, context: Context) -> pa.Table:
+    """Return the rows of the context's instrument.
 
     Events that are equal in all columns are numbered from 0 **within their timestamp**. A page with all events of a
     timestamp therefore assigns the same numbers on every read, and a page with some of them assigns the first of
     these numbers. An event that is read twice is one row, and two equal events remain two rows.
     """
     import polars as pl
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-    instrument = context.instrument
-    events = [event for item in items if item["instId"] == instrument.venue_symbol for event in item["details"]]
+    instrument, end = context.instrument, to_ms(context.window.end)
+    every = pa.array([event["ts"] for event in rows.values], pa.int64())
+
+    def too_new(place: int) -> str:
+        return f"events must be before {context.window.end.isoformat()}, got {moment(every[place].as_py()).isoformat()}"
+
+    rows.refuse_if_many(pc.greater_equal(every, end), "ts", too_new)
+    places = [place for place, event in enumerate(rows.values) if event["instId"] == instrument.venue_symbol]
+    events = [rows.values[place] for place in places]
+    own = Rows(rows.endpoint, events, [rows.numbers[place] for place in places])
+    own.flaws = [flaw for flaw in rows.flaws if flaw.name in (None, instrument.venue_symbol)]
+    sides = [_closed(event) for event in events]
+    wrong = pa.array([side is None for side in sides], pa.bool_())
+    own.mark(wrong, "posSide", lambda place: _contradiction(events[place]))
     price = [event["bkPx"] for event in events]
     amount = [_coins(event, context.instrument_at(moment(event["ts"]))) for event in events]
     columns = {
         "timestamp": from_ms([event["ts"] for event in events]),
-        "side": [_closed(endpoint, row, event) for row, event in enumerate(events)],
+        "side": sides,
         "price": price,
         "quantity_base": amount,
     }
-    if items:
-        newest = max((event["ts"] for item in items for event in item["details"]), default=0)
-        if newest >= to_ms(context.window.end):
-            text = f"events must be before {context.window.end.isoformat()}, got {moment(newest).isoformat()}"
-            raise PayloadError(endpoint, text, field="ts")
     numbers = pl.DataFrame(columns).select(pl.int_range(pl.len()).over(list(columns))).to_series()
     return facts(
         context,
@@ -231,6 +259,7 @@ def liquidation_rows(endpoint: str, items: list[Liquidations], context: Context)
             "event": numbers.to_arrow(),
             "coverage": ["throttled"] * len(events),
         },
+        rows=own,
     )
 
 
@@ -242,17 +271,17 @@ def _coins(event: Liquidation, instrument: Instrument) -> float:
     return float(worth) / event["bkPx"] if event["bkPx"] else 0.0
 
 
-def _closed(endpoint: str, row: int, event: Liquidation) -> str:
-    """Return the side of the position: the venue's value, or else the opposite of the order that closed it."""
+def _closed(event: Liquidation) -> str | None:
+    """Return the side of the position: the opposite of the order that closed it; None if the venue says another."""
     side = "long" if event["side"] == "sell" else "short"
-    if event["posSide"] in ("long", "short") and event["posSide"] != side:
-        text = f"a {event['posSide']} position closed by an order to {event['side']}"
-        raise PayloadError(endpoint, text, row=row, field="posSide")
-    return side
+    return None if event["posSide"] in ("long", "short") and event["posSide"] != side else side
+
+
+def _contradiction(event: Liquidation) -> str:
+    return f"a {event['posSide']} position closed by an order to {event['side']}"
 
 
 def oldest_event(body: bytes) -> str | None:
     """Return the time of the oldest event on a page of ``liquidation-orders``, for any instrument."""
-    items = validated(_adapter(Liquidations), body, "v5.liquidation-orders")["data"]
-    times = [event["ts"] for item in items for event in item["details"]]
+    times = [event["ts"] for event in _events("v5.liquidation-orders", body).values]
     return str(min(times)) if times else None

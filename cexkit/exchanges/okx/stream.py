@@ -16,15 +16,21 @@ from cexkit.exchanges.base import Event, Side, Stream
 from cexkit.schema.symbols import Instrument
 
 
-def _events(message: Any) -> Iterator[Event]:
+def _items(message: Any) -> Iterator[Any]:
+    """Yield the details of all instruments, each with the item that holds it."""
     if message.get("arg", {}).get("channel") != "liquidation-orders" or "data" not in message:
         return
     for item in message["data"]:
-        for detail in item["details"]:
-            side: Side = {"sell": "long", "buy": "short"}[detail["side"]]  # type: ignore[assignment]
-            if detail.get("posSide") in ("long", "short") and detail["posSide"] != side:
-                raise ValueError(f"a {detail['posSide']} position closed by an order to {detail['side']}")
-            yield Event(str(item["instId"]), int(detail["ts"]), side, float(detail["bkPx"]), Decimal(detail["sz"]))
+        details = item.get("details") if isinstance(item, dict) else None
+        yield from ((item, detail) for detail in (details if isinstance(details, list) else [None]))
+
+
+def _event(pair: Any) -> Event:
+    item, detail = pair
+    side: Side = {"sell": "long", "buy": "short"}[detail["side"]]  # type: ignore[assignment]
+    if detail.get("posSide") in ("long", "short") and detail["posSide"] != side:
+        raise ValueError(f"a {detail['posSide']} position closed by an order to {detail['side']}")
+    return Event(str(item["instId"]), int(detail["ts"]), side, float(detail["bkPx"]), Decimal(detail["sz"]))
 
 
 def _subscribe(instruments: Sequence[Instrument]) -> list[str]:
@@ -52,7 +58,8 @@ STREAM = Stream(
     price_type="bankruptcy",
     subscribe=_subscribe,
     grants=_grants,
-    events=_events,
+    items=_items,
+    event=_event,
     delivers=_delivers,
     # The venue sends it every three seconds.
     heartbeat='{"op":"subscribe","args":[{"channel":"open-interest","instId":"BTC-USDT-SWAP"}]}',

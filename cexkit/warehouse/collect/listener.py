@@ -261,7 +261,7 @@ class Listener:
         """Store a message about liquidations in Bronze, even if malformed; others only show that data flows."""
         now = datetime.now(UTC)
         try:
-            received = read_message(self._stream, body)
+            received = read_message(self._stream, body, now)
         except PayloadError:
             received, times = None, [now]
         else:

@@ -12,6 +12,7 @@ import polars as pl
 
 from cexkit.errors import DatasetError, PayloadError
 from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.rows import DESCRIBED, Quarantined
 from cexkit.exchanges.streams import liquidations_of, read_events
 from cexkit.exchanges.terms import Terms
 from cexkit.schema import TABLES, Table
@@ -127,6 +128,11 @@ class Inputs:
         return None
 
     @property
+    def quarantined(self) -> int:
+        """Number of rows of the new responses that are quarantined because something is wrong with them."""
+        return self._record.quarantined
+
+    @property
     def spans(self) -> tuple[Window, ...]:
         """The spans of time that the new responses can hold rows of."""
         return merged(_span(head) for heads in self.heads.values() for head in heads)
@@ -212,17 +218,20 @@ class Inputs:
         if row["damage"]:
             return Parsed(row, None, None)
         try:
-            events = read_events(self._stream, row["body"])
+            bad: list[str] = []
+            events = read_events(self._stream, row["body"], row["received_at"], bad)
         except PayloadError as error:
             problems.append(self._problem(str(error), _span(row)))
             return Parsed(row, None, None)
+        found = Quarantined(len(bad), tuple(bad[:DESCRIBED]))
+        problems += [self._problem(str(found), _span(row))] if bad else []
         for name in sorted({event.venue_symbol for event in events} - self._names):
             self._record.waiting.add(row["path"])
             text = f"{self._stream.endpoint}: no instrument {name!r} is listed: its events wait until it is"
             problems.append(self._problem(text, _span(row)))
         times = [from_ms(event.ms) for event in events]
         span = Window(min(times), max(times) + timedelta(microseconds=1)) if times else None
-        return Parsed(row, None, None, span, len(events))
+        return Parsed(row, None, None, span, len(events), found)
 
     def region_of(self, parsed: Parsed) -> tuple[Identity, Window] | None:
         """Return whose rows a response can change, and when; None if it has no rows."""
@@ -241,7 +250,10 @@ class Inputs:
         rows = [one.row for one in self.in_order(parsed) if self._is_message(one.row) and not one.row["damage"]]
         if not rows:
             return []
-        known = (row["body"] for row in rows if row["sha256"] not in self.excluded)
+        known: dict[bytes, datetime] = {}
+        for row in rows:
+            if row["sha256"] not in self.excluded:
+                known.setdefault(row["body"], row["received_at"])
         table, _ = liquidations_of(self._exchange, known, self._terms)  # problems were reported at the reading
         return [pl.from_arrow(table)]
 

@@ -112,10 +112,12 @@ class InstrumentReader:
         """
         rest: list[Window] = []
         held: list[Window] = []
-        where = (self.fetcher, self.progress.table.name, archive, self.instrument, window, self.known, rest, held)
-        for page in archive_pages(*where, next_sequence=self.next_sequence):
+        unverified: list[tuple[Window, str]] = []
+        where = (self.fetcher, self.progress.table.name, archive, self.instrument, window, self.known)
+        for page in archive_pages(*where, rest, held, unverified, next_sequence=self.next_sequence):
             self._note_rows(page.context.window)
             yield page
+        self.problems += [self._problem(span, text) for span, text in unverified]
         if archive.compared:
             rest.append(self._kept_by_api(window))
         self._note_covered(subtract(window, rest))
@@ -182,8 +184,10 @@ class InstrumentReader:
     def _fail(self, part: Window, error: Exception) -> None:
         self.failures += 1
         end = "; nothing more of it was requested" if self.failures == MAX_FAILURES else ""
-        where = (self.instrument.exchange, self.progress.table.name, self.instrument.symbol, part)
-        self.problems.append(Problem(*where, f"{error}{end}"))
+        self.problems.append(self._problem(part, f"{error}{end}"))
+
+    def _problem(self, span: Window, text: str) -> Problem:
+        return Problem(self.instrument.exchange, self.progress.table.name, self.instrument.symbol, span, text)
 
     def _kept_by_api(self, window: Window) -> Window:
         """Return the part of a window that the venue's API still keeps."""

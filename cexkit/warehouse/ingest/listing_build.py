@@ -71,7 +71,7 @@ def build_listing(warehouse: Warehouse, exchange_name: str) -> Report:
     if stored is None:
         history.state.write(ledger)
     ledger.record(record.files(""), record.responses, {"all": rows.height})
-    return report + Report(problems=tuple(problems))
+    return report + Report(quarantined=record.quarantined, problems=tuple(problems))
 
 
 def _has_unexplained(
@@ -190,7 +190,8 @@ def listings(
     # The lists of a run complete each other: one shows what is traded, another what no longer is.
     for run, together in groupby(ordered, key=lambda one: one.run):
         for found in together:
-            state.add(found, companions.get(run, {}), exchange_name)
+            for reason in dict.fromkeys(state.add(found, companions.get(run, {}), exchange_name).values()):
+                problems.append(Problem(exchange_name, "instruments", None, None, f"{found.endpoint}: {reason}"))
             read_until = max(read_until, found.at)  # clocks may disagree with the order of requests
         state.periods.add(pl.concat(state.seen.values()).drop("_place"), read_until)
     return ListingHistory(state.instruments() if state.seen else None, state, problems)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from cexkit.exchanges.instruments import latest, left_out
+from cexkit.exchanges.instruments import latest, left_out, stacked
 from cexkit.exchanges.registry import join_companions
+from cexkit.exchanges.rows import quarantined
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 from cexkit.warehouse.store.ledger import Ledger
 
@@ -59,6 +60,8 @@ class InstrumentList:
             return
         self.pages.append(page.rows)
         self.unread |= left_out(page.rows)
+        # An instrument whose row does not say which it is would seem to be missing.
+        self.malformed |= quarantined(page.rows).nameless > 0
         self.order, self.at, self.ended = page.order, page.at, page.is_last
 
 
@@ -114,16 +117,18 @@ class ListingState:
         """The number of lists read so far, or more."""
         return max((rows["_place"].max() + 1 for rows in self.seen.values() if rows.height), default=0)
 
-    def add(self, found: InstrumentList, companions: Mapping[str, pa.Table], exchange_name: str) -> None:
-        """Add a later list."""
+    def add(self, found: InstrumentList, companions: Mapping[str, pa.Table], exchange_name: str) -> dict[str, str]:
+        """Add a later list; return which of its instruments share a symbol across pages, and with which."""
         import polars as pl
-        import pyarrow as pa
 
-        rows = latest(pa.concat_tables(found.pages))
+        rows = latest(stacked(found.pages))
+        shared = {name: reason for name, reason in left_out(rows).items() if name not in found.unread}
+        found.unread |= shared
         joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions))
         joined = joined.with_columns(_place=pl.lit(self.places, pl.Int64))
         before = self.seen.get(found.endpoint)
         self.seen[found.endpoint] = _succeed(before, joined, found.unread, found.at, whole=found.whole)
+        return shared
 
     def instruments(self) -> pl.DataFrame:
         """Return every instrument ever listed, as last seen."""

@@ -13,6 +13,7 @@ import numpy as np
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import exchange
+from cexkit.exchanges.rows import quarantined
 from cexkit.schema import Table
 from cexkit.schema.intervals import EPOCH, Window, merged
 from cexkit.schema.symbols import Instrument
@@ -39,9 +40,14 @@ class Reading:
     def note(self, page: Page, table: Table) -> None:
         """Note a page of the span."""
         self.now = page.context.now
-        self.whole = self.whole and page.error is None and not page.context.skewed
+        self.whole = self.whole and page.error is None and not page.context.skewed and not _lacks_rows(page, table)
         if page.table is not None and table.time in page.table.column_names:
             self.times.append(page.table[table.time].cast("int64").to_numpy())
+
+
+def _lacks_rows(page: Page, table: Table) -> bool:
+    """Return whether rows of a page are quarantined that would not be found missing: the rows of no bars."""
+    return page.table is not None and table.bar is None and quarantined(page.table).count > 0
 
 
 @dataclass(slots=True)

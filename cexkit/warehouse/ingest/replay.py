@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cexkit.errors import PayloadError
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange, parse_response
+from cexkit.exchanges.rows import Quarantined, added_columns, quarantined
 from cexkit.exchanges.streams import STREAMS, Stream
 from cexkit.exchanges.terms import Terms
 from cexkit.schema import Table
@@ -54,6 +55,8 @@ class Parsed:
     #: Times of the events in a message of a live stream, whose rows are parsed with others.
     events: Window | None = None
     event_count: int = 0
+    #: What is wrong with rows that are quarantined.
+    bad: Quarantined = field(default_factory=Quarantined)
 
     @property
     def identity(self) -> Identity:
@@ -88,7 +91,7 @@ def exclusion_notes(ledger: Ledger) -> tuple[str, ...]:
     if not (hashes := ledger.excluded):
         return ()
     what = f"{ledger.exchange} {ledger.table.name}: {counted(len(hashes), 'excluded response')}"
-    return (f"{what} left out; `cexkit bronze excluded` lists them, `cexkit bronze release` uses their rows again",)
+    return (f"{what} left out; `cexkit quarantine list` lists them, `cexkit quarantine release` uses their rows again",)
 
 
 def stale_text(files: int, parser_version: int) -> str:
@@ -130,12 +133,19 @@ def parse(
             row["damage"] = f"{row['path']} must hold responses with their context, got one without"
     if row["damage"] is not None:
         return Parsed(row, None, None)
+    symbol = context.instrument.symbol if context.instrument else None
     try:
-        return Parsed(row, context, parse_response(exchange_name, row["endpoint"], row["body"], context))
+        rows = parse_response(exchange_name, row["endpoint"], row["body"], context)
     except PayloadError as error:
-        symbol = context.instrument.symbol if context.instrument else None
         problems.append(Problem(exchange_name, table.name, symbol, context.window, str(error)))
         return Parsed(row, context, None)
+    if (bad := quarantined(rows)).count:
+        problems.append(Problem(exchange_name, table.name, symbol, context.window, f"{row['endpoint']}: {bad}"))
+    if (added := added_columns(rows)) is not None:
+        text = f"{row['endpoint']}: {added}"
+        if all(text not in problem.message for problem in problems):
+            problems.append(Problem(exchange_name, table.name, None, None, text))
+    return Parsed(row, context, rows, bad=bad)
 
 
 class Record:
@@ -144,6 +154,8 @@ class Record:
     def __init__(self, root: Path, parser_version: int):
         self._root, self.parser_version = root, parser_version
         self.responses: list[dict[str, Any]] = []
+        #: Number of rows of these responses that are quarantined because something is wrong with them.
+        self.quarantined = 0
         self.damaged: dict[str, str] = {}
         self.waiting: set[str] = set()
         self._pending: set[str] = set()
@@ -156,6 +168,8 @@ class Record:
         start, end = (row["data_start"], row["data_end"]) if span is None else (span.start, span.end)
         names = ("path", "position", "sequence", "sha256")
         facts = {"start": start, "end": end, "rows": count, "parser_version": self.parser_version}
+        facts |= {"quarantined": parsed.bad.count, "reason": str(parsed.bad) if parsed.bad.count else None}
+        self.quarantined += parsed.bad.count
         whose = {"instrument_type": identity[0], "symbol": identity[1]}
         self.responses.append({name: row.get(name) for name in names} | whose | facts)
         for path in dict.fromkeys((row["path"], row["file"] or row["path"])):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
-from cexkit.errors import DamagedFileError
+from cexkit.errors import DamagedFileError, DuplicateKeyError, SchemaError
 from cexkit.schema.intervals import Window
 from cexkit.text import masked, printable
 
@@ -130,11 +130,13 @@ class Tally:
 
 
 def damage_reported(exchange: str, table: str, run: Callable[[], Report]) -> Report:
-    """Run a step for one table; a file that is missing or damaged is a problem, so that other tables are still read."""
+    """Run a step for one table; a damaged file, or rows that cannot be stored, are a problem: others are still read."""
     try:
         return run()
     except DamagedFileError as error:
         return Report(problems=(DamageProblem(exchange, table, None, None, str(error)),))
+    except (SchemaError, DuplicateKeyError) as error:
+        return Report(problems=(Problem(exchange, table, None, None, str(error)),))
 
 
 def without_repeats(report: Report) -> Report:

@@ -129,7 +129,7 @@ class _Build:
         self._record_rules(whole=not lost)
         inputs.finish(self._state(), lost)
         problems = (*self._files.problems, *self._standing())
-        return report + Report(problems=problems, notes=exclusion_notes(ledger))
+        return report + Report(quarantined=inputs.quarantined, problems=problems, notes=exclusion_notes(ledger))
 
     def _record_rules(self, *, whole: bool) -> None:
         """Record what the build left out, when it has: a build that was killed before finds the same changes again.

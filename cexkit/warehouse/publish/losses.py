@@ -132,7 +132,7 @@ def _ways(refused: Sequence[Loss], excluded: Callable[[Loss], int]) -> str:
     if not responses:
         return "`cexkit pull`"
     what = f"{responses:,} excluded response{'' if responses == 1 else 's'}"
-    return f"`cexkit bronze release` for {what}, which `cexkit bronze excluded` lists; `cexkit pull` for other keys"
+    return f"`cexkit quarantine release` for {what}, which `cexkit quarantine list` lists; `cexkit pull` for other keys"
 
 
 #: Allows no loss.

@@ -38,7 +38,7 @@ def advice(failed: pl.DataFrame, root: Path | None = None) -> str:
         commands = [f"`cexkit rebuild {exchange} --table {table}`" for exchange, table in places.iter_rows()]
         parts.append(f"make tables again from Bronze: {first_names(commands)}")
     if checks - _REBUILT - {"bronze_files"}:
-        parts.append("leave out a wrong response with `cexkit bronze exclude`, or restore the files from a backup")
+        parts.append("leave out a wrong response with `cexkit quarantine exclude`, or restore the files from a backup")
     return "; ".join(parts)
 
 

@@ -43,7 +43,11 @@ RESPONSES = {
     "end": "Time",
     "rows": "Int64",
     "parser_version": "Int64",
+    "quarantined": "Int64",
+    "reason": "String",
 }
+#: Columns of responses that an earlier version of the storage did not record.
+_LATER = ("quarantined", "reason")
 STATE = {"silver": "String"}
 DAYS = {"day": "String", "rows": "Int64"}
 RULES = {"rule": "String", "endpoint": "String", "instrument_type": "String", "symbol": "String", "sha256": "String"}
@@ -130,7 +134,9 @@ def read_part(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
     if not path.exists():
         return pl.DataFrame(schema=schema)
     try:
-        return pl.read_parquet(path, hive_partitioning=False, glob=False).select(list(schema)).cast(schema)
+        found = pl.read_parquet(path, hive_partitioning=False, glob=False)
+        later = [pl.lit(None).alias(name) for name in _LATER if name in schema and name not in found.columns]
+        return found.with_columns(later).select(list(schema)).cast(schema)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DamagedFileError(
             f"the ledger {path} must be readable Parquet, got {error}; restore it from a copy, or delete it, and the "

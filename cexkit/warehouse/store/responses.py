@@ -55,6 +55,10 @@ class StoredResponse:
         Rows that it gave.
     excluded : bool
         True if its rows are left out of Silver.
+    quarantined : int
+        Rows that it gave and that cannot be used.
+    reason : str
+        What is wrong with them; empty without any.
     """
 
     sha256: str
@@ -65,6 +69,8 @@ class StoredResponse:
     span: Window | None
     rows: int
     excluded: bool
+    quarantined: int = 0
+    reason: str = ""
 
 
 def responses_in(root: Path, path: str) -> list[StoredResponse]:
@@ -97,6 +103,18 @@ def excluded_responses(root: Path) -> list[StoredResponse]:
     ]
 
 
+def responses_with_bad_rows(root: Path) -> list[StoredResponse]:
+    """Return the responses of which some rows cannot be used, by table and venue."""
+    import polars as pl
+
+    return [
+        response
+        for ledger in read_ledgers(root)
+        for day in ledger.response_days
+        for response in _stored(ledger, ledger.responses(day).filter(pl.col("quarantined") > 0))
+    ]
+
+
 def _stored(ledger: Ledger, rows: pl.DataFrame) -> list[StoredResponse]:
     excluded = ledger.excluded
     return [
@@ -109,6 +127,8 @@ def _stored(ledger: Ledger, rows: pl.DataFrame) -> list[StoredResponse]:
             None if None in (row["start"], row["end"]) else Window(row["start"], row["end"]),
             row["rows"],
             row["sha256"] in excluded,
+            row["quarantined"] or 0,
+            row["reason"] or "",
         )
         for row in rows.sort("path", "position").iter_rows(named=True)
     ]

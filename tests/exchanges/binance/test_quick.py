@@ -45,6 +45,7 @@ def test_every_number_is_the_one_that_python_reads(cells):
     [
         (2, "inf", "high"), (2, "NaN", "high"), (2, "-1", "high"), (2, None, "high"), (2, "1e999", "high"),
         (0, OPENED // 1000, "openTime"), (0, OPENED * 1000, "openTime"), (8, -1, "trades"), (8, 1.5, "trades"),
+        (8, 2**63, "trades"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_all_the_same(place, value, field):

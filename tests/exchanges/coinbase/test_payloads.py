@@ -1,6 +1,7 @@
 """Coinbase's bodies → declared tables: pure functions, real recordings where they are present."""
 
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_pyarrow
 from cexkit.schema.symbols import Instrument
+from tests.flaws import flaw
 
 START = utc("2024-01-01")
 S = int(START.timestamp())
@@ -109,7 +111,6 @@ class TestCandles:
         ("row", "field", "text"),
         [
             ([MS, 1, 4, 2, 3, 1], "time", "less than 10000000000"),
-            ([S + 60, 1, 4, 2, 3, 1], "time", "not on the UTC grid of 1:00:00"),
             ([S, -1, 4, 2, 3, 1], "low", "greater than or equal to 0"),
             ([S, 1, None, 2, 3, 1], "high", "valid number"),
             ([S, 1, 4, "x", 3, 1], "open", "unable to parse"),
@@ -118,9 +119,9 @@ class TestCandles:
         ],
     )
     def test_errors_name_row_and_field(self, row, field, text):
-        with pytest.raises(PayloadError, match=text) as caught:
-            parsed(CANDLES, [[S + 3600, 1, 4, 2, 3, 1], row])
-        assert (caught.value.endpoint, caught.value.row, caught.value.field) == (CANDLES, 1, field)
+        found = flaw(parsed(CANDLES, [[S + 3600, 1, 4, 2, 3, 1], row]))
+        assert found.startswith(f"row 1, field {field!r}: " if field else "row 1: ")
+        assert re.search(text, found)
 
     def test_asked_for_by_both_ends_and_never_more_than_300(self):
         source = exchange("coinbase").source("ohlcv_1m", "spot")
@@ -247,9 +248,8 @@ class TestFunding:
         ],
     )
     def test_errors_name_row_and_field(self, change, field):
-        with pytest.raises(PayloadError) as caught:
-            parsed(FUNDING, result([funding(MS), funding(MS) | change]))
-        assert (caught.value.endpoint, caught.value.row, caught.value.field) == (FUNDING, 1, field)
+        found = flaw(parsed(FUNDING, result([funding(MS), funding(MS) | change])))
+        assert found.startswith(f"row 1, field {field!r}: ")
 
     def test_asked_for_with_room_for_rows_off_the_minute_and_a_start_that_is_not_included(self):
         source = exchange("coinbase").source("funding_rates", "perp")

@@ -24,6 +24,7 @@ from cexkit.testing import LoopbackOkx
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
+from tests.flaws import flaw
 
 FUNDING = TABLES["funding_rates"]
 BTC = Instrument(exchange="okx", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTC-USDT-SWAP", base="BTC",
@@ -135,9 +136,10 @@ def test_headers_and_units_are_told_by_the_rows(head, time):
         ("BTC-USDT-SWAP,0.0001", "columns"),
     ],
 )
-def test_what_is_wrong_is_named(row, field):
-    with pytest.raises(PayloadError, match=field):
-        parse_response("okx", ARCHIVE.endpoint, packed(ROW + row + "\n" + ROW), CONTEXT)
+def test_what_is_wrong_is_named_and_costs_only_its_row(row, field):
+    found = flaw(parse_response("okx", ARCHIVE.endpoint, packed(ROW + row + "\n"), CONTEXT))
+    assert found.startswith("row 1")
+    assert field in found
 
 
 @given(st.binary(max_size=80) | st.text(max_size=60).map(packed))

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from cexkit.cli.commands import app
 from cexkit.config import Settings
 from cexkit.errors import BlockedError, InvalidInputError, NotOfferedError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
@@ -21,6 +23,7 @@ from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import instruments
 from cexkit.warehouse.ingest.pull import pull
+from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.ingest.report import ClockProblem, Report
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store import layout
@@ -263,6 +266,32 @@ def test_rows_that_fail_a_check_are_kept_apart_with_the_reason(venue, warehouse)
     assert warehouse.read(BARS).num_rows == 2
 
 
+def test_quarantine_is_listed_in_one_place_and_survives_a_rebuild(venue, warehouse):
+    times = ["2024-01-01T00:00", "2024-01-01T01:00"]
+    venue.pages[KLINES, "BTCUSDT"] = [kline(times[0]), kline(times[1], high="8")]
+    twice = [settlement("2024-01-10T08:00", rate) for rate in ("0.0001", "0.0002")]
+    venue.pages[RATES, "BTCUSDT"] = [*twice, settlement("2024-01-10T16:00", rate="")]
+    venue.pages[RATES, "ETHUSDT"] = [settlement("2024-01-10T08:00", rate="", symbol="ETHUSDT")]
+    venue.pages[RATES, "ETHUSDT"].append(settlement("2024-01-10T16:00", symbol="ETHUSDT"))
+    january(venue, warehouse, "ohlcv_1h", symbols="BTCUSDT", instrument_type="perp")
+    report = january(venue, warehouse)
+    assert report.quarantined == 1, "of BTCUSDT, no row of the page is left"
+    assert funding(warehouse).height == 0
+    assert funding(warehouse, "ETHUSDT").height == 1
+    assert any("1 row is quarantined: row 0, field 'fundingRate'" in problem.message for problem in report.problems)
+
+    def listed() -> str:
+        found = CliRunner().invoke(app, ["quarantine", "list", "--warehouse", str(warehouse.root)])
+        assert found.exit_code == 0, found.output
+        return " ".join(found.output.split())
+
+    text = listed()
+    for part in ("binance ohlcv_1h: 1 row of perp BTCUSDT", "by the check 'ohlc_order'", "field 'fundingRate'"):
+        assert part in text
+    rebuild(warehouse, "binance", [FUNDING, BARS])
+    assert listed() == text
+
+
 def test_what_a_later_list_lacks_is_delisted_and_kept(venue, warehouse):
     fetcher = venue.fetcher
     ingest_bronze(warehouse, fetcher, "binance", LISTING)
@@ -419,8 +448,34 @@ class TestArchive:
         served = venue._file
         venue._file = lambda path, headers: cut if path == MONTHLY else served(path, headers)
         report = january(venue, warehouse, symbols="BTCUSDT")
-        assert ["does not match its checksum" in problem.message for problem in report.problems] == [True]
+        assert ["does not match its checksum" in problem.message for problem in failures(report)] == [True]
         assert not list((warehouse.root / layout.BRONZE).rglob("archive/*.zip"))
+
+    def test_bad_checksum_of_a_day_costs_only_that_day(self, venue, warehouse):
+        """The second of five files is damaged, and the third has a blank cell in a row that is not kept."""
+        head = "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
+        head += "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
+        path = "/data/futures/um/daily/metrics/BTCUSDT/BTCUSDT-metrics-2024-01-{:02}.zip"
+        for day in range(1, 6):
+            lines = [f"2024-01-{day:02} {hour:02}:00:00,BTCUSDT,7,9,1,1,1,1" for hour in range(1, 24)]
+            lines += [f"2024-01-{day:02} 12:05:00,BTCUSDT,,,,,,"] if day == 3 else []
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("x.csv", "\n".join([head, *sorted(lines)]))
+            venue.files[path.format(day)] = buffer.getvalue()
+        cut = httpx.Response(200, content=b"cut", headers={"Date": "Thu, 01 Feb 2024 00:00:00 GMT"})
+        served = venue._file
+        venue._file = lambda at, headers: cut if at == path.format(2) else served(at, headers)
+        report = pull(
+            "binance", "open_interest", "BTCUSDT", "2024-01-01T01:00", "2024-01-06", instrument_type="perp",
+            warehouse=warehouse, fetcher=venue.fetcher,
+        )  # fmt: skip
+        rows = pl.from_arrow(warehouse.read(TABLES["open_interest"]))
+        assert rows["timestamp"].dt.day().value_counts(sort=True).sort("timestamp").rows() == [
+            (1, 23), (3, 23), (4, 23), (5, 23)
+        ]  # fmt: skip
+        assert sum("does not match its checksum" in problem.message for problem in report.problems) == 1
+        assert report.quarantined == 0
 
     def test_checksum_that_is_a_web_page_once_is_requested_again(self, venue, warehouse):
         venue.files[MONTHLY] = funding_file(("2024-01-10T08:00", 8, "0.0003"))

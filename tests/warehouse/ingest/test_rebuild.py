@@ -290,14 +290,14 @@ def test_excluded_response_leaves_silver_and_comes_back(truth, tmp_path):
     arguments = ["--warehouse", str(warehouse.root)]
     listed = CliRunner().invoke(app, ["bronze", "responses", last["path"], *arguments])
     assert f"{last['sha256']} ohlcv_1h perp BTCUSDT" in listed.stdout
-    CliRunner().invoke(app, ["bronze", "exclude", last["sha256"], *arguments])
+    CliRunner().invoke(app, ["quarantine", "exclude", last["sha256"], *arguments])
     without = _rows(warehouse, BARS)
     assert without.height == before.height
     changed = pl.col("timestamp").is_between(START + 4 * DAY, START + 6 * DAY, closed="left")
     assert (before.filter(changed)["close"] / without.filter(changed)["close"]).unique().to_list() == [2.0]
     assert before.filter(~changed).equals(without.filter(~changed))
     _require_equal_to_rebuild(warehouse)
-    CliRunner().invoke(app, ["bronze", "release", last["sha256"], *arguments])
+    CliRunner().invoke(app, ["quarantine", "release", last["sha256"], *arguments])
     assert _rows(warehouse, BARS).equals(before)
 
 

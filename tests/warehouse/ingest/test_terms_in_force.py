@@ -201,7 +201,7 @@ def test_only_rows_whose_terms_changed_are_read_again(okx, monkeypatch):
     read.clear()
     okx.list(3, "0.1", listed=2.7)
     okx.build()
-    assert [str(to_ms(day(2.9))).encode() in body for _, body in read] == [True]
+    assert [str(to_ms(day(2.9))).encode() in body for _, body, *_ in read] == [True]
     assert [row[1] for row in okx.rows()] == [0.0855, 0.0855, 0.855]
 
 

@@ -1,0 +1,218 @@
+"""Facts of one instrument: parsed columns as a conforming table, in which a bad row costs only itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from cexkit.exchanges.http.paginate import PageResult
+from cexkit.exchanges.parsing import Context
+from cexkit.exchanges.rows import FIRST_TIME, MINUTE_MS, Flaw, Rows
+from cexkit.schema import TABLES
+from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
+from cexkit.schema.intervals import from_ms as moment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Metadata of a page from which rows were left out: first and last time with them.
+REACHED = b"reached"
+#: A response may be stamped this much later than it was made: a bar must be over for as long to be finished.
+STAMPED_LATE = timedelta(seconds=1)
+
+
+def from_ms(milliseconds: Any) -> pa.Array:
+    """Whole milliseconds since 1970, in any sequence, as UTC microseconds.
+
+    Examples
+    --------
+    >>> from_ms([1577836800000, None]).to_pylist()
+    [datetime.datetime(2020, 1, 1, 0, 0, tzinfo=...), None]
+    """
+    import pyarrow as pa
+
+    return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("us", "UTC"))
+
+
+def finished(context: Context, opened_ms: pa.Array) -> pa.Array:
+    """Return which bars, by opening times in milliseconds, were complete when the venue responded."""
+    import pyarrow.compute as pc
+
+    last = (context.now - STAMPED_LATE - TABLES[context.table].bar - EPOCH) // MILLISECOND
+    return pc.less_equal(opened_ms, last)
+
+
+def settlement(raw_ms: pa.Array) -> dict[str, pa.Array]:
+    """Columns ``timestamp`` (the nearest minute) and ``venue_timestamp`` of settlements in milliseconds.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> {name: column[0].as_py().isoformat() for name, column in settlement(pa.array([1577836800047])).items()}
+    {'timestamp': '2020-01-01T00:00:00+00:00', 'venue_timestamp': '2020-01-01T00:00:00.047000+00:00'}
+    """
+    import pyarrow.compute as pc
+
+    keyed = pc.multiply(pc.divide(pc.add(raw_ms, MINUTE_MS // 2), MINUTE_MS), MINUTE_MS)
+    return {"timestamp": from_ms(keyed), "venue_timestamp": from_ms(raw_ms)}
+
+
+def settlement_window(window: Window) -> Window:
+    """The span of the raw times whose :func:`settlement` is in a window.
+
+    Examples
+    --------
+    >>> print(settlement_window(Window.of("2024-01-01", "2024-01-02")))
+    2023-12-31T23:59:30+00:00 … 2024-01-01T23:59:30+00:00
+    """
+    minute, half = timedelta(minutes=1), timedelta(seconds=30)
+    start, end = (moment + (EPOCH - moment) % minute - half for moment in (window.start, window.end))
+    return Window(start, end)
+
+
+def facts(
+    context: Context, columns: Mapping[str, Any], keep: pa.Array | None = None, rows: Rows | None = None
+) -> pa.Table:
+    """Rows of one instrument as a conforming table: identity added, rows outside the window dropped.
+
+    Only rows that would be kept can be bad: those without a plausible time, with a number that is not finite, or of
+    which the response holds another version are quarantined. Paging still learns of all rows that are left out, see
+    :func:`extent`.
+
+    Parameters
+    ----------
+    context : Context
+        Says whose rows and which window.
+    columns : mapping of name to sequence or Arrow array
+        At least the required columns in addition to the identity; a nullable one that is left out is null.
+    keep : pyarrow.BooleanArray, optional
+        Rows to keep; the others are dropped as well. A row whose time is unknown is null.
+    rows : Rows, optional
+        What is wrong with rows of the response so far.
+
+    Raises
+    ------
+    PayloadError
+        If rows are quarantined and none is left.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from cexkit.schema.render import to_pyarrow
+
+    schema, instrument = to_pyarrow(TABLES[context.table]), context.instrument
+    count = len(columns["timestamp"])
+    arrays = []
+    for column in schema:
+        if column.name in columns:
+            arrays.append(pa.array(columns[column.name], column.type))
+        elif hasattr(instrument, column.name):
+            arrays.append(pa.repeat(pa.scalar(getattr(instrument, column.name), column.type), count))
+        else:
+            arrays.append(pa.nulls(count, column.type))
+    table = pa.table(arrays, schema=schema)
+    rows = rows or Rows(context.table, [], range(count))
+    time = table["timestamp"].combine_chunks()
+    start, end = (pa.scalar(moment, time.type) for moment in (context.window.start, context.window.end))
+    inside = pc.fill_null(pc.and_(pc.greater_equal(time, start), pc.less(time, end)), True)
+    kept = inside if keep is None else pc.and_(inside, pc.fill_null(keep, True))
+    rows.flaws = [flaw for flaw in rows.flaws if _would_be_kept(flaw, context)]
+    _mark_implausible(rows, table)
+    good = rows.good(kept)
+    if table.num_rows and TABLES[context.table].key[-1] == "timestamp":
+        good = _without_versions(rows, table, good)
+    if rows.flaws and not pc.any(good, min_count=0).as_py():
+        rows.refuse()
+    metadata = rows.metadata()
+    if not pc.all(pc.equal(good, inside), min_count=0).as_py() or rows.flaws:
+        metadata |= _reach(pc.filter(time, inside), rows.flaws)
+    if not pc.all(good, min_count=0).as_py():
+        table = table.filter(good)
+    return table.replace_schema_metadata(metadata) if metadata else table
+
+
+def _would_be_kept(flaw: Flaw, context: Context) -> bool:
+    """Return whether a bad row would have been kept: its time is in the window and its bar over, or not known."""
+    if flaw.ms is None:
+        return True
+    over = context.now - STAMPED_LATE - (TABLES[context.table].bar or timedelta(0))
+    return flaw.ms <= (over - EPOCH) // MILLISECOND and moment(flaw.ms) in context.window
+
+
+def _mark_implausible(rows: Rows, table: pa.Table) -> None:
+    """Quarantine rows with an implausible time, or with a number that is not finite."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    time = table["timestamp"]
+    early = pc.less(time, pa.scalar(FIRST_TIME, time.type))
+    rows.mark(early, "timestamp", lambda place: f"{time[place].as_py():%Y-%m-%d %H:%M} is not plausible")
+    for field in table.schema:
+        if not pa.types.is_floating(field.type):
+            continue
+        finite = pc.is_finite(table[field.name])
+        if not pc.all(finite, min_count=0).as_py():
+            problem = partial(_not_finite, table[field.name])
+            rows.mark(pc.invert(finite), field.name, problem)
+
+
+def _not_finite(values: pa.ChunkedArray, place: int) -> str:
+    return f"{values[place].as_py()!r} is not finite"
+
+
+def _without_versions(rows: Rows, table: pa.Table, good: pa.Array) -> pa.Array:
+    """Return which good rows are left if each time is there once; of rows that contradict each other, none is.
+
+    Rows contradict each other if both state a value and the values differ. The time at which the venue stamped a
+    settlement does not count. Of rows that agree, the one that states most is left.
+    """
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    chosen = pc.filter(table["timestamp"], good)
+    if pc.count_distinct(chosen).as_py() == len(chosen):
+        return good
+    times = pl.from_arrow(table["timestamp"])
+    values = [name for name in table.column_names if name not in ("timestamp", "venue_timestamp")]
+    frame = pl.from_arrow(table).with_row_index("_row").filter(pl.from_arrow(good))
+    differs = pl.any_horizontal(pl.col(name).drop_nulls().n_unique().over("timestamp") > 1 for name in values)
+    stated = pl.sum_horizontal(pl.col(name).is_not_null() for name in values)
+    frame = frame.with_columns(_differs=differs, _stated=stated)
+    bad = frame.filter("_differs")["_row"]
+    left = frame.filter(~pl.col("_differs")).sort("_stated", maintain_order=True)
+    left = left.unique("timestamp", keep="last")["_row"]
+    number = pl.int_range(table.num_rows, eager=True)
+    problem = "the response holds different values for {:%Y-%m-%d %H:%M:%S}; which are right cannot be told"
+    rows.mark(number.is_in(bad.implode()).to_arrow(), "timestamp", lambda place: problem.format(times[place]))
+    good = rows.good(good)
+    return pa.array(number.is_in(left.implode()).to_list(), pa.bool_()) if len(good) else good
+
+
+def _reach(times: pa.Array, flaws: Sequence[Flaw]) -> dict[bytes, bytes]:
+    """Return metadata that tells paging how far a page reached with the rows that are left out."""
+    import pyarrow.compute as pc
+
+    reached = [end for end in pc.min_max(times).as_py().values() if end is not None]
+    reached += [moment(flaw.ms) for flaw in flaws if flaw.ms is not None]
+    if not reached:
+        return {}
+    return {REACHED: json.dumps([min(reached).isoformat(), max(reached).isoformat()]).encode()}
+
+
+def extent(table: pa.Table, cursor: str | None) -> PageResult:
+    """What paging needs to know of a parsed page.
+
+    Rows that were dropped for being unfinished count: a page of nothing else is not an empty page.
+    """
+    import pyarrow.compute as pc
+
+    if REACHED in (table.schema.metadata or {}):
+        return PageResult(*map(utc, json.loads(table.schema.metadata[REACHED])), cursor)
+    if not table.num_rows or "timestamp" not in table.column_names:
+        return PageResult(None, None, cursor)
+    ends = pc.min_max(table["timestamp"])
+    return PageResult(utc(ends["min"].as_py()), utc(ends["max"].as_py()), cursor)
