@@ -253,6 +253,17 @@ def test_time_between_two_listings_of_a_name_is_no_gap(warehouse, truth):
     assert failed(warehouse) == [("ohlcv_1h", "binance", "gaps", 3, 1)]
 
 
+def test_bar_in_which_a_name_was_delisted_and_listed_again_is_due_once(warehouse, truth):
+    (first,) = truth["instrument_periods"].filter(BTC).to_dicts()
+    gone, back = START + timedelta(hours=30.25), START + timedelta(hours=30.5)
+    ended = {"valid_from": gone, "valid_to": back, "delisting_time": gone, "status": "delisted"}
+    spans = [first | {"valid_to": gone}, first | ended, first | {"valid_from": back, "listing_time": back}]
+    periods = pl.DataFrame(spans, schema=to_polars(TABLES["instrument_periods"]))
+    bars = {name: truth[name] for name in ("ohlcv_1h", "ohlcv_1d")}
+    filled(warehouse, {"instruments": truth["instruments"], "instrument_periods": periods, **bars})
+    assert failed(warehouse) == []
+
+
 def test_missing_settlements_follow_the_instruments_own_interval(warehouse, truth):
     rates = truth["funding_rates"]
     of_doge = rates.filter(exchange="binance", symbol="DOGEUSDT").sort("timestamp")

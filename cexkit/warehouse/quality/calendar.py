@@ -82,10 +82,11 @@ def _without_breaks(table: Table, life: pl.DataFrame, breaks: pl.DataFrame) -> p
         pl.col("first") < pl.col("gone"), pl.col("back") <= pl.col("end")
     )
     last = (pl.col("gone") - pl.duration(microseconds=1)).dt.truncate(table.interval)
-    begins = pl.concat(
-        [life.select(*keys, "first"), inside.select(*keys, first=pl.col("back").dt.truncate(table.interval))]
-    )
-    ends = pl.concat([life.select(*keys, "end"), inside.select(*keys, end=last)])
+    again = pl.col("back").dt.truncate(table.interval)
+    # A break within a bar divides nothing: the bar is due once.
+    inside = inside.select(*keys, last=last, again=again).filter(pl.col("again") > pl.col("last"))
+    begins = pl.concat([life.select(*keys, "first"), inside.select(*keys, first="again")])
+    ends = pl.concat([life.select(*keys, "end"), inside.select(*keys, end="last")])
     return begins.sort(*keys, "first").with_columns(ends.sort(*keys, "end")["end"])
 
 
