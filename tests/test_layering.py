@@ -69,8 +69,8 @@ client.panel: client.instruments client.return_types errors schema schema.interv
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
 client.queries: client.query errors
 client.query: errors schema schema.asset_class schema.intervals schema.scalars
-client.query_run: client.queries client.query client.references client.return_types errors schema schema.asset_class
-  schema.intervals schema.names schema.render schema.symbols warehouse.store
+client.query_run: client.instruments client.queries client.query client.references client.return_types errors schema
+  schema.asset_class schema.intervals schema.names schema.render schema.symbols warehouse.store
 client.references: errors schema schema.asset_class schema.names
 client.return_types: errors
 client.selection: client.instruments errors schema schema.intervals schema.names schema.scalars

@@ -43,7 +43,9 @@ def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def listed_at(instruments: ir.Table, periods: ir.Table | None, moment: datetime) -> ir.Table:
+def listed_at(
+    instruments: ir.Table, periods: ir.Table | None, moment: datetime, since: datetime | None = None
+) -> ir.Table:
     """Return the instruments that were listed at a moment, with their facts at it, and whether that is certain.
 
     ``sql/queries/universe.sql`` is the same in SQL.
@@ -57,16 +59,20 @@ def listed_at(instruments: ir.Table, periods: ir.Table | None, moment: datetime)
         seen.
     moment : datetime
         The time.
+    since : datetime, optional
+        Also instruments that were listed at any time from this one on.
 
     Returns
     -------
     ibis.Table
         Rows as in ``instruments``, with ``certain``. Times of listing, delisting, and expiry are those of the listing
-        in which the moment lies. Before the first period, its facts hold.
+        in which the moment lies. Before the first period, its facts hold. The asset class is the one as last seen, as
+        in all views of a class: a venue that begins to state classes does not change what an instrument was.
     """
     import ibis
 
-    spans = _fact_spans(instruments, periods).mutate(_inside=_is_listed(moment), _begun=_held(moment))
+    inside = _is_listed(moment if since is None else since, moment)
+    spans = _fact_spans(instruments, periods).mutate(_inside=inside, _begun=_held(moment))
     newest = [ibis.desc(ibis._._inside), ibis.desc(ibis._.valid_from)]
     listing = spans.mutate(_place=ibis.row_number().over(group_by=INSTRUMENT_KEYS, order_by=newest))
     listing = listing.filter(listing._inside, listing._place == 0)
@@ -92,9 +98,11 @@ def _fact_spans(instruments: ir.Table, periods: ir.Table | None) -> ir.Table:
         spans = instruments.mutate(valid_from=no_time, valid_to=no_time)
     else:
         joined = one_per_instrument(instruments).left_join(periods, list(INSTRUMENT_KEYS))
-        facts = [name for name in instruments.columns if name in periods.columns and name not in INSTRUMENT_KEYS]
-        stated = {name: periods.valid_from.notnull().ifelse(periods[name], instruments[name]) for name in facts}
-        spans = joined.select(*INSTRUMENT_KEYS, "observed_at", "valid_from", "valid_to", **stated)
+        others = [name for name in instruments.columns if name not in INSTRUMENT_KEYS]
+        dated = [name for name in others if name in periods.columns and name != ASSET_CLASS]
+        stated = {name: periods.valid_from.notnull().ifelse(periods[name], instruments[name]) for name in dated}
+        seen = {name: instruments[name] for name in others if name not in dated}
+        spans = joined.select(*INSTRUMENT_KEYS, "valid_from", "valid_to", **seen, **stated)
     order = {"group_by": INSTRUMENT_KEYS, "order_by": [spans.valid_from]}
     return spans.mutate(
         _number=ibis.row_number().over(**order),
@@ -104,20 +112,20 @@ def _fact_spans(instruments: ir.Table, periods: ir.Table | None) -> ir.Table:
     )
 
 
-def _is_listed(moment: datetime) -> ir.Deferred:
-    """True for spans of facts by which the instrument was listed at a moment."""
+def _is_listed(start: datetime, end: datetime) -> ir.Deferred:
+    """True for spans of facts by which the instrument was listed at any time from one moment to another."""
     import ibis
 
     row = ibis._
     first = row._number == 0
-    begun = row.listing_time.isnull().ifelse(first | (row._previous <= moment), row.listing_time <= moment)
+    begun = row.listing_time.isnull().ifelse(first | (row._previous <= end), row.listing_time <= end)
     announced = (row.status == "pending") & row.listing_time.isnull()
-    open_end = ibis.coalesce(row.delisting_time > moment, True) & ibis.coalesce(row.expiry > moment, True)
+    open_end = ibis.coalesce(row.delisting_time > start, True) & ibis.coalesce(row.expiry > start, True)
     # The list that first shows an instrument as delisted may not say when that was.
-    vague = row.delisting_time.isnull() & (first.ifelse(row.observed_at, row.valid_from) <= moment)
+    vague = row.delisting_time.isnull() & (first.ifelse(row.observed_at, row.valid_from) <= start)
     # The next list may show that the instrument was delisted before it.
-    ended = ibis.coalesce((row._next_status == "delisted") & (row._next_end <= moment), False)
-    held = ibis.coalesce(row.valid_to > moment, True) & ~ended
+    ended = ibis.coalesce((row._next_status == "delisted") & (row._next_end <= start), False)
+    held = ibis.coalesce(row.valid_to > start, True) & ~ended
     return begun & ~announced & open_end & (row.status == "delisted").ifelse(~vague, held)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cexkit.client.instruments import listed_at
 from cexkit.client.queries import Queries
 from cexkit.client.query import ALL_CLASSES, Query
 from cexkit.client.references import check_quotes
@@ -18,7 +19,7 @@ from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError
 from cexkit.schema import TABLES
 from cexkit.schema.asset_class import ASSET_CLASS, is_included, warn_of_excluded
-from cexkit.schema.intervals import YEARS
+from cexkit.schema.intervals import EPOCH, YEARS
 from cexkit.schema.names import resolve
 from cexkit.schema.render import to_ibis
 from cexkit.schema.symbols import INSTRUMENT_TYPES
@@ -150,10 +151,8 @@ def _stored_names(instruments: pl.DataFrame, values: Mapping[str, Any]) -> dict[
 def _warn_of_excluded(market: Dataset, query: Query, names: list[str], values: Mapping[str, Any]) -> None:
     """Warn of the instruments of another class that were listed in a query's window and match its parameters."""
     asset_class, listed = values.get(ASSET_CLASS, ALL_CLASSES), market.instrument_frame
-    if asset_class == ALL_CLASSES:
+    if asset_class == ALL_CLASSES or is_included(listed[ASSET_CLASS], asset_class).all():
         return
-    excluded = listed.filter(~is_included(listed[ASSET_CLASS], asset_class))
-    matched = {name: values[name] for name in ("exchange", "instrument_type", "base", "symbol") if values.get(name)}
     facts = [name for name in names if TABLES[name].time]
     types = set(INSTRUMENT_TYPES).intersection(*(TABLES[name].instrument_types for name in facts))
     end = (
@@ -164,11 +163,13 @@ def _warn_of_excluded(market: Dataset, query: Query, names: list[str], values: M
         )
     )
     start = end if values.get("days") is None else _compute_read_start(end, values["days"])
-    excluded = excluded.filter(
+    tables = [market.table(name) if name in market.tables else None for name in ("instruments", "instrument_periods")]
+    present = listed_at(*tables, end, since=start or EPOCH).to_polars()
+    matched = {name: values[name] for name in ("exchange", "instrument_type", "base", "symbol") if values.get(name)}
+    excluded = present.filter(
+        ~is_included(present[ASSET_CLASS], asset_class),
         *(pl.col(name) == value for name, value in matched.items()),
         pl.col("instrument_type").is_in(types),
-        (pl.col("listing_time") <= end).fill_null(value=True),
-        *((pl.col(name) > start).fill_null(value=True) for name in ("delisting_time", "expiry") if start is not None),
     )
     warn_of_excluded(query.name, excluded[ASSET_CLASS], asset_class)
 

@@ -97,7 +97,7 @@ class UniverseMixin:
 
             ``status``, contract terms, and the funding interval are those at ``at`` by table ``instrument_periods``;
             before its first row of an instrument, those of that row. If the dataset lacks the table, they are those
-            when the venue was last read.
+            when the venue was last read. ``asset_class`` is always the one as last seen.
 
         Raises
         ------

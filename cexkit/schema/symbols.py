@@ -22,8 +22,9 @@ INSTRUMENT_TYPES: tuple[str, ...] = get_args(InstrumentType)
 _MULTIPLIED = re.compile(r"(?P<before>10{3,})(?P<prefixed>[^\W\d_].*)|(?P<suffixed>.*[^\W\d_])(?P<after>10{3,})")
 #: Names that write a million otherwise. "1M" cannot be a rule, because ``1MIL`` is a coin.
 _MILLION = {"1MBABYDOGE": "BABYDOGE"}
-#: Zeros at an end of a base that no rule explains.
-_ZEROS = re.compile(r"1?0{3,}.*|.*0{3,}")
+#: What no rule explains and may be a unit: a run of zeros at an end of a base, or in the number that it begins with,
+#: and ``1K``, ``1M``, or ``1B`` before a name of three letters or more.
+_UNCLEAR = re.compile(r"\d*0{3,}.*|.*0{3,}|1[KMB][^\W\d_]{3,}.*")
 #: A number in a venue's name that would be a multiplier at the end of a base.
 _POWER = re.compile(r"(?<!\d)10{3,}(?!\d)")
 
@@ -137,4 +138,4 @@ def has_unclear_unit(base: str, multiplier: float, venue_symbol: str) -> bool:
     >>> has_unclear_unit("RUSSELL2000", 1.0, "RUSSELL2000USDT"), has_unclear_unit("PEPE", 1000.0, "1000PEPEUSDT")
     (True, False)
     """
-    return bool(_ZEROS.fullmatch(base) or (multiplier == 1 and _POWER.search(venue_symbol)))
+    return bool(_UNCLEAR.fullmatch(base) or (multiplier == 1 and _POWER.search(venue_symbol)))

@@ -7,8 +7,8 @@
 --   asset_class     | class |     | crypto | Class that counts; unknown counts as crypto. all: every class.
 --
 -- Columns
---   exchange, instrument_type, symbol, base, quote |     | The instrument.
---   status                                         |     | At the time, as far as lists of the venue show it.
+--   exchange, instrument_type, symbol              |     | The instrument.
+--   base, quote, status                            |     | At the time, as far as lists of the venue show it.
 --   listing_time, delisting_time, expiry           | UTC | Of the listing in which the time lies, as far as the venue says.
 --   certain                                        |     | Whether beginning and end are known well enough to be sure.
 WITH moment AS (
@@ -28,11 +28,11 @@ spans AS (
     seen.exchange,
     seen.instrument_type,
     seen.symbol,
-    seen.base,
-    seen.quote,
     seen.observed_at,
     span.valid_from,
     span.valid_to,
+    CASE WHEN span.symbol IS NULL THEN seen.base ELSE span.base END AS base,
+    CASE WHEN span.symbol IS NULL THEN seen.quote ELSE span.quote END AS quote,
     CASE WHEN span.symbol IS NULL THEN seen.status ELSE span.status END AS status,
     CASE WHEN span.symbol IS NULL THEN seen.listing_time ELSE span.listing_time END AS listing_time,
     CASE WHEN span.symbol IS NULL THEN seen.delisting_time ELSE span.delisting_time END AS delisting_time,

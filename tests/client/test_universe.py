@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import datetime
 from random import Random
 from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import cexkit
+from cexkit.errors import ExcludedInstrumentsWarning
+from cexkit.schema import INSTRUMENT_KEYS as KEYS
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 from cexkit.warehouse.ingest.instrument_periods import PeriodLog
@@ -86,6 +90,17 @@ def test_status_is_that_of_the_time(tmp_path):
     ]  # fmt: skip
 
 
+def test_class_is_the_one_as_last_seen(tmp_path):
+    """A venue that begins to state classes does not make a stock a coin of the time before."""
+    market = market_of(tmp_path, life(3, listing_time=2), life(9, listing_time=2, asset_class="equity"))
+    for ask in (
+        lambda moment: market.universe(moment).to_polars(),
+        lambda moment: market.query("universe", as_of=moment),
+    ):
+        with pytest.warns(ExcludedInstrumentsWarning, match=r"leaves out 1 instrument .*\(1 equity\)"):
+            assert len(ask(at(0, day=5))) == 0
+
+
 def test_delisting_that_a_later_list_dates_back_ends_the_listing(tmp_path):
     market = market_of(tmp_path, life(3, listing_time=2), life(9, listing_time=2, delisting_time=6, status="delisted"))
     assert [len(universe(market, at(0, day=day))) for day in (5, 6, 8, 9)] == [1, 0, 0, 0]
@@ -105,27 +120,65 @@ def test_dataset_without_periods_has_the_facts_as_last_seen(tmp_path):
     assert universe(market, at(0, day=1)) == []
 
 
-def test_python_and_sql_agree_on_any_history_and_double_no_instrument(tmp_path):
-    randomly, log, warehouse = Random(15), PeriodLog(), Warehouse(tmp_path)
+#: Facts of which a random list shows one each.
+RANDOM_FACTS = {
+    "listing_time": [None, at(0, day=1), at(0, day=4), at(5, day=7), at(0, day=9), at(0, day=25)],
+    "delisting_time": [None, None, at(0, day=2), at(0, day=6), at(7, day=8), at(0, day=10)],
+    "expiry": [None, None, None, at(8, day=6), at(0, day=28)],
+    "status": ["trading", "trading", "halted", "pending", "delisted"],
+    "asset_class": [None, "crypto", "equity", "never seen"],
+    "base": ["A", "B"],
+    "exchange": ["binance", "okx"],
+    "instrument_type": ["perp", "future"],
+}
+#: Facts that are a part of the name.
+NAMED = ("exchange", "instrument_type")
+
+
+def random_list(randomly: Random, day: int) -> pl.DataFrame:
+    """List 60 names on a day of January 2024, each with random facts; a name has the same type on all days."""
+    rows = []
+    for number in range(60):
+        facts = {name: randomly.choice(values) for name, values in RANDOM_FACTS.items()}
+        facts |= {name: RANDOM_FACTS[name][number // (place + 1) % 2] for place, name in enumerate(NAMED)}
+        rows.append(dict.fromkeys(LISTING.columns) | life(day, symbol=f"A{number:02}") | facts)
+    return pl.DataFrame(rows, schema=to_polars(LISTING))
+
+
+def logged(randomly: Random) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a listing and periods as lists of four days give them."""
+    log = PeriodLog()
     for day in (3, 5, 8, 11):
-        rows = [
-            life(
-                day,
-                symbol=f"A{number}",
-                listing_time=randomly.choice([None, 1, 4, 7, 9]),
-                delisting_time=randomly.choice([None, 2, 6, 10]),
-                status=randomly.choice(["trading", "trading", "halted", "pending", "delisted"]),
-            )
-            for number in range(60)
-        ]
-        frame = pl.DataFrame([dict.fromkeys(LISTING.columns) | row for row in rows], schema=to_polars(LISTING))
-        log.add(frame, at(0, day=day))
-    warehouse.write(LISTING, frame.sort("symbol").to_arrow())
-    warehouse.write(PERIODS, log.periods().to_arrow())
+        log.add(frame := random_list(randomly, day), at(0, day=day))
+    return frame, log.periods()
+
+
+def unrelated(randomly: Random) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a listing and periods that contradict each other; some names have no period."""
+    parts = [random_list(randomly, day).sample(40, seed=day) for day in (2, 4, 6, 9)]
+    rows = pl.concat(parts).with_columns(valid_from="observed_at").sort("symbol", "valid_from")
+    ends = pl.col("valid_from").shift(-1).over("symbol")
+    return random_list(randomly, 11), rows.with_columns(valid_to=ends).select(PERIODS.columns)
+
+
+@pytest.mark.parametrize("history", [logged, unrelated])
+@pytest.mark.parametrize("seed", [15, 16, 17])
+def test_python_and_sql_agree_on_any_history_and_double_no_instrument(tmp_path, history, seed):
+    frame, periods = history(Random(seed))
+    warehouse = Warehouse(tmp_path)
+    warehouse.write(LISTING, frame.sort(LISTING.key).to_arrow())
+    warehouse.write(PERIODS, periods.sort(PERIODS.key).to_arrow())
     market, sizes = cexkit.connect(tmp_path), []
-    for hour in (12, 60, 96, 100, 150, 192, 250, 300):
-        universe(market, at(hour))
-        rows = market.universe(at(hour)).to_polars()
-        assert rows["symbol"].is_unique().all()
+    views = [{}, {"asset_class": None}, {"asset_class": "equity", "exchange": "okx"}, {"instrument_type": "perp"}]
+    moments = [at(0, day=day) for day in (3, 4, 6, 8, 10, 20)] + [at(8, day=6), at(5, day=7)]
+    for number, moment in enumerate(moments):
+        view = views[number % len(views)]
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            rows = market.universe(moment, **view).to_polars()
+            asked = market.query("universe", as_of=moment, return_type="polars", **view)
+        assert_frame_equal(asked, rows.select(asked.columns))
+        assert rows.select(KEYS).is_unique().all()
+        said = [str(one.message).partition(" leaves out ")[2] for one in caught]
+        assert said[::2] == said[1::2]
         sizes.append(rows.height)
-    assert 0 < min(sizes) < max(sizes) < 60
+    assert 0 < min(sizes) < max(sizes) <= 60

@@ -25,7 +25,7 @@ SCALED = {
 }
 UNCHANGED = ("BTC", "1INCH", "0G", "4", "42", "2Z", "10SET", "100X", "A47", "FOX7", "API3", "C98", "LUNA2", "SPX6900",
              "BANANAS31", "BROCCOLI714", "币安人生", "1MIL", "HPOS10I", "kPEPE")  # fmt: skip
-UNCLEAR = ("RUSSELL2000", "1000", "10001INCH", "000X", "X20000", "1000FOO1000")
+UNCLEAR = ("RUSSELL2000", "1000", "10001INCH", "000X", "X20000", "1000FOO1000", "5000DOG", "20000X", "1MBONK", "1KPEPE")
 
 
 @pytest.mark.parametrize(("listed", "expected"), SCALED.items())
@@ -41,7 +41,7 @@ def test_other_digits_belong_to_the_name(listed):
 
 
 @pytest.mark.parametrize("listed", UNCLEAR)
-def test_zeros_that_no_rule_explains_are_reported(listed):
+def test_numbers_that_no_rule_explains_are_reported(listed):
     assert has_unclear_unit(*split_multiplier(listed), f"{listed}USDT")
 
 

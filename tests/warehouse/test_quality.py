@@ -235,12 +235,17 @@ def test_an_instrument_that_is_gone_has_no_gap(warehouse, truth, hours):
     assert failed(warehouse) == []
 
 
-def test_time_between_two_listings_of_a_name_is_no_gap(warehouse, truth):
-    gone, back = START + timedelta(hours=30), START + timedelta(hours=50.5)
+def relisted(truth, gone, back) -> pl.DataFrame:
+    """Periods of BTC on Binance, delisted at one time and listed again at another."""
     (first,) = truth["instrument_periods"].filter(BTC).to_dicts()
     ended = {"valid_from": gone, "valid_to": back, "delisting_time": gone, "status": "delisted"}
     spans = [first | {"valid_to": gone}, first | ended, first | {"valid_from": back, "listing_time": back}]
-    periods = pl.DataFrame(spans, schema=to_polars(TABLES["instrument_periods"]))
+    return pl.DataFrame(spans, schema=to_polars(TABLES["instrument_periods"]))
+
+
+def test_time_between_two_listings_of_a_name_is_no_gap(warehouse, truth):
+    gone, back = START + timedelta(hours=30), START + timedelta(hours=50.5)
+    periods = relisted(truth, gone, back)
     listed = truth["instruments"].with_columns(
         listing_time=pl.when(BTC).then(pl.lit(back)).otherwise("listing_time").cast(pl.Datetime("us", "UTC"))
     )
@@ -251,6 +256,26 @@ def test_time_between_two_listings_of_a_name_is_no_gap(warehouse, truth):
     assert failed(warehouse) == []
     filled(warehouse, {"ohlcv_1h": bars.filter(~(BTC & (times == START + timedelta(hours=52))))})
     assert failed(warehouse) == [("ohlcv_1h", "binance", "gaps", 3, 1)]
+
+
+def test_bar_in_which_a_name_was_delisted_and_listed_again_is_due_once(warehouse, truth):
+    periods = relisted(truth, START + timedelta(hours=30.25), START + timedelta(hours=30.5))
+    bars = {name: truth[name] for name in ("ohlcv_1h", "ohlcv_1d")}
+    filled(warehouse, {"instruments": truth["instruments"], "instrument_periods": periods, **bars})
+    assert failed(warehouse) == []
+
+
+def test_settlements_between_two_listings_of_a_name_are_not_missing(warehouse, truth):
+    gone, back = START + timedelta(hours=30), START + timedelta(hours=50.5)
+    periods = relisted(truth, gone, back)
+    perp = BTC & (pl.col("instrument_type") == "perp")
+    rates = truth["funding_rates"].filter(~(perp & pl.col("timestamp").is_between(gone, back)))
+    assert truth["funding_rates"].height - rates.height == 3
+    filled(warehouse, {"instruments": truth["instruments"], "instrument_periods": periods, "funding_rates": rates})
+    assert failed(warehouse) == []
+    lost = perp & (pl.col("timestamp") == START + timedelta(hours=56))
+    filled(warehouse, {"funding_rates": rates.filter(~lost)})
+    assert failed(warehouse) == [("funding_rates", "binance", "gaps", (START + timedelta(hours=64)).day, 1)]
 
 
 def test_missing_settlements_follow_the_instruments_own_interval(warehouse, truth):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cexkit.analytics.plotting.bands import daily_apr
+from cexkit.analytics.funding.rates import funding_apr, funding_interval
 from cexkit.client.basis import plan_basis
 from cexkit.client.selection import Selection
 from cexkit.client.tearsheet.days import whole_days
@@ -183,11 +183,12 @@ class TearsheetData:
 
     @cached_property
     def recent(self) -> pl.DataFrame:
-        """Mean funding APR of each perpetual over the last days."""
+        """Mean funding APR of each perpetual over the last days, by hours."""
         rows = self.all_funding.filter(pl.col("timestamp") >= self.end - RECENT)
-        if not rows.height:
-            return rows.select("exchange", "symbol", "base", recent_apr=pl.col("funding_rate"))
-        return daily_apr(rows).group_by("exchange", "symbol", "base").agg(recent_apr=pl.col("funding_apr").mean())
+        # Intervals follow from the times; a suspect rate of another coin is not a matter of this page.
+        hours = funding_interval(rows.drop("funding_rate"))["funding_interval_hours"]
+        means = mean_funding_apr(funding_apr(rows.with_columns(hours)), "exchange", "symbol", "base")
+        return means.rename({"mean_apr": "recent_apr"}).drop("covered_days")
 
     @cached_property
     def basis_prices(self) -> pl.DataFrame:
@@ -259,6 +260,14 @@ class TearsheetData:
             return pl.DataFrame(schema=to_polars(TABLES["data_quality"]))
         rows = self.market.table("data_quality", start=self.start, end=self.end)
         return rows.to_polars().filter(pl.col("exchange").is_in(self.perps.instruments["exchange"].unique().implode()))
+
+
+def mean_funding_apr(rows: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """Return ``mean_apr`` of settlements by ``keys``, each weighted with its hours, and the ``covered_days``."""
+    hours = pl.col("funding_interval_hours")
+    known = rows.filter(pl.col("funding_apr").is_not_null(), hours.is_not_null())
+    mean = (pl.col("funding_apr") * hours).sum() / hours.sum()
+    return known.group_by(keys).agg(mean_apr=mean, covered_days=hours.sum() / 24)
 
 
 def _class_of(perps: Selection, asset_class: str | None) -> str | None:

@@ -17,7 +17,7 @@ from cexkit.analytics.open_interest import oi_to_volume
 from cexkit.analytics.plotting._series import with_usd
 from cexkit.analytics.prices import drawdown
 from cexkit.analytics.volatility import ESTIMATORS, realized_volatility
-from cexkit.client.tearsheet.data import DAY, TearsheetData
+from cexkit.client.tearsheet.data import DAY, TearsheetData, mean_funding_apr
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 
 #: Bars of a day in the window of volatility and liquidity.
@@ -70,12 +70,7 @@ def _interest(data: TearsheetData) -> pl.DataFrame:
 
 def _funding(data: TearsheetData) -> pl.DataFrame:
     rows = funding_apr(funding_interval(data.of_main_perps(data.funding)))
-    hours = pl.col("funding_interval_hours")
-    # each settlement counts for the hours that it covers
-    known = rows.filter(pl.col("funding_apr").is_not_null(), hours.is_not_null())
-    mean = known.group_by("exchange").agg(
-        mean_apr=(pl.col("funding_apr") * hours).sum() / hours.sum(), covered_days=hours.sum() / 24
-    )
+    mean = mean_funding_apr(rows, "exchange")
     paid = last(cumulative_funding(rows), "cumulative_funding")
     past = last(funding_regime(funding_pct_rank(rows)), "funding_apr", "funding_pct_rank", "funding_regime")
     table = past.rename({"timestamp": "settled_at"}).join(paid.drop("timestamp"), on="exchange")

@@ -131,14 +131,14 @@ class Result(Generic[Item]):
         What was read; None at the end.
     ended : bool
         True if nothing follows of this task.
-    error : Exception or None
+    error : BaseException or None
         What ended the task early.
     """
 
     task: Any
     item: Any = None
     ended: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Delivery:
@@ -230,7 +230,9 @@ class Delivery:
         try:
             for item in task.read():
                 self._put(Result(task, item))
-        except Exception as raised:  # noqa: BLE001 (the consumer handles it)
+        except Stopped:
+            raise
+        except BaseException as raised:  # noqa: BLE001 (the consumer handles it)
             error = raised
         self._put(Result(task, ended=True, error=error))
 

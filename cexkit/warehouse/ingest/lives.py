@@ -47,11 +47,21 @@ def lives(periods: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         One row per instrument and listing time, in order of time: ``instrument_type``, ``symbol``, ``start``, and
         ``end``, each null if unknown. The end is the delisting time or the expiry, whichever is earlier, as the latest
-        period of that life states it.
+        period of that life states it. Two lives cannot overlap: the one that was stated later corrects the other.
     """
     end = pl.min_horizontal("delisting_time", "expiry")
-    found = periods.sort("valid_from").group_by(*_KEYS, "listing_time", maintain_order=True).agg(end=end.last())
-    return found.rename({"listing_time": "start"}).sort(*_KEYS, "start", nulls_last=False)
+    times = {"end": end.last(), "stated": pl.col("valid_from").last()}
+    found = periods.sort("valid_from").group_by(*_KEYS, "listing_time", maintain_order=True).agg(**times)
+    found = found.rename({"listing_time": "start"})
+    other = found.rename({name: f"other_{name}" for name in ("start", "end", "stated")})
+    pairs = found.join(other, on=_KEYS).filter(
+        pl.col("other_stated") > pl.col("stated"),
+        (pl.col("other_start") < pl.col("end")).fill_null(value=True),
+        (pl.col("start") < pl.col("other_end")).fill_null(value=True),
+    )
+    corrected = pairs.select(*_KEYS, "start").unique()
+    found = found.join(corrected, on=[*_KEYS, "start"], how="anti", nulls_equal=True)
+    return found.drop("stated").sort(*_KEYS, "start", nulls_last=False)
 
 
 def ended_spans(periods: pl.DataFrame) -> pl.DataFrame:

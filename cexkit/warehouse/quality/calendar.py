@@ -15,7 +15,12 @@ _DAY = ("exchange", "timestamp")
 
 
 def gaps(
-    table: Table, facts: Sequence[Facts], days: pl.DataFrame, listed: pl.DataFrame, breaks: pl.DataFrame
+    table: Table,
+    facts: Sequence[Facts],
+    days: pl.DataFrame,
+    listed: pl.DataFrame,
+    breaks: pl.DataFrame,
+    rows: pl.LazyFrame,
 ) -> pl.DataFrame:
     """Return the check ``gaps`` of bars or settlements.
 
@@ -30,11 +35,13 @@ def gaps(
     listed : polars.DataFrame
         Instruments with ``delisting_time`` and ``expiry``.
     breaks : polars.DataFrame
-        Instruments that were listed again: ``gone`` and ``back``, once per break. No bar is due in between.
+        Instruments that were listed again: ``gone`` and ``back``, once per break. No row is due in between.
+    rows : polars.LazyFrame
+        The rows of the files; only settlements around breaks are read.
     """
     instruments = pl.concat([part.instruments for part in facts])
     if table.bar is None:
-        return named(_missing_settlements(instruments, days), table, "gaps")
+        return named(_missing_settlements(instruments, days, _settlements_in(breaks, rows)), table, "gaps")
     return named(_missing_bars(table, instruments, days, listed, breaks), table, "gaps")
 
 
@@ -82,10 +89,11 @@ def _without_breaks(table: Table, life: pl.DataFrame, breaks: pl.DataFrame) -> p
         pl.col("first") < pl.col("gone"), pl.col("back") <= pl.col("end")
     )
     last = (pl.col("gone") - pl.duration(microseconds=1)).dt.truncate(table.interval)
-    begins = pl.concat(
-        [life.select(*keys, "first"), inside.select(*keys, first=pl.col("back").dt.truncate(table.interval))]
-    )
-    ends = pl.concat([life.select(*keys, "end"), inside.select(*keys, end=last)])
+    again = pl.col("back").dt.truncate(table.interval)
+    # A break within a bar divides nothing: the bar is due once.
+    inside = inside.select(*keys, last=last, again=again).filter(pl.col("again") > pl.col("last"))
+    begins = pl.concat([life.select(*keys, "first"), inside.select(*keys, first="again")])
+    ends = pl.concat([life.select(*keys, "end"), inside.select(*keys, end="last")])
     return begins.sort(*keys, "first").with_columns(ends.sort(*keys, "end")["end"])
 
 
@@ -123,10 +131,11 @@ def _expected_bars(table: Table, life: pl.DataFrame) -> pl.DataFrame:
     return spread.select(*_DAY, rows_checked="bars")
 
 
-def _missing_settlements(instruments: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+def _missing_settlements(instruments: pl.DataFrame, days: pl.DataFrame, undue: pl.DataFrame) -> pl.DataFrame:
     """Count the settlements missing before each one, by the interval that it states, on its day.
 
     Those within a file are among its facts. Those between files follow from the last row before and the first after.
+    Both count times at which the instrument was not listed, which ``undue`` has by day.
     """
     ordered = instruments.sort(*INSTRUMENT_KEYS, "first")
     before = pl.col("last").shift(1).over(INSTRUMENT_KEYS)
@@ -136,9 +145,27 @@ def _missing_settlements(instruments: pl.DataFrame, days: pl.DataFrame) -> pl.Da
         seam=missing_settlements(pl.col("first") - before, pl.col("interval")),
     )
     seams = seams.group_by(_DAY).agg(pl.sum("seam"))
-    missing = pl.col("missing") + pl.col("seam").fill_null(0)
-    counted = days.join(seams, on=_DAY, how="left")
+    counted = days.join(seams, on=_DAY, how="left").join(undue, on=_DAY, how="left")
+    missing = pl.col("missing") + pl.col("seam").fill_null(0) - pl.col("undue").fill_null(0)
     return counted.select(*_DAY, rows_checked=pl.col("rows") + missing, rows_failed=missing)
+
+
+def _settlements_in(breaks: pl.DataFrame, rows: pl.LazyFrame) -> pl.DataFrame:
+    """Count the settlements that seem to be missing while instruments were not listed (``undue``), by day."""
+    keys = list(INSTRUMENT_KEYS)
+    columns = [*keys, "timestamp", "funding_interval_hours"]
+    rows = rows.limit(0) if breaks.is_empty() else rows
+    own = rows.select(columns).join(breaks.lazy().select(keys).unique(), on=keys, how="semi").collect()
+    own = own.sort(columns).with_columns(before=pl.col("timestamp").shift(1).over(keys))
+    found = own.join(breaks, on=keys).filter(pl.col("before") < pl.col("back"), pl.col("timestamp") >= pl.col("gone"))
+    interval = pl.col("funding_interval_hours")
+    count = missing_settlements(pl.col("timestamp") - pl.col("before"), interval)
+    # Of the settlements missing before a row, counted backward from it, those from the delisting to the new listing.
+    hours = {name: (pl.col("timestamp") - pl.col(name)).dt.total_minutes() / 60 for name in ("gone", "back")}
+    earliest = pl.min_horizontal(count, (hours["gone"] / interval).floor().cast(pl.Int64, strict=False))
+    after = (hours["back"] / interval).floor().clip(lower_bound=0).cast(pl.Int64, strict=False)
+    undue = (earliest - after).clip(lower_bound=0)
+    return found.group_by("exchange", pl.col("timestamp").dt.truncate("1d")).agg(undue=undue.sum())
 
 
 def _bars(span: pl.Expr, table: Table) -> pl.Expr:

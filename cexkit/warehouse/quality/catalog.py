@@ -16,7 +16,11 @@ CHECKS = {
         "two files of a venue cover the same time",
     ),
     "unique_key": (True, "no two rows have the same key"),
-    "bronze_files": (True, "every Bronze file is merged, and exists unchanged or was retired on purpose"),
+    "bronze_files": (
+        True,
+        "every Bronze file is merged, and has its recorded size and no damage that a build found, or was retired on "
+        "purpose",
+    ),
     "bronze_rows": (
         True,
         "every row that the venue's responses gave is in the table or quarantined, and no other row is",

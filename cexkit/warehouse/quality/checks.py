@@ -199,7 +199,7 @@ class _Run:
             return
         fits = checks_of(table)
         if "gaps" in fits:
-            yield gaps(table, facts, days, self._listed, self._breaks)
+            yield gaps(table, facts, days, self._listed, self._breaks, self._scan(table))
         if "fresh" in fits:
             yield age(table, facts, self._listed, self._now, self._max_age)
         if "outlier" in fits:

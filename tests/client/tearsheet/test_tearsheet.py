@@ -252,6 +252,22 @@ def test_the_rank_among_other_coins_is_of_rates_per_year(hostile):
     assert rows["binance"] == ["32.85 %", "100 %", "21.90 %"]
 
 
+def test_mean_of_the_last_days_is_by_hours(tmp_path):
+    """A day that begins or changes its interval counts for its hours: 2 of 8 h at 1e-4, then 24 of 1 h at 1e-5."""
+    terms = listed("XUSDT")
+    slow = settled(terms, 1e-4)[-5:-3]
+    end = slow[-1]["timestamp"]
+    fast = [
+        slow[0] | {"timestamp": end + timedelta(hours=hour), "funding_rate": 1e-5, "funding_interval_hours": 1.0}
+        for hour in range(1, 25)
+    ]
+    market = market_of(tmp_path, instruments=[terms], funding_rates=[*slow, *fast])
+    rows = Page(tearsheet(market, "X<b>").html).rows
+    mean = (2 * 1e-4 + 24 * 1e-5) / (16 + 24) * 24 * 365
+    assert rows["Funding APR, mean of the last 7 days"] == [f"{mean:.2%}".replace("%", " %")]
+    assert rows["Funding APR, mean of the window by hours"] == rows["Funding APR, mean of the last 7 days"]
+
+
 def test_prices_are_per_coin_where_a_venue_lists_thousands():
     figures = compute_key_figures(TearsheetData.of(cexkit.connect("sample"), "PEPE", days=5))
     assert figures["symbol"].to_list() == ["1000PEPEUSDT", "1000PEPEUSDT", "PEPEUSDT"]

@@ -406,6 +406,15 @@ class TestDescriptor:
                 cost = one.cost(one.params(instrument(), request))
                 assert set(cost) <= {budget.name for budget in venue.apis[one.api].budgets}
 
+    def test_limits_are_those_of_the_documentation(self):
+        limits = {name: {budget.name: (budget.limit, budget.per_seconds) for budget in api.budgets}
+                  for name, api in EXCHANGES["binance"].apis.items()}  # fmt: skip
+        assert limits["um"] == {"weight": (2400, 60), "funding": (500, 300), "data": (1000, 300)}
+        assert limits["spot"] == {"weight": (6000, 60)}
+        interest = EXCHANGES["binance"].source("open_interest", "perp")
+        assert interest.path.startswith("/futures/data/")
+        assert interest.cost({}) == {"data": 1}
+
     def test_unknown_names(self):
         with pytest.raises(UnknownNameError, match="binance"):
             exchange("kraken")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from cexkit.exchanges.http.workers import Delivery, sleep, taking_turns, waiting
+import pytest
+
+from cexkit.exchanges.http.workers import Delivery, at_once, sleep, taking_turns, waiting
 
 
 class Numbers:
@@ -62,6 +64,23 @@ def test_task_can_depend_on_the_results_of_another():
                 waiting.append(Numbers(10, 2))
             found.append(result.item)
     assert [item for item in found if item is not None] == [0, 1, 10, 11]
+
+
+def test_whatever_ends_a_task_reaches_the_consumer():
+    """An exception that handlers of Exception do not see, too: the consumer would wait forever."""
+
+    class Killed(BaseException):
+        pass
+
+    class Dies:
+        def read(self):
+            raise Killed
+            yield
+
+    (end,) = delivered([Dies()], 1)
+    assert isinstance(end.error, Killed)
+    with pytest.raises(Killed):
+        at_once([lambda: next(Dies().read()), lambda: 1])
 
 
 def test_slow_consumer_bounds_what_is_read_ahead():

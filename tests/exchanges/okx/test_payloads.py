@@ -318,6 +318,18 @@ class TestLiquidations:
             liquidations(event(MS, **change))
 
 
+def test_limits_are_those_of_the_documentation():
+    assert {(budget.name, budget.limit, budget.per_seconds) for budget in exchange("okx").apis["v5"].budgets} == {
+        ("instruments", 20, 2), ("funding-rate", 10, 2), ("history-candles", 20, 2), ("liquidation-orders", 20, 2),
+        ("history-mark-price-candles", 10, 2), ("history-index-candles", 10, 2), ("funding-rate-history", 10, 2),
+        ("open-interest-history", 10, 2),
+    }  # fmt: skip
+    (companion,) = exchange("okx").source("instruments", "perp").companions
+    assert (companion.cost({}), companion.params(None, companion.paginator.first(None))) == (
+        {"funding-rate": 1}, {"instId": "ANY"},
+    )  # fmt: skip
+
+
 class TestOverlapping:
     paginator = okx.Overlapping(limit=100)
 
