@@ -35,7 +35,7 @@ def _silent():
 
 
 def arguments(metric: Metric) -> dict[str, Any]:
-    """Return a short window, as NumPy has it, and how columns that no bar has are brought to a bucket."""
+    """Return a short window, as NumPy has it, and aggregates of columns that have none."""
     if metric.name == "resample":
         return {"aggregates": dict.fromkeys(("reference", "benchmark", "market_cap_usd", "quantity"), "last")}
     return {"window": np.int64(5)} if metric.window else {}
