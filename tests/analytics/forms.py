@@ -141,7 +141,7 @@ def _objects(convert: Change) -> Change:
 
 def _read_only(s: pd.Series) -> pd.Series:
     values = s.to_numpy().copy()
-    values.flags.writeable = False
+    values.setflags(write=False)
     return pd.Series(values, copy=False)
 
 
