@@ -197,7 +197,7 @@ def test_events_before_their_instrument_was_listed_fail_no_check_once_it_is(ware
     items = [{"details": [event], "instId": name} for name in ("DOGE-USDT-SWAP", "BTC-USDT-SWAP")]
     body = json.dumps({"arg": {"channel": "liquidation-orders"}, "data": items}).encode()
     row = {"table": "liquidations", "data_start": START, "data_end": START + DAY, "context": "{}", "url": "",
-           "params": "{}", "status": None, "headers": "{}", "received_at": START, "sha256": "",
+           "params": "{}", "status": None, "headers": "{}", "received_at": END, "sha256": "",
            "body": body}  # fmt: skip
     with BronzeWriter(warehouse.root, "okx", STREAMS["okx"].endpoint, "run") as writer:
         writer.add(row)

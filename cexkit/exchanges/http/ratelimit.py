@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from cexkit.errors import InvalidInputError, RateLimitedError
-from cexkit.exchanges.http.workers import sleep
+from cexkit.exchanges.http.workers import require_wanted, sleep
 
 #: Share of a limit that may be sent at once; the rest is sent evenly.
 BURST = 0.1
@@ -213,6 +213,7 @@ class RateLimiter:
         """Wait for a budget's weight and spend it; return when."""
         with self._turns[name]:
             while True:
+                require_wanted()
                 with self._changed:
                     window, now = self._windows[name], self._clock()
                     self._require_no_ban(name, window, now)

@@ -68,7 +68,7 @@ def rows_of(table, times, symbol="BTCUSDT", kind="perp"):
     schema = to_polars(TABLES[table])
     row = next(row for row in LISTED if (row["instrument_type"], row["symbol"]) == (kind, symbol))
     made = {"timestamp": times}
-    for place, name in enumerate(("open", "high", "low", "close", "volume_base", "volume_quote")):
+    for place, name in enumerate(("low", "open", "close", "high", "volume_base", "volume_quote")):
         made[name] = [1000.0 * place + i + 0.1 for i, _ in enumerate(times)]
     made["funding_rate"] = [(i + 1) / 1e6 for i, _ in enumerate(times)]
     made["open_interest_base"] = [1000.5 + i for i, _ in enumerate(times)]
@@ -82,6 +82,7 @@ def hours(count, step=1):
     return [START + step * i * HOUR for i in range(count)]
 
 
+PRICES = ("open", "high", "low", "close")
 #: Settlements 8 hours apart, then 4, then 1: a window sized for 8 hours would lose some.
 CHANGING = hours(100, 8) + [START + (800 + 4 * i) * HOUR for i in range(100)]
 CHANGING += [START + (1200 + i) * HOUR for i in range(600)]
@@ -90,7 +91,7 @@ TRUTH = {
     "ohlcv_1h": pl.concat(
         [
             rows_of("ohlcv_1h", hours(2500)),
-            rows_of("ohlcv_1h", hours(50), kind="spot").with_columns(close=pl.lit(7.0)),
+            rows_of("ohlcv_1h", hours(50), kind="spot").with_columns(pl.lit(7.0).alias(name) for name in PRICES),
             rows_of("ohlcv_1h", hours(457), "OLDUSDT"),
         ]
     ),
