@@ -38,8 +38,12 @@ class LoopbackProxy:
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError, ConnectionError), client, socket.create_connection(self._upstream) as server:
             self.greet(client, server)
-            threading.Thread(target=_pump, args=(server, client), daemon=True).start()
-            _pump(client, server)
+            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+            back.start()
+            try:
+                _pump(client, server)
+            finally:
+                back.join(5)  # closing sooner would cut the response off
 
     def greet(self, client: socket.socket, server: socket.socket) -> None:
         """Read where the client wants to go; pass on the head of a plain request without the host in its target."""
