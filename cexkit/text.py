@@ -1,4 +1,4 @@
-"""Text to show: control characters are escaped, credentials in URLs are masked, durations have a unit.
+"""Text from outside, made safe to show: control characters are escaped, credentials in URLs are masked.
 
 Venues, hubs, and manifests supply names and messages. A terminal executes some of their characters, and a log or a
 dataset card takes a newline in them for the end of a line.
@@ -7,7 +7,6 @@ dataset card takes a newline in them for the end of a line.
 from __future__ import annotations
 
 import re
-from math import ceil
 
 MASK = "***"
 
@@ -70,16 +69,3 @@ def masked(text: str) -> str:
     if "://" not in text and "?" not in text:
         return text
     return _PARAMETER.sub(rf"\g<1>{MASK}", _USER.sub(f"{MASK}@", text))
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in seconds, minutes, or hours, as people say it.
-
-    Examples
-    --------
-    >>> duration(8.2), duration(300), duration(65_000)
-    ('9 s', '5 min', '18.1 h')
-    """
-    if seconds <= 90:
-        return f"{ceil(seconds)} s"
-    return f"{ceil(seconds / 60)} min" if seconds <= 5_400 else f"{seconds / 3_600:.1f} h"

@@ -161,7 +161,7 @@ warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.d
   exchanges.streams exchanges.terms schema schema.intervals schema.names schema.render schema.symbols schema.validate
   text warehouse.store warehouse.units
 warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry exchanges.venue_client schema
-  schema.intervals schema.symbols text warehouse.ingest warehouse.store
+  schema.intervals schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
   warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units

@@ -71,7 +71,7 @@ def beta(
     UnknownNameError
         If no row is of the benchmark (eager frames; on lazy and Ibis frames all is null).
     InvalidInputError
-        If window or min_samples cannot be meant.
+        If window or min_samples is out of range.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     Examples

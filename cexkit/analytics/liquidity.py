@@ -63,7 +63,7 @@ def amihud(
     Raises
     ------
     InvalidInputError
-        If window or min_samples cannot be meant.
+        If window or min_samples is out of range.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     Warns
@@ -140,7 +140,7 @@ def corwin_schultz(
     Raises
     ------
     InvalidInputError
-        If window or min_samples cannot be meant.
+        If window or min_samples is out of range.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     Notes

@@ -96,7 +96,7 @@ def realized_volatility(
     UnknownNameError
         If the estimator is not known.
     InvalidInputError
-        If window or min_samples cannot be meant.
+        If window or min_samples is out of range.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     References
@@ -125,7 +125,7 @@ def realized_volatility(
 
 
 def samples_of(window: int, min_samples: int | None) -> int:
-    """Values that a window must hold; raises where the two cannot be meant."""
+    """Values that a window must hold; raises if one is out of range."""
     samples = window if min_samples is None else min_samples
     if not (isinstance(window, int) and isinstance(samples, int) and 2 <= samples <= window):
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""What parse functions get and share: their context, and promises held against bodies."""
+"""What parse functions receive and share: their context, and promises that bodies are checked against."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ INTERVALS: dict[str, timedelta] = {
 }
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-# a hundred years; more cannot be meant, and overflows where times are counted in microseconds
+# a hundred years; more is out of range, and overflows where times are counted in microseconds
 _LONGEST = 36_525 * _UNITS["d"]
 
 TimeLike = str | date | datetime

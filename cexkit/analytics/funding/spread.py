@@ -105,7 +105,7 @@ def funding_spread(
     Raises
     ------
     InvalidInputError
-        If days, fees or slippage cannot be meant, or ``fees`` lacks a venue (eager frames; elsewhere net
+        If days, fees or slippage is out of range, or ``fees`` lacks a venue (eager frames; elsewhere net
         and break-even of its pairs are null).
     MissingColumnError, ColumnTypeError, DuplicateKeyError
     UnknownNameError

@@ -60,7 +60,7 @@ def funding_zscore(
     Raises
     ------
     InvalidInputError
-        If window or min_samples cannot be meant.
+        If window or min_samples is out of range.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
 
     Warns

@@ -138,7 +138,7 @@ def weighted_funding(
     Raises
     ------
     InvalidInputError
-        If horizon or tolerance cannot be meant.
+        If horizon or tolerance is out of range.
     UnknownNameError
         If the asset class is unknown.
     MissingColumnError, ColumnTypeError, DuplicateKeyError

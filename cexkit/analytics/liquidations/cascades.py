@@ -126,7 +126,7 @@ def liquidation_cascades(
     DuplicateKeyError
         If snapshots of one instrument and time differ (eager frames; else they are unknown).
     InvalidInputError
-        If ``side`` holds an order's side, events have no time or base (eager frames), or an argument cannot be meant.
+        If ``side`` holds an order's side, events have no time or base (eager frames), or an argument is out of range.
     UnknownNameError
         If the asset class is unknown.
 

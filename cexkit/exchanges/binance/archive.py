@@ -2,8 +2,8 @@
 
 Facts that shape it, each of which has made somebody's numbers wrong:
 
-- files of futures have no header line before about 2023 and one after; it is told by the line itself;
-- spot files are in microseconds from 2025 on, all others in milliseconds; it is told by the magnitude of each time;
+- files of futures have no header line before about 2023 and one after; the line itself shows which;
+- spot files are in microseconds from 2025 on, all others in milliseconds; the magnitude of each time shows which;
 - a quarter of the ``metrics`` files have a blank cell, often in a row of five minutes that is not kept;
 - ``fundingRate`` files are monthly only and say the interval of every settlement, unlike the API;
 - ``metrics`` files are daily only, of 5 minutes, and fill gaps with zeros. The file of a day holds the snapshots taken

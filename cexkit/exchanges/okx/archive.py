@@ -3,7 +3,7 @@
 Facts that shape it, each of which has made somebody's numbers wrong:
 
 - its months begin at midnight **UTC+8**: a settlement at 16:00 UTC on a month's last day is in the next month's file;
-- a file may have a header in English, in Chinese or none: it is told by the line itself;
+- a file may have a header in English, in Chinese or none: the line itself shows which;
 - nothing says whether its rate is the one that was paid or the one that was published, so it is held against
   ``realizedRate`` where both are to be had, and not used at all where they differ;
 - no checksums are published: a file is read anew each time, and one that was replaced is kept beside the old one.

@@ -18,7 +18,6 @@ from cexkit.exchanges.venue_client import FILES
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
-from cexkit.text import duration
 from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
 from cexkit.warehouse.ingest.completeness import common
 from cexkit.warehouse.ingest.inventories import open_inventory
@@ -29,6 +28,7 @@ from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES, LostFileProblem, Problem
 from cexkit.warehouse.store.inventory import Inventory, key_of
 from cexkit.warehouse.store.warehouse import Warehouse
+from cexkit.warehouse.store.wording import duration_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Plan:
         return max((weight / rates[key] for key, weight in totals.items() if key in rates), default=0.0)
 
     def __str__(self) -> str:
-        lines = [f"plan: {self.exchange}, {self.window}, at least {duration(self.seconds)} within its limits"]
+        lines = [f"plan: {self.exchange}, {self.window}, at least {duration_text(self.seconds)} within its limits"]
         for table in dict.fromkeys(step.table for step in self.steps):
             steps = [step for step in self.steps if step.table == table]
             days = sum(span.days for step in steps for span in step.spans)

@@ -1,8 +1,9 @@
-"""Words of messages: numbers of things, sizes, and lists that end after a few names."""
+"""Words of messages: numbers of things, sizes, durations, and lists that end after a few names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 #: Most names that a message lists.
 NAMES_SHOWN = 3
@@ -43,3 +44,16 @@ def size_text(size: int) -> str:
         if size >= factor:
             return f"{size / factor:,.1f} {unit}"
     return counted(size, "byte")
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in the unit in which people say it: seconds, minutes, or hours.
+
+    Examples
+    --------
+    >>> duration_text(8.2), duration_text(300), duration_text(65_000)
+    ('9 s', '5 min', '18.1 h')
+    """
+    if seconds <= 90:
+        return f"{ceil(seconds)} s"
+    return f"{ceil(seconds / 60)} min" if seconds <= 5_400 else f"{seconds / 3_600:.1f} h"
