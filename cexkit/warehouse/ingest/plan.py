@@ -171,10 +171,11 @@ def plans(
     or a file of which is damaged, has no plan.
     """
     exchanges = exchange_names(exchanges)
+    # Before any request, so that a wrong name costs none.
+    target, window, facts = resolve_request(exchanges, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
-        listed = pull(exchanges, "instruments", warehouse=warehouse, fetcher=reader)
-        target, window, facts = resolve_request(exchanges, tables, start, end, instrument_type, warehouse)
+        listed = pull(exchanges, "instruments", warehouse=target, fetcher=reader)
         restored = [problem for problem in listed.problems if isinstance(problem, LostFileProblem)]
         failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
         found = []

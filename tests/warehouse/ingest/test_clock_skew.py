@@ -54,7 +54,8 @@ class Venue(LoopbackBybit):
 
 
 def bring(venue: Venue, warehouse: Warehouse, *, end: datetime | None = None) -> Report:
-    with Fetcher(venue.settings) as fetcher:
+    # one request after another, so that tests can say when the clock jumps
+    with Fetcher(venue.settings.model_copy(update={"concurrent_requests": 1})) as fetcher:
         return pull("bybit", "ohlcv_1h", None, TODAY - 6 * DAY, end, warehouse=warehouse, fetcher=fetcher)
 
 
