@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -37,30 +38,30 @@ class LoopbackProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError, ConnectionError), client, socket.create_connection(self._upstream) as server:
-            self.greet(client, server)
-            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+            answer = self.greet(client, server)
+            back = threading.Thread(target=answer, args=(server, client), daemon=True)
             back.start()
             try:
                 _pump(client, server)
             finally:
                 back.join(5)  # closing sooner would cut the response off
 
-    def greet(self, client: socket.socket, server: socket.socket) -> None:
-        """Read where the client wants to go; pass on the head of a plain request without the host in its target."""
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += client.recv(1)
-        method, target, rest = head.split(b" ", 2)
+    def greet(self, client: socket.socket, server: socket.socket) -> Callable[[socket.socket, socket.socket], None]:
+        """Read where the client wants to go, pass on the head of a plain request, and return what passes responses on.
+
+        A plain request is the only one of its connection, because the next one may go to another host; the client
+        reads so in the response.
+        """
+        method, target, rest = _head(client).split(b" ", 2)
         if method == b"CONNECT":
             self.hosts.append(target.decode().partition(":")[0])
             client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            return
+            return _pump
         parts = urlsplit(target.decode())
         self.hosts.append(parts.hostname or "")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        # one request a connection: the next one may go to another host
-        rest = re.sub(rb"\r\nconnection: [^\r]*", b"", rest, flags=re.IGNORECASE)
-        server.sendall(b" ".join([method, path.encode(), rest]).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        server.sendall(_closing(b" ".join([method, path.encode(), rest])))
+        return _answer_once
 
 
 class LoopbackSocks(LoopbackProxy):
@@ -68,8 +69,8 @@ class LoopbackSocks(LoopbackProxy):
 
     scheme = "socks5"
 
-    def greet(self, client: socket.socket, server: socket.socket) -> None:
-        """Read where the client wants to go."""
+    def greet(self, client: socket.socket, server: socket.socket) -> Callable[[socket.socket, socket.socket], None]:
+        """Read where the client wants to go, and return what passes responses on."""
         _, count = _read(client, 2)
         _read(client, count)
         client.sendall(b"\x05\x00")
@@ -80,6 +81,25 @@ class LoopbackSocks(LoopbackProxy):
             self.hosts.append(_read(client, {1: 4, 4: 16}[kind]).hex())
         _read(client, 2)
         client.sendall(b"\x05\x00\x00\x01" + bytes(4) + struct.pack(">H", 1))
+        return _pump
+
+
+def _head(source: socket.socket) -> bytes:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += source.recv(1) or _cut()
+    return head
+
+
+def _closing(head: bytes) -> bytes:
+    head = re.sub(rb"\r\nconnection: [^\r]*", b"", head, flags=re.IGNORECASE)
+    return head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+def _answer_once(server: socket.socket, client: socket.socket) -> None:
+    with suppress(OSError):
+        client.sendall(_closing(_head(server)))
+    _pump(server, client)
 
 
 def _read(source: socket.socket, count: int) -> bytes:
