@@ -338,6 +338,15 @@ class TestListings:
         assert flaw(listed) == "'B', field 'baseAsset': Field required"
         assert left_out(listed) == {"B": "its 'baseAsset' cannot be read: Field required"}
 
+    @pytest.mark.parametrize("start", [b"\x80", b"\\udc80"])
+    def test_interval_of_a_name_that_is_no_text_costs_only_itself(self, start):
+        one = b'{"symbol":"%sBTCUSDT","adjustedFundingRateCap":"0.02","adjustedFundingRateFloor":"-0.02",'
+        one += b'"fundingIntervalHours":4,"disclaimer":false}'
+        body = b"[" + one % start + b"," + one % b"" + b"," + one % b"A" + b"," + one % b"B" + b"]"
+        info = parse_response("binance", "um.fundingInfo", body, context("instruments"))
+        assert info.to_pylist()[-1] == {"venue_symbol": "?BTCUSDT", "funding_interval_hours": None}
+        assert info["funding_interval_hours"].to_pylist() == [4, 4, 4, None]
+
     def test_absent_from_funding_info_is_8_hours_for_perps_only(self):
         rows = listing(
             contract("BTCUSDT"), contract("XUSDT", base="X"), contract("BTCUSDT_X", "NEXT_QUARTER", delivery=MS)
