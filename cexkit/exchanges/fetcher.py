@@ -218,6 +218,7 @@ class Fetcher:
         *,
         listed: bool = False,
         count: int | None = None,
+        settled: datetime | None = None,
         next_sequence: NextSequence | None = None,
     ) -> Iterator[Result[Page]]:
         """Read a table of one instrument, several pages at once where the venue's pages allow.
@@ -230,6 +231,8 @@ class Fetcher:
             True if rows are expected throughout the window; see :func:`~cexkit.exchanges.page_walk.walk_windows`.
         count : int, optional
             Most requests at once. Default: the setting ``CEXKIT_CONCURRENT_REQUESTS``.
+        settled : datetime, optional
+            Time from which on the caller will read the rows again: an empty last page there needs no confirmation.
 
         Yields
         ------
@@ -242,7 +245,7 @@ class Fetcher:
         NotOfferedError
             If the window starts before the venue's retention period; see :meth:`earliest`.
         """
-        walk = self._walk(exchange, table, instrument, window, next_sequence)
+        walk = replace(self._walk(exchange, table, instrument, window, next_sequence), settled=settled)
         return walk_windows(walk, count or self.concurrent_requests, listed=listed)
 
     def _walk(

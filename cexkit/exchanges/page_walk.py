@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 
 from cexkit.errors import CexkitError, PayloadError
@@ -35,15 +36,20 @@ def walk_pages(
     next_sequence: NextSequence | None = None,
     *,
     confirm_empty: bool = True,
+    settled: datetime | None = None,
 ) -> Iterator[Page]:
     """Yield the pages of a source that cover the window of ``context``, in the venue's order.
 
     A malformed page is yielded with its error and with the span that the walk skips because of it. ``next_sequence``
-    numbers the requests. Pages without rows are requested again unless ``confirm_empty`` is False.
+    numbers the requests. Pages without rows are requested again unless ``confirm_empty`` is False, or they lie behind
+    ``settled`` and end the walk.
     """
+    ends_walk = isinstance(source.paginator, Forward)
     request = source.paginator.first(context.window)
     while request is not None:
-        page = _read_page(client, venue, source, context, request, next_sequence, confirm_empty=confirm_empty)
+        is_recent = ends_walk and settled is not None and request.window.start >= settled
+        confirm = confirm_empty and not is_recent
+        page = _read_page(client, venue, source, context, request, next_sequence, confirm_empty=confirm)
         if page.table is None:
             skipped, request = source.paginator.skip(request)
             yield replace(page, skipped=skipped)
@@ -62,6 +68,8 @@ class WindowWalk:
     context: Context
     next_sequence: NextSequence | None = None
     confirm_empty: bool = True
+    #: Time from which on the caller will read the rows again, so that an empty page there needs no confirmation.
+    settled: datetime | None = None
     first_page_only: bool = False
 
     @property
@@ -72,7 +80,7 @@ class WindowWalk:
     def read(self) -> Iterator[Page]:
         """Yield the pages in the venue's order."""
         where = (self.client, self.venue, self.source, self.context, self.next_sequence)
-        pages = walk_pages(*where, confirm_empty=self.confirm_empty)
+        pages = walk_pages(*where, confirm_empty=self.confirm_empty, settled=self.settled)
         return islice(pages, 1) if self.first_page_only else pages
 
     def over(self, window: Window) -> WindowWalk:

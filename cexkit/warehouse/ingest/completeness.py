@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from cexkit.exchanges.base import Source
 
-_DAY, _MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
+_HOUR, _DAY, _MICROSECOND = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
+#: Longest interval of settlements that is common.
+_FUNDING_INTERVAL = timedelta(hours=8)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -70,6 +72,11 @@ class CompletenessRule:
         """Shortest span that can be missing."""
         return self.bar if self.density == "dense" else _DAY
 
+    @property
+    def overlap(self) -> timedelta:
+        """Time before the last rows that the next run reads again, because rows may come late: two steps."""
+        return 2 * (self.bar or (_FUNDING_INTERVAL if self.density == "irregular" else _HOUR))
+
     def settled(self, span: Window, now: datetime) -> Window:
         """Return the part of a span that is settled by the venue's clock, up to the end of a step.
 
@@ -78,6 +85,15 @@ class CompletenessRule:
         final = now - SETTLED
         final -= (final - EPOCH) % self.step
         return Window(span.start, max(span.start, min(span.end, final)))
+
+    def seen(self, span: Window, times: np.ndarray) -> Window:
+        """Return the part of a span up to its first missing step, or else to its last row; empty without rows."""
+        if not times.size:
+            return Window(span.start, span.start)
+        if self.density == "dense":
+            holes = self.missing(span, times)
+            return Window(span.start, holes[0].start) if holes else span
+        return Window(span.start, max(span.start, _time(int(times.max()) + 1)))
 
     def missing(self, span: Window, times: np.ndarray) -> list[Window]:
         """Return the parts of a span without due rows, given the times of its rows in microseconds since 1970.

@@ -20,6 +20,7 @@ from cexkit.warehouse.ingest.progress import Progress, Reading
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.inventory import key_of
 from cexkit.warehouse.store.inventory_entries import common, subtract
+from cexkit.warehouse.store.layout import SETTLED
 
 #: Failures of one instrument after which nothing more of it is requested.
 MAX_FAILURES = 3
@@ -156,6 +157,7 @@ class InstrumentReader:
             span,
             listed=dense,
             count=self.concurrent_requests(),
+            settled=self.progress.clock() - SETTLED,
             next_sequence=self.next_sequence,
         )
         for result in results:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cexkit.errors import DamagedFileError
@@ -19,7 +19,7 @@ from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window, merged
 from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
-from cexkit.warehouse.ingest.completeness import common
+from cexkit.warehouse.ingest.completeness import CompletenessRule, common
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
 from cexkit.warehouse.ingest.listings import requestable
@@ -134,7 +134,7 @@ def plan(
     """
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
     listed = known_periods(target, exchange_name)
-    steps = []
+    steps, moment = [], now or datetime.now(UTC)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         for table in tables:
@@ -142,14 +142,14 @@ def plan(
             parts = {one: listed.get(key_of(one), ListingPeriods()).within(window) for one in found}
             inventory = open_inventory(target, exchange_name, table, listed)
             windows = {one: hull(spans, window) for one, spans in parts.items()}
-            repeats = {} if refresh else choose_repeats(inventory, table, windows, now or datetime.now(UTC))
+            repeats = {} if refresh else choose_repeats(inventory, table, windows, moment)
             for one, spans in parts.items():
                 earliest = reader.earliest(exchange_name, table.name, one.instrument_type)
                 periods = listed.get(key_of(one), ListingPeriods())
                 before = BeforeListing(inventory, table, one, periods, window, earliest, refresh).questions()
                 again = None if refresh else repeats.get(one, [])
                 if spans or before:
-                    steps.append(_step(earliest, inventory, table, one, spans, again, before))
+                    steps.append(_step(earliest, inventory, table, one, spans, again, before, moment))
     return Plan(exchange_name, window, tuple(steps))
 
 
@@ -195,6 +195,7 @@ def _step(
     parts: Sequence[Window],
     repeats: Sequence[Window] | None,
     before: Sequence[Window],
+    now: datetime,
 ) -> Step:
     """Return the step of an instrument.
 
@@ -210,6 +211,8 @@ def _step(
         Missing spans to request again; None: request everything.
     before : sequence of Window
         Spans for which the venue is asked whether it has rows before a listing time.
+    now : datetime
+        Current time.
     """
     venue = exchange(instrument.exchange)
     archive = venue.archives.get((table.name, instrument.instrument_type))
@@ -225,7 +228,8 @@ def _step(
             spans = merged([*spans, *kept])
         held = (piece.window for each in made for piece in each.files)
         spans = merged([*spans, *requested_twice(archive, spans, held, earliest)])
-    missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats)]
+    rule = CompletenessRule.of(table, venue.source(table.name, instrument.instrument_type))
+    missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats, now, rule.overlap)]
     lost = None
     if earliest is not None and missing and missing[0].start < earliest:
         lost = Window(missing[0].start, min(earliest, missing[-1].end))
@@ -242,10 +246,15 @@ def _step(
 
 
 def _to_request(
-    inventory: Inventory, instrument: Instrument, span: Window, repeats: Sequence[Window] | None
+    inventory: Inventory,
+    instrument: Instrument,
+    span: Window,
+    repeats: Sequence[Window] | None,
+    now: datetime,
+    overlap: timedelta,
 ) -> tuple[Window, ...]:
     """Return the parts of a span that a pull requests."""
     if repeats is None:
         return (span,)
     again = (common(part, span) for part in repeats)
-    return merged(part for part in (*inventory.unread(instrument, span), *again) if not part.empty)
+    return merged(part for part in (*inventory.due(instrument, span, now, overlap), *again) if not part.empty)

@@ -110,20 +110,30 @@ class Progress:
             if earliest is not None:
                 lost = Window(window.start, max(window.start, min(window.end, earliest)))
                 again += [entry.window for entry in self.inventory.missing(instrument, lost)]
-            gaps = [*self.inventory.unread(instrument, window), *(common(span, window) for span in again)]
+            due = self.inventory.due(instrument, window, self.clock(), self.rule(instrument).overlap)
+            gaps = [*due, *(common(span, window) for span in again)]
         for gap in merged(gap for gap in gaps if not gap.empty):
             periods = [] if whole else layout.periods(self.table, gap)
             yield from [common(gap, layout.period_window(self.table, period)) for period in periods] or [gap]
 
     def completed(self, instrument: Instrument, span: Window, reading: Reading) -> None:
-        """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks."""
+        """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks.
+
+        The rest is read again: its last rows by the next run, all of it a day later.
+        """
         if reading.whole and reading.now is not None:
-            self._record(instrument, self.rule(instrument).settled(span, reading.now), reading.times)
+            rule = self.rule(instrument)
+            settled, times = rule.settled(span, reading.now), _joined(reading.times)
+            self._record(instrument, settled, times)
+            rest = Window(settled.end, span.end)
+            self.inventory.note_recent(
+                instrument, rule.seen(rest, times[times >= _microseconds(rest.start)]), self.clock()
+            )
 
     def refused(self, instrument: Instrument) -> None:
         """Note that the venue does not know an instrument: none of its missing spans has rows."""
         for span in self.repeats.get(instrument, ()):
-            self._record(instrument, span, [])
+            self._record(instrument, span, _joined([]))
 
     def covered(self, instrument: Instrument, spans: Iterable[Window]) -> None:
         """Note that archive files hold these spans: nothing in them is missing from the API."""
@@ -159,8 +169,7 @@ class Progress:
         source = exchange(instrument.exchange).source(self.table.name, instrument.instrument_type)
         return CompletenessRule.of(self.table, source)
 
-    def _record(self, instrument: Instrument, span: Window, read: Sequence[np.ndarray]) -> None:
-        times = np.concatenate([np.empty(0, dtype="int64"), *read])
+    def _record(self, instrument: Instrument, span: Window, times: np.ndarray) -> None:
         if times.size:
             first, last = (EPOCH + timedelta(microseconds=int(end)) for end in (times.min(), times.max()))
             self.inventory.observe(instrument, Window(first, last))
@@ -183,3 +192,11 @@ class Progress:
         """Return whether the part of a day outside of a span was read and had a row: a day with one is complete."""
         complete = (part for rest in subtract(day, [span]) for part in self.inventory.complete(instrument, rest))
         return any(not common(*parts).empty for parts in product(complete, listed.windows))
+
+
+def _joined(times: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype="int64"), *times])
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -102,6 +102,30 @@ class Inventory:
     def unread(self, instrument: Identified, window: Window) -> list[Window]:
         """Return the parts of a window that were never read, in order."""
         return subtract(window, [entry.window for entry in self._content.entries[key_of(instrument)]])
+
+    def due(self, instrument: Identified, window: Window, now: datetime, overlap: timedelta) -> list[Window]:
+        """Return the parts of a window to read now, in order.
+
+        Parameters
+        ----------
+        instrument : Identified
+            Whose rows.
+        window : Window
+            The span that a run requests.
+        now : datetime
+            Current time.
+        overlap : timedelta
+            What is read again before the end of a span whose rows may still be corrected. The rest of such a span is
+            read again a day after its reading.
+        """
+        known = [each.window for each in self._content.recent[key_of(instrument)] if each.holds(now)]
+        fresh = [Window(span.start, span.end - overlap) for span in known if span.start + overlap < span.end]
+        return [part for span in self.unread(instrument, window) for part in subtract(span, fresh)]
+
+    def note_recent(self, instrument: Identified, window: Window, at: datetime) -> None:
+        """Note that a span was read whose rows may still be corrected."""
+        if not window.empty:
+            self._change(partial(Content.note_recent, key=key_of(instrument), window=window, at=at))
 
     def missing(self, instrument: Identified, window: Window | None = None) -> list[Entry]:
         """Return the spans of a window that are requested again, in order."""

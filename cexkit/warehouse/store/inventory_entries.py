@@ -21,6 +21,8 @@ from cexkit.warehouse.store.parquet import write_atomic
 #: after one request more than delays, 15 days after the first, is one that the venue has none of.
 REPEAT_AFTER = (timedelta(hours=1), *(timedelta(days=days) for days in (1, 2, 4, 8)))
 ATTEMPTS = len(REPEAT_AFTER) + 1
+#: Time after which rows that may still be corrected are read again.
+REREAD_AFTER = timedelta(days=1)
 
 #: ``complete``: all due rows were returned. ``missing``: due rows were not returned, and are requested again.
 #: ``none``: the venue returned no rows in :data:`ATTEMPTS` requests.
@@ -29,6 +31,8 @@ State = Literal["complete", "missing", "none"]
 _EXTENT = "extent"
 #: Marks the row of a time before which an instrument is not requested, because the venue had no rows next to it.
 _FLOOR = "floor"
+#: Marks the row of a span that was read although its rows may still be corrected, with the time of the reading.
+_RECENT = "recent"
 _TIME = pa.timestamp("us", tz="UTC")
 _SCHEMA = pa.schema(
     [
@@ -90,13 +94,25 @@ class Entry:
         return replace(self, window=common(self.window, window))
 
 
+class Recent(NamedTuple):
+    """A span that was read although its rows may still be corrected, and the time of the oldest reading in it."""
+
+    window: Window
+    read_at: datetime
+
+    def holds(self, now: datetime) -> bool:
+        """Return whether the span need not be read again yet; no reading is later than now, unless a clock jumped."""
+        return self.read_at <= now < self.read_at + REREAD_AFTER
+
+
 class Content:
-    """All entries of a table of a venue, the first and last row of each instrument, and its floors."""
+    """All entries of a table of a venue, the first and last row of each instrument, its floors, and recent spans."""
 
     def __init__(self) -> None:
         self.entries: dict[Key, list[Entry]] = defaultdict(list)
         self.extents: dict[Key, Window] = {}
         self.floors: dict[Key, set[datetime]] = defaultdict(set)
+        self.recent: dict[Key, list[Recent]] = defaultdict(list)
 
     def observe(self, key: Key, extent: Window) -> None:
         """Extend the times of the first and last row."""
@@ -117,8 +133,17 @@ class Content:
         given_up = {entry.window for entry in before if entry.state == "none"}
         return [entry for entry in found if entry.state == "none" and entry.window not in given_up]
 
+    def note_recent(self, key: Key, window: Window, at: datetime) -> None:
+        """Add a span that was read at a time; touching spans become one, so that they are read again together."""
+        known = [recent for recent in self.recent[key] if recent.holds(at)]
+        touching = [each for each in known if each.window.start <= window.end and window.start <= each.window.end]
+        others = [each for each in known if each not in touching]
+        self.recent[key] = sorted([*others, _united(touching, Recent(window, at))])
+
     def forget(self, key: Key, window: Window) -> None:
         """Drop what is known of a window."""
+        known = ((recent, part) for recent in self.recent[key] for part in subtract(recent.window, [window]))
+        self.recent[key] = [recent._replace(window=part) for recent, part in known]
         parts = ((e, part) for e in self.entries[key] for part in subtract(e.window, [window]))
         self.entries[key] = [replace(entry, window=part) for entry, part in parts]
 
@@ -143,6 +168,10 @@ class Content:
             {"start": moment, "end": moment, "state": _FLOOR, "attempts": 0, "last_requested_at": None,
              "instrument_type": key.instrument_type, "symbol": key.symbol}
             for key, moments in self.floors.items() for moment in moments
+        ] + [
+            {"start": recent.window.start, "end": recent.window.end, "state": _RECENT, "attempts": 0,
+             "last_requested_at": recent.read_at, "instrument_type": key.instrument_type, "symbol": key.symbol}
+            for key, spans in self.recent.items() for recent in spans
         ]  # fmt: skip
         return sorted(found, key=lambda row: (row["instrument_type"], row["symbol"], row["start"], row["state"]))
 
@@ -189,6 +218,13 @@ def _requested(before: Sequence[Entry], span: Window, at: datetime) -> list[Entr
     known = overlapping(before, span)
     new = [Entry(part, "missing", 1, at) for part in subtract(span, [entry.window for entry in known])]
     return [*new, *(entry.requested_again(at) for entry in known if entry.state != "complete")]
+
+
+def _united(touching: Sequence[Recent], new: Recent) -> Recent:
+    """Return one span for spans that touch a new one."""
+    every = [*touching, new]
+    whole = Window(min(each.window.start for each in every), max(each.window.end for each in every))
+    return Recent(whole, min(each.read_at for each in every))
 
 
 def _facts(entry: Entry) -> tuple[State, int, datetime | None]:
@@ -245,6 +281,8 @@ def _add(content: Content, row: dict) -> None:
         content.extents[key] = window
     elif state == _FLOOR:
         content.floors[key].add(window.start)
+    elif state == _RECENT and row["last_requested_at"]:
+        content.recent[key].append(Recent(window, row["last_requested_at"]))
     elif state == "complete" or (state in get_args(State) and row["attempts"] > 0 and row["last_requested_at"]):
         content.entries[key].append(Entry(window, state, row["attempts"], row["last_requested_at"]))
     else:
