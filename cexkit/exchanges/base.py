@@ -21,6 +21,7 @@ from cexkit.exchanges.http.paginate import OnePage, PageRequest, Paginator
 from cexkit.exchanges.http.ratelimit import Budget, Usage
 from cexkit.exchanges.parsing import Parse
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
 from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument, InstrumentType
 
 if TYPE_CHECKING:
@@ -79,6 +80,24 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeVenue:
+    """How a source is requested for all instruments at once.
+
+    Rows are in order of time, and a page begins with all rows of its first millisecond that fit.
+    """
+
+    #: The time in milliseconds and the venue's name of the instrument in each row of a body; raises PayloadError.
+    keys: Callable[[bytes], list[tuple[int, str]]]
+    #: The query of a page, by its first and last millisecond.
+    params: Callable[[int, int], dict[str, str]]
+    #: The first and last millisecond of the rows of a window.
+    bounds: Callable[[Window], tuple[int, int]]
+    #: Fewest rows of a full page, and most rows of an instrument per day, for estimates only.
+    page_rows: int
+    rows_per_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Source of one table for one instrument type.
 
@@ -103,6 +122,8 @@ class Source:
     cursor: Callable[[bytes], str | None] = _no_cursor
     #: Limits that a body announces; they replace the descriptor's.
     limits: Callable[[bytes], tuple[Budget, ...]] = _no_limits
+    #: The same endpoint without an instrument, if the venue then returns the rows of all.
+    whole_venue: WholeVenue | None = None
     #: Sources whose responses complete this one; each response is a single page.
     companions: tuple[Source, ...] = ()
     #: Lists of instruments that this source omits, such as closed ones; unlike companions, they yield rows.

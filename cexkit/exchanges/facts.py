@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cexkit.exchanges.http.paginate import PageResult
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.rows import FIRST_TIME, MINUTE_MS, Flaw, Rows
-from cexkit.schema import TABLES
+from cexkit.schema import IDENTITY, TABLES
 from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
 from cexkit.schema.intervals import from_ms as moment
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Metadata of a page from which rows were left out: first and last time with them.
 REACHED = b"reached"
+#: Metadata of a page about a whole venue: names that no list shows.
+UNLISTED = b"unlisted"
 #: A response may be stamped this much later than it was made: a bar must be over for as long to be finished.
 STAMPED_LATE = timedelta(seconds=1)
 
@@ -123,7 +125,8 @@ def facts(
     _mark_implausible(rows, table)
     good = rows.good(kept)
     if table.num_rows and TABLES[context.table].key[-1] == "timestamp":
-        good = _without_versions(rows, table, good)
+        by = ["timestamp"] if instrument is not None else list(TABLES[context.table].key)
+        good = _without_versions(rows, table, good, by)
     if rows.flaws and not pc.any(good, min_count=0).as_py():
         rows.refuse()
     metadata = rows.metadata()
@@ -132,6 +135,58 @@ def facts(
     if not pc.all(good, min_count=0).as_py():
         table = table.filter(good)
     return table.replace_schema_metadata(metadata) if metadata else table
+
+
+def venue_facts(context: Context, names: pa.Array, columns: Mapping[str, Any], rows: Rows) -> pa.Table:
+    """Rows of many instruments as a conforming table, each with the instrument that its name meant at its time.
+
+    Rows of names that ``context`` does not ask for are dropped. So are those of names that no list shows;
+    :func:`unlisted` names them.
+
+    Parameters
+    ----------
+    context : Context
+        Says which window, and which names; its terms say what they mean.
+    names : pyarrow.StringArray
+        The venue's name of the instrument of each row.
+    columns, rows
+        See :func:`facts`.
+    """
+    import pyarrow as pa
+
+    asked = None if context.names is None else frozenset(context.names)
+    named = list(zip(names.to_pylist(), columns["timestamp"].to_pylist(), strict=True))
+    found = [
+        context.terms.named(name, time) if context.terms and (asked is None or name in asked) else None
+        for name, time in named
+    ]
+    identity = {
+        part: pa.array([getattr(one, part, None) for one in found], pa.string())
+        for part in IDENTITY
+        if part in TABLES[context.table].columns
+    }
+    table = facts(context, {**columns, **identity}, pa.array([one is not None for one in found], pa.bool_()), rows)
+    unknown = {
+        name
+        for (name, time), one in zip(named, found, strict=True)
+        if one is None and (asked is None or name in asked) and time in context.window
+    }
+    if not unknown:
+        return table
+    metadata = {UNLISTED: json.dumps(sorted(unknown)).encode()}
+    return table.replace_schema_metadata((table.schema.metadata or {}) | metadata)
+
+
+def unlisted(table: pa.Table) -> tuple[str, ...]:
+    """Return the names in a response about a whole venue that no list shows.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> unlisted(pa.table({"timestamp": []}))
+    ()
+    """
+    return tuple(json.loads((table.schema.metadata or {}).get(UNLISTED, b"[]")))
 
 
 def _would_be_kept(flaw: Flaw, context: Context) -> bool:
@@ -163,28 +218,27 @@ def _not_finite(values: pa.ChunkedArray, place: int) -> str:
     return f"{values[place].as_py()!r} is not finite"
 
 
-def _without_versions(rows: Rows, table: pa.Table, good: pa.Array) -> pa.Array:
-    """Return which good rows are left if each time is there once; of rows that contradict each other, none is.
+def _without_versions(rows: Rows, table: pa.Table, good: pa.Array, by: list[str]) -> pa.Array:
+    """Return which good rows are left if each key is there once; of rows that contradict each other, none is.
 
     Rows contradict each other if both state a value and the values differ. The time at which the venue stamped a
     settlement does not count. Of rows that agree, the one that states most is left.
     """
     import polars as pl
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    chosen = pc.filter(table["timestamp"], good)
-    if pc.count_distinct(chosen).as_py() == len(chosen):
+    chosen = pl.from_arrow(table.select(by).filter(good))
+    if chosen.n_unique() == chosen.height:
         return good
     times = pl.from_arrow(table["timestamp"])
-    values = [name for name in table.column_names if name not in ("timestamp", "venue_timestamp")]
+    values = [name for name in table.column_names if name not in (*by, "venue_timestamp")]
     frame = pl.from_arrow(table).with_row_index("_row").filter(pl.from_arrow(good))
-    differs = pl.any_horizontal(pl.col(name).drop_nulls().n_unique().over("timestamp") > 1 for name in values)
+    differs = pl.any_horizontal(pl.col(name).drop_nulls().n_unique().over(by) > 1 for name in values)
     stated = pl.sum_horizontal(pl.col(name).is_not_null() for name in values)
     frame = frame.with_columns(_differs=differs, _stated=stated)
     bad = frame.filter("_differs")["_row"]
     left = frame.filter(~pl.col("_differs")).sort("_stated", maintain_order=True)
-    left = left.unique("timestamp", keep="last")["_row"]
+    left = left.unique(by, keep="last")["_row"]
     number = pl.int_range(table.num_rows, eager=True)
     problem = "the response holds different values for {:%Y-%m-%d %H:%M:%S}; which are right cannot be told"
     rows.mark(number.is_in(bad.implode()).to_arrow(), "timestamp", lambda place: problem.format(times[place]))

@@ -6,7 +6,7 @@ Calls are synchronous and work in scripts, threads, and notebooks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import exchange as find_venue
 from cexkit.exchanges.registry import resolve_exchange
 from cexkit.exchanges.venue_client import Pace, VenueClient
+from cexkit.exchanges.venue_walk import VenueWalk
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import Instrument, InstrumentType
@@ -247,6 +248,32 @@ class Fetcher:
         """
         walk = replace(self._walk(exchange, table, instrument, window, next_sequence), settled=settled)
         return walk_windows(walk, count or self.concurrent_requests, listed=listed)
+
+    def venue_walk(
+        self,
+        exchange: str,
+        table: str,
+        instruments: Sequence[Instrument],
+        window: Window,
+        *,
+        only: bool,
+        next_sequence: NextSequence | None = None,
+    ) -> VenueWalk:
+        """Return the walk through the rows of all instruments of a venue, which its ``read`` reads.
+
+        Parameters
+        ----------
+        exchange, table, window, next_sequence
+            See :meth:`pages`; the source of the table has a ``whole_venue``.
+        instruments : sequence of Instrument
+            Those that must be read whole, all of one type.
+        only : bool
+            True to keep only their rows.
+        """
+        walk = self._walk(exchange, table, instruments[0], window, next_sequence)
+        names = frozenset(one.venue_symbol for one in instruments)
+        context = replace(walk.context, instrument=None, names=tuple(sorted(names)) if only else None)
+        return VenueWalk(self._client, walk.venue, walk.source, context, names, next_sequence)
 
     def _walk(
         self, exchange: str, table: str, instrument: Instrument, window: Window, next_sequence: NextSequence | None

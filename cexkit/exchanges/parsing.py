@@ -34,7 +34,9 @@ class Context:
     now : datetime
         When the venue responded, by the earlier of its clock and ours; bars that were not over by then are dropped.
     instrument : Instrument, optional
-        Whose data was asked for; None for lists of instruments.
+        Whose data was asked for; None for lists of instruments, and for the rows of a whole venue.
+    names : tuple of str, optional
+        Of a whole venue: the venue's names of the instruments whose rows are kept. Default: those of all.
     window : Window, optional
         The span that was asked for; rows outside are dropped.
     skewed : bool
@@ -57,6 +59,7 @@ class Context:
     instrument: Instrument | None = None
     window: Window | None = None
     skewed: bool = False
+    names: tuple[str, ...] | None = None
     terms: Terms | None = field(default=None, compare=False, repr=False)
 
     def instrument_at(self, moment: datetime) -> Instrument:
@@ -77,6 +80,8 @@ class Context:
             plain["window"] = [self.window.start.isoformat(), self.window.end.isoformat()]
         if self.skewed:
             plain["skewed"] = True
+        if self.names is not None:
+            plain["names"] = self.names
         return json.dumps(plain)
 
     @classmethod
@@ -88,6 +93,8 @@ class Context:
             plain["instrument"] = Instrument(**plain["instrument"])
         if "window" in plain:
             plain["window"] = Window.of(*plain["window"])
+        if "names" in plain:
+            plain["names"] = tuple(plain["names"])
         return cls(**plain)
 
 

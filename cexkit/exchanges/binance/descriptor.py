@@ -21,9 +21,10 @@ from functools import partial
 from typing import Any
 
 from cexkit.errors import RateLimitedError, UnknownNameError, VenueError
-from cexkit.exchanges.base import Api, Exchange, Source
+from cexkit.exchanges.base import Api, Exchange, Source, WholeVenue
 from cexkit.exchanges.binance.archive import ARCHIVES
 from cexkit.exchanges.binance.payloads import (
+    funding_keys,
     join_funding_info,
     parse_funding,
     parse_funding_info,
@@ -70,6 +71,15 @@ def _kline_params(interval: str, instrument: Instrument, request: PageRequest) -
 
 def _funding_params(instrument: Instrument, request: PageRequest) -> dict[str, str]:
     return {"symbol": instrument.venue_symbol} | _span(settlement_window(request.window), request.limit)
+
+
+def _funding_bounds(window: Window) -> tuple[int, int]:
+    raw = settlement_window(window)
+    return to_ms(raw.start), to_ms(raw.end) - 1
+
+
+def _venue_funding_params(first_ms: int, last_ms: int) -> dict[str, str]:
+    return {"startTime": str(first_ms), "endTime": str(last_ms), "limit": "1000"}
 
 
 def _span(window: Window, limit: int) -> dict[str, str]:
@@ -135,6 +145,10 @@ _FUNDING = Source(
     paginator=Forward(limit=1000, step=_HOUR, resolution=timedelta(minutes=1)),
     density="irregular",
     cost=partial(_flat, {"funding": 1, "weight": 1}),
+    # a page of one symbol had 500 rows; contracts settle six times a day at most, but for a few
+    whole_venue=WholeVenue(
+        keys=funding_keys, params=_venue_funding_params, bounds=_funding_bounds, page_rows=500, rows_per_day=6
+    ),
 )
 _FUNDING_INFO = Source(
     endpoint="um.fundingInfo",

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat
 from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
-from cexkit.exchanges.facts import facts, finished, from_ms, settlement
+from cexkit.exchanges.facts import facts, finished, from_ms, settlement, venue_facts
 from cexkit.exchanges.http.ratelimit import Budget
 from cexkit.exchanges.instruments import listing, with_funding_hours
 from cexkit.exchanges.parsing import (
@@ -229,10 +229,21 @@ def parse_funding(endpoint: str, body: bytes, context: Context) -> pa.Table:
         rows.values,
         symbol=text, fundingTime=pa.int64(), fundingRate=number, markPrice=number, rateType=text,
     )  # fmt: skip
-    check_same(rows, "symbol", column["symbol"], context.instrument.venue_symbol)
     check_same(rows, "rateType", column["rateType"], "Regular")
-    rates = {"funding_rate": column["fundingRate"], "mark_price": column["markPrice"]}
-    return facts(context, settlement(column["fundingTime"]) | rates, rows=rows)
+    columns = settlement(column["fundingTime"])
+    columns |= {"funding_rate": column["fundingRate"], "mark_price": column["markPrice"]}
+    if context.instrument is None:
+        return venue_facts(context, column["symbol"], columns, rows)
+    check_same(rows, "symbol", column["symbol"], context.instrument.venue_symbol)
+    return facts(context, columns, rows=rows)
+
+
+def funding_keys(body: bytes) -> list[tuple[int, str]]:
+    """The time in milliseconds and the symbol of each row of ``fundingRate``."""
+    try:
+        return [(int(row["fundingTime"]), str(row["symbol"])) for row in read_json(body)]
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise PayloadError("um.fundingRate", f"rows must have a time and a symbol, got {error!r}") from error
 
 
 def parse_open_interest(endpoint: str, body: bytes, context: Context) -> pa.Table:

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import polars as pl
@@ -60,6 +60,8 @@ class LoopbackBinance(LoopbackVenue):
         See :class:`~cexkit.testing.LoopbackVenue`.
     limits : mapping, optional
         Limits that replace those of :data:`LIMITS`; requests beyond them get status 429.
+    funding_rows : int
+        Most rows of a ``fundingRate`` response.
     api_lag : timedelta
         How long after its label an open interest of the API was taken, from 2026-06-25 on. The venue's is not known.
 
@@ -81,6 +83,7 @@ class LoopbackBinance(LoopbackVenue):
         now: TimeLike | Callable[[], datetime],
         faults: Iterable[Fault] = (),
         limits: Mapping[str, float] | None = None,
+        funding_rows: int = FUNDING_ROWS,
         page_rows: int | None = None,
         api_lag: timedelta = timedelta(0),
         clock: Callable[[], float] = time.monotonic,
@@ -90,6 +93,7 @@ class LoopbackBinance(LoopbackVenue):
             feed, now=now, faults=faults, page_rows=page_rows, clock=clock, latency_seconds=latency_seconds
         )
         self.limits = LIMITS | dict(limits or {})
+        self.funding_rows = funding_rows
         self.api_lag = api_lag
         self._used: dict[tuple[str, int], float] = {}
 
@@ -249,20 +253,35 @@ class LoopbackBinance(LoopbackVenue):
             if hours is not None
         ]
 
+    @cached_property
+    def _all_funding(self) -> pl.DataFrame:
+        """The settlements of all contracts that were ever listed, with their names."""
+        perps = self.feed.instruments("binance").filter(instrument_type="perp").select("symbol", "venue_symbol")
+        parts = [
+            self.feed.rows("funding_rates", "binance", "perp", symbol).with_columns(name=pl.lit(name))
+            for symbol, name in perps.iter_rows()
+        ]
+        empty = self.feed.rows("funding_rates", "binance", "perp", "").with_columns(name=pl.lit("").cast(pl.String))
+        return pl.concat([empty, *parts])
+
     def _funding_rate(self, api: str, params: dict[str, str]) -> list[dict[str, Any]]:
-        instrument = self._instrument(api, params)
-        limit = self.cut(min(_number(params, "limit", 100, highest=1000), FUNDING_ROWS))
-        rows = self.feed.rows("funding_rates", "binance", instrument["instrument_type"], instrument["symbol"])
+        limit = self.cut(min(_number(params, "limit", 100, highest=1000), self.funding_rows))
+        if "symbol" in params:
+            instrument = self._instrument(api, params)
+            rows = self.feed.rows("funding_rates", "binance", instrument["instrument_type"], instrument["symbol"])
+            rows = rows.with_columns(name=pl.lit(params["symbol"]))
+        else:
+            rows = self._all_funding
         # Half of all settlements are up to 47 ms late.
         jitter = pl.col("timestamp").dt.timestamp("ms") // 3_600_000 * 29 % 95 - 47
         raw = pl.coalesce("venue_timestamp", pl.col("timestamp") + pl.duration(milliseconds=jitter.clip(0)))
-        rows = rows.with_columns(raw=raw.dt.timestamp("ms"))
+        rows = rows.with_columns(raw=raw.dt.timestamp("ms")).sort("raw", "name")
         rows = _page(
             rows.filter(raw <= self.now), pl.from_epoch("raw", "ms").dt.replace_time_zone("UTC"), params, limit
         )
         return [
             {
-                "symbol": params["symbol"],
+                "symbol": row["name"],
                 "fundingTime": row["raw"],
                 "fundingRate": repr(row["funding_rate"]),
                 "markPrice": "" if row["mark_price"] is None else repr(row["mark_price"]),

@@ -23,6 +23,7 @@ from cexkit.warehouse.ingest.instrument_reader import InstrumentReader
 from cexkit.warehouse.ingest.progress import Progress
 from cexkit.warehouse.ingest.replay import endpoints
 from cexkit.warehouse.ingest.report import ClockProblem, Done, Problem, Report, Step, Tally
+from cexkit.warehouse.ingest.whole_venue import read_whole_venue
 from cexkit.warehouse.store.bronze import BronzeWriter, archived, bronze_files, newest_bronze_files
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.sequence import Sequence as RequestNumbers
@@ -97,6 +98,8 @@ def ingest_bronze(
         return store.tally.report()
     progress = Progress.begun(warehouse, exchange_name, table, window, list(of), refresh, now)
     with _Store(warehouse, exchange_name, table, progress.inventory.flush) as store:
+        for page in read_whole_venue(warehouse, fetcher, progress, exchange_name, numbers.next):
+            store.add(page)
         readers = _readers(warehouse, fetcher, progress, exchange_name, numbers.next)
         _read_at_once(readers, store, fetcher.concurrent_requests, step)
     for reader in readers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from cexkit.errors import DatasetError, PayloadError
+from cexkit.exchanges.facts import unlisted
 from cexkit.exchanges.registry import exchange
 from cexkit.exchanges.rows import DESCRIBED, Quarantined
 from cexkit.exchanges.streams import liquidations_of, read_events
@@ -60,8 +61,9 @@ class Inputs:
     def __init__(self, warehouse: Warehouse, exchange_name: str, table: Table):
         self._root, self._exchange, self._table = warehouse.root, exchange_name, table
         self._endpoints, self._stream = endpoints(exchange_name, table), stream_of(exchange_name, table)
-        self._terms = read_terms(warehouse, exchange_name) if table.name == "liquidations" else None
-        self._names = self._terms.names if self._stream else frozenset()
+        names_instruments = table.name == "liquidations" or _is_read_whole(exchange_name, table)
+        self._terms = read_terms(warehouse, exchange_name) if names_instruments else None
+        self._names = self._terms.names if self._stream or _is_read_whole(exchange_name, table) else frozenset()
         self._margins = {
             str(bronze_folder(exchange_name, archive.endpoint)): archive.margin
             for (name, _), archive in exchange(exchange_name).archives.items()
@@ -160,7 +162,7 @@ class Inputs:
                 if parsed.span is not None:  # the parser at the time of the request may have stated another one
                     whole = _around(_span(row), parsed.span)
                     chosen[row["position"]].update(data_start=whole.start, data_end=whole.end)
-                found.append(parsed)
+                found += parsed.parts
         return found
 
     def read_merged(self, region: Region) -> list[Parsed]:
@@ -171,7 +173,7 @@ class Inputs:
                 continue
             heads = self._heads(file.path)
             chosen = {head["position"] for head in heads if region.touches(identity_of(head), _span(head))}
-            found += [self._parse(row, []) for row in self._read(file.path, chosen)]
+            found += [part for row in self._read(file.path, chosen) for part in self._parse(row, []).parts]
         return found
 
     def _heads(self, path: str) -> list[dict[str, Any]]:
@@ -196,6 +198,10 @@ class Inputs:
             if is_message
             else parse(self._exchange, self._table, row, problems, self._terms)
         )
+        if parsed.rows is not None and (unknown := unlisted(parsed.rows)):
+            self._record.waiting.add(row["path"])
+            text = f"no instrument {unknown[0]!r}{_more(unknown)} is listed: its rows wait until it is"
+            problems.append(self._problem(f"{row['endpoint']}: {text}", _span(row)))
         if row["damage"] and row["file"] in self._retired:
             self.lost = True  # its rows are in Silver
             parsed.event_count = self.ledger.responses_with([row["sha256"]])["rows"].max() or 0
@@ -279,6 +285,15 @@ class Inputs:
         files = [file for file in self._record.files(self._names_digest) if file["path"] not in unmerged]
         responses = [response for response in self._record.responses if response["path"] not in unmerged]
         self.ledger.record(files, responses)
+
+
+def _is_read_whole(exchange_name: str, table: Table) -> bool:
+    sources = exchange(exchange_name).sources
+    return any(source.whole_venue is not None for (name, _), source in sources.items() if name == table.name)
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" (and {len(names) - 1:,} others)" if len(names) > 1 else ""
 
 
 def _announced(

@@ -115,7 +115,8 @@ class InstrumentReader:
         held: list[Window] = []
         unverified: list[tuple[Window, str]] = []
         where = (self.fetcher, self.progress.table.name, archive, self.instrument, window, self.known)
-        for page in archive_pages(*where, rest, held, unverified, next_sequence=self.next_sequence):
+        more = {"now": self.progress.clock(), "next_sequence": self.next_sequence}
+        for page in archive_pages(*where, rest, held, unverified, **more):
             self._note_rows(page.context.window)
             yield page
         self.problems += [self._problem(span, text) for span, text in unverified]

@@ -6,27 +6,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cexkit.errors import DamagedFileError
-from cexkit.exchanges.archives import plan as archive_plan
-from cexkit.exchanges.archives import requested_twice
+from cexkit.exchanges.base import Source
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
 from cexkit.exchanges.venue_client import FILES
 from cexkit.schema import Table
-from cexkit.schema.intervals import TimeLike, Window, merged
+from cexkit.schema.intervals import TimeLike, Window
 from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
-from cexkit.warehouse.ingest.completeness import CompletenessRule, common
+from cexkit.warehouse.ingest.due import Due, find_due
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
 from cexkit.warehouse.ingest.listings import requestable
 from cexkit.warehouse.ingest.pull import exchange_names, pull, resolve_request
 from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES, LostFileProblem, Problem
-from cexkit.warehouse.store.inventory import Inventory, key_of
+from cexkit.warehouse.ingest.whole_venue import choices
+from cexkit.warehouse.store.inventory import key_of
 from cexkit.warehouse.store.warehouse import Warehouse
 from cexkit.warehouse.store.wording import duration_text
 
@@ -60,6 +60,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class WholeStep:
+    """A span of a table that is requested for all instruments at once.
+
+    Attributes
+    ----------
+    table : str
+        The table.
+    window : Window
+        The span.
+    requests : int
+        The fewest requests that it takes, by an estimate of the number of rows.
+    weights : mapping of (str, str) to float
+        What they weigh, by API and budget of the venue.
+    """
+
+    table: str
+    window: Window
+    requests: int
+    weights: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a pull will do. ``str`` of it is a table, a line a table of the schema."""
 
@@ -68,17 +90,19 @@ class Plan:
     steps: tuple[Step, ...]
     #: Files of the listings that were missing or damaged when they were read for the plan.
     problems: tuple[Problem, ...] = ()
+    #: What is requested for all instruments at once, and is in no step.
+    whole: tuple[WholeStep, ...] = ()
 
     @property
     def requests(self) -> int:
         """The fewest requests that it takes, listings aside."""
-        return sum(step.requests for step in self.steps)
+        return sum(step.requests for step in (*self.steps, *self.whole))
 
     @property
     def seconds(self) -> float:
         """The least time that the requests take within the limits of the venue, in seconds; listings aside."""
         totals: Counter[tuple[str, str]] = Counter()
-        for step in self.steps:
+        for step in (*self.steps, *self.whole):
             totals.update(step.weights)
         apis = exchange(self.exchange).apis
         rates = {(api, b.name): b.limit / b.per_seconds for api in apis for b in apis[api].budgets}
@@ -90,13 +114,15 @@ class Plan:
             steps = [step for step in self.steps if step.table == table]
             days = sum(span.days for step in steps for span in step.spans)
             lost = sum(step.lost is not None for step in steps)
-            nothing = sum(not step.requests for step in steps)
+            at_once = [step for step in self.whole if step.table == table]
+            nothing = 0 if at_once else sum(not step.requests for step in steps)
             parts = [
                 f"{len(steps)} instruments",
                 f"{sum(step.files for step in steps)} archive files",
                 f"{days:,.0f} instrument-days by API",
-                f"at least {sum(step.requests for step in steps):,} requests",
+                f"at least {sum(step.requests for step in (*steps, *at_once)):,} requests",
             ]
+            parts += [f"{step.window} of all instruments at once" for step in at_once]
             parts += [f"{nothing} instruments need nothing"] if nothing else []
             parts += [f"{lost} instruments begin before what the venue keeps"] if lost else []
             lines.append(f"  {table}: {', '.join(parts)}")
@@ -134,7 +160,9 @@ def plan(
     """
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
     listed = known_periods(target, exchange_name)
-    steps, moment = [], now or datetime.now(UTC)
+    steps: list[Step] = []
+    whole: list[WholeStep] = []
+    moment = now or datetime.now(UTC)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         for table in tables:
@@ -143,14 +171,20 @@ def plan(
             inventory = open_inventory(target, exchange_name, table, listed)
             windows = {one: hull(spans, window) for one, spans in parts.items()}
             repeats = {} if refresh else choose_repeats(inventory, table, windows, moment)
+            due: dict[Instrument, Due] = {}
             for one, spans in parts.items():
                 earliest = reader.earliest(exchange_name, table.name, one.instrument_type)
                 periods = listed.get(key_of(one), ListingPeriods())
                 before = BeforeListing(inventory, table, one, periods, window, earliest, refresh).questions()
                 again = None if refresh else repeats.get(one, [])
                 if spans or before:
-                    steps.append(_step(earliest, inventory, table, one, spans, again, before, moment))
-    return Plan(exchange_name, window, tuple(steps))
+                    due[one] = find_due(inventory, table, one, spans, again, before, earliest, moment)
+            for choice in choices(target, exchange_name, table, window, due):
+                whole.append(WholeStep(table.name, choice.window, choice.requests, choice.weights))
+                due |= {one: due[one].without(choice.window) for one in choice.instruments}
+            venue = exchange(exchange_name)
+            steps += [_step(due[one], venue.source(table.name, one.instrument_type), table, one) for one in due]
+    return Plan(exchange_name, window, tuple(steps), whole=tuple(whole))
 
 
 def plans(
@@ -187,74 +221,12 @@ def plans(
         return found
 
 
-def _step(
-    earliest: datetime | None,
-    inventory: Inventory,
-    table: Table,
-    instrument: Instrument,
-    parts: Sequence[Window],
-    repeats: Sequence[Window] | None,
-    before: Sequence[Window],
-    now: datetime,
-) -> Step:
-    """Return the step of an instrument.
-
-    Parameters
-    ----------
-    earliest : datetime or None
-        Oldest time that the venue's API retains.
-    inventory, table, instrument
-        Of what.
-    parts : sequence of Window
-        Parts of the requested span in which it was listed.
-    repeats : sequence of Window or None
-        Missing spans to request again; None: request everything.
-    before : sequence of Window
-        Spans for which the venue is asked whether it has rows before a listing time.
-    now : datetime
-        Current time.
-    """
-    venue = exchange(instrument.exchange)
-    archive = venue.archives.get((table.name, instrument.instrument_type))
-    files, requests, spans = 0, len(before), tuple(parts)
-    if archive is not None and archive.preferred:
-        made = [archive_plan(archive, instrument, part, datetime.now(UTC)) for part in parts]
-        files = sum(len(each.files) for each in made)
-        spans = tuple(rest for each in made for rest in each.rest)
-        requests += files * (2 if archive.checksums else 1)
-        if archive.compared and earliest is not None:
-            # what the API still keeps is asked for too, to be held against the files
-            kept = (Window(min(max(part.start, earliest), part.end), part.end) for part in parts)
-            spans = merged([*spans, *kept])
-        held = (piece.window for each in made for piece in each.files)
-        spans = merged([*spans, *requested_twice(archive, spans, held, earliest)])
-    rule = CompletenessRule.of(table, venue.source(table.name, instrument.instrument_type))
-    missing = [part for span in spans for part in _to_request(inventory, instrument, span, repeats, now, rule.overlap)]
-    lost = None
-    if earliest is not None and missing and missing[0].start < earliest:
-        lost = Window(missing[0].start, min(earliest, missing[-1].end))
-        missing = [Window(max(part.start, earliest), part.end) for part in missing if part.end > earliest]
-    source = venue.source(table.name, instrument.instrument_type)
-    missing = [part for part in missing if not part.empty]
-    pages = [(fewest_pages(source, table, part), part) for part in [*missing, *before]]
-    weights = Counter({(FILES.api, "requests"): requests - len(before)})
+def _step(due: Due, source: Source, table: Table, instrument: Instrument) -> Step:
+    """Return the step of an instrument."""
+    pages = [(fewest_pages(source, table, part), part) for part in (*due.spans, *due.before)]
+    weights = Counter({(FILES.api, "requests"): due.file_requests})
     for count, part in pages:
         cost = source.cost(source.params(instrument, source.paginator.first(part)))
         weights.update({(source.api, name): count * weight for name, weight in cost.items()})
-    requests += sum(count for count, _ in pages[: len(missing)])
-    return Step(table.name, instrument, files, tuple(missing), requests, lost, weights)
-
-
-def _to_request(
-    inventory: Inventory,
-    instrument: Instrument,
-    span: Window,
-    repeats: Sequence[Window] | None,
-    now: datetime,
-    overlap: timedelta,
-) -> tuple[Window, ...]:
-    """Return the parts of a span that a pull requests."""
-    if repeats is None:
-        return (span,)
-    again = (common(part, span) for part in repeats)
-    return merged(part for part in (*inventory.due(instrument, span, now, overlap), *again) if not part.empty)
+    requests = due.file_requests + len(due.before) + sum(count for count, _ in pages[: len(due.spans)])
+    return Step(table.name, instrument, due.files, due.spans, requests, due.lost, weights)

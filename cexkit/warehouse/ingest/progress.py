@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,8 @@ class Progress:
     refresh: bool
     clock: Callable[[], datetime]
     repeats: dict[Instrument, list[Window]] = field(default_factory=dict)
+    #: Spans that the run read of all instruments at once.
+    read_whole: dict[Instrument, list[Window]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def begun(
@@ -112,6 +115,8 @@ class Progress:
                 again += [entry.window for entry in self.inventory.missing(instrument, lost)]
             due = self.inventory.due(instrument, window, self.clock(), self.rule(instrument).overlap)
             gaps = [*due, *(common(span, window) for span in again)]
+        done = self.read_whole.get(instrument, ())
+        gaps = [part for gap in gaps for part in subtract(gap, done)]
         for gap in merged(gap for gap in gaps if not gap.empty):
             periods = [] if whole else layout.periods(self.table, gap)
             yield from [common(gap, layout.period_window(self.table, period)) for period in periods] or [gap]

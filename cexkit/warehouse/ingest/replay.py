@@ -57,11 +57,28 @@ class Parsed:
     event_count: int = 0
     #: What is wrong with rows that are quarantined.
     bad: Quarantined = field(default_factory=Quarantined)
+    #: The instrument of the rows if the response is about a whole venue.
+    part_of: Identity = None
 
     @property
     def identity(self) -> Identity:
+        if self.part_of is not None:
+            return self.part_of
         instrument = self.context.instrument if self.context else None
         return None if instrument is None else (instrument.instrument_type, instrument.symbol)
+
+    @property
+    def parts(self) -> list[Parsed]:
+        """The response by instrument if it is about a whole venue, so that each is merged as if requested alone."""
+        import polars as pl
+
+        if self.rows is None or not self.rows.num_rows or self.identity is not None or self.events is not None:
+            return [self]
+        rows = pl.from_arrow(self.rows).partition_by("instrument_type", "symbol", as_dict=True)
+        return [
+            replace(self, rows=part.to_arrow().cast(self.rows.schema), part_of=identity)
+            for identity, part in rows.items()
+        ]
 
     @property
     def span(self) -> Window | None:
