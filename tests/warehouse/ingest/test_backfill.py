@@ -92,18 +92,24 @@ def test_a_history_of_minutes_costs_hardly_more_than_the_fewest_requests(truth, 
 
 
 def test_what_was_answered_is_not_asked_for_again_but_for_what_may_change(truth, tmp_path):
+    later = datetime.now(UTC) + timedelta(days=1, minutes=1)
     with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue:
         bring(venue, tmp_path)
         first, whole = asked(venue, CANDLES), rows(tmp_path)
         bring(venue, tmp_path)
-        again = asked(venue, CANDLES) - first
-        assert again == -(-(2 * 1440) // 300), "two days are not settled"
+        assert asked(venue, CANDLES) - first == 1, "two steps are requested again"
+        bring(venue, tmp_path, now=later)
+        again = asked(venue, CANDLES) - first - 1
+        assert again == -(-(2 * 1440) // 300), "a day later, two days are not settled"
         with Fetcher(venue.settings) as fetcher:
-            made = plan(tmp_path, "okx", [MINUTES], Window.of(START, END), "BTCUSDT", "spot", fetcher=fetcher)
+            window = Window.of(START, END)
+            made = plan(
+                tmp_path, "okx", [MINUTES], window, "BTCUSDT", "spot", fetcher=fetcher, now=later + timedelta(days=2)
+            )
         assert made.requests == again
         assert "at least 10 requests" in str(made)
         bring(venue, tmp_path, refresh=True)
-        assert asked(venue, CANDLES) == 2 * first + again
+        assert asked(venue, CANDLES) == 2 * first + 1 + again
     assert rows(tmp_path).equals(whole)
 
 
