@@ -97,7 +97,7 @@ exchanges.__main__: exchanges.coverage exchanges.registry
 exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry exchanges.rows schema schema.render
   schema.symbols schema.validate
-exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.symbols
+exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.intervals schema.symbols
 exchanges.coverage: exchanges.base schema schema.symbols
 exchanges.csv_rows: errors exchanges.archives exchanges.rows
 exchanges.dated: errors schema.intervals
@@ -106,8 +106,8 @@ exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page 
 exchanges.facts: exchanges.http exchanges.parsing exchanges.rows schema schema.intervals schema.render
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
-  exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
-  schema.intervals schema.symbols
+  exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client exchanges.venue_walk
+  schema schema.intervals schema.symbols
 exchanges.http: errors network schema.intervals text
 exchanges.instruments: errors exchanges.rows schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
@@ -122,6 +122,8 @@ exchanges.streams: errors exchanges.base exchanges.registry exchanges.rows excha
   schema.render schema.symbols
 exchanges.terms: schema.symbols
 exchanges.venue_client: errors exchanges.base exchanges.http exchanges.parsing
+exchanges.venue_walk: errors exchanges.base exchanges.http exchanges.page exchanges.page_walk exchanges.parsing
+  exchanges.venue_client schema.intervals
 network: config errors
 schema: schema.fields schema.tables
 schema.__main__: schema.render schema.tables
@@ -156,11 +158,11 @@ warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams 
   schema.names schema.symbols text warehouse.ingest warehouse.store
 warehouse.gold: errors schema warehouse.gold.tables warehouse.quality warehouse.store
 warehouse.gold.tables: analytics.funding errors schema schema.asset_class schema.render warehouse.units
-warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.downloads exchanges.fetcher
-  exchanges.http exchanges.instruments exchanges.page exchanges.parsing exchanges.registry exchanges.rows
-  exchanges.streams exchanges.terms schema schema.intervals schema.names schema.render schema.symbols schema.validate
-  text warehouse.store warehouse.units
-warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry exchanges.venue_client schema
+warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.base exchanges.downloads
+  exchanges.facts exchanges.fetcher exchanges.http exchanges.instruments exchanges.page exchanges.parsing
+  exchanges.registry exchanges.rows exchanges.streams exchanges.terms schema schema.intervals schema.names
+  schema.render schema.symbols schema.validate text warehouse.store warehouse.units
+warehouse.ingest.plan: errors exchanges.base exchanges.fetcher exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
   warehouse.store

@@ -66,8 +66,8 @@ def pull(
         Called with a :class:`~cexkit.warehouse.ingest.report.Done` as each instrument finishes, from several threads;
         its text is such as ``bybit ohlcv_1h BTCUSDT``.
     refresh : bool
-        Request everything again. Default: request only data that no earlier run read, the last two days, and rows that
-        are missing from earlier responses, with growing delays.
+        Request everything again. Default: request only data that no earlier run read, two steps before it, the last
+        two days once a day, and rows that are missing from earlier responses, with growing delays.
     now : datetime, optional
         Time that decides which months of 1-minute bars are closed and in one file, and which missing rows are requested
         again. Default: the current time.

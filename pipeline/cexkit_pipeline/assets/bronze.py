@@ -22,7 +22,7 @@ class BronzeConfig(dg.Config):
     refresh: bool = Field(
         default=False,
         description="Request everything again, and ignore earlier requests for missing rows. Default: request what no "
-        "earlier run read, the last two days, and missing rows whose delay has passed.",
+        "earlier run read, the last two days once a day, and missing rows whose delay has passed.",
     )
 
 
