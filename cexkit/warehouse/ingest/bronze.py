@@ -51,13 +51,16 @@ def ingest_bronze(
     """Read a table of an exchange and store every response unmodified, malformed ones included.
 
     Instruments are read at the same time, as many as the fetcher's ``concurrent_requests``, and parts of one as far as
-    the venue's pages allow. What cannot be read is reported, and the rest is still read. Spans that are complete are
-    not requested again, so a run that was cut or interrupted resumes where it stopped. What is
-    younger than :data:`~cexkit.warehouse.store.layout.SETTLED` may still be corrected: its last two steps are requested
-    each time, and all of it once a day. Where one request returns the rows of all instruments, a span is read at once
-    if that takes fewer requests (:mod:`cexkit.warehouse.ingest.whole_venue`). Spans without rows that are due (see :mod:`cexkit.warehouse.ingest.completeness`) are requested again by later runs with growing delays, and
-    reported until then. What was read while the venue's clock and this machine's disagreed is not complete either; the
-    report has one problem for it.
+    the venue's pages allow. Where one request returns the rows of all instruments, a span is read at once if that takes
+    fewer requests (:mod:`cexkit.warehouse.ingest.whole_venue`). What cannot be read is reported, and the rest is still
+    read.
+
+    Spans that are complete are not requested again, so a run that was cut or interrupted resumes where it stopped. Rows
+    younger than :data:`~cexkit.warehouse.store.layout.SETTLED` may still be corrected: the last two steps are requested
+    each time, and all of them once a day. Spans without rows that are due (see
+    :mod:`cexkit.warehouse.ingest.completeness`) are requested again by later runs with growing delays, and reported
+    until then. What was read while the venue's clock and this machine's disagreed is not complete either; the report
+    has one problem for it.
 
     Parameters
     ----------
