@@ -211,7 +211,7 @@ def _copy_what_bronze_lacks(warehouse: Warehouse, scratch: Warehouse, exchange_n
     """Give an empty warehouse the rules that people made, and the rows that retired files gave."""
     before, ledger = (Ledger(one.root, exchange_name, table) for one in (warehouse, scratch))
     ledger.set_rules(EXCLUDED, before.rules.filter(rule=EXCLUDED).to_dicts())
-    ledger.record((), _recorded_responses(before))
+    ledger.copy_responses(before)  # so that the build notices if a file has others now
     retired = before.files.filter(pl.col("retired"), pl.col("state") != "other")
     if retired.is_empty():
         return
@@ -224,14 +224,6 @@ def _copy_what_bronze_lacks(warehouse: Warehouse, scratch: Warehouse, exchange_n
         _copy_rows(warehouse, scratch, exchange_name, other, region)
     kept = _copy_rows(warehouse, scratch, exchange_name, table, region)
     ledger.record(retired.iter_rows(named=True), responses.iter_rows(named=True), kept)
-
-
-def _recorded_responses(ledger: Ledger) -> list[dict]:
-    """Return the recorded responses of the files that exist, so that a build notices if a file has others now."""
-    days = [ledger.responses(day) for day in ledger.response_days]
-    rows = [row for day in days for row in day.iter_rows(named=True)]
-    present = {path for path in {row["path"] for row in rows} if (ledger.root / path).exists()}
-    return [row for row in rows if row["path"] in present]
 
 
 def _region(responses: pl.DataFrame) -> Region:

@@ -471,6 +471,16 @@ class Ledger:
         self._write("files.parquet", pl.concat([other.files, retired]).sort("path"), FILES)
         self._read()
 
+    def copy_responses(self, other: Ledger) -> None:
+        """Record the responses of another ledger whose files exist; what is recorded of the same days is replaced."""
+        import polars as pl
+
+        for day in other.response_days:
+            rows = other.responses(day)
+            present = [path for path in rows["path"].unique() if (other.root / path).exists()]
+            self._write(f"responses/{day}.parquet", rows.filter(pl.col("path").is_in(present)), RESPONSES)
+        self._recorded.clear()
+
     @property
     def removed(self) -> pl.DataFrame:
         """Keys that left Silver, the ``rule`` that removed them, and when."""
