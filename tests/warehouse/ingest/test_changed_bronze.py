@@ -183,3 +183,25 @@ def test_verification_that_finds_nothing_changes_nothing(warehouse):
     before = {path: path.stat().st_mtime_ns for path in warehouse.root.rglob("*") if path.is_file()}
     assert record(warehouse, verify(warehouse)) == 0
     assert {path: path.stat().st_mtime_ns for path in warehouse.root.rglob("*") if path.is_file()} == before
+
+
+def test_doctor_records_a_changed_archive_file_and_the_file_that_refers_to_it(tmp_path):
+    warehouse, funding = Warehouse(tmp_path / "warehouse"), TABLES["funding_rates"]
+    may = simulate(start="2026-05-01", end="2026-06-01", coins=["BTC"], exchanges=["okx"]).tables
+    with LOOPBACKS["okx"](may, now="2027-06-05") as server, Fetcher(server.settings) as fetcher:
+        pull("okx", "funding_rates", None, "2026-05-01", "2026-06-01", warehouse=warehouse, fetcher=fetcher)
+    before = pl.from_arrow(warehouse.read(funding)).sort(funding.key)
+    path = next(warehouse.root.rglob("*.zip"))
+    original = path.read_bytes()
+    _flip(path)
+    (problem,) = diagnose(warehouse.root, verify=True).problems
+    assert problem.startswith(path.relative_to(warehouse.root).as_posix())
+    for _ in range(2):
+        assert path.name in str(build_silver(warehouse, "okx", funding))
+        assert pl.from_arrow(warehouse.read(funding)).sort(funding.key).equals(before)
+    path.write_bytes(original)
+    assert diagnose(warehouse.root, verify=True).problems == []
+    assert build_silver(warehouse, "okx", funding).problems == ()
+    states = Ledger(warehouse.root, "okx", funding).files["state"]
+    assert "pending" not in states
+    assert pl.from_arrow(warehouse.read(funding)).sort(funding.key).equals(before)
