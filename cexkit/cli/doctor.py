@@ -18,6 +18,7 @@ from cexkit.warehouse.store.data_files import file_problem
 from cexkit.warehouse.store.keys import broken_keys
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import Folder, folder_of
+from cexkit.warehouse.store.verify import record
 from cexkit.warehouse.store.verify import verify as verify_files
 from cexkit.warehouse.store.warehouse import Warehouse
 from cexkit.warehouse.store.wording import size_text
@@ -91,7 +92,8 @@ def diagnose(source: str | Path | None = None, *, verify: bool = False, **option
     source : str or Path, optional
         As for ``connect``.
     verify : bool, default False
-        True to hash every data file and every Bronze file of a folder, and compare it with what was recorded.
+        True to hash every data file and every Bronze file of a folder, and compare it with what was recorded. The
+        ledgers then record which Bronze files have other content.
     **options
         As for ``connect``: ``mode``, ``cache``, ``offline``.
 
@@ -171,7 +173,9 @@ def _check_folder(found: Diagnosis, snapshot: Any, *, hashed: bool) -> None:
 def _verify(found: Diagnosis, location: Any) -> None:
     if not isinstance(location, Folder):
         raise InvalidInputError(f"verify must be used with a folder, got {location.address}; name one with --warehouse")
-    result = verify_files(Warehouse(location.root))
+    warehouse = Warehouse(location.root)
+    result = verify_files(warehouse)
+    record(warehouse, result)
     found.verified = {"data_files": result.data_files, "bronze_files": result.bronze_files}
     found.problems += result.problems
     found.checked.append("content of all files that the manifest and the ledgers record")

@@ -144,7 +144,7 @@ def bars(symbols: int, start: datetime, end: datetime) -> pl.DataFrame:
     frame = pl.DataFrame({column: np.ravel(numbers) for column, numbers in values.items()}).with_columns(
         exchange=pl.lit("okx"), instrument_type=pl.lit("perp"), quote=pl.lit("USDT"),
         base=names.gather(np.repeat(np.arange(symbols), hours)),
-        timestamp=times.gather(np.tile(np.arange(hours), symbols)),
+        timestamp=times.gather(np.tile(np.arange(hours), symbols)), multiplier=1.0,
     )  # fmt: skip
     return frame.with_columns(symbol=pl.col("base") + "USDT").select(HOURS.columns)
 

@@ -179,6 +179,9 @@ class Inputs:
     def _heads(self, path: str) -> list[dict[str, Any]]:
         try:
             heads = read_heads(self._root, path, self._table.name)
+            if change := self.ledger.change_of(path, (head["sha256"] for head in heads)):
+                self._report_damage(path, change)
+                return []
             margin = self._margins.get(str(PurePosixPath(path).parents[1]), timedelta(0))
             return [_with_margin(head, margin) for head in heads]
         except DatasetError:

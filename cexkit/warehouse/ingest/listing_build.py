@@ -104,9 +104,12 @@ def _standing_problems(ledger: Ledger, parser_version: int) -> Iterator[Problem]
 
 
 def list_files(warehouse: Warehouse, exchange_name: str) -> list[str]:
-    """Return the Bronze files that hold lists of a venue, in the order received by endpoint."""
+    """Return the Bronze files that hold lists of a venue, in the order received by endpoint; retired ones are not."""
+    files = Ledger(warehouse.root, exchange_name, TABLES["instruments"]).files
+    retired = set(files.filter(files["retired"])["path"])
     names = exchange(exchange_name).endpoints("instruments")
-    return [path for name in names for path in bronze_files(warehouse.root, exchange_name, name)]
+    found = (path for name in names for path in bronze_files(warehouse.root, exchange_name, name))
+    return [path for path in found if path not in retired]
 
 
 def _all_later(warehouse: Warehouse, paths: Iterable[str], last_sequence: int | None) -> bool:
@@ -228,9 +231,13 @@ def _responses(
 ) -> Iterator[tuple[dict, Context, pa.Table | None]]:
     """Yield the parsed lists in some files; malformed ones yield None and are added to ``problems``."""
     table = TABLES["instruments"]
+    ledger = Ledger(warehouse.root, exchange_name, table)
     for path in paths:
         try:
             heads = read_heads(warehouse.root, path, table.name)
+            if change := ledger.change_of(path, (head["sha256"] for head in heads)):
+                _report_damage(exchange_name, table, path, change, problems, record)
+                continue
             for row in read_file(warehouse.root, path, {head["position"] for head in heads}):
                 parsed = parse(exchange_name, table, row, problems)
                 record.add(parsed)

@@ -169,12 +169,13 @@ def _with_companions(tables: Sequence[Table]) -> list[Table]:
 def _worded(ledger: Ledger, problems: Iterable[Problem], *, allowed: bool) -> tuple[Problem, ...]:
     """Return the problems of a rebuild, which lacks the rows of files that are missing or damaged.
 
-    It also names the missing files, unless their loss is ``allowed``.
+    It also names the missing files, unless their loss is ``allowed``. The build itself reports files that it could not
+    use.
     """
     missing = [
         Problem(ledger.exchange, ledger.table.name, None, file.span, f"{file.problem}: {ABSENT_ACTION}")
         for file in ([] if allowed else ledger.lost)
-        if file.problem != file.damage
+        if not (ledger.root / file.path).exists()
     ]
     worded = [replace(each, message=each.message.replace(LOST_ACTION, ABSENT_ACTION)) for each in problems]
     return tuple(dict.fromkeys([*missing, *worded]))
@@ -210,6 +211,7 @@ def _copy_what_bronze_lacks(warehouse: Warehouse, scratch: Warehouse, exchange_n
     """Give an empty warehouse the rules that people made, and the rows that retired files gave."""
     before, ledger = (Ledger(one.root, exchange_name, table) for one in (warehouse, scratch))
     ledger.set_rules(EXCLUDED, before.rules.filter(rule=EXCLUDED).to_dicts())
+    ledger.copy_responses(before)  # so that the build notices if a file has others now
     retired = before.files.filter(pl.col("retired"), pl.col("state") != "other")
     if retired.is_empty():
         return

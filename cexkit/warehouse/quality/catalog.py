@@ -18,8 +18,8 @@ CHECKS = {
     "unique_key": (True, "no two rows have the same key"),
     "bronze_files": (
         True,
-        "every Bronze file is merged, and has its recorded size and no damage that a build found, or was retired on "
-        "purpose",
+        "every Bronze file is merged, and has its recorded size and no damage that a build or a verification found, or "
+        "was retired on purpose",
     ),
     "bronze_rows": (
         True,

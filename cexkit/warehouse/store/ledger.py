@@ -100,6 +100,7 @@ class Ledger:
         else:
             self.files = read_part(path, FILES)
         self.__dict__.pop("_problems", None)
+        self._recorded: dict[str, pl.DataFrame] = {}
 
     @property
     def days(self) -> dict[str, int]:
@@ -117,6 +118,19 @@ class Ledger:
             rows = self._earlier_responses
             return rows.filter([layout.received_on(path) == day for path in rows["path"]])
         return read_part(self._folder / "responses" / f"{day}.parquet", RESPONSES)
+
+    def hashes(self, path: str) -> frozenset[str]:
+        """Return the hashes of the responses that a Bronze file had when it was read; empty if no build has read it."""
+        day = layout.received_on(path)
+        if day not in self._recorded:
+            self._recorded[day] = self.responses(day)
+        return frozenset(self._recorded[day].filter(path=path)["sha256"])
+
+    def change_of(self, path: str, hashes: Iterable[str]) -> str | None:
+        """Return how a Bronze file with responses of these hashes differs from what was read; None if it has all."""
+        recorded = self.hashes(path)
+        lacking = len(recorded - set(hashes))
+        return f"{path} lacks {lacking:,} of {len(recorded):,} responses that were read from it" if lacking else None
 
     @property
     def response_days(self) -> list[str]:
@@ -314,6 +328,7 @@ class Ledger:
     def _record_responses(self, responses: list[Mapping[str, Any]]) -> None:
         import polars as pl
 
+        self._recorded.clear()
         by_day: dict[str, list[Mapping[str, Any]]] = {}
         for response in responses:
             by_day.setdefault(layout.received_on(response["path"]), []).append(response)
@@ -404,6 +419,30 @@ class Ledger:
         """Hashes of the responses whose rows are left out."""
         return frozenset(self.rules.filter(rule=EXCLUDED)["sha256"])
 
+    def record_content(self, found: Mapping[str, str | None]) -> int:
+        """Record how the content of files differs from what was read; None: it is the same. Return how many changed.
+
+        The next build reads these files again, and those that refer to them. Files of another size are left out,
+        because each run notices them. So are ledgers of earlier versions, whose files are all read again.
+        """
+        import polars as pl
+
+        if self.is_earlier:
+            return 0
+        known = pl.col("path").is_in(list(found)) & (pl.col("state") != "other") & ~pl.col("retired")
+        same_size = (
+            (row, found[row["path"]])
+            for row in self.files.filter(known).iter_rows(named=True)
+            if self._problems.get(row["path"]) == row["damage"]
+        )
+        changed = [row | {"damage": now} for row, now in same_size if (row["damage"] is None) != (now is None)]
+        archives = [PurePosixPath(row["path"]).stem for row in changed if not row["path"].endswith(".parquet")]
+        holders = set(self.responses_with(archives)["path"]) if archives else set()
+        holders -= {row["path"] for row in changed}
+        again = [*changed, *self.files.filter(pl.col("path").is_in(list(holders))).iter_rows(named=True)]
+        self._replace_files(row | {"state": "pending"} for row in again)
+        return len(changed)
+
     def log_removed(self, keys: pl.DataFrame, rule: str, at: datetime) -> None:
         """Add keys that a rule removed from Silver to the list of removed ones."""
         import polars as pl
@@ -431,6 +470,16 @@ class Ledger:
         retired = self.files.filter(pl.col("retired"), ~pl.col("path").is_in(other.files["path"].implode()))
         self._write("files.parquet", pl.concat([other.files, retired]).sort("path"), FILES)
         self._read()
+
+    def copy_responses(self, other: Ledger) -> None:
+        """Record the responses of another ledger whose files exist; what is recorded of the same days is replaced."""
+        import polars as pl
+
+        for day in other.response_days:
+            rows = other.responses(day)
+            present = [path for path in rows["path"].unique() if (other.root / path).exists()]
+            self._write(f"responses/{day}.parquet", rows.filter(pl.col("path").is_in(present)), RESPONSES)
+        self._recorded.clear()
 
     @property
     def removed(self) -> pl.DataFrame:

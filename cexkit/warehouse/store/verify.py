@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -27,11 +27,14 @@ class Verification:
         Number of files that were hashed; missing ones do not count.
     problems : tuple of str
         One line per file that is missing or has other content.
+    bronze : mapping of str to str or None
+        What is wrong with each Bronze file; None if nothing is.
     """
 
     data_files: int
     bronze_files: int
     problems: tuple[str, ...]
+    bronze: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def verify(warehouse: Warehouse) -> Verification:
@@ -39,7 +42,7 @@ def verify(warehouse: Warehouse) -> Verification:
 
     Data files are compared with the manifest, by the hash of the file. Bronze files are compared with the ledgers, by
     size and by the hash of each response body; other columns have no recorded hash. Bronze files that were retired, or
-    that no ledger names yet, are left out.
+    that no ledger names yet, are left out. Those that no build has read yet must be readable.
 
     Parameters
     ----------
@@ -54,13 +57,34 @@ def verify(warehouse: Warehouse) -> Verification:
     """
     files, bronze = warehouse.manifest.files, _recorded_bronze(warehouse.root)
     problems = [f"{file.path} {problem}" for file in files if (problem := file_problem(warehouse.root, file))]
-    problems += [
-        f"{path} {problem}"
-        for path, (size, hashes) in bronze.items()
-        if (problem := _bronze_problem(warehouse.root / path, size, hashes))
-    ]
+    found = {path: _bronze_problem(warehouse.root / path, size, hashes) for path, (size, hashes) in bronze.items()}
+    problems += [f"{path} {problem}" for path, problem in found.items() if problem]
     hashed = [sum((warehouse.root / path).is_file() for path in paths) for paths in ((f.path for f in files), bronze)]
-    return Verification(*hashed, tuple(problems))
+    return Verification(*hashed, tuple(problems), found)
+
+
+def record(warehouse: Warehouse, verification: Verification) -> int:
+    """Record in the ledgers which Bronze files have other content, so that nothing is published until they are back.
+
+    The next build reads these files again, and those that were recorded before and are the same now.
+
+    Returns
+    -------
+    int
+        Number of entries that changed.
+
+    Examples
+    --------
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
+    >>> record(Warehouse(SAMPLE_ROOT), verify(Warehouse(SAMPLE_ROOT)))
+    0
+    """
+    found = {
+        path: problem and f"{path} {problem}"
+        for path, problem in verification.bronze.items()
+        if (warehouse.root / path).is_file()  # each run finds out which ones are missing
+    }
+    return sum(ledger.record_content(found) for ledger in read_ledgers(warehouse.root))
 
 
 def _recorded_bronze(root: Path) -> dict[str, tuple[int, frozenset[str]]]:
@@ -71,8 +95,7 @@ def _recorded_bronze(root: Path) -> dict[str, tuple[int, frozenset[str]]]:
     sizes: dict[str, int] = {}
     hashes: dict[str, set[str]] = {}
     for ledger in read_ledgers(root):
-        states = ["merged", "waiting", *(["pending"] if ledger.is_earlier else [])]
-        kept = ledger.files.filter(pl.col("state").is_in(states), ~pl.col("retired"))
+        kept = ledger.files.filter(pl.col("state") != "other", ~pl.col("retired"))
         sizes |= dict(kept.select("path", "bytes").iter_rows())
         for day in ledger.response_days:
             for path, digest in ledger.responses(day).select("path", "sha256").iter_rows():
