@@ -92,7 +92,8 @@ config: errors
 errors: text
 exchanges:
 exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.csv_rows exchanges.dated exchanges.facts
-  exchanges.http exchanges.instruments exchanges.parsing exchanges.rows schema schema.intervals schema.symbols
+  exchanges.http exchanges.instruments exchanges.order exchanges.parsing exchanges.rows schema schema.intervals
+  schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
 exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry exchanges.rows schema schema.render
@@ -103,7 +104,7 @@ exchanges.csv_rows: errors exchanges.archives exchanges.rows
 exchanges.dated: errors schema.intervals
 exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
   schema.symbols
-exchanges.facts: exchanges.http exchanges.parsing exchanges.rows schema schema.intervals schema.render
+exchanges.facts: exchanges.http exchanges.order exchanges.parsing exchanges.rows schema schema.intervals schema.render
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
@@ -112,6 +113,7 @@ exchanges.http: errors network schema.intervals text
 exchanges.instruments: errors exchanges.rows schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
+exchanges.order:
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
 exchanges.page_walk: errors exchanges.base exchanges.facts exchanges.http exchanges.page exchanges.parsing
   exchanges.venue_client schema.intervals

@@ -123,6 +123,8 @@ class Rows:
         Names the columns that are not read.
     body : object
         The decoded body around the rows, if it was JSON.
+    ordered : bool
+        True if rows must be in the order of their times, forward or backward, as on the pages of venues.
     """
 
     endpoint: str
@@ -131,6 +133,7 @@ class Rows:
     flaws: list[Flaw] = field(default_factory=list)
     added: str | None = None
     body: Any = None
+    ordered: bool = True
     _marks: list[tuple[pa.BooleanArray, str | None, Callable[[int], str]]] = field(default_factory=list)
 
     def mark(self, bad: pa.Array, field: str | None, problem: Callable[[int], str]) -> None:
