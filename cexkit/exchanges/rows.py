@@ -403,7 +403,7 @@ def _refuse(endpoint: str, error: Any, path: Sequence[str], fields: tuple[str, .
 
 
 def _name(raw: Any, name: str | None) -> str | None:
-    """Return the name of a row that may be broken, with what is no text in it replaced."""
+    """Return the name of a row that may be broken, with surrogates in it replaced."""
     found = raw.get(name) if isinstance(raw, dict) and name else None
     return found.encode(errors="replace").decode() if isinstance(found, str) and found else None
 
