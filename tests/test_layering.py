@@ -28,7 +28,7 @@ analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cr
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
 analytics.basis: analytics._core analytics.funding errors
-analytics.beta: analytics._core analytics.volatility errors
+analytics.beta: analytics._core analytics.volatility schema.names
 analytics.cross_venue: analytics._core
 analytics.funding: analytics._core analytics.volatility errors schema.intervals
 analytics.liquidations: analytics._core errors schema.fields schema.intervals
@@ -164,8 +164,8 @@ warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.d
   text warehouse.store warehouse.units
 warehouse.ingest.plan: errors exchanges.archives exchanges.fetcher exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols warehouse.ingest warehouse.store
-warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
-  warehouse.store
+warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.names schema.render text
+  warehouse.quality warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
 warehouse.store: config errors network schema schema.intervals schema.names schema.render
