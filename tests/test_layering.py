@@ -28,7 +28,7 @@ analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cr
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
 analytics.basis: analytics._core analytics.funding errors
-analytics.beta: analytics._core analytics.volatility errors
+analytics.beta: analytics._core analytics.volatility schema.names
 analytics.cross_venue: analytics._core
 analytics.funding: analytics._core analytics.volatility errors schema.intervals
 analytics.liquidations: analytics._core errors schema.fields schema.intervals
@@ -92,7 +92,8 @@ config: errors
 errors: text
 exchanges:
 exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.csv_rows exchanges.dated exchanges.facts
-  exchanges.http exchanges.instruments exchanges.parsing exchanges.rows schema schema.intervals schema.symbols
+  exchanges.http exchanges.instruments exchanges.order exchanges.parsing exchanges.rows schema schema.intervals
+  schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
 exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry exchanges.rows schema schema.render
@@ -103,7 +104,7 @@ exchanges.csv_rows: errors exchanges.archives exchanges.rows
 exchanges.dated: errors schema.intervals
 exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
   schema.symbols
-exchanges.facts: exchanges.http exchanges.parsing exchanges.rows schema schema.intervals schema.render
+exchanges.facts: exchanges.http exchanges.order exchanges.parsing exchanges.rows schema schema.intervals schema.render
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client exchanges.venue_walk
@@ -112,6 +113,7 @@ exchanges.http: errors network schema.intervals text
 exchanges.instruments: errors exchanges.rows schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
+exchanges.order:
 exchanges.page: errors exchanges.http exchanges.parsing schema.intervals
 exchanges.page_walk: errors exchanges.base exchanges.facts exchanges.http exchanges.page exchanges.parsing
   exchanges.venue_client schema.intervals
@@ -164,8 +166,8 @@ warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.b
   schema.render schema.symbols schema.validate text warehouse.store warehouse.units
 warehouse.ingest.plan: errors exchanges.base exchanges.fetcher exchanges.registry exchanges.venue_client schema
   schema.intervals schema.symbols warehouse.ingest warehouse.store
-warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.render text warehouse.quality
-  warehouse.store
+warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.names schema.render text
+  warehouse.quality warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
 warehouse.store: config errors network schema schema.intervals schema.names schema.render

@@ -11,7 +11,7 @@ import polars as pl
 from cexkit.analytics._core.compat import Column, Frame, instrument_keys, positive, shifted, text, with_moments
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics.volatility import samples_of
-from cexkit.errors import UnknownNameError
+from cexkit.schema.names import fold, resolve
 
 # a variance of log returns below this is rounding of the prices, which float64 holds to 1e-16
 _FLAT = 1e-24
@@ -26,8 +26,7 @@ def _inspect(frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
     if benchmark is None or not frame.height:
         return
     symbols = frame["symbol"].cast(pl.String).unique().drop_nulls().to_list()
-    if benchmark not in symbols:
-        raise UnknownNameError.of("benchmark", benchmark, symbols)
+    resolve("benchmark", benchmark, symbols)
 
 
 @metric(kind="rolling", inputs=("close", "benchmark"), outputs=("beta",), requires=_inputs, inspects=_inspect)
@@ -47,8 +46,8 @@ def beta(
     frame : pandas.DataFrame, polars.DataFrame, polars.LazyFrame, pyarrow.Table or ibis.Table
         Bars: ``timestamp``, a price, and either the benchmark's price in a column of its own or its rows.
     benchmark : str, optional
-        Symbol whose rows in this frame are the benchmark, such as ``"BTCUSDT"``: those of the same exchange
-        and instrument type, as far as these are columns, at the same timestamp. By default the
+        Symbol whose rows in this frame are the benchmark, such as ``"BTCUSDT"``, else the one in another case: those of
+        the same exchange and instrument type, as far as these are columns, at the same timestamp. By default the
         column ``benchmark_price`` is.
     window : int
         Bars in the trailing window; the row's own bar is the last of them.
@@ -70,6 +69,8 @@ def beta(
     ------
     UnknownNameError
         If no row is of the benchmark (eager frames; on lazy and Ibis frames all is null).
+    AmbiguousInstrumentError
+        If several symbols differ from it in case only (eager frames; on lazy and Ibis frames all is null).
     InvalidInputError
         If window or min_samples is out of range.
     MissingColumnError, ColumnTypeError, DuplicateKeyError
@@ -116,7 +117,8 @@ def correlation(
 
     Raises
     ------
-    UnknownNameError, InvalidInputError, MissingColumnError, ColumnTypeError, DuplicateKeyError
+    UnknownNameError, AmbiguousInstrumentError, InvalidInputError
+    MissingColumnError, ColumnTypeError, DuplicateKeyError
         As for :func:`beta`.
 
     Examples
@@ -164,5 +166,21 @@ def _with_prices(frame: Frame, benchmark: str | None, price: str, benchmark_pric
         return frame.with_columns(positive(frame, benchmark_price).alias("_market"))
     # an aggregate over the moment, not a join: the rows stay as they are
     moment = [key for key in instrument_keys(frame) if key != "symbol"]
-    frame = frame.with_columns(nw.when(text("symbol") == benchmark).then(nw.col("_price")).alias("_market"))
+    frame = _with_benchmark(frame, benchmark)
+    frame = frame.with_columns(nw.when(nw.col("_named") == text("symbol")).then(nw.col("_price")).alias("_market"))
     return frame.with_columns(nw.col("_market").max().over(*moment, "timestamp"))
+
+
+def _with_benchmark(frame: Frame, benchmark: str) -> Frame:
+    """Add the symbol that a benchmark means in ``_named``: itself, else the only one in another case, else null."""
+    symbol = text("symbol")
+    alike = nw.when(symbol.str.to_lowercase() == fold(benchmark)).then(symbol)
+    same = nw.when(symbol == benchmark).then(symbol)
+    frame = frame.with_columns(alike.alias("_alike"), same.alias("_same"), nw.lit(0).alias("_all"))
+    first, last, exact = (
+        getattr(nw.col(name), how)().over("_all")
+        for name, how in (("_alike", "min"), ("_alike", "max"), ("_same", "max"))
+    )
+    frame = frame.with_columns(first.alias("_alike"), last.alias("_last"), exact.alias("_same"))
+    only = nw.when(nw.col("_alike") == nw.col("_last")).then(nw.col("_alike"))
+    return frame.with_columns(nw.when(~nw.col("_same").is_null()).then(nw.col("_same")).otherwise(only).alias("_named"))

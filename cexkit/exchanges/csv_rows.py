@@ -89,7 +89,7 @@ def _cells(endpoint: str, lines: Sequence[str], width: int) -> tuple[pl.DataFram
 
     counts = [line.count(",") + 1 if line else 0 for line in lines]
     even = [place for place, count in enumerate(counts) if count == width]
-    rows = Rows(endpoint, [], even)
+    rows = Rows(endpoint, [], even, ordered=False)
     rows.flaws = [
         Flaw(place, None, f"{width} columns expected, there are {count}")
         for place, count in enumerate(counts)

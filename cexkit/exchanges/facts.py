@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cexkit.exchanges.http.paginate import PageResult
+from cexkit.exchanges.order import FEWEST_IN_ORDER, out_of_order
 from cexkit.exchanges.parsing import Context
-from cexkit.exchanges.rows import FIRST_TIME, MINUTE_MS, Flaw, Rows
+from cexkit.exchanges.rows import FIRST_TIME, MINUTE_MS, REFUSED_SHARE, Flaw, Rows
 from cexkit.schema import IDENTITY, TABLES
 from cexkit.schema.intervals import EPOCH, MILLISECOND, Window, utc
 from cexkit.schema.intervals import from_ms as moment
@@ -123,6 +124,8 @@ def facts(
     kept = inside if keep is None else pc.and_(inside, pc.fill_null(keep, True))
     rows.flaws = [flaw for flaw in rows.flaws if _would_be_kept(flaw, context)]
     _mark_implausible(rows, table)
+    if rows.ordered and TABLES[context.table].key[-1] == "timestamp":
+        _mark_displaced(rows, table["timestamp"])
     good = rows.good(kept)
     if table.num_rows and TABLES[context.table].key[-1] == "timestamp":
         by = ["timestamp"] if instrument is not None else list(TABLES[context.table].key)
@@ -214,6 +217,25 @@ def _mark_implausible(rows: Rows, table: pa.Table) -> None:
             rows.mark(pc.invert(finite), field.name, problem)
 
 
+def _mark_displaced(rows: Rows, times: pa.ChunkedArray) -> None:
+    """Quarantine the few rows that are far from their place in a page that is otherwise in order: their time is wrong.
+
+    A page with many such rows has no order. A time that the page states twice is judged by its values.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    known = times.cast("int64").to_numpy()
+    apart = min((out_of_order(known), out_of_order(-known)), key=np.count_nonzero)
+    if len(known) < FEWEST_IN_ORDER or np.count_nonzero(apart) >= REFUSED_SHARE * len(known):
+        return
+    _, place, count = np.unique(known, return_inverse=True, return_counts=True)
+    bad = apart & (count[place] == 1)
+    if bad.any():
+        problem = "{:%Y-%m-%d %H:%M:%S} is not between the times of the rows around it"
+        rows.mark(pa.array(bad), "timestamp", lambda place: problem.format(times[place].as_py()))
+
+
 def _not_finite(values: pa.ChunkedArray, place: int) -> str:
     return f"{values[place].as_py()!r} is not finite"
 
@@ -248,13 +270,32 @@ def _without_versions(rows: Rows, table: pa.Table, good: pa.Array, by: list[str]
 
 def _reach(times: pa.Array, flaws: Sequence[Flaw]) -> dict[bytes, bytes]:
     """Return metadata that tells paging how far a page reached with the rows that are left out."""
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
-    reached = [end for end in pc.min_max(times).as_py().values() if end is not None]
-    reached += [moment(flaw.ms) for flaw in flaws if flaw.ms is not None]
-    if not reached:
-        return {}
-    return {REACHED: json.dumps([min(reached).isoformat(), max(reached).isoformat()]).encode()}
+    bad = pa.array([moment(flaw.ms) for flaw in flaws if flaw.ms is not None], times.type)
+    reached = _ends(pa.concat_arrays([times, bad]))
+    return {REACHED: json.dumps([end.isoformat() for end in reached]).encode()} if reached else {}
+
+
+def _ends(times: pa.Array) -> tuple[datetime, datetime] | None:
+    """Return how far a page surely reached; None without rows.
+
+    The first or last row does not count if it is farther from the next one than rows mostly are: there may be a gap,
+    but the row may also have a wrong time, and what is between would never be requested. The next page begins there,
+    and no page more is needed.
+    """
+    import numpy as np
+
+    known = np.sort(times.drop_null().cast("int64").to_numpy(zero_copy_only=False))
+    if not len(known):
+        return None
+    first, last = 0, len(known) - 1
+    if len(known) >= FEWEST_IN_ORDER:
+        distances = np.diff(known)
+        usual = np.median(distances)
+        first, last = first + int(distances[0] > usual), last - int(distances[-1] > usual)
+    start, end = (EPOCH + timedelta(microseconds=int(known[place])) for place in (first, last))
+    return start, end
 
 
 def extent(table: pa.Table, cursor: str | None) -> PageResult:
@@ -262,11 +303,8 @@ def extent(table: pa.Table, cursor: str | None) -> PageResult:
 
     Rows that were dropped for being unfinished count: a page of nothing else is not an empty page.
     """
-    import pyarrow.compute as pc
-
     if REACHED in (table.schema.metadata or {}):
         return PageResult(*map(utc, json.loads(table.schema.metadata[REACHED])), cursor)
     if not table.num_rows or "timestamp" not in table.column_names:
         return PageResult(None, None, cursor)
-    ends = pc.min_max(table["timestamp"])
-    return PageResult(utc(ends["min"].as_py()), utc(ends["max"].as_py()), cursor)
+    return PageResult(*_ends(table["timestamp"].combine_chunks()), cursor)

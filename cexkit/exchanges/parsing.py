@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from pydantic import AfterValidator, Field, FiniteFloat, TypeAdapter
 
-from cexkit.exchanges.rows import BOM, payload_error, plain_name
+from cexkit.exchanges.rows import BOM, payload_error, plain_name, read_json
 from cexkit.exchanges.terms import Terms
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
@@ -144,7 +144,11 @@ def validated(adapter: TypeAdapter, body: bytes, endpoint: str, fields: tuple[st
     try:
         return adapter.validate_json(body.removeprefix(BOM))
     except ValidationError as error:
-        raise payload_error(endpoint, error, fields) from None
+        first = error
+    try:  # a cell with invalid text must not cost the others
+        return adapter.validate_python(read_json(body))
+    except (ValueError, RecursionError):
+        raise payload_error(endpoint, first, fields) from None
 
 
 def quick(decoder: msgspec.json.Decoder, body: bytes) -> Any | None:

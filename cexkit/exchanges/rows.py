@@ -123,6 +123,8 @@ class Rows:
         Names the columns that are not read.
     body : object
         The decoded body around the rows, if it was JSON.
+    ordered : bool
+        True if rows must be in the order of their times, forward or backward, as on the pages of venues.
     """
 
     endpoint: str
@@ -131,6 +133,7 @@ class Rows:
     flaws: list[Flaw] = field(default_factory=list)
     added: str | None = None
     body: Any = None
+    ordered: bool = True
     _marks: list[tuple[pa.BooleanArray, str | None, Callable[[int], str]]] = field(default_factory=list)
 
     def mark(self, bad: pa.Array, field: str | None, problem: Callable[[int], str]) -> None:
@@ -400,7 +403,7 @@ def _refuse(endpoint: str, error: Any, path: Sequence[str], fields: tuple[str, .
 
 
 def _name(raw: Any, name: str | None) -> str | None:
-    """Return the name of a row that may be broken, with what is no text in it replaced."""
+    """Return the name of a row that may be broken, with surrogates in it replaced."""
     found = raw.get(name) if isinstance(raw, dict) and name else None
     return found.encode(errors="replace").decode() if isinstance(found, str) and found else None
 

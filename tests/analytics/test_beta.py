@@ -8,12 +8,20 @@ import statistics
 from datetime import UTC, datetime, timedelta
 
 import hypothesis.strategies as st
+import ibis
 import polars as pl
 import pytest
 from hypothesis import given, settings
 
 import cexkit
-from cexkit.errors import DuplicateKeyError, InvalidInputError, MissingColumnError, UnknownNameError
+from cexkit.analytics._core.registry import METRICS
+from cexkit.errors import (
+    AmbiguousInstrumentError,
+    DuplicateKeyError,
+    InvalidInputError,
+    MissingColumnError,
+    UnknownNameError,
+)
 
 #: Values that cannot be are null, with a warning that test_ranges.py looks at.
 pytestmark = pytest.mark.filterwarnings("ignore::cexkit.errors.OutOfRangeWarning")
@@ -205,3 +213,51 @@ def test_few_rows(engine):
         frame = frame_of({("okx", "perp", "M"): prices})
         got = engine.back(cexkit.correlation(engine.make(frame), benchmark="M"))
         assert got["correlation"].to_list() == [None] * len(prices)
+
+
+def named(*symbols: str) -> pl.DataFrame:
+    """Twelve hours of each symbol, every price another one."""
+    rows = [
+        ("x", "perp", symbol, START + timedelta(hours=hour), price)
+        for place, symbol in enumerate(symbols)
+        for hour, price in walk(place, 12).items()
+    ]
+    return pl.DataFrame(rows, SCHEMA, orient="row")
+
+
+def betas(frame, benchmark: str) -> list:
+    made = METRICS["beta"].function(frame, benchmark=benchmark, window=3)
+    made = made.collect() if isinstance(made, pl.LazyFrame) else made
+    made = made if isinstance(made, pl.DataFrame) else made.to_polars()
+    return made.sort("symbol", "timestamp")["beta"].to_list()
+
+
+ENGINES = {"polars": lambda f: f, "lazy": pl.DataFrame.lazy, "ibis": ibis.memtable}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_benchmark_in_another_case(engine):
+    frame = named("BTCUSDT", "ETHUSDT")
+    want = betas(frame, "BTCUSDT")
+    assert want[:3] == [None] * 3
+    assert want[5] == pytest.approx(1.0)
+    found = betas(ENGINES[engine](frame), "btcUsdt")
+    assert pl.Series(found).round(9).to_list() == pl.Series(want).round(9).to_list()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_benchmark_is_the_exact_name_if_others_differ_in_case_only(engine):
+    frame = named("BTCUSDT", "btcusdt", "ETHUSDT")
+    want = betas(frame.filter(pl.col("symbol") != "btcusdt"), "BTCUSDT")
+    found = betas(ENGINES[engine](frame), "BTCUSDT")
+    assert pl.Series(found[:24]).round(9).to_list() == pl.Series(want).round(9).to_list()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_benchmark_that_means_several_symbols(engine):
+    frame = ENGINES[engine](named("BTCUSDT", "btcusdt", "ETHUSDT"))
+    if engine == "polars":
+        with pytest.raises(AmbiguousInstrumentError, match="write 'BTCUSDT' or 'btcusdt'"):
+            betas(frame, "Btcusdt")
+    else:
+        assert set(betas(frame, "Btcusdt")) == {None}

@@ -122,6 +122,43 @@ def test_metric_of_dates_has_the_values_of_midnights(engine):
         assert_values(metric, frame, expected(name, 24))
 
 
+#: Changes of one of the two columns of times; the other one stays in UTC and microseconds.
+OTHER_ZONES = {
+    "naive": lambda name: pl.col(name).dt.replace_time_zone(None),
+    "naive ms": lambda name: pl.col(name).dt.replace_time_zone(None).dt.cast_time_unit("ms"),
+    "Asia/Kolkata": lambda name: pl.col(name).dt.convert_time_zone("Asia/Kolkata"),
+    "ns America/New_York": lambda name: pl.col(name).dt.cast_time_unit("ns").dt.convert_time_zone("America/New_York"),
+}
+_ENGINES = {"polars": lambda f: f, "lazy": pl.DataFrame.lazy, "pandas": pl.DataFrame.to_pandas}
+
+
+@pytest.mark.parametrize("engine", [*_ENGINES, "pyarrow"])
+@pytest.mark.parametrize("zone", OTHER_ZONES)
+@pytest.mark.parametrize("column", ["timestamp", "expiry"])
+def test_columns_of_times_in_different_zones_have_the_values_of_one_zone(column, zone, engine):
+    frame = plain().with_columns(OTHER_ZONES[zone](column))
+    frame = frame.to_arrow() if engine == "pyarrow" else _ENGINES[engine](frame)
+    for name, metric in METRICS.items():
+        if column in inputs(metric, plain()).columns:
+            assert_values(metric, frame, expected(name))
+
+
+@pytest.mark.parametrize("column", ["timestamp", "expiry"])
+@pytest.mark.parametrize(
+    "dtype", [pl.Date, pl.Datetime("ms"), pl.Datetime("us", "UTC"), pl.Datetime("us", "Asia/Kolkata")], ids=str
+)
+def test_time_that_python_does_not_have_raises_or_is_not_read(column, dtype):
+    most = 2**31 - 1 if dtype == pl.Date else 2**62
+    frame = plain().with_columns(pl.lit(most, pl.Int32 if dtype == pl.Date else pl.Int64).cast(dtype).alias(column))
+    refused = 0
+    for metric in METRICS.values():
+        try:
+            metric.function(frame, **arguments(metric))
+        except InvalidInputError:
+            refused += 1
+    assert refused >= {"timestamp": 30, "expiry": 3}[column]
+
+
 @pytest.mark.parametrize("form", BROKEN)
 def test_column_that_cannot_be_read_raises_or_changes_nothing(form):
     apply, change = BROKEN[form]

@@ -10,6 +10,7 @@ import io
 import json
 import warnings
 import zipfile
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -247,3 +248,24 @@ def test_fault_of_a_row_costs_only_that_row(venue, table, kind, endpoint, fault)
     assert (good, bad) == (left, lost)
     has_places = isinstance(sound[0], list) and endpoint != "drb.get_tradingview_chart_data"
     assert (added is not None) == (fault == "extra column" and has_places)
+
+
+@pytest.mark.parametrize(
+    ("venue", "table", "kind", "endpoint"), [part for part in PARSERS if not part[3].startswith("archive.")]
+)
+def test_cell_with_half_a_character_costs_only_its_row(venue, table, kind, endpoint):
+    rows = [json_row(endpoint, table, number) for number in range(COUNT)]
+    rows[BAD][value_field(rows[BAD])] = "\ud800"
+    good, bad, _ = used(venue, table, endpoint, body(endpoint, rows, ""), context(venue, table, kind))
+    assert (good, bad) == (COUNT - 1, 1)
+
+
+@pytest.mark.parametrize("table", ["ohlcv_1d", "funding_rates", "open_interest"])
+def test_page_in_order_but_for_one_row_keeps_the_others(table):
+    """OKX's pages are refused if they are not newest first, because they mislead pagination."""
+    (endpoint,) = {part[3] for part in PARSERS if part[:3] == ("okx", table, "perp")} - {"archive.swaprates"}
+    rows = [json_row(endpoint, table, number) for number in range(COUNT)]
+    rows[BAD][time_field(rows[BAD])] = str(opened(table, -7))
+    of = replace(context("okx", table, "perp"), window=Window(START - timedelta(days=90), NOW))
+    good, bad, _ = used("okx", table, endpoint, body(endpoint, rows, ""), of)
+    assert (good, bad) == (COUNT - 1, 1)

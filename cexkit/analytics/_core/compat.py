@@ -171,6 +171,19 @@ def with_possible_us(frame: Frame, name: str, column: str = "timestamp") -> Fram
     return frame.with_columns(nw.when(possible).then(nw.col(name)).alias(name))
 
 
+def in_zone(frame: Frame, column: str, like: str) -> nw.Expr:
+    """Return a column of times in the time zone of another one, so that values of both can be in one column."""
+    schema, expr = frame.collect_schema(), nw.col(column)
+    if is_ibis(frame) or not all(schema[name] in (nw.Datetime, nw.Date) for name in (column, like)):
+        return expr  # SQL converts by itself, and a column of nulls has no zone
+    ours, theirs = (None if schema[name] == nw.Date else schema[name].time_zone for name in (like, column))
+    if ours == theirs:
+        return expr
+    known = expr if theirs else expr.cast(nw.Datetime("us")).dt.replace_time_zone("UTC")
+    moved = known.dt.convert_time_zone(ours or "UTC")
+    return moved if ours else moved.dt.replace_time_zone(None)
+
+
 def hours_of_duration(column: str) -> nw.Expr:
     """Return a column of durations as hours."""
     return nw.col(column).dt.total_seconds().cast(nw.Float64) / 3600

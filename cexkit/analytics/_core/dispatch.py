@@ -141,6 +141,7 @@ def _eager(metric: Metric, engine: str, frame: Any, arguments: Mapping[str, Any]
     work = take(engine, frame, _needed(metric, present, arguments, ordered=ordered))
     work = select_class(metric.name, work, arguments)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+    ranges.check_times(metric, work, arguments)
     work = with_hours_as_numbers(work)
     if ordered:
         checks.unique(metric, work)
@@ -164,19 +165,22 @@ def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], a
     grouped = ordered and _only_groups(metric, keys, arguments)
     work = take(engine, frame, [name for name in needed if not (grouped and name in keys)], raw=True)
     checks.types(metric, nw.from_native(work).schema, arguments, ordered=ordered)
+    ranges.check_times(metric, work, arguments)
     work = with_hours_as_numbers(work)
     order = _order(metric, engine, frame, work, keys) if grouped else None
     if ordered and not grouped:
         checks.unique(metric, work)
     _look(metric, work, arguments)
     if "funding_rate" in metric.required(arguments) and not metric.settlements:
-        settlements.check_payments(metric, _first_payments(metric, engine, frame, arguments), arguments)
+        first = _first_payments(metric, engine, frame, arguments)
+        ranges.check_times(metric, first, arguments)
+        settlements.check_payments(metric, first, arguments)
     if order and metric.settlements:
         work = settlements.prepared(metric, work, order, arguments)
     if known and "timestamp" not in metric.used(arguments):
         work = work.drop("timestamp", strict=False)  # nothing is left to derive
     alone = ordered and not grouped  # rows of other instruments play a part
-    ranges = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
+    spans = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
     numbers = _numbers(metric, arguments)
     plan = _plan(metric, work, numbers, order, arguments)
     results = Results(engine, frame, plan.outputs, order)
@@ -187,7 +191,7 @@ def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], a
         results.put(start, stop, found[: len(plan.outputs)])
         return {series.name: int(series.sum()) for series in found[len(plan.outputs) :]}
 
-    _tell(metric, each(block, ranges))
+    _tell(metric, each(block, spans))
     return results.attached()
 
 

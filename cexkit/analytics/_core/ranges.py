@@ -89,19 +89,26 @@ def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
     Raises
     ------
     InvalidInputError
-        If the median of a column is out of range, or a time is not in the years 2000 to 2199.
+        If the median of a column is out of range.
     """
     for name in metric.used(arguments):
         column = metric.column(name, arguments)
-        if column not in frame.columns:
-            continue
-        values = frame.get_column(column)
-        if name in RANGES and values.dtype.is_numeric():
-            _check_values(metric.name, RANGES[name], values)
-        elif values.dtype.is_temporal() and name != "timestamp":
-            _check_times(metric.name, values)
-    if "timestamp" in frame.columns:
-        _check_times(metric.name, frame.get_column("timestamp"))
+        if name in RANGES and column in frame.columns and frame.schema[column].is_numeric():
+            _check_values(metric.name, RANGES[name], frame.get_column(column))
+
+
+def check_times(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
+    """Raise for times outside of the years 2000 to 2199, before anything else reads them: Python has no year 10000.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the column.
+    """
+    columns = [*(metric.column(name, arguments) for name in metric.used(arguments)), "timestamp"]
+    for column in dict.fromkeys(columns):
+        if column in frame.columns:
+            _check_times(metric.name, frame.get_column(column))
 
 
 def _check_values(metric: str, possible: Range, values: pl.Series) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from cexkit.analytics._core.arguments import MOST_COST, check_cost
 from cexkit.analytics._core.checks import unique
-from cexkit.analytics._core.compat import Column, Frame, instrument_keys, names, number, with_possible_us
+from cexkit.analytics._core.compat import Column, Frame, in_zone, instrument_keys, names, number, with_possible_us
 from cexkit.analytics._core.metric import Note
 from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.analytics._core.units import warns_of_units
@@ -133,7 +133,7 @@ def _with_ends(frame: Frame) -> Frame:
     frame = frame.with_columns(minute.alias("_minute"))
     if "expiry" in present:
         frame = with_possible_us(frame, "_expires", "expiry")
-        frame = frame.with_columns(nw.col("expiry").alias("_expiry"))
+        frame = frame.with_columns(in_zone(frame, "expiry", "timestamp").alias("_expiry"))
     else:
         frame = frame.with_columns(nw.lit(None, nw.Int64).alias("_expires"), nw.col("timestamp").alias("_expiry"))
     priced = nw.when(~nw.col("_basis").is_null()).then(nw.col("_us"))

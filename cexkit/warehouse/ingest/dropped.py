@@ -12,6 +12,7 @@ from cexkit.errors import InvalidInputError
 from cexkit.exchanges.registry import exchange as known_exchange
 from cexkit.schema import Table
 from cexkit.schema import table as known_table
+from cexkit.schema.names import fold
 from cexkit.warehouse.store.keys import ALL, Group
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.wording import NAMES_SHOWN, counted, first_names
@@ -96,7 +97,7 @@ def _parsed(allow_loss: str | Collection[str]) -> Iterator[tuple[str, str]]:
         name, separator, venue = each.partition(":")
         if not name or (separator and not venue):
             raise InvalidInputError(f"allow_loss must be TABLE or TABLE:EXCHANGE, got {each!r}; write 'ohlcv_1h:okx'")
-        yield name, venue
+        yield name, fold(venue)
 
 
 def _by_instrument(lost: pl.DataFrame) -> list[tuple[tuple[str, str], pl.DataFrame]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cexkit.errors import InvalidInputError, PublicationError, UnknownNameError, UnknownTableError
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
+from cexkit.schema.names import alike, fold
 from cexkit.text import printable
 from cexkit.warehouse.store.manifest import Manifest
 
@@ -84,7 +85,7 @@ class AllowedLosses:
 
     @classmethod
     def of(cls, names: str | Iterable[str]) -> AllowedLosses:
-        """Parse ``table`` and ``table:exchange``.
+        """Parse ``table`` and ``table:exchange``, the venue in any case.
 
         Raises
         ------
@@ -95,7 +96,8 @@ class AllowedLosses:
 
     def covers(self, loss: Loss) -> bool:
         """Return whether a loss is allowed."""
-        return not self.entries.isdisjoint({(loss.table, None), (loss.table, loss.exchange)})
+        venue = loss.exchange and fold(loss.exchange)
+        return not self.entries.isdisjoint({(loss.table, None), (loss.table, venue)})
 
     def require_known(self, manifests: Iterable[Manifest]) -> None:
         """Raise UnknownNameError if a table or venue is neither declared nor named by a manifest."""
@@ -105,7 +107,7 @@ class AllowedLosses:
         for table, exchange in sorted(self.entries, key=str):
             if table not in tables:
                 raise UnknownTableError.of("table", table, tables)
-            if exchange is not None and exchange not in exchanges:
+            if exchange is not None and not alike(exchange, exchanges):
                 raise UnknownNameError.of("exchange", exchange, exchanges)
 
     def require_covers(self, losses: Iterable[Loss], to: str, excluded: Callable[[Loss], int] = lambda _: 0) -> None:
@@ -143,4 +145,4 @@ def _parsed(name: str) -> tuple[str, str | None]:
     table, separator, exchange = name.partition(":")
     if not table or (separator and not exchange):
         raise InvalidInputError(f"allow_loss must be TABLE or TABLE:EXCHANGE, got {name!r}; write 'ohlcv_1h:okx'")
-    return table, exchange or None
+    return table, fold(exchange) or None

@@ -1,5 +1,6 @@
 """Bybit over real sockets: what is fetched is the truth, and ignoring a quirk would show."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -14,15 +15,16 @@ from cexkit.errors import (
     BlockedError,
     NotOfferedError,
     PayloadError,
+    QuarantinedRowsWarning,
     RateLimitedError,
     UnknownNameError,
     VenueError,
 )
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
-from cexkit.schema.intervals import Window, utc
+from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.schema.render import to_polars
-from cexkit.testing import LoopbackBybit, chance, every, garbled, nth, reset, server_error, truncated
+from cexkit.testing import Fault, LoopbackBybit, chance, every, garbled, nth, reset, server_error, truncated
 from cexkit.testing.bybit import code, shut_out, wrong_country
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
@@ -123,8 +125,45 @@ def within(table, start, end, symbol="BTCUSDT", kind="perp"):
     return TRUTH[table].filter(times >= start, times < end, symbol=symbol, instrument_type=kind)
 
 
+def moved(time, to, path=FUNDING):
+    """A fault by which all pages state another time of one settlement."""
+    field = '"fundingRateTimestamp":"{}"'
+
+    def change(reply):
+        return replace(reply, body=reply.body.replace(*(field.format(to_ms(each)).encode() for each in (time, to))))
+
+    return Fault("moved", every(1, path=path), change)
+
+
 def asked(venue, path):
     return [entry.request.params for entry in venue.log if entry.request.path == path]
+
+
+class TestOneWrongTime:
+    """Pages lead to the next one by their last row, so that one wrong time could skip years."""
+
+    @pytest.mark.parametrize("place", [300, 500, 700, 798])
+    @pytest.mark.parametrize("to", [CHANGING[3] + HOUR, CHANGING[150] + HOUR])
+    def test_wrong_time_costs_one_settlement(self, place, to):
+        faults = [moved(CHANGING[place], to)]
+        with (
+            LoopbackBybit(TRUTH, now=LATER, faults=faults) as venue,
+            Fetcher(venue.settings) as fetcher,
+            pytest.warns(QuarantinedRowsWarning, match="is not between the times of the rows around it"),
+        ):
+            rows = fetcher.fetch("bybit", "funding_rates", "BTCUSDT", START, LATER)
+        assert rows["timestamp"].to_pylist() == [time for time in CHANGING if time != CHANGING[place]]
+
+    @pytest.mark.parametrize("place", [200, 400, 600])
+    def test_wrong_time_of_the_last_row_of_a_page_skips_nothing(self, place):
+        faults = [moved(CHANGING[place], CHANGING[3] + HOUR)]
+        with (
+            LoopbackBybit(TRUTH, now=LATER, faults=faults) as venue,
+            Fetcher(venue.settings) as fetcher,
+            pytest.warns(QuarantinedRowsWarning),
+        ):
+            rows = fetcher.fetch("bybit", "funding_rates", "BTCUSDT", START, LATER)
+        assert set(rows["timestamp"].to_pylist()) >= {time for time in CHANGING if time != CHANGING[place]}
 
 
 class TestTheTruthComesBack:

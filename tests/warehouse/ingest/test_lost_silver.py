@@ -224,7 +224,7 @@ def test_rebuild_refuses_to_drop_the_rows_of_a_lost_file_unless_told_to(truth, w
     with pytest.raises(DataLossError, match=r"24 or more keys of perp BTCUSDT .*2025-12.*--allow-loss ohlcv_1h:okx"):
         rebuild(warehouse, "okx", [BARS], now=NOW)
     assert not _file(warehouse).exists()
-    rebuild(warehouse, "okx", [BARS], allow_loss=["ohlcv_1h:okx"], now=NOW)
+    rebuild(warehouse, "okx", [BARS], allow_loss=["ohlcv_1h:OKX"], now=NOW)
     assert _rows(warehouse).height == 5 * 24
     assert blocking_failures(run_checks(warehouse, ["ohlcv_1h"])).is_empty()
     assert not _pull(truth, warehouse, 0, 6).problems  # requests again what was dropped
