@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, get_args
 
 import narwhals.stable.v2 as nw
@@ -12,6 +12,7 @@ from cexkit.analytics._core import settlements
 from cexkit.analytics._core.checks import kind as kind_of
 from cexkit.analytics._core.checks import unique
 from cexkit.analytics._core.compat import (
+    INSTRUMENT,
     MICRO,
     Column,
     Frame,
@@ -27,6 +28,7 @@ from cexkit.analytics._core.compat import (
     with_epoch_us,
 )
 from cexkit.analytics._core.metric import Note
+from cexkit.analytics._core.order import arrange
 from cexkit.analytics._core.ranges import RANGES
 from cexkit.analytics._core.registry import METRICS, metric
 from cexkit.analytics._core.usd import QUOTED
@@ -231,9 +233,30 @@ def _plan(present: Collection[Any], aggregates: Mapping[str, str] | None) -> dic
 def _with_lost(frame: Frame, every: str) -> Frame:
     """Add ``_lost``, 1 in rows of a bucket that lacks a settlement before or after the row."""
     frame = frame.with_columns((~number(frame, _RATE).is_null()).alias("_settled"))
-    frame = with_ends(with_missing(frame, separate_by=("_settled",)))
+    return (
+        _with_lost_in_order(frame, every) if isinstance(frame, nw.DataFrame) else _judged(frame, every, ("_settled",))
+    )
+
+
+def _with_lost_in_order(frame: nw.DataFrame[pl.DataFrame], every: str) -> nw.DataFrame[pl.DataFrame]:
+    """Add ``_lost`` to an eager frame: rows are put in order once, and settlements alone are judged."""
+    work, read = frame.to_native(), ("timestamp", "_bucket", "_settled", DECLARED_HOURS)
+    order = arrange(work["timestamp"], [work[name] for name in instrument_keys(frame)], lambda: None)
+    rows = order.take(work.select(name for name in read if name in work.columns), 0, work.height)
+    rows = with_epoch_us(nw.from_native(rows), "_us").to_native()
+    ends = rows.group_by(INSTRUMENT).agg(pl.col("_us").min().alias("_begin"), pl.col("_us").max().alias("_end"))
+    found = rows.filter("_settled").join(ends, on=INSTRUMENT, how="left", maintain_order="left")
+    lost = _judged(nw.from_native(found), every).to_native()["_lost"]
+    places = rows["_settled"].cast(pl.UInt32).cum_sum() - 1
+    lost = lost.gather(pl.select(pl.when(rows["_settled"]).then(places)).to_series()).fill_null(0)
+    return nw.from_native(work.with_columns(order.back(lost).alias("_lost")))
+
+
+def _judged(frame: Frame, every: str, separate_by: Sequence[str] = ()) -> Frame:
+    """Add ``_lost``; rows that differ in the columns ``separate_by`` belong to different series."""
+    frame = with_ends(with_missing(frame, separate_by=separate_by))
     frame = with_epoch_us(frame, "_start", "_bucket")
-    after = shifted(frame, ("_settled",))
+    after = shifted(frame, separate_by)
     frame = frame.with_columns(
         after(nw.col("_missing").cast(nw.Int64), -1).alias("_next_missing"),
         after(nw.col("_span"), -1).alias("_next_span"),

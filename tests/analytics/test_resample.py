@@ -12,9 +12,11 @@ import hypothesis.strategies as st
 import polars as pl
 import pytest
 from hypothesis import given, settings
+from polars.testing import assert_frame_equal
 
 import cexkit
 from cexkit.errors import (
+    CexkitWarning,
     ColumnTypeError,
     DuplicateKeyError,
     ForwardFilledRateWarning,
@@ -368,3 +370,23 @@ def test_filled_rates_are_suspected():
     rates = [(hour // 8 * 7 % 11 - 5) / 1e5 for hour in range(72)]
     with pytest.warns(ForwardFilledRateWarning, match="resample: rows are 60 minutes apart"):
         cexkit.resample(funding(list(range(72))).with_columns(funding_rate=pl.Series(rates)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_settlements_joined_to_bars_in_any_order_as_in_sql(seed):
+    """Eager frames are judged by their settlements alone, lazy ones row by row: both find the same buckets."""
+    rng, parts = random.Random(seed), []
+    for exchange, symbol in (("a", "X"), ("a", None), ("b", "X"), ("b", "Y")):
+        step, hours = rng.choice([1, 4, 8]), sorted(rng.sample(range(240), rng.choice([120, 230, 239])))
+        rates = [rng.gauss(0, 1e-4) if hour % step == 0 and rng.random() < 0.9 else None for hour in hours]
+        times = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in hours]
+        columns = {"exchange": exchange, "symbol": symbol, "timestamp": times, "close": 1.0, "funding_rate": rates}
+        parts.append(pl.DataFrame(columns, schema_overrides={"symbol": pl.String, "funding_rate": pl.Float64}))
+    rows = pl.concat(parts)
+    for frame in (rows, rows.sort("timestamp"), rows.sample(fraction=1, shuffle=True, seed=seed)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CexkitWarning)
+            got = cexkit.resample(frame, every="1d")
+        want = cexkit.resample(frame.lazy(), every="1d").collect()
+        assert_frame_equal(got, want, rel_tol=1e-12)
+        assert got["funding_rate"].null_count()

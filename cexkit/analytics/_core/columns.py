@@ -74,29 +74,36 @@ def _all_finite(values: pl.Series) -> bool:
 class Results:
     """Output columns, put together from blocks of rows.
 
-    Floats for pandas go straight into the array that pandas is going to have; of anything else the blocks are kept.
+    Floats go straight into an array in the caller's order if pandas is going to have it, or if rows were put in order;
+    of anything else the blocks are kept.
     """
 
     def __init__(self, engine: str, frame: Any, dtypes: Mapping[str, pl.DataType], order: Order | None) -> None:
         self.engine, self.frame, self.dtypes, self.order = engine, frame, dtypes, order
+        self.rows = order.rows if order else None
         self.arrow = engine == "pandas" and any(hasattr(dtype, "pyarrow_dtype") for dtype in frame.dtypes)
-        floats = [name for name, dtype in dtypes.items() if dtype == pl.Float64] if engine == "pandas" else []
-        self.arrays = {} if self.arrow else {name: np.empty(len(frame)) for name in floats}
+        self.plain = engine == "pandas" and not self.arrow
+        floats = [name for name, dtype in dtypes.items() if dtype == pl.Float64]
+        direct = self.plain or self.rows is not None
+        self.arrays = {name: np.empty(len(frame)) for name in floats} if direct else {}
+        #: Rows of arrays that are null, by column; they hold NaN, as other rows may.
+        self.nulls: dict[str, list[np.ndarray]] = {name: [] for name in self.arrays}
         self.parts: dict[str, dict[int, pl.Series]] = {name: {} for name in dtypes if name not in self.arrays}
 
     def put(self, start: int, stop: int, found: Iterable[pl.Series]) -> None:
         """Take the outputs of a block, which may be done before another that precedes it."""
-        rows = self.order.rows if self.order else None
-        places = slice(start, stop) if rows is None else rows[start:stop]
+        places = slice(start, stop) if self.rows is None else self.rows[start:stop]
         for series in found:
-            if series.name in self.arrays:
-                self.arrays[series.name][places] = series.to_numpy()  # nulls as NaN
-            else:
+            if series.name not in self.arrays:
                 self.parts[series.name][start] = series
+                continue
+            self.arrays[series.name][places] = series.to_numpy()  # nulls as NaN
+            if not self.plain and series.null_count():
+                self.nulls[series.name].append(places[series.is_null().to_numpy()])
 
     def attached(self) -> Any:
         """The caller's frame with all outputs, row by row as it stands."""
-        series = {name: self._whole(parts) for name, parts in self.parts.items()}
+        series = {name: self._whole(name) for name in self.dtypes if not (self.plain and name in self.arrays)}
         if self.engine == "polars":
             fresh = not set(series) & set(self.frame.columns)
             return self.frame.hstack(list(series.values())) if fresh else self.frame.with_columns(series.values())
@@ -104,7 +111,10 @@ class Results:
             return _on_arrow(self.frame, series.values())
         return self._on_pandas(series)
 
-    def _whole(self, parts: Mapping[int, pl.Series]) -> pl.Series:
+    def _whole(self, name: str) -> pl.Series:
+        if name in self.arrays:
+            return _with_nulls(pl.Series(name, self.arrays[name]), self.nulls[name])
+        parts = self.parts[name]
         ordered = [parts[start] for start in sorted(parts)]
         whole = pl.concat(ordered, rechunk=False) if len(ordered) > 1 else ordered[0]
         return self.order.back(whole) if self.order else whole
@@ -112,7 +122,7 @@ class Results:
     def _on_pandas(self, series: Mapping[str, pl.Series]) -> Any:
         result, pandas = self.frame.copy(deep=False), nw.dependencies.get_pandas()
         for name in self.dtypes:
-            if name in self.arrays:
+            if name not in series:
                 column = pandas.Series(self.arrays[name], copy=False)
             else:
                 column = series[name].to_pandas(use_pyarrow_extension_array=self.arrow)
@@ -120,6 +130,18 @@ class Results:
             column.index = self.frame.index
             result[name] = column
         return result
+
+
+def _with_nulls(values: pl.Series, nulls: Sequence[np.ndarray]) -> pl.Series:
+    """Return floats that are null in some rows, all of which hold NaN."""
+    if not nulls:
+        return values
+    found = values.fill_nan(None)
+    if found.null_count() == sum(map(len, nulls)):
+        return found
+    known = np.ones(len(values), dtype=bool)
+    known[np.concatenate(nulls)] = False
+    return values.zip_with(pl.Series(known), pl.Series([None], dtype=pl.Float64))
 
 
 def _on_arrow(frame: Any, outputs: Iterable[pl.Series]) -> Any:

@@ -17,7 +17,6 @@ import polars as pl
 from cexkit.analytics._core import checks, ranges, settlements
 from cexkit.analytics._core.classes import select_class
 from cexkit.analytics._core.columns import Results, cleaned, complete, key, native, take
-from cexkit.analytics._core.compat import INSTRUMENT
 from cexkit.analytics._core.hours import LONGEST, hours_of, with_hours_as_numbers
 from cexkit.analytics._core.metric import EAGER, Metric
 from cexkit.analytics._core.order import Order, arrange
@@ -175,18 +174,24 @@ def _appended(metric: Metric, engine: str, frame: Any, names: Collection[Any], a
         first = _first_payments(metric, engine, frame, arguments)
         ranges.check_times(metric, first, arguments)
         settlements.check_payments(metric, first, arguments)
-    if order and metric.settlements:
-        work = settlements.prepared(metric, work, order, arguments)
+    added = settlements.prepared(metric, work, order, arguments) if order and metric.settlements else None
     if known and "timestamp" not in metric.used(arguments):
         work = work.drop("timestamp", strict=False)  # nothing is left to derive
     alone = ordered and not grouped  # rows of other instruments play a part
     spans = [(0, work.height)] if alone else blocks(work.height, order.instruments if order else None)
     numbers = _numbers(metric, arguments)
-    plan = _plan(metric, work, numbers, order, arguments)
+    in_order = [order.instruments] if order else []
+    in_order += [order.times.alias("timestamp")] if order and "timestamp" in work.columns else []
+    in_order += [] if added is None else [added]
+    plan = _plan(metric, work, numbers, in_order, arguments)
     results = Results(engine, frame, plan.outputs, order)
+    in_order = [series for series in in_order if series.name in plan.inputs]
+    read = plan.inputs.difference(series.name for series in in_order)
+    # at least one column, which says how many rows there are
+    work = pl.DataFrame([series for series in work if series.name in read] or [work.to_series().alias("_rows")])
 
     def block(start: int, stop: int) -> dict[str, int]:
-        part = order.take(work, start, stop) if order else work.slice(start, stop - start)
+        part = order.take(work, start, stop, in_order) if order else work.slice(start, stop - start)
         found = plan(cleaned(part, numbers))
         results.put(start, stop, found[: len(plan.outputs)])
         return {series.name: int(series.sum()) for series in found[len(plan.outputs) :]}
@@ -214,10 +219,10 @@ def _tell(metric: Metric, marked: Sequence[Mapping[str, int]]) -> None:
 
 
 def _plan(
-    metric: Metric, work: pl.DataFrame, numbers: set[str], order: Order | None, arguments: Mapping[str, Any]
+    metric: Metric, work: pl.DataFrame, numbers: set[str], added: Sequence[pl.Series], arguments: Mapping[str, Any]
 ) -> MetricPlan:
     schema = {name: pl.Float64() if name in numbers else dtype for name, dtype in work.schema.items()}
-    schema |= {INSTRUMENT: pl.UInt32()} if order else {}
+    schema |= {each.name: each.dtype for each in added}
     return metric_plan(metric.definition, metric.outputs, schema, arguments, tuple(metric.notes))
 
 

@@ -8,7 +8,7 @@ intermediate columns small.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
@@ -25,9 +25,10 @@ T = TypeVar("T")
 
 
 class MetricPlan(NamedTuple):
-    """The expressions of a metric, step by step, the types of its outputs, and its columns of notes."""
+    """The expressions of a metric, step by step, what they read, the types of its outputs, and its columns of notes."""
 
     steps: tuple[Step, ...]
+    inputs: frozenset[str]
     outputs: Mapping[str, pl.DataType]
     notes: tuple[str, ...] = ()
 
@@ -96,7 +97,19 @@ def _noted(
     if recorded is None:
         raise TypeError(f"{definition.__name__} appends columns, so it may use with_columns and nothing else")
     present = tuple(name for name in notes if name in result.schema)
-    return MetricPlan(recorded, {name: result.schema[name] for name in outputs}, present)
+    steps, inputs = _needed(recorded, {*outputs, *present})
+    return MetricPlan(steps, inputs, {name: result.schema[name] for name in outputs}, present)
+
+
+def _needed(steps: Sequence[Step], wanted: set[str]) -> tuple[tuple[Step, ...], frozenset[str]]:
+    """Return the expressions that columns need, and the columns that those need in turn."""
+    kept: list[Step] = []
+    for step in reversed(steps):
+        used = tuple(expr for expr in step if expr.meta.output_name() in wanted)
+        wanted = wanted.difference(expr.meta.output_name() for expr in used)
+        wanted = wanted.union(*(expr.meta.root_names() for expr in used))
+        kept += [used] if used else []
+    return tuple(reversed(kept)), frozenset(wanted)
 
 
 def blocks(rows: int, instruments: pl.Series | None) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from cexkit.analytics._core.compat import INSTRUMENT
@@ -31,6 +32,8 @@ _BASELINES = {480: 0.0001, 240: 0.00005}
 #: Chance that rates of real settlements change only at every k-th row: below the first, one instrument suffices;
 #: below the second, it must be half of them.
 _CERTAIN, _LIKELY = 1e-6, 0.02
+#: Farther than any settlement is from another, in microseconds.
+_FAR = 2**62
 
 
 def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> None:
@@ -45,7 +48,8 @@ def check(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, Any]) -> 
     rows = frame if known.all() else frame.filter(known)
     keys = [rows.get_column(name) for name in INSTRUMENT_KEYS if name in rows.columns]
     order = arrange(rows.get_column("timestamp"), keys, lambda: None)
-    _check_unique(metric, _in_order(_times(rows), order), order.instruments)
+    times = _microseconds(order.times)
+    _check_unique(metric, times, _distances(times, order.instruments))
     _check_filled(metric, rows, order, rate)
 
 
@@ -61,33 +65,33 @@ def check_payments(metric: Metric, frame: pl.DataFrame, arguments: Mapping[str, 
     _check_filled(metric, rows, order, rate)
 
 
-def prepared(metric: Metric, work: pl.DataFrame, order: Order, arguments: Mapping[str, Any]) -> pl.DataFrame:
-    """Return the rows that a metric appends to, checked, and with what saves it work.
+def prepared(metric: Metric, work: pl.DataFrame, order: Order, arguments: Mapping[str, Any]) -> pl.Series | None:
+    """Check the rows that a metric appends to, and return what saves it work, for the rows in order; None if nothing.
 
-    Column ``_settled`` is added if an instrument has rows between settlements, and ``_hours`` if each instrument is
+    It is a column ``_settled`` if an instrument has rows between settlements, and ``_hours`` if each instrument is
     evenly spaced by an interval and lacks no settlement.
     """
     rate = metric.column("funding_rate", arguments)
-    times = _in_order(_times(work), order)
-    settled = _settled(work, order, rate) if rate in work.columns else None
-    if settled is None:
-        _check_unique(metric, times, order.instruments)
-        added = _even_hours(work, times, order.instruments)
+    times, instruments = _microseconds(order.times), order.instruments
+    added = _settled(work, order, rate) if rate in work.columns else None
+    if added is None:
+        _check_unique(metric, times, distances := _distances(times, instruments))
+        added = _even_hours(work, distances, instruments)
     else:
-        _check_unique(metric, times.filter(settled), order.instruments.filter(settled))
-        added = settled
+        times = times.filter(added)
+        _check_unique(metric, times, _distances(times, instruments.filter(added)))
     if rate in work.columns:
         _check_filled(metric, work, order, rate)
-    return work if added is None else work.with_columns(order.back(added))
+    return added
 
 
 def _known(rates: pl.Series) -> pl.Series:
     return rates.cast(pl.Float64).is_finite().fill_null(False)
 
 
-def _times(rows: pl.DataFrame) -> pl.Series:
+def _microseconds(times: pl.Series) -> pl.Series:
     """Return microseconds since 1970."""
-    return rows.get_column("timestamp").cast(pl.Datetime("us")).to_physical()
+    return times.cast(pl.Datetime("us")).to_physical()
 
 
 def _in_order(values: pl.Series, order: Order) -> pl.Series:
@@ -99,11 +103,18 @@ def _same(instruments: pl.Series) -> pl.Series:
     return instruments.slice(1) == instruments.slice(0, max(len(instruments) - 1, 0))
 
 
-def _check_unique(metric: Metric, times: pl.Series, instruments: pl.Series) -> None:
+def _distances(times: pl.Series, instruments: pl.Series) -> np.ndarray:
+    """Return microseconds from each row to the next one; ``_FAR`` if that is of another instrument."""
+    distances = np.diff(times.to_numpy())
+    distances[np.diff(instruments.to_numpy()) != 0] = _FAR
+    return distances
+
+
+def _check_unique(metric: Metric, times: pl.Series, distances: np.ndarray) -> None:
     """Raise DuplicateKeyError if two settlements of an instrument are less than a minute apart."""
-    close = (times.diff().slice(1) < _MINUTE_US) & _same(instruments)
+    close = distances < _MINUTE_US
     if close.any():
-        pair = times.slice(close.arg_max() or 0, 2).cast(pl.Datetime("us"))
+        pair = times.slice(int(close.argmax()), 2).cast(pl.Datetime("us"))
         raise DuplicateKeyError(
             f"{metric.name}: {close.sum()} settlements follow another one of their instrument within a minute, "
             f"for example {pair[0]} and {pair[1]}; a settlement is identified by its minute, so drop duplicates first"
@@ -126,24 +137,29 @@ def _settled(work: pl.DataFrame, order: Order, rate: str) -> pl.Series | None:
     return (known | order.instruments.is_in(mostly.implode())).alias("_settled")
 
 
-def _even_hours(work: pl.DataFrame, times: pl.Series, instruments: pl.Series) -> pl.Series | None:
+def _even_hours(work: pl.DataFrame, distances: np.ndarray, instruments: pl.Series) -> pl.Series | None:
     """Return the interval of each row if all instruments are evenly spaced and no settlement is missing."""
-    minutes = ((times.diff() + _MINUTE_US // 2) // _MINUTE_US).alias("minutes")
-    distances = pl.DataFrame([instruments, minutes]).slice(1).filter(_same(instruments))
-    spans = distances.group_by(INSTRUMENT, maintain_order=True).agg(
-        pl.col("minutes").min().alias("least"), pl.col("minutes").max().alias("most")
-    )
-    spans = spans.with_columns(((pl.col("least") + 30) // 60).alias("hours"))
-    interval, least, most = pl.col("hours") * 60, pl.col("least"), pl.col("most")
-    even = spans.filter(interval.is_in(_INTERVALS), least >= interval - 1, most <= interval + 1)
-    # Instruments are numbered from 0; one with a single settlement has no distance.
-    if not len(instruments) or even.height <= instruments[-1]:
+    ends = np.append(np.flatnonzero(distances == _FAR), len(distances))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends == starts).any():  # an instrument with a single settlement has no distance
+        return None
+    least = _to_minutes(np.minimum.reduceat(distances, starts))
+    distances[ends[:-1]] = 0
+    most = _to_minutes(np.maximum.reduceat(distances, starts))
+    hours = (least + 30) // 60
+    if not (np.isin(hours * 60, _INTERVALS) & (least >= hours * 60 - 1) & (most <= hours * 60 + 1)).all():
         return None
     if _DECLARED in work.columns:
         declared = work.get_column(_DECLARED).cast(pl.Float64).min()
-        if isinstance(declared, float) and not declared * 2 > even.get_column("hours").max():  # type: ignore[operator]
+        if isinstance(declared, float) and not declared * 2 > hours.max():
             return None
-    return even.get_column("hours").cast(pl.Float64).gather(instruments).alias("_hours")
+    if (hours == hours[0]).all():
+        return pl.Series("_hours", [float(hours[0])]).new_from_index(0, len(instruments))
+    return pl.Series("_hours", hours.astype(float)).gather(instruments)
+
+
+def _to_minutes(microseconds: np.ndarray) -> np.ndarray:
+    return (microseconds + _MINUTE_US // 2) // _MINUTE_US
 
 
 def _check_filled(metric: Metric, work: pl.DataFrame, order: Order, rate: str) -> None:
@@ -168,7 +184,8 @@ def _sample(work: pl.DataFrame, order: Order, rate: str) -> Iterator[tuple[pl.Se
     for cut in cuts:
         part = order.take(columns, cut, cut + length)
         part = part.filter(_known(part.get_column(rate)))
-        minutes, rates = (_times(part) + _MINUTE_US // 2) // _MINUTE_US, part.get_column(rate)
+        minutes = (_microseconds(part.get_column("timestamp")) + _MINUTE_US // 2) // _MINUTE_US
+        rates = part.get_column(rate)
         starts = [0, *((~_same(part.get_column(INSTRUMENT))).arg_true() + 1), part.height]
         for start, end in pairwise(starts):
             if end - start > _FEWEST:

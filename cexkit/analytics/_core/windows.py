@@ -18,7 +18,7 @@ INSTRUMENT = "_instrument"
 #: Windows up to this length are ranked by comparing each value with every one before it in its window.
 RANKED = 250
 # rows that stay in the cache of a core with all that is made of them
-_CACHED = 65_536
+_CACHED = 32_768
 
 Columns = Mapping[str, np.ndarray]
 #: One column for its mean, two for their sample covariance (N - 1): of a column with itself that is its variance.
@@ -118,8 +118,10 @@ def _beside(first: _Spans, second: _Spans) -> _Spans:
     for (one, other), total in first.products.items():
         product = gaps[one] * gaps[other]
         product *= (n if n == m else 1 / n) / (m * (n + m))
-        product += total[before]
-        product += second.products[one, other][after]
+        if n > 1:  # a single row does not deviate from its mean
+            product += total[before]
+        if m > 1:
+            product += second.products[one, other][after]
         products[one, other] = product
     return _Spans(n + m, sums, products)
 

@@ -222,12 +222,12 @@ def with_ends(frame: Frame) -> Frame:
 
     Both are True only at its first or last settlement, if another one was due between it and the first or last row. One
     due at the first row is not missed, because the instrument may be listed since then. The frame has ``_settled`` and
-    what :func:`with_missing` adds.
+    what :func:`with_missing` adds; one that lacks rows that are not settlements has ``_begin`` and ``_end`` as well.
     """
-    over, us = per_instrument(frame), nw.col("_us")
+    over, us, present = per_instrument(frame), nw.col("_us"), names(frame)
     settled_at = nw.when(nw.col("_settled")).then(us)
     ends = {"_begin": us.min(), "_end": us.max(), "_earliest": settled_at.min(), "_latest": settled_at.max()}
-    frame = frame.with_columns(over(time).alias(name) for name, time in ends.items())
+    frame = frame.with_columns(over(time).alias(name) for name, time in ends.items() if name not in present)
     # Where the interval is open, it is the longest: a longer one does not exist.
     span = (nw.coalesce("_covered", nw.lit(float(max(INTERVALS)))) * HOUR_US).cast(nw.Int64)
     before = (us == nw.col("_earliest")) & (us - span > nw.col("_begin") + MINUTE_US)

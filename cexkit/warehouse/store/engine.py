@@ -79,6 +79,11 @@ class Engine(Backend):
         with self.reporting():
             return super().to_pyarrow(expr, **options)
 
+    def _to_duckdb_relation(self, expr: ir.Expr, /, **options: Any) -> duckdb.DuckDBPyConnection:
+        """Run an expression. Ibis would make a relation of it first, for which DuckDB binds the query twice."""
+        self._run_pre_execute_hooks(expr)
+        return self.con.execute(self.compile(expr.as_table(), **options))
+
     @property
     def db_identity(self) -> str:
         """No two are the same, or Ibis would ask one for the tables of both and mix their data."""

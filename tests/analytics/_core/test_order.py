@@ -99,3 +99,32 @@ def test_more_instruments_than_a_small_number_holds():
     assert found[INSTRUMENT].n_unique() == 70_000
     assert (order.back(found["row"]).to_numpy() == np.arange(140_000)).all()
     assert (np.diff(found["timestamp"].to_numpy().reshape(-1, 2)) == 1).all()
+
+
+TURNS = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(0, 3), st.randoms(use_true_random=False))
+
+
+@settings(deadline=None)
+@given(turns=TURNS, arrow=st.booleans())
+def test_instruments_that_take_turns_are_grouped(turns, arrow):
+    count, hours, cut, random = turns
+    names = [(exchange, symbol) for exchange in "ab" for symbol in "xyz"]
+    random.shuffle(names)
+    rows = [(*name, hour) for hour in range(hours) for name in names[:count]]
+    check(rows[: max(len(rows) - cut, 0)], arrow=arrow)
+
+
+@pytest.mark.parametrize("changed", [0, 1, 7, 11])
+def test_a_turn_out_of_sequence_is_grouped_by_instrument(changed):
+    rows = [("a", symbol, hour) for hour in range(6) for symbol in "xy"]
+    rows[changed] = ("b", rows[changed][1], rows[changed][2])
+    check(rows)
+    check([row for number, row in enumerate(rows) if number != changed])
+
+
+def test_a_long_frame_in_turns_with_another_instrument_at_its_end():
+    hours, symbols = 1_100, [f"S{n:03}" for n in range(100)]
+    rows = [("a", symbol, hour) for hour in range(hours) for symbol in symbols]
+    check(rows)
+    check([*rows[:-1], ("b", *rows[-1][1:])])
+    check([*rows[:-1], ("a", "S000", hours)])

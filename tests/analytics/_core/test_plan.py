@@ -143,3 +143,25 @@ def test_pandas_columns_cut_from_a_table_are_read_where_they_lie():
     frame = pd.DataFrame(table, columns=["price", "other", "reference"]).iloc[::2]
     want = (frame["price"] - frame["reference"]) / frame["reference"]
     assert cexkit.basis(frame)["basis"].tolist() == want.tolist()
+
+
+def test_a_plan_reads_and_computes_only_what_its_outputs_need():
+    def definition(frame):
+        frame = frame.with_columns((number(frame, "price") * 2).alias("_twice"), nw.col("other").alias("_unused"))
+        return frame.with_columns((nw.col("_twice") + 1).alias("output"), nw.col("_unused").alias("_unused again"))
+
+    found = metric_plan(definition, ("output",), {"price": pl.Float64(), "other": pl.Int64()}, {})
+    assert found.inputs == {"price"}
+    assert [len(step) for step in found.steps] == [1, 1]
+    assert found(pl.DataFrame({"price": [1.0]}))[0].to_list() == [3.0]
+    overwritten = metric_plan(
+        lambda frame: frame.with_columns((nw.col("price") + 1).alias("price")), ("price",), {"price": pl.Float64()}, {}
+    )
+    assert overwritten.inputs == {"price"}
+    assert overwritten(pl.DataFrame({"price": [1.0]}))[0].to_list() == [2.0]
+
+
+def test_a_metric_of_constants_has_as_many_rows_as_its_frame():
+    frame = pl.concat([bars(symbol, 1.0, 12, 1) for symbol in "AB"]).sample(fraction=1, shuffle=True, seed=1)
+    assert cexkit.funding_interval(frame)["funding_interval_hours"].to_list() == [8.0] * 24
+    assert cexkit.funding_interval(frame.drop("funding_interval_hours"))["is_gap"].to_list() == [False] * 24
