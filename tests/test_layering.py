@@ -94,7 +94,7 @@ exchanges:
 exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.csv_rows exchanges.dated exchanges.facts
   exchanges.http exchanges.instruments exchanges.parsing exchanges.rows schema schema.intervals schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
-exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
+exchanges.archives: config errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry exchanges.rows schema schema.render
   schema.symbols schema.validate
 exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.symbols
@@ -107,8 +107,8 @@ exchanges.facts: exchanges.http exchanges.parsing exchanges.rows schema schema.i
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client schema
-  schema.intervals schema.symbols
-exchanges.http: errors network schema.intervals text
+  schema.intervals schema.symbols transfer
+exchanges.http: errors network schema.intervals text transfer
 exchanges.instruments: errors exchanges.rows schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
@@ -151,6 +151,7 @@ testing.simulation: errors schema schema.intervals schema.render schema.symbols 
 testing.stream:
 testing.venue: schema.intervals testing.feed testing.loopback
 text:
+transfer: network
 warehouse:
 warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams network schema schema.intervals
   schema.names schema.symbols text warehouse.ingest warehouse.store
