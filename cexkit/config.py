@@ -153,7 +153,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Most temporary space on disk of the queries of a connection, used when memory is short.",
     )
-    sql_seconds: float = Field(1_800.0, gt=0, description="Seconds after which a query is stopped.")
+    sql_seconds: float = Field(1_800.0, gt=0, le=1e9, description="Seconds after which a query is stopped.")
     max_clock_skew_seconds: Annotated[float | None, BeforeValidator(_none_in_words)] = Field(
         300.0,
         ge=0,

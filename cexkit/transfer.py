@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cexkit.network import LOOPBACK_MOUNTS
@@ -63,17 +63,18 @@ class Bounds:
 
     def too_slow(self, url: str) -> OutOfBoundsError:
         return OutOfBoundsError(
-            f"{url}: the response must arrive within {self.seconds:,.0f} seconds ({SECONDS_SETTING}), and has not; "
+            f"{url}: the response must arrive within {self.seconds:,g} seconds ({SECONDS_SETTING}), and has not; "
             "the rest was not read"
         )
 
 
-@dataclass(slots=True)
 class Received:
     """A response whose body is being read.
 
     Attributes
     ----------
+    response : httpx.Response
+        The response; its body is in ``chunks`` only.
     status : int
         HTTP status.
     headers : dict
@@ -84,15 +85,10 @@ class Received:
         Bytes of the body that arrived so far, before they were decompressed.
     """
 
-    response: httpx.Response
-    chunks: Iterator[bytes] = iter(())
-    wire_bytes: int = 0
-    status: int = field(init=False)
-    headers: dict[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.status = self.response.status_code
-        self.headers = {name.lower(): value for name, value in self.response.headers.items()}
+    def __init__(self, response: httpx.Response, budget: _Budget):
+        self.response, self.status, self.wire_bytes = response, response.status_code, 0
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.chunks = _body(self, budget)
 
 
 def bounded_client(transport: httpx.BaseTransport | None = None, **options: Any) -> httpx.Client:
@@ -110,13 +106,40 @@ def bounded_client(transport: httpx.BaseTransport | None = None, **options: Any)
     mounts = LOOPBACK_MOUNTS if transport is None else None
     client = httpx.Client(transport=transport, mounts=mounts, **options)
     client.headers["accept-encoding"] = "gzip"
-    # httpx has no argument for the backend of its pools. Where a version names them differently, a deadline is still
-    # checked with every piece of the body.
-    for each in (client._transport, *client._mounts.values()):
-        pool = getattr(each, "_pool", None)
-        if hasattr(pool, "_network_backend"):
-            pool._network_backend = _Backend(pool._network_backend)
+    bound_connections(client)
     return client
+
+
+def bound_connections(client: Any) -> None:
+    """Make the new connections of a client obey :func:`within`; other requests of the client stay as they are.
+
+    httpx has no argument for the backend of its pools. If a version names them differently, :func:`receive` still
+    checks the bounds with every piece of the body.
+    """
+    for each in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
+        pool = getattr(each, "_pool", None)
+        backend = getattr(pool, "_network_backend", None)
+        if backend is not None and not isinstance(backend, _Backend):
+            pool._network_backend = _Backend(backend)
+
+
+@contextmanager
+def within(address: str, bounds: Bounds) -> Iterator[_Budget]:
+    """Apply bounds to the requests that this thread sends meanwhile; ``address`` is for messages.
+
+    Bytes are those on the wire here, with a margin for headers.
+
+    Raises
+    ------
+    OutOfBoundsError
+        If a bound is exceeded.
+    """
+    before, budget = getattr(_thread, "budget", None), _Budget(address, bounds)
+    _thread.budget = budget
+    try:
+        yield budget
+    finally:
+        _thread.budget = before
 
 
 @contextmanager
@@ -139,11 +162,8 @@ def receive(client: httpx.Client, method: str, url: Any, bounds: Bounds, **reque
     httpx.HTTPError
         If the request fails otherwise.
     """
-    budget = _Budget(str(url), bounds)
-    with budget.in_force(), client.stream(method, url, **request) as response:
-        received = Received(response)
-        received.chunks = _body(received, budget)
-        yield received
+    with within(str(url), bounds) as budget, client.stream(method, url, **request) as response:
+        yield Received(response, budget)
 
 
 def _body(received: Received, budget: _Budget) -> Iterator[bytes]:
@@ -200,15 +220,6 @@ class _Budget:
         self.url, self.bounds = url, bounds
         self._deadline = time.monotonic() + bounds.seconds
         self._wire_left = bounds.bytes * _WIRE_FACTOR + _WIRE_BYTES
-
-    @contextmanager
-    def in_force(self) -> Iterator[None]:
-        before = getattr(_thread, "budget", None)
-        _thread.budget = self
-        try:
-            yield
-        finally:
-            _thread.budget = before
 
     def seconds_left(self) -> float:
         left = self._deadline - time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -50,10 +51,8 @@ class RawServer:
                 head += data
             request = head.decode("latin-1").split("\r\n")[0]
             self.requests.append(request)
-            try:
+            with contextlib.suppress(OSError):  # the client has gone
                 self._answer(self, connection, request)
-            except OSError:
-                pass  # the client has gone
 
 
 def head(status: str = "200 OK", **headers: str) -> bytes:

@@ -167,7 +167,7 @@ warehouse.publish: config errors exchanges.http exchanges.registry network schem
   warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
-warehouse.store: config errors network schema schema.intervals schema.names schema.render
+warehouse.store: config errors network schema schema.intervals schema.names schema.render transfer
 warehouse.units: schema
 """
 _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())

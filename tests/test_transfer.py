@@ -13,9 +13,9 @@ import pytest
 from cexkit.config import Settings
 from cexkit.errors import ResponseBoundError, TransportError
 from cexkit.exchanges.fetcher import Fetcher
-from cexkit.exchanges.http import HttpClient
+from cexkit.exchanges.http import HttpClient, RetryPolicy
 from cexkit.exchanges.http.client import DEFAULT_BOUNDS
-from cexkit.transfer import Bounds
+from cexkit.transfer import Bounds, OutOfBoundsError, bounded_client, receive
 from tests.raw_server import CHUNK, RawServer, dribbled, endless, fixed, head
 
 
@@ -42,9 +42,11 @@ def test_endless_body_is_read_up_to_the_bound():
 
 
 def test_announced_body_beyond_the_bound_is_not_read():
-    with RawServer(fixed(head(Content_Length="1000001"))) as server:
-        with pytest.raises(ResponseBoundError, match="CEXKIT_MAX_RESPONSE_BYTES"):
-            get(server)
+    with (
+        RawServer(fixed(head(Content_Length="1000001"))) as server,
+        pytest.raises(ResponseBoundError, match="CEXKIT_MAX_RESPONSE_BYTES"),
+    ):
+        get(server)
 
 
 @pytest.mark.parametrize(
@@ -57,22 +59,26 @@ def test_announced_body_beyond_the_bound_is_not_read():
 )
 def test_bytes_that_dribble_end_at_the_deadline(data):
     began = time.monotonic()
-    with RawServer(dribbled(data)) as server:
-        with pytest.raises(ResponseBoundError, match=r"within 1 seconds \(CEXKIT_MAX_REQUEST_SECONDS\)"):
-            get(server, seconds=1.0)
+    with (
+        RawServer(dribbled(data)) as server,
+        pytest.raises(ResponseBoundError, match=r"within 1 seconds \(CEXKIT_MAX_REQUEST_SECONDS\)"),
+    ):
+        get(server, seconds=1.0)
     assert time.monotonic() - began < 3
 
 
 def test_silence_beyond_the_deadline_names_the_deadline():
-    with RawServer(lambda server, connection, request: server.stopped.wait(5)) as server:
-        with pytest.raises(ResponseBoundError, match="CEXKIT_MAX_REQUEST_SECONDS"):
-            get(server, seconds=0.5)
+    with (
+        RawServer(lambda server, connection, request: server.stopped.wait(5)) as server,
+        pytest.raises(ResponseBoundError, match="CEXKIT_MAX_REQUEST_SECONDS"),
+    ):
+        get(server, seconds=0.5)
 
 
 def test_silence_before_the_deadline_is_a_timeout_and_is_tried_again():
+    retry = RetryPolicy(attempts=2, first_seconds=0.01)
     with RawServer(lambda server, connection, request: server.stopped.wait(5)) as server:
-        with pytest.raises(TransportError, match="ReadTimeout"), HttpClient(timeout_seconds=0.1) as http:
-            http._retry = type(http._retry)(attempts=2, first_seconds=0.01)
+        with HttpClient(timeout_seconds=0.1, retry=retry) as http, pytest.raises(TransportError, match="ReadTimeout"):
             http.get(server.url)
         assert len(server.requests) == 2
 
@@ -97,15 +103,19 @@ def test_compressed_body_within_the_bound_is_unpacked():
 
 def test_compressed_body_without_its_end_is_an_error():
     body = gzip.compress(b"[1]" * 100_000)[:-9]
-    with RawServer(fixed(head(Content_Encoding="gzip") + body)) as server:
-        with pytest.raises(TransportError, match="cut off"):
-            get(server, seconds=60)
+    with (
+        RawServer(fixed(head(Content_Encoding="gzip") + body)) as server,
+        pytest.raises(TransportError, match="cut off"),
+    ):
+        get(server, seconds=60)
 
 
 def test_coding_that_was_not_requested_is_an_error():
-    with RawServer(fixed(head(Content_Encoding="zstd") + b"x")) as server:
-        with pytest.raises(TransportError, match="content-encoding must be gzip, got zstd"):
-            get(server, seconds=60)
+    with (
+        RawServer(fixed(head(Content_Encoding="zstd") + b"x")) as server,
+        pytest.raises(TransportError, match="content-encoding must be gzip, got zstd"),
+    ):
+        get(server, seconds=60)
 
 
 def test_endless_chunks_without_content_end():
@@ -124,11 +134,13 @@ def test_redirect_with_an_endless_body_ends():
         while not server.stopped.is_set():
             server.send(connection, CHUNK)
 
-    from cexkit.transfer import OutOfBoundsError, bounded_client, receive
-
-    with RawServer(answer) as server, bounded_client(follow_redirects=True) as client:
-        with pytest.raises(OutOfBoundsError), receive(client, "GET", server.url, Bounds(100_000, 60)):
-            pass
+    with (
+        RawServer(answer) as server,
+        bounded_client(follow_redirects=True) as client,
+        pytest.raises(OutOfBoundsError),
+        receive(client, "GET", server.url, Bounds(100_000, 60)),
+    ):
+        pass
 
 
 def test_deadline_holds_for_each_request_alone():
