@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.warehouse.store.data_files import file_problem
+from cexkit.warehouse.store.data_files import file_problem, value_problem
 from cexkit.warehouse.store.ledgers import read_ledgers
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -37,9 +37,9 @@ class Verification:
 def verify(warehouse: Warehouse) -> Verification:
     """Hash every file of a warehouse and compare it with what was recorded.
 
-    Data files are compared with the manifest, by the hash of the file. Bronze files are compared with the ledgers, by
-    size and by the hash of each response body; other columns have no recorded hash. Bronze files that were retired, or
-    that no ledger names yet, are left out.
+    Data files are compared with the manifest, by the hash of the file, and by its rows, times, and period. Bronze files
+    are compared with the ledgers, by size and by the hash of each response body; other columns have no recorded hash.
+    Bronze files that were retired, or that no ledger names yet, are left out.
 
     Parameters
     ----------
@@ -53,7 +53,9 @@ def verify(warehouse: Warehouse) -> Verification:
     ()
     """
     files, bronze = warehouse.manifest.files, _recorded_bronze(warehouse.root)
-    problems = [f"{file.path} {problem}" for file in files if (problem := file_problem(warehouse.root, file))]
+    root = warehouse.root
+    found = ((file, file_problem(root, file) or value_problem(root, file)) for file in files)
+    problems = [f"{file.path} {problem}" for file, problem in found if problem]
     problems += [
         f"{path} {problem}"
         for path, (size, hashes) in bronze.items()
