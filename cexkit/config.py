@@ -123,6 +123,37 @@ class Settings(BaseSettings):
     )
     http_timeout_seconds: float = Field(30.0, gt=0, description="Seconds until a request counts as failed.")
     http_attempts: int = Field(6, ge=1, description="How often a request is tried in all.")
+    max_response_bytes: int = Field(
+        64_000_000,
+        ge=1,
+        description="Most bytes of a response, decompressed; files that a manifest names may have the size it states.",
+    )
+    max_request_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="Seconds that a whole response may take, however steadily it arrives. Files that a manifest names "
+        "may take longer, by their size over min_bytes_per_second.",
+    )
+    min_bytes_per_second: float = Field(
+        20_000.0, gt=0, description="Lowest mean speed at which a file that a manifest names may arrive."
+    )
+    max_unpacked_bytes: int = Field(
+        256_000_000, ge=1, description="Most bytes of a file of a venue's archive once it is unpacked."
+    )
+    sql_memory_bytes: int = Field(
+        4_000_000_000,
+        ge=50_000_000,
+        description="Most memory of the queries of a connection; never above 80% of the machine's.",
+    )
+    sql_threads: int | None = Field(
+        None, ge=1, description="Most threads of a query; unset: one per core, and 8 if files are read in place."
+    )
+    sql_temp_bytes: int = Field(
+        20_000_000_000,
+        ge=0,
+        description="Most temporary space on disk of the queries of a connection, used when memory is short.",
+    )
+    sql_seconds: float = Field(1_800.0, gt=0, le=1e9, description="Seconds after which a query is stopped.")
     max_clock_skew_seconds: Annotated[float | None, BeforeValidator(_none_in_words)] = Field(
         300.0,
         ge=0,

@@ -12,6 +12,7 @@ and ends with what to do about it::
     ├── MissingColumnError (KeyError)            a frame lacks an input of a metric
     ├── ColumnTypeError (TypeError)              a column has a type the metric cannot take
     ├── DuplicateKeyError (ValueError)           two rows claim the same instrument and time
+    ├── QueryBoundError (RuntimeError)           a query exceeds a bound on its memory, disk, or time
     ├── UnsupportedBackendError (NotImplementedError)  this engine cannot do this metric
     ├── NotOfferedError (NotImplementedError)    the venue does not publish this table
     ├── NotReadYetError (NotImplementedError)    the venue publishes it, cexkit does not read it yet
@@ -19,6 +20,7 @@ and ends with what to do about it::
     │   ├── TransportError (ConnectionError)       no usable response: network, timeout, truncated body
     │   ├── RateLimitedError                       refused for too many requests, retries exhausted
     │   ├── BlockedError (PermissionError)         refused for our location or address
+    │   ├── ResponseBoundError                     a response exceeds a bound on its bytes or its time
     │   └── VenueError                             the venue returned an error response
     ├── PayloadError (ValueError)                a response whose body is not what the endpoint promises
     ├── SchemaError (ValueError)                 a table that does not conform to its declaration
@@ -149,6 +151,10 @@ class DuplicateKeyError(CexkitError, ValueError):
     """Two rows claim the same instrument and time."""
 
 
+class QueryBoundError(CexkitError, RuntimeError):
+    """A query exceeds a bound on its memory, temporary space, or time; the message names the bound and its setting."""
+
+
 class UnsupportedBackendError(CexkitError, NotImplementedError):
     """This engine cannot compute this metric; the message names the way round."""
 
@@ -189,6 +195,10 @@ class RateLimitedError(FetchError):
 
 class BlockedError(FetchError, PermissionError):
     """The venue refuses requests from this location or address."""
+
+
+class ResponseBoundError(FetchError):
+    """A response exceeds a bound on its bytes or its time; the message names the bound and its setting."""
 
 
 class VenueError(FetchError):

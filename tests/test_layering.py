@@ -95,7 +95,7 @@ exchanges.<venue>: errors exchanges.archives exchanges.base exchanges.csv_rows e
   exchanges.http exchanges.instruments exchanges.order exchanges.parsing exchanges.rows schema schema.intervals
   schema.symbols
 exchanges.__main__: exchanges.coverage exchanges.registry
-exchanges.archives: errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
+exchanges.archives: config errors exchanges.dated exchanges.parsing schema.intervals schema.symbols
 exchanges.assembly: errors exchanges.instruments exchanges.page exchanges.registry exchanges.rows schema schema.render
   schema.symbols schema.validate
 exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schema schema.intervals schema.symbols
@@ -108,8 +108,8 @@ exchanges.facts: exchanges.http exchanges.order exchanges.parsing exchanges.rows
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings
   exchanges.page exchanges.page_walk exchanges.parsing exchanges.registry exchanges.venue_client exchanges.venue_walk
-  schema schema.intervals schema.symbols
-exchanges.http: errors network schema.intervals text
+  schema schema.intervals schema.symbols transfer
+exchanges.http: errors network schema.intervals text transfer
 exchanges.instruments: errors exchanges.rows schema schema.names schema.render schema.symbols
 exchanges.listings: errors exchanges.assembly exchanges.base exchanges.instruments exchanges.page exchanges.page_walk
   exchanges.parsing exchanges.terms exchanges.venue_client schema schema.symbols
@@ -155,6 +155,7 @@ testing.simulation: errors schema schema.intervals schema.render schema.symbols 
 testing.stream:
 testing.venue: schema.intervals testing.feed testing.loopback
 text:
+transfer: network
 warehouse:
 warehouse.collect: errors exchanges.fetcher exchanges.parsing exchanges.streams network schema schema.intervals
   schema.names schema.symbols text warehouse.ingest warehouse.store
@@ -170,7 +171,7 @@ warehouse.publish: config errors exchanges.http exchanges.registry network schem
   warehouse.quality warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
-warehouse.store: config errors network schema schema.intervals schema.names schema.render
+warehouse.store: config errors network schema schema.intervals schema.names schema.render transfer
 warehouse.units: schema
 """
 _LINES = (line.partition(":") for line in TABLE.replace("\n  ", " ").splitlines())

@@ -14,7 +14,7 @@ from cexkit.client.market import connect
 from cexkit.config import settings, unknown_variables
 from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.warehouse.store.cache import FileCache
-from cexkit.warehouse.store.data_files import file_problem
+from cexkit.warehouse.store.data_files import file_problem, value_problem
 from cexkit.warehouse.store.keys import broken_keys
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import Folder, folder_of
@@ -159,12 +159,12 @@ def _examine(found: Diagnosis, source: str | Path | None, options: dict[str, Any
 
 
 def _check_folder(found: Diagnosis, snapshot: Any, *, hashed: bool) -> None:
-    """Check that all files of a folder are there, with the sizes of the manifest, and that key digests are intact."""
+    """Check that all files of a folder are there, as the manifest states them, and that key digests are intact."""
     root, files = snapshot.location.root, snapshot.manifest.files
     if not hashed:
-        sizes = [(file.path, problem) for file in files if (problem := file_problem(root, file, hashed=False))]
-        found.problems += [f"{path} {problem}" for path, problem in sizes]
-        found.checked.append(f"sizes of {len(files):,} data files")
+        compared = ((file, file_problem(root, file, hashed=False) or value_problem(root, file)) for file in files)
+        found.problems += [f"{file.path} {problem}" for file, problem in compared if problem]
+        found.checked.append(f"sizes, rows, times, and periods of {len(files):,} data files")
         found.unchecked.append("content of the data files and of Bronze (`--verify` hashes them)")
     found.problems += broken_keys(root, snapshot.manifest)
     found.checked.append("key digests")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cexkit.cli.output import INCOMPLETE, INTERRUPTED
-from cexkit.cli.terminal import say, say_text
+from cexkit.cli.terminal import FAILED, say, say_text
 
 if TYPE_CHECKING:
     from cexkit.exchanges.fetcher import Fetcher
@@ -46,6 +46,9 @@ def pull(
             raise typer.Exit(INCOMPLETE if planned.problems else 0)
         report = planned + _pull_with_bars(made, fetcher, request, common)
     say_text(report)
+    if report.failed:
+        say(f"cexkit: {report.cause}", err=True)
+        raise typer.Exit(FAILED)
     if report.problems:
         raise typer.Exit(INCOMPLETE)
 

@@ -16,7 +16,7 @@ from cexkit.client.queries import Queries
 from cexkit.client.query import ALL_CLASSES, Query
 from cexkit.client.references import check_quotes
 from cexkit.client.return_types import check_return_type, to_return_type
-from cexkit.errors import InvalidInputError
+from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.schema import TABLES
 from cexkit.schema.asset_class import ASSET_CLASS, is_included, warn_of_excluded
 from cexkit.schema.intervals import EPOCH, YEARS
@@ -213,8 +213,13 @@ def _compute_read_start(end: datetime, days: float) -> datetime | None:
 def _fetch_rows(market: Dataset, cursor: duckdb.DuckDBPyConnection, query: Query) -> pl.DataFrame:
     import duckdb
 
+    from cexkit.warehouse.store.failures import ARROW_FAILURES
+    from cexkit.warehouse.store.query_bounds import fetch_rows
+
     try:
-        return cursor.execute(query.sql).pl()
-    except duckdb.Error as error:
+        return pl.DataFrame(fetch_rows(cursor, query.sql))
+    except CexkitError:
+        raise
+    except (duckdb.Error, MemoryError, *ARROW_FAILURES) as error:
         text = f"{query.name} could not be answered with these values: {error}\n{query}"
-        raise (market._backend.dataset_failure(error) or InvalidInputError(text)) from error
+        raise (market._backend.known_failure(error) or InvalidInputError(text)) from error

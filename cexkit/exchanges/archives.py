@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from cexkit.config import settings
 from cexkit.errors import PayloadError
 from cexkit.exchanges.dated import Dated
 from cexkit.exchanges.parsing import Parse
@@ -184,13 +185,36 @@ def _is_out(piece: Piece, now: datetime) -> bool:
     return piece.window.end + piece.archive.ready[piece.period] <= now
 
 
-def unzipped(endpoint: str, body: bytes) -> bytes:
-    """The one file in a zip; raises PayloadError where it is none of one."""
+def unzipped(endpoint: str, body: bytes, max_bytes: int | None = None) -> bytes:
+    """Return the one file in a zip.
+
+    Parameters
+    ----------
+    endpoint : str
+        For messages.
+    body : bytes
+        The zip.
+    max_bytes : int, optional
+        Most bytes of the file. Default: the setting ``CEXKIT_MAX_UNPACKED_BYTES``.
+
+    Raises
+    ------
+    PayloadError
+        If it is not a zip of one file, or the file is larger.
+    """
+    most = settings().max_unpacked_bytes if max_bytes is None else max_bytes
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             names = archive.namelist()
             if len(names) != 1:
                 raise PayloadError(endpoint, f"one file expected in the zip, there are {len(names)}")
-            return archive.read(names[0])
+            with archive.open(names[0]) as file:
+                # A zip may state a smaller size than it has: only what is read counts.
+                content = file.read(most + 1) if archive.getinfo(names[0]).file_size <= most else None
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise PayloadError(endpoint, f"not a zip that can be read: {error}") from error
+    if content is None or len(content) > most:
+        raise PayloadError(
+            endpoint, f"the file in the zip must have at most {most:,} bytes (CEXKIT_MAX_UNPACKED_BYTES), and has more"
+        )
+    return content

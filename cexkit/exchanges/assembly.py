@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from cexkit.errors import DuplicateKeyError, QuarantinedRowsWarning, warn
-from cexkit.exchanges.instruments import latest, of_type, stacked
+from cexkit.exchanges.instruments import latest, left_out, new_values, of_type, stacked
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import join_companions
 from cexkit.exchanges.rows import quarantined
@@ -68,9 +68,17 @@ def assemble_instruments(exchange: str, pages: Iterable[Page], instrument_type: 
         If a page is malformed.
     DuplicateKeyError
         If a venue gave two different rows for one key.
+
+    Warns
+    -----
+    QuarantinedRowsWarning
+        If instruments are left out because they cannot be read, or have a status or type that is not known.
     """
     pages = list(_warn_of_flaws(require_well_formed(pages)))
     companions = {page.endpoint: page.table for page in pages if page.companion}
+    if found := new_values({name: why for page in pages for name, why in left_out(page.table).items()}):
+        texts = ", ".join(f"{name}: {why}" for name, why in sorted(found.items())[:5])
+        warn(f"{exchange} instruments: {len(found):,} were left out: {texts}", QuarantinedRowsWarning)
     listings = [
         join_companions(exchange, page.endpoint, page.table, companions) for page in pages if not page.companion
     ]

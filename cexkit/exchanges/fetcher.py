@@ -39,6 +39,7 @@ from cexkit.exchanges.venue_walk import VenueWalk
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import Instrument, InstrumentType
+from cexkit.transfer import Bounds
 
 if TYPE_CHECKING:
     import httpx
@@ -54,7 +55,7 @@ class Fetcher:
     Parameters
     ----------
     settings : Settings, optional
-        Base URLs, timeout, number of attempts, largest clock skew; default: the environment.
+        Base URLs, timeout, bounds, number of attempts, largest clock skew; default: the environment.
     transport : httpx.BaseTransport, optional
         Replaces the network.
     clock, sleep : callable
@@ -83,6 +84,7 @@ class Fetcher:
         self._http = HttpClient(
             transport=transport,
             timeout_seconds=settings.http_timeout_seconds,
+            bounds=Bounds(settings.max_response_bytes, settings.max_request_seconds),
             retry=RetryPolicy(attempts=settings.http_attempts),
             limiter=RateLimiter(clock=clock, sleep=sleep),
             sleep=sleep,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Metadata of an instruments table: what the venue listed and the table leaves out, and why.
 LEFT_OUT = b"left_out"
+#: End of the reason for a value that a venue has begun to use.
+_NOT_KNOWN = " is not known"
 
 
 def latest(listed: pa.Table) -> pa.Table:
@@ -55,6 +57,30 @@ def left_out(instruments: pa.Table) -> dict[str, str]:
     {}
     """
     return json.loads((instruments.schema.metadata or {}).get(LEFT_OUT, b"{}"))
+
+
+def not_known(field: str, value: object) -> str:
+    """Return why an instrument is left out that has a value which cexkit does not know.
+
+    Examples
+    --------
+    >>> not_known("status", "RESTING")
+    "its status 'RESTING' is not known"
+    """
+    return f"its {field} {value!r}{_NOT_KNOWN}"
+
+
+def new_values(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Return the instruments, of those left out, that have a value which cexkit does not know, and why each is.
+
+    Others are left out on purpose, such as options.
+
+    Examples
+    --------
+    >>> new_values({"A": not_known("status", "RESTING"), "B": "its kind 'option' is not read"})
+    {'A': "its status 'RESTING' is not known"}
+    """
+    return {name: reason for name, reason in reasons.items() if reason.endswith(_NOT_KNOWN)}
 
 
 def with_left_out(reasons: Mapping[str, str]) -> dict[bytes, bytes]:

@@ -20,8 +20,10 @@ from cexkit_pipeline.resources import Store
 from cexkit_pipeline.summary import summary
 
 TIMEOUT_SECONDS = 10.0
-#: Tags by which Dagster marks runs that nobody started by hand.
-SCHEDULED, FOLLOWED = "dagster/schedule_name", "dagster/from_automation_condition"
+#: Tag by which Dagster marks runs of schedules.
+SCHEDULED = "dagster/schedule_name"
+#: Most failed steps that an alert names.
+CAUSES = 5
 
 _log = logging.getLogger("cexkit.alerts")
 
@@ -80,11 +82,35 @@ def _require_usable_network(url: str) -> None:
         raise ConfigError(f"{proxy.variable} must name an HTTP proxy for alerts, got a SOCKS proxy; name an HTTP proxy")
 
 
-@dg.run_failure_sensor(description="Tells of every failed run.", default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.run_failure_sensor(
+    description="Tells of every failed run, with its cause.",
+    # A run that the command line started belongs to no code location.
+    monitor_all_code_locations=True,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
-    """One message a failed run, with its error."""
+    """One message a failed run, with the errors of its steps."""
     run = context.dagster_run
-    alert(f"run {run.run_id[:8]} of {run.job_name} failed: {context.failure_event.message}", settings().alert_webhook)
+    title = f"run {run.run_id[:8]} of {run.job_name} failed"
+    events = context.get_step_failure_events()
+    causes = [f"{event.step_key}: {_cause(event)}" for event in events[:CAUSES]]
+    causes += [f"{len(events) - CAUSES:,} more steps failed"] if events[CAUSES:] else []
+    alert("\n".join([f"{title}:", *causes]) if causes else f"{title}: {context.failure_event.message}", _webhook())
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    """Return why a step failed, in one line: what it says itself, else its first exception."""
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return printable(error.message.strip()) if error else "no error is known"
+
+
+def _webhook() -> SecretStr | None:
+    return settings().alert_webhook
 
 
 @dg.sensor(
@@ -107,17 +133,15 @@ def stale_data(context: dg.SensorEvaluationContext, store: Store) -> dg.SkipReas
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
-    description="Says what each run did that was started by a schedule or a condition.",
+    description="Says what each scheduled run did, and each other run in which something is not right.",
+    monitor_all_code_locations=True,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
 def run_summaries(context: dg.RunStatusSensorContext) -> None:
-    """One message a scheduled run; of the many runs that follow them only those in which something is not right."""
+    """One message a scheduled run; of others, however they were started, only those in which something is not right."""
     run = context.dagster_run
-    scheduled, followed = SCHEDULED in run.tags, FOLLOWED in run.tags
-    if not (scheduled or followed):
-        return
     found = summary(context.instance, run)
-    notify = (scheduled and found.counts) or not found.fine
+    notify = (SCHEDULED in run.tags and found.counts) or not found.fine
     level = logging.INFO if found.fine else logging.WARNING
     context.log.log(level, str(found))
     alert(str(found), settings().alert_webhook if notify else None, level)

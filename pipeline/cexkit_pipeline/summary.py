@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
 #: Counts that assets report, in display order; see ``assets.bronze.result``.
 COUNTS = ("responses", "rows", "quarantined", "problems")
+#: Most problems in the text of a summary.
+PROBLEMS = 10
 #: Number of events per page.
 PAGE = 1_000
 
@@ -25,6 +27,8 @@ class Summary:
         Counts of each asset: ``responses``, ``rows``, ``quarantined``, ``problems``, as far as it reports them.
     failed : tuple of str
         Names of failed checks.
+    problems : tuple of str
+        The first problems that assets report.
 
     Examples
     --------
@@ -36,6 +40,7 @@ class Summary:
     title: str
     counts: dict[str, dict[str, int]]
     failed: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def fine(self) -> bool:
@@ -50,6 +55,7 @@ class Summary:
             f"{asset}: {format_counts(count)}" for asset, count in sorted(self.counts.items()) if any(count.values())
         ]
         lines += [f"check failed: {check}" for check in self.failed]
+        lines += [f"problem: {problem}" for problem in self.problems[:PROBLEMS]]
         return "\n".join(lines)
 
 
@@ -60,18 +66,29 @@ def summary(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Summary:
     failed = sorted(f"{check.check_name} of {check.asset_key.to_user_string()}" for check in found if not check.passed)
     partition = run.tags.get("dagster/partition")
     title = f"run {run.run_id[:8]} of {run.job_name}" + (f", {partition}" if partition else "")
-    return Summary(title, counts_of(instance, run), tuple(failed))
+    reported = _metadata(instance, run)
+    problems = [
+        problem for each in reported.values() if "first_problems" in each for problem in each["first_problems"].value
+    ]
+    return Summary(title, _counts(reported), tuple(failed), tuple(problems))
 
 
 def counts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, dict[str, int]]:
     """Return the counts of each asset. An asset reports once per partition, each time for the whole run."""
-    materializations = [
-        event.materialization for event in _events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    ]
+    return _counts(_metadata(instance, run))
+
+
+def _counts(reported: Mapping[str, Mapping[str, dg.MetadataValue]]) -> dict[str, dict[str, int]]:
     return {
-        one.asset_key.to_user_string(): {name: int(one.metadata[name].value) for name in COUNTS if name in one.metadata}
-        for one in materializations
+        asset: {name: int(metadata[name].value) for name in COUNTS if name in metadata}
+        for asset, metadata in reported.items()
     }
+
+
+def _metadata(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Mapping[str, dg.MetadataValue]]:
+    """Return the metadata of each asset of a run."""
+    events = _events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return {event.materialization.asset_key.to_user_string(): event.materialization.metadata for event in events}
 
 
 def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from cexkit.errors import PayloadError
 from cexkit.exchanges.facts import facts, finished, from_ms, settlement, venue_facts
 from cexkit.exchanges.http.ratelimit import Budget
-from cexkit.exchanges.instruments import listing, with_funding_hours
+from cexkit.exchanges.instruments import listing, not_known, with_funding_hours
 from cexkit.exchanges.parsing import (
     Context,
     Count,
@@ -294,7 +294,7 @@ def parse_futures_listing(endpoint: str, body: bytes, context: Context) -> pa.Ta
 
 
 def _unknown_status(row: Listed) -> str:
-    return "" if row["status"] in STATUS else f"its status {row['status']!r} is not known"
+    return "" if row["status"] in STATUS else not_known("status", row["status"])
 
 
 def _kind(row: ListedContract) -> tuple[str | None, str]:
@@ -307,7 +307,7 @@ def _kind(row: ListedContract) -> tuple[str | None, str]:
         return "future", ""
     if not contract:
         return None, f"it has no contract type yet ({row['status']})"
-    return None, f"its contract type {contract!r} is not known"
+    return None, not_known("contract type", contract)
 
 
 def _record(row: Listed, kind: str, context: Context) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.facts import facts, finished, from_ms, settlement
-from cexkit.exchanges.instruments import listing
+from cexkit.exchanges.instruments import listing, not_known
 from cexkit.exchanges.parsing import (
     Context,
     Ms,
@@ -259,10 +259,10 @@ def _instruments(rows: Rows, record: Callable[[Any], dict[str, Any]], context: C
 def _unread(row: Mapping[str, Any]) -> str:
     """Return why an instrument cannot be read; empty if it can."""
     if row["status"] not in STATUS:
-        return f"its status {row['status']!r} is not known"
+        return not_known("status", row["status"])
     kind = KINDS.get(row["contractType"]) if "contractType" in row else "spot"
     if kind is None:
-        return f"its contract type {row['contractType']!r} is not known"
+        return not_known("contract type", row["contractType"])
     return "it is dated and has no delivery time" if kind == "future" and row["deliveryTime"] is None else ""
 
 

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.facts import facts, finished, from_ms, settlement
-from cexkit.exchanges.instruments import listing
+from cexkit.exchanges.instruments import listing, not_known
 from cexkit.exchanges.parsing import Context, Ms, Name, Price, adapter, arrays, by_name, validated
 from cexkit.exchanges.rows import Rows, check_grid, check_rows, read_rows
 from cexkit.schema import TABLES
@@ -39,6 +39,9 @@ STATE = {
     "inactive": "halted",
     "delivered": "delisted",
 }
+
+#: Kinds of contracts that are neither perpetuals nor dated futures.
+NOT_READ = {"option", "option_combo", "future_combo", "spot"}
 
 # Between 2001 and 2286: other units fall outside. An expiry may be later.
 Seconds = Annotated[int, Field(ge=10**9, lt=10**10)]
@@ -127,7 +130,7 @@ def parse_products(endpoint: str, body: bytes, context: Context) -> pa.Table:
     """Spot products of ``/products``, delisted ones among them."""
     rows = read_rows(adapter(list[Product]), body, endpoint, name="id")
     unknown = [row for row in rows.values if row["status"] not in STATUS]
-    reasons = {row["id"]: f"its status {row['status']!r} is not known" for row in unknown}
+    reasons = {row["id"]: not_known("status", row["status"]) for row in unknown}
     return listing([_product(row, context) for row in rows.values if row["id"] not in reasons], reasons, rows)
 
 
@@ -198,9 +201,11 @@ def parse_contracts(endpoint: str, expired: bool, body: bytes, context: Context)
 
 def _unreadable(row: Contract) -> str:
     if row["kind"] != "future":
-        return f"its kind {row['kind']!r} is not read"
+        return f"its kind {row['kind']!r} is not read" if row["kind"] in NOT_READ else not_known("kind", row["kind"])
+    if (state := row.get("state")) and state not in STATE:
+        return not_known("state", state)
     terms = _terms(row)
-    return "" if terms in ("linear", "reversed") else f"its instrument type {terms!r} is not known"
+    return "" if terms in ("linear", "reversed") else not_known("instrument type", terms)
 
 
 def _terms(row: Contract) -> str:

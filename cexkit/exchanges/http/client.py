@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cexkit.errors import BlockedError, ConfigError, FetchError, RateLimitedError, TransportError, VenueError
+from cexkit.errors import (
+    BlockedError,
+    ConfigError,
+    FetchError,
+    RateLimitedError,
+    ResponseBoundError,
+    TransportError,
+    VenueError,
+)
 from cexkit.exchanges.http.ratelimit import RateLimiter, Usage
 from cexkit.exchanges.http.retry import BANNED, RetryPolicy, http_date, retry_after
 from cexkit.exchanges.http.workers import require_wanted, sleep, waiting
-from cexkit.network import LOOPBACK_MOUNTS, network_hint, require_usable_network
+from cexkit.network import network_hint, require_usable_network
 from cexkit.text import masked
+from cexkit.transfer import Bounds, OutOfBoundsError, Received, bounded_client, receive
 
 if TYPE_CHECKING:
     import httpx
@@ -22,6 +31,9 @@ if TYPE_CHECKING:
 BAN_SECONDS = 120.0
 #: Some services refuse requests that do not say who asks.
 USER_AGENT = "cexkit"
+
+#: Those of the settings' defaults.
+DEFAULT_BOUNDS = Bounds(64_000_000, 600.0)
 
 _REFUSED_HERE = frozenset({403, 451})
 _TOO_FAST = frozenset({418, 429})
@@ -81,6 +93,8 @@ class HttpClient:
         Replaces the network.
     timeout_seconds : float
         Seconds without a byte until a request counts as failed.
+    bounds : Bounds
+        Most bytes of a response, and the longest time that it may take.
     retry : RetryPolicy
         What is tried again.
     limiter : RateLimiter, optional
@@ -102,6 +116,7 @@ class HttpClient:
         *,
         transport: httpx.BaseTransport | None = None,
         timeout_seconds: float = 30.0,
+        bounds: Bounds = DEFAULT_BOUNDS,
         retry: RetryPolicy | None = None,
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = sleep,
@@ -111,9 +126,9 @@ class HttpClient:
         self._over_network = transport is None
         if self._over_network:
             require_usable_network()
-        self._client = httpx.Client(
-            transport=transport,
-            mounts=LOOPBACK_MOUNTS if self._over_network else None,
+        self._bounds = bounds
+        self._client = bounded_client(
+            transport,
             timeout=timeout_seconds,
             headers={"user-agent": USER_AGENT},
             # requests wait for budgets, never for connections
@@ -162,6 +177,8 @@ class HttpClient:
 
         Raises
         ------
+        ResponseBoundError
+            A response exceeds a bound. It is not tried again, because it may take as long each time.
         TransportError
             No usable response in all tries: network, timeout, truncated body, 5xx.
         RateLimitedError
@@ -193,7 +210,12 @@ class HttpClient:
         sent_at = datetime.now(UTC)
         try:
             plain, user = _without_user(url)
-            response = self._client.get(plain, params=params, headers=headers, auth=user)
+            with receive(
+                self._client, "GET", plain, self._bounds, params=params, headers=headers, auth=user
+            ) as received:
+                body = b"".join(received.chunks)
+        except OutOfBoundsError as error:
+            raise ResponseBoundError(str(error)) from error
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as error:
             raise ConfigError(f"not a URL that can be read: {url!r} ({error}); check CEXKIT_BASE_URLS") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -201,16 +223,14 @@ class HttpClient:
             raise TransportError(
                 f"{url}: {type(error).__name__}: {error}; check the network connection{hint}"
             ) from error
-        _refuse_truncated(url, response)
-        lower = {name.lower(): value for name, value in response.headers.items()}
-        received_at = datetime.now(UTC)
+        _refuse_truncated(url, received)
         return Response(
             masked(url),
             params,
-            response.status_code,
-            lower,
-            received_at,
-            response.content,
+            received.status,
+            received.headers,
+            datetime.now(UTC),
+            body,
             sequence=sequence,
             sent_at=sent_at,
         )
@@ -263,11 +283,9 @@ def _error_text(response: Response) -> str:
     )
 
 
-def _refuse_truncated(url: str, response: httpx.Response) -> None:
-    promised = response.headers.get("content-length")
-    if promised is None or not promised.isdecimal():
-        return
-    encoded = "content-encoding" in response.headers
-    result = response.num_bytes_downloaded if encoded else len(response.content)
-    if result != int(promised):
-        raise TransportError(f"{url}: the body is cut off: {result} bytes of {promised}", status=response.status_code)
+def _refuse_truncated(url: str, received: Received) -> None:
+    promised = received.headers.get("content-length", "")
+    if promised.isdecimal() and received.wire_bytes != int(promised):
+        raise TransportError(
+            f"{url}: the body is cut off: {received.wire_bytes} bytes of {promised}", status=received.status
+        )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from cexkit.exchanges.instruments import listing, with_funding_hours
+from cexkit.exchanges.instruments import listing, not_known, with_funding_hours
 from cexkit.exchanges.okx.payloads import HOUR, OR_NONE, Exact, rows_of
 from cexkit.exchanges.parsing import Context, Ms, Name
 from cexkit.exchanges.rows import Rows
@@ -29,6 +29,9 @@ STATUS = {
     "settling": "halted",
     "expired": "delisted",
 }
+
+#: States of instruments that are not for trading.
+NOT_READ = {"test"}
 
 #: Class of the underlying, by ``instCategory``. Documented; rows recorded before 2025 lack the field.
 ASSET_CLASS = {"1": "crypto", "3": "equity", "4": "commodity", "5": "fx", "6": "bond"}
@@ -99,8 +102,10 @@ def _listing(rows: Rows, context: Context, read: Callable[[Any, Context], dict[s
 
 
 def _record(row: Listed, kind: str, base: str, quote: str, context: Context) -> dict[str, Any]:
-    if row["state"] not in STATUS:
+    if row["state"] in NOT_READ:
         raise _NotRead(f"its state {row['state']!r} is not read")
+    if row["state"] not in STATUS:
+        raise _NotRead(not_known("state", row["state"]))
     if not (base.isalnum() and quote.isalnum()):
         raise _NotRead(f"its currencies are not plain names: {base!r} and {quote!r}")
     asset_class = ASSET_CLASS.get(row.get("instCategory"))
@@ -148,6 +153,8 @@ def _contract(row: ListedContract, kind: str, context: Context) -> dict[str, Any
     record = _record(row, kind, base, quote, context)
     if not (row["ctVal"] and row["ctMult"] and row["settleCcy"]):
         raise _NotRead("its contract's value or settlement is not said")
+    if row["ctType"] not in ("linear", "inverse"):
+        raise _NotRead(not_known("contract type", row["ctType"]))
     if (row["ctType"], row["ctValCcy"]) not in (("linear", base), ("inverse", quote)):
         raise _NotRead(f"its contract is worth {row['ctVal']} {row['ctValCcy']}, though it is {row['ctType']!r}")
     size, inverse = row["ctVal"] * row["ctMult"], row["ctType"] == "inverse"

@@ -42,7 +42,7 @@ def collect(
 
     Runs until ``seconds`` are over, ``stop`` is set, or, in a process' main thread, SIGTERM or Ctrl-C comes; what was
     received by then is written. A venue that cannot be reached is tried again for ever and keeps no other from being
-    listened to. ``build_silver(warehouse, exchange, TABLES["liquidations"])`` makes rows of it.
+    listened to, at the start too. ``build_silver(warehouse, exchange, TABLES["liquidations"])`` makes rows of it.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def collect(
     warehouse : Warehouse or path
         Where to. Its listing of instruments is read anew first, and again when a venue lists others or refuses some.
     seconds : float, optional
-        For how long; for ever by default.
+        For how long from the first listing that was read; for ever by default.
     fetcher : Fetcher, optional
         How to read the listings.
     urls : dict, optional
@@ -72,7 +72,7 @@ def collect(
     ConfigError
         If a variable for proxies or certificates cannot be used.
     FetchError
-        If a venue's instruments cannot be read and none are known.
+        If no venue's instruments can be read and none are known.
 
     Examples
     --------
@@ -124,13 +124,18 @@ async def _listen(listeners: list[Listener], seconds: float | None, stop: thread
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
     tasks = [asyncio.create_task(listener.run()) for listener in listeners]
-    until = None if seconds is None else time.monotonic() + seconds
+    until: float | None = None
     try:
         while not (ended.is_set() or stop.is_set() or (until is not None and time.monotonic() >= until)):
             # not wait_for: before Python 3.12 it swallows a cancellation that comes with a result
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await ended.wait()
+            if until is None and seconds is not None and any(listener.is_listed for listener in listeners):
+                until = time.monotonic() + seconds
+            failures = [listener.unlisted for listener in listeners]
+            if all(failures):
+                raise failures[0]
             for task in tasks:
                 if task.done():  # only a full disk or a fault of ours ends a listener
                     task.result()

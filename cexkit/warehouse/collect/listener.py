@@ -10,11 +10,21 @@ import random
 import threading
 import time
 import uuid
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cexkit.errors import BlockedError, CexkitError, PayloadError, TransportError, VenueError
+from cexkit.errors import (
+    BlockedError,
+    CexkitError,
+    ConfigError,
+    DatasetError,
+    FetchError,
+    PayloadError,
+    TransportError,
+    VenueError,
+)
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, read_message
 from cexkit.network import network_hint, proxy_of
@@ -114,12 +124,38 @@ class Listener:
         self._flushed = time.monotonic()
         # a listener that is told to stop may be writing in a thread
         self._writing = threading.Lock()
-        self._relist()
+        self._listed: list[Instrument] = []
+        #: Empty until the venue's instruments are known.
+        self._subscriptions: list[str] = []
+        #: True once the venue's instruments are known; until then, the last failure to read them.
+        self.is_listed = False
+        self.unlisted: FetchError | None = None
 
     def _relist(self) -> None:
         """What to subscribe, from the venue's listing now."""
         self._listed = _listed(self._warehouse, self._exchange, self._fetcher, self._done.problems)
         self._subscriptions = self._subscribe_to(self._listed)
+
+    async def _list_first(self) -> None:
+        """Read what to subscribe, while other venues are listened to already.
+
+        In a daemon thread, because a venue that does not respond must not delay the end of the process.
+        """
+        listing: Future[None] = Future()
+
+        def read() -> None:
+            try:
+                listing.set_result(self._relist())
+            except BaseException as error:  # noqa: BLE001 (raised again below)
+                listing.set_exception(error)
+
+        threading.Thread(target=read, daemon=True).start()
+        try:
+            await asyncio.wrap_future(listing)
+        except FetchError as error:
+            self.unlisted = error
+            raise
+        self.is_listed, self.unlisted = True, None
 
     def _subscribe_to(self, instruments: list[Instrument]) -> list[str]:
         """Return the messages that subscribe the liquidations of instruments, and a channel that is never quiet."""
@@ -134,11 +170,15 @@ class Listener:
         while True:
             outdated = False
             try:
+                if not self._subscriptions:
+                    await self._list_first()
                 outdated = await self._once()
                 reason = "other instruments are listed now" if outdated else "the venue closed the connection"
             except VenueError as error:
                 # of what is asked for, something may be gone; each look keeps a listing, so not at each attempt
                 reason, outdated = f"{type(error).__name__}: {error}", failures % 16 == 0
+            except (DatasetError, ConfigError):
+                raise  # of the disk or the settings, which another attempt does not repair
             except (OSError, TimeoutError, websockets.WebSocketException) as error:
                 reason = f"{type(error).__name__}: {error}{network_hint(self._url, error)}"
             reason = printable(masked(reason))  # a venue says why it closes a connection
@@ -147,7 +187,7 @@ class Listener:
             self._done.problems.append(Problem(self._exchange, LIQUIDATIONS.name, None, None, reason))
             _log.warning("%s: %s", self._exchange, reason)
             if outdated:
-                await asyncio.to_thread(self._relist)
+                self._subscriptions = []
             # full jitter: many collectors do not come back at the same moment
             most = min(self._timeouts.max_retry_seconds, self._timeouts.first_retry_seconds * 2 ** min(failures, 16))
             failures += 1

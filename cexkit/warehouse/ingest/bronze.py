@@ -87,16 +87,21 @@ def ingest_bronze(
         If the venue refuses this address, because every other instrument would fail too.
     """
     warehouse.tidy()
-    numbers = RequestNumbers(warehouse.root, _latest_number(warehouse, exchange_name, table))
+    numbers = _Numbers(RequestNumbers(warehouse.root, _latest_number(warehouse, exchange_name, table)))
     if table.name == "instruments":
         with _Store(warehouse, exchange_name, table) as store:
             try:
                 for page in fetcher.instrument_pages(exchange_name, next_sequence=numbers.next):
                     store.add(page)
+                    store.tally.usable += _lists_anything(page)
             except BlockedError:
                 raise
             except FetchError as error:
                 store.tally.problems.append(Problem(exchange_name, table.name, None, None, str(error)))
+        store.tally.requests = numbers.count
+        if store.tally.responses and not store.tally.usable:
+            text = "the venue's lists hold no instrument that can be read; the instruments stay as they were"
+            store.tally.problems.append(Problem(exchange_name, table.name, None, None, text))
         if step is not None:
             step(Done(exchange_name, table.name, None))
         return store.tally.report()
@@ -109,7 +114,29 @@ def ingest_bronze(
     for reader in readers:
         store.tally.problems += reader.problems
     store.tally.problems += progress.missing_problems(fetcher)
+    store.tally.requests, store.tally.usable = numbers.count, sum(reader.usable for reader in readers)
+    if not numbers.count:
+        store.tally.notes = (f"{exchange_name} {table.name}: nothing was due, no request was sent",)
     return store.tally.report()
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """The numbers of the requests of a run, and their count."""
+
+    numbers: RequestNumbers
+    count: int = 0
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def next(self) -> int:
+        with self._turn:
+            self.count += 1
+        return self.numbers.next()
+
+
+def _lists_anything(page: Page) -> bool:
+    """Return whether a page lists instruments: a list that is empty, or that completes another one, shows nothing."""
+    return page.error is None and not page.companion and bool(page.table.num_rows)
 
 
 @dataclass(slots=True)

@@ -59,6 +59,8 @@ class InstrumentReader:
     concurrent_requests: Callable[[], int] = lambda: 1
     problems: list[Problem] = field(default_factory=list)
     failures: int = 0
+    #: Responses that can be read, and archive files that are there; see :class:`Report`.
+    usable: int = 0
     #: The span of the rows since it was last set to None.
     rows: Window | None = None
     #: False while times before a listing are read. There, what has no rows is not complete, and what the venue no
@@ -119,6 +121,7 @@ class InstrumentReader:
         for page in archive_pages(*where, rest, held, unverified, **more):
             self._note_rows(page.context.window)
             yield page
+        self.usable += len(held)
         self.problems += [self._problem(span, text) for span, text in unverified]
         if archive.compared:
             rest.append(self._kept_by_api(window))
@@ -174,6 +177,7 @@ class InstrumentReader:
                     self.progress.completed(self.instrument, part, reading)
             else:
                 reading.note(result.item, self.progress.table)
+                self.usable += result.item.error is None
                 self._note_rows(result.item.row_span)
                 yield result.item
 

@@ -184,6 +184,7 @@ def listings(
     import polars as pl
 
     problems: list[Problem] = []
+    newest: dict[str, InstrumentList] = {}
     companions: dict[str, dict[str, pa.Table]] = {}
     state = state or ListingState.new()
     lists = _lists(warehouse, exchange_name, paths, companions, problems, record, excluded)
@@ -195,8 +196,11 @@ def listings(
         for found in together:
             for reason in dict.fromkeys(state.add(found, companions.get(run, {}), exchange_name).values()):
                 problems.append(Problem(exchange_name, "instruments", None, None, f"{found.endpoint}: {reason}"))
+            newest[found.endpoint] = found
             read_until = max(read_until, found.at)  # clocks may disagree with the order of requests
         state.periods.add(pl.concat(state.seen.values()).drop("_place"), read_until)
+    # Earlier lists were reported when they were read.
+    problems += [problem for found in newest.values() for problem in found.problems()]
     return ListingHistory(state.instruments() if state.seen else None, state, problems)
 
 
@@ -220,7 +224,9 @@ def _lists(
         pages.append(ListPage(order, row["run"], endpoint, context.now, rows, is_last, context.skewed))
     for page in sorted(pages, key=lambda page: page.order):
         if page.endpoint not in venue.companions:
-            lists.setdefault((page.run, page.endpoint), InstrumentList(page.endpoint, page.run)).add(page)
+            lists.setdefault(
+                (page.run, page.endpoint), InstrumentList(page.endpoint, page.run, exchange=exchange_name)
+            ).add(page)
         elif page.rows is not None:
             companions.setdefault(page.run, {})[page.endpoint] = page.rows
     return [found for found in lists.values() if found.pages]

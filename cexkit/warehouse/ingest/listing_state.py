@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from cexkit.exchanges.instruments import latest, left_out, stacked
+from cexkit.exchanges.instruments import latest, left_out, new_values, stacked
 from cexkit.exchanges.registry import join_companions
 from cexkit.exchanges.rows import quarantined
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
+from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from cexkit.warehouse.ingest.instrument_periods import PeriodLog
+
+
+#: Most instruments of a list that are reported one by one.
+MAX_PROBLEMS = 20
 
 
 class ListPage(NamedTuple):
@@ -46,11 +51,14 @@ class InstrumentList:
     malformed: bool = False
     ended: bool = False
     skewed: bool = False
+    exchange: str = ""
+    #: Trading instruments of the list before, if this one is empty.
+    emptied: int = 0
 
     @property
     def whole(self) -> bool:
         """True if the list is complete and its time is known, so that an instrument missing from it was delisted."""
-        return self.ended and not self.malformed and not self.skewed
+        return self.ended and not self.malformed and not self.skewed and not self.emptied
 
     def add(self, page: ListPage) -> None:
         """Add the next page."""
@@ -63,6 +71,22 @@ class InstrumentList:
         # An instrument whose row does not say which it is would seem to be missing.
         self.malformed |= quarantined(page.rows).nameless > 0
         self.order, self.at, self.ended = page.order, page.at, page.is_last
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with the list, by instrument where one is known."""
+        if self.emptied:
+            text = (
+                f"{self.endpoint}: the list is empty, and had {self.emptied:,} instruments that trade; they stay as "
+                "they were until the venue lists instruments again"
+            )
+            yield Problem(self.exchange, "instruments", None, None, text)
+        found = sorted(new_values(self.unread).items())
+        for name, reason in found[:MAX_PROBLEMS]:
+            text = f"{self.endpoint}: {reason}; it is left out, or stays as earlier lists showed it"
+            yield Problem(self.exchange, "instruments", name, None, text)
+        if rest := found[MAX_PROBLEMS:]:
+            text = f"{self.endpoint}: {len(rest):,} more have a status or type that is not known"
+            yield Problem(self.exchange, "instruments", None, None, text)
 
 
 @dataclass(slots=True)
@@ -127,6 +151,8 @@ class ListingState:
         joined = pl.from_arrow(join_companions(exchange_name, found.endpoint, rows, companions))
         joined = joined.with_columns(_place=pl.lit(self.places, pl.Int64))
         before = self.seen.get(found.endpoint)
+        if before is not None and joined.is_empty() and not found.unread:
+            found.emptied = _trading(before, found.at).height
         self.seen[found.endpoint] = _succeed(before, joined, found.unread, found.at, whole=found.whole)
         return shared
 
@@ -136,6 +162,15 @@ class ListingState:
 
         rows = pl.concat(self.seen.values()).sort("_place", maintain_order=True).drop("_place")
         return pl.from_arrow(latest(rows.to_arrow()))
+
+
+def _trading(rows: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """Return the instruments that trade at a time by what a list says of them."""
+    import polars as pl
+
+    return rows.filter(
+        pl.col("status") == "trading", pl.col("delisting_time").is_null() | (pl.col("delisting_time") > at)
+    )
 
 
 def _succeed(

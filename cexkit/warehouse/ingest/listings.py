@@ -60,6 +60,11 @@ def requestable(
     return [instrument for instrument, listed in found if any(span.end > window.start for span in listed.windows)]
 
 
+def knows_instruments(warehouse: Warehouse, exchange_name: str) -> bool:
+    """Return whether any list of a venue was read, so that symbols can be told from unknown ones."""
+    return bool(warehouse.manifest.select("instruments", exchanges=[exchange_name]))
+
+
 def _selected(
     warehouse: Warehouse,
     exchange_name: str,

@@ -21,7 +21,7 @@ from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
 from cexkit.warehouse.ingest.due import Due, find_due
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
-from cexkit.warehouse.ingest.listings import requestable
+from cexkit.warehouse.ingest.listings import knows_instruments, requestable
 from cexkit.warehouse.ingest.pull import exchange_names, pull, resolve_request
 from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES, LostFileProblem, Problem
@@ -212,6 +212,7 @@ def plans(
         listed = pull(exchanges, "instruments", warehouse=target, fetcher=reader)
         restored = [problem for problem in listed.problems if isinstance(problem, LostFileProblem)]
         failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
+        failed |= {name for name in exchanges if not knows_instruments(target, name)}
         found = []
         for name in exchanges:
             if name not in failed:

@@ -19,7 +19,7 @@ from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.symbols import InstrumentType
 from cexkit.warehouse.ingest.before_listing import tells_listing
 from cexkit.warehouse.ingest.bronze import ingest_bronze
-from cexkit.warehouse.ingest.listings import requestable, types_read
+from cexkit.warehouse.ingest.listings import knows_instruments, requestable, types_read
 from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step, damage_reported, without_repeats
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.compact import compact
@@ -169,6 +169,8 @@ def _pull_one(
             return report + damage_reported(name, table.name, partial(build_silver, target, name, table, now=now))
 
     report = pulled(TABLES["instruments"])
+    if report.failed and not knows_instruments(target, name):
+        return report
     # requests for the tables that do not tell of a listing begin with the first rows of the others
     for tables in ([table for table in facts if tells_listing(table) is tells] for tells in (True, False)):
         report += sum(at_once([partial(pulled, table) for table in tables]), Report())

@@ -70,6 +70,10 @@ class Report:
     ----------
     responses : int
         Responses stored in Bronze.
+    requests : int
+        Requests sent, repeated ones included; 0 if nothing was due.
+    usable : int
+        Responses that could be read, and archive files that are unchanged; unparsed archive files count as readable.
     rows : int
         Rows written to Silver.
     quarantined : int
@@ -91,6 +95,26 @@ class Report:
     problems: tuple[Problem, ...] = ()
     spans: tuple[Window, ...] = ()
     notes: tuple[str, ...] = ()
+    requests: int = 0
+    usable: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """True if requests were sent and none brought a usable response.
+
+        Examples
+        --------
+        >>> Report(requests=3).failed, Report(requests=3, usable=1).failed, Report().failed
+        (True, False, False)
+        """
+        return self.requests > 0 and self.usable == 0
+
+    @property
+    def cause(self) -> str:
+        """The first problem of a failed run, in one line."""
+        first = str(self.problems[0]) if self.problems else "no reason is known"
+        more = f" ({len(self.problems) - 1:,} more problems)" if self.problems[1:] else ""
+        return f"{self.requests:,} requests brought no usable response: {first}{more}"
 
     def __add__(self, other: Report) -> Report:
         known = {problem.exchange for problem in self.problems if isinstance(problem, ClockProblem)}
@@ -115,6 +139,9 @@ class Tally:
     files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     span: Window | None = None
+    requests: int = 0
+    usable: int = 0
+    notes: tuple[str, ...] = ()
 
     def add(self, start: datetime | None, end: datetime | None) -> None:
         """Count one more stored response, with rows of this span."""
@@ -126,7 +153,15 @@ class Tally:
 
     def report(self) -> Report:
         spans = (self.span,) if self.span else ()
-        return Report(responses=self.responses, files=tuple(self.files), problems=tuple(self.problems), spans=spans)
+        return Report(
+            responses=self.responses,
+            files=tuple(self.files),
+            problems=tuple(self.problems),
+            spans=spans,
+            notes=self.notes,
+            requests=self.requests,
+            usable=self.usable,
+        )
 
 
 def damage_reported(exchange: str, table: str, run: Callable[[], Report]) -> Report:

@@ -17,7 +17,7 @@ from cexkit.schema import TABLES
 from cexkit.warehouse.quality import blocking_failures
 from cexkit.warehouse.quality.advice import advice
 from cexkit.warehouse.quality.bronze import count_quarantined, read_ledgers
-from cexkit.warehouse.store.data_files import file_problem, remedy
+from cexkit.warehouse.store.data_files import file_problem, remedy, value_problem
 from cexkit.warehouse.store.keys import broken_keys
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.wording import NAMES_SHOWN, first_names
@@ -54,7 +54,7 @@ def damaged_tables(root: Path, manifest: Manifest) -> Held:
     problems: dict[str, list[str]] = defaultdict(list)
     remedies: dict[str, dict[str, None]] = defaultdict(dict)
     for file in manifest.files:
-        problem = file_problem(root, file)
+        problem = file_problem(root, file) or value_problem(root, file)
         if found := [f"{file.path} {problem}"] if problem else broken_keys(root, Manifest(files=(file,))):
             problems[file.table] += found
             remedies[file.table][remedy(file)] = None

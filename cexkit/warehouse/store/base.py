@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from cexkit.config import settings
 from cexkit.errors import DatasetError, DatasetNotFoundError, DatasetUnreachableError
+from cexkit.transfer import Bounds
 from cexkit.warehouse.store.layout import MANIFEST
 
 #: Called with the number of bytes as they arrive.
@@ -68,8 +70,8 @@ class Location:
         """Return the text of a small file, such as the manifest."""
         raise NotImplementedError
 
-    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
-        """Download a file to a folder."""
+    def download(self, path: str, folder: Path, on_progress: OnProgress, bounds: Bounds) -> Path:
+        """Download a file to a folder; raise DatasetError if it exceeds the bounds."""
         raise NotImplementedError
 
     def url(self, path: str) -> str:
@@ -89,6 +91,18 @@ class Location:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
+
+
+def small_bounds() -> Bounds:
+    """Return the bounds of a file whose size nothing states, such as the manifest."""
+    found = settings()
+    return Bounds(found.max_response_bytes, found.max_request_seconds)
+
+
+def promised_bounds(size: int) -> Bounds:
+    """Return the bounds of a file whose size in bytes the manifest states."""
+    found = settings()
+    return Bounds(size, found.max_request_seconds + size / found.min_bytes_per_second, "its size in the manifest")
 
 
 def create_secret(name: str, kind: str, options: Mapping[str, object]) -> Statement:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from cexkit.errors import DamagedFileError
-from cexkit.schema import Table
+from cexkit.errors import DamagedFileError, InvalidInputError
+from cexkit.schema import TABLES, Table
 from cexkit.warehouse.store.keys import (
     Digests,
     Group,
@@ -18,6 +21,7 @@ from cexkit.warehouse.store.keys import (
     read_digests,
     split_groups,
 )
+from cexkit.warehouse.store.layout import data_file, span_of
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import sha256
 
@@ -45,6 +49,74 @@ def file_problem(root: Path, file: DataFile, *, hashed: bool = True) -> str | No
         return "is missing"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+
+
+def value_problem(root: Path, file: DataFile) -> str | None:
+    """Return how the rows of a data file differ from its entry in the manifest; None if they agree.
+
+    Compared are the number of rows, the first and last time, the period, and the venue, by the statistics of the file.
+    Files of tables that this version does not know are left out.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from cexkit.warehouse.store.layout import MANIFEST
+    >>> from cexkit.warehouse.store.locations import SAMPLE_ROOT
+    >>> from cexkit.warehouse.store.manifest import read_manifest
+    >>> file = read_manifest(SAMPLE_ROOT / MANIFEST).select("funding_rates")[0]
+    >>> value_problem(SAMPLE_ROOT, file) is None
+    True
+    >>> value_problem(SAMPLE_ROOT, replace(file, rows=1))
+    'has 6,496 rows, the manifest says 1'
+    """
+    table = TABLES.get(file.table)
+    if table is None:
+        return None
+    try:
+        facts = pq.read_metadata(root / file.path)
+        if facts.num_rows != file.rows:
+            return f"has {facts.num_rows:,} rows, the manifest says {file.rows:,}"
+        first, last = extremes(root / file.path, facts, table.time) if table.time else (None, None)
+        if (first, last) != (file.start, file.end):
+            return f"has times {_times(first, last)}, the manifest says {_times(file.start, file.end)}"
+        if "exchange" in table.partitions:
+            venues = extremes(root / file.path, facts, "exchange")
+            if venues != (file.exchange, file.exchange):
+                return f"has rows of {' … '.join(map(str, venues))}, the manifest says {file.exchange}"
+    except (FileNotFoundError, NotADirectoryError):
+        return "is missing"
+    except (OSError, pa.ArrowException) as error:
+        return f"cannot be read: {str(error).partition(chr(10))[0]}"
+    return _period_problem(table, file)
+
+
+def _period_problem(table: Table, file: DataFile) -> str | None:
+    """Return what is wrong with the period of a data file: its times or its folder are of another one."""
+    try:
+        span = span_of(file.period)
+        folder = data_file(table, file.exchange, file.period, file.sha256).parent
+    except InvalidInputError:
+        return f"has a period that is not known: {file.period}"
+    if file.start and file.end and not (span.start <= file.start and file.end < span.end):
+        return f"has times {_times(file.start, file.end)}, which are not in its period {file.period}"
+    if folder != PurePosixPath(file.path).parent:
+        return f"is not in the folder of its period {file.period}: {folder}"
+    return None
+
+
+def extremes(path: Path, facts: pq.FileMetaData, column: str) -> tuple[Any, Any]:
+    """Return the smallest and the largest value of a column; read it if the file has no statistics."""
+    place = facts.schema.to_arrow_schema().get_field_index(column)
+    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+    found = [group.column(place).statistics for group in groups if group.num_rows]
+    if all(each is not None and each.has_min_max for each in found):
+        return min((each.min for each in found), default=None), max((each.max for each in found), default=None)
+    values = pc.min_max(pq.read_table(path, columns=[column])[column]).as_py()
+    return values["min"], values["max"]
+
+
+def _times(first: object, last: object) -> str:
+    return f"{first} … {last}"
 
 
 def damaged_files(root: Path, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:

@@ -16,10 +16,17 @@ import duckdb
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from cexkit.errors import CexkitError, ConfigError, DatasetError, InvalidInputError
+from cexkit.errors import CexkitError, ConfigError, DatasetError, InvalidInputError, QueryBoundError
 from cexkit.network import proxy_of
 from cexkit.warehouse.store.failures import ARROW_FAILURES, dataset_failure
 from cexkit.warehouse.store.manifest import DataFile
+from cexkit.warehouse.store.query_bounds import (
+    BoundedRelation,
+    bound_failure,
+    bounded_batches,
+    run_bounded,
+    set_bounds,
+)
 from cexkit.warehouse.store.snapshot import Snapshot
 from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction
 
@@ -60,14 +67,14 @@ class Engine(Backend):
             raise InvalidInputError(TOO_DEEP) from None
         except CexkitError:
             raise
-        except (duckdb.Error, *ARROW_FAILURES) as error:
+        except (duckdb.Error, MemoryError, *ARROW_FAILURES) as error:
             end_transaction(self.con)
-            failure = self.dataset_failure(error)
+            failure = self.known_failure(error)
             raise (failure or InvalidInputError(f"the query could not be computed: {error}")) from error
 
-    def dataset_failure(self, error: Exception) -> DatasetError | None:
-        """Return the error for a failure that the files of the dataset caused; None if the query caused it."""
-        return dataset_failure(error, self.snapshot.location.address, self.opened)
+    def known_failure(self, error: Exception) -> DatasetError | QueryBoundError | None:
+        """Return the error for a failure that a bound or the files of the dataset caused; None for another one."""
+        return bound_failure(error) or dataset_failure(error, self.snapshot.location.address, self.opened)
 
     def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
         """Return the result as pandas."""
@@ -91,18 +98,24 @@ class Engine(Backend):
 
     def to_pyarrow_batches(self, expr: ir.Expr, /, **options: Any) -> pa.ipc.RecordBatchReader:
         """On a cursor of its own: the next query on this thread's would end the batches early, and silently."""
-        mine, known = self.con, self._memtables
-        self._local.con, self._local.memtables = self._base.cursor(), weakref.WeakSet()
-        try:
-            with self.reporting():
-                batches = super().to_pyarrow_batches(expr, **options)
-        finally:
-            self._local.con, self._local.memtables = mine, known
-        return pa.RecordBatchReader.from_batches(batches.schema, self._reported(batches))
+        cursor = self._base.cursor()
 
-    def _reported(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        def begin() -> pa.RecordBatchReader:
+            # in the thread of this query, which has no other
+            self._local.con, self._local.memtables = cursor, weakref.WeakSet()
+            return Backend.to_pyarrow_batches(self, expr, **options)
+
         with self.reporting():
-            yield from batches
+            batches = run_bounded(cursor, begin)
+        return pa.RecordBatchReader.from_batches(batches.schema, self._reported(cursor, batches))
+
+    def _reported(self, cursor: duckdb.DuckDBPyConnection, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        with self.reporting():
+            yield from bounded_batches(cursor, batches)
+
+    def _to_duckdb_relation(self, expr: ir.Expr, **options: Any) -> BoundedRelation:
+        """Return what Ibis reads results from, within the bounds of queries."""
+        return BoundedRelation(self.con, super()._to_duckdb_relation(expr, **options))
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -144,6 +157,7 @@ def engine(snapshot: Snapshot, extension: str | None = None) -> Engine:
     base.execute("SET http_proxy = ''")
     if snapshot.over_network:
         _go_online(base, snapshot, extension)
+    set_bounds(base)
     made = Engine.from_connection(base)
     made.opened = {}
     made.snapshot = snapshot  # whose lease lasts as long as an expression can be asked for

@@ -18,13 +18,29 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils import build_hf_headers, get_session
 from tqdm import tqdm
 
 from cexkit.config import environment, is_sendable
-from cexkit.errors import CexkitError, ConfigError, DatasetAccessError, DatasetNotFoundError, DatasetUnreachableError
+from cexkit.errors import (
+    CexkitError,
+    ConfigError,
+    DatasetAccessError,
+    DatasetError,
+    DatasetNotFoundError,
+    DatasetUnreachableError,
+)
 from cexkit.network import network_hint, require_usable_network
-from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
+from cexkit.transfer import Bounds, OutOfBoundsError, bound_connections, within
+from cexkit.warehouse.store.base import (
+    Location,
+    OnProgress,
+    Statement,
+    create_secret,
+    missing,
+    small_bounds,
+    unreachable,
+)
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -94,20 +110,28 @@ class Hub(Location):
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="cexkit-") as folder:
-            return self.download(path, Path(folder), lambda _: None).read_text(encoding="utf-8", errors="replace")
+            place = self.download(path, Path(folder), lambda _: None, small_bounds())
+            return place.read_text(encoding="utf-8", errors="replace")
 
-    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
+    def download(self, path: str, folder: Path, on_progress: OnProgress, bounds: Bounds) -> Path:
+        arrived = 0
+
         class ProgressBar(tqdm):
-            """Passes on what the hub's client would draw."""
+            """Passes on what the hub's client would draw, and ends a download that is larger than promised."""
 
             def __init__(self, *args, **kwargs):
                 kwargs.pop("name", None)
                 super().__init__(*args, **kwargs | {"disable": True})
 
             def update(self, n: float | None = 1) -> None:
+                nonlocal arrived
+                arrived += int(n or 0)
+                if arrived > bounds.bytes:
+                    raise bounds.too_large(hub.url(path))
                 on_progress(int(n or 0))
 
-        with self._translate_errors(path):
+        hub = self
+        with self._translate_errors(path, bounds):
             place = hf_hub_download(
                 self._repo,
                 path,
@@ -131,11 +155,15 @@ class Hub(Location):
         return [*made, ("SET httpfs_client_implementation = 'curl'", {}), create_secret("cexkit", "http", options)]
 
     @contextmanager
-    def _translate_errors(self, path: str) -> Iterator[None]:
-        """Errors of the hub's client in the words of a dataset."""
+    def _translate_errors(self, path: str, bounds: Bounds | None = None) -> Iterator[None]:
+        """Apply bounds to the requests of the hub's client, and raise its errors in the words of a dataset."""
         require_usable_hub()
+        bound_connections(get_session())
         try:
-            yield
+            with within(self.url(path), bounds or small_bounds()):
+                yield
+        except OutOfBoundsError as error:
+            raise DatasetError(str(error)) from error
         except OfflineModeIsEnabled as error:
             raise unreachable(self.address, error, "; HF_HUB_OFFLINE is set") from error
         except LocalEntryNotFoundError as error:

@@ -91,6 +91,7 @@ class Reader:
         """Return the result of one SQL statement over the tables; see :meth:`cexkit.client.market.Market.sql`."""
         import duckdb
 
+        from cexkit.warehouse.store.query_bounds import run_bounded
         from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, parse_statement
 
         engine = self.engine
@@ -100,7 +101,8 @@ class Reader:
         for name in statement.tables & set(self.names):
             self.whole(TABLES[name])
         try:
-            result = engine.con.sql(query)
+            con = engine.con
+            result = run_bounded(con, lambda: con.sql(query))
             if twice := sorted({name for name in result.columns if result.columns.count(name) > 1}):
                 raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
             # A view, because Ibis would parse the text itself, and knows less of DuckDB's SQL.
@@ -113,7 +115,7 @@ class Reader:
         except duckdb.Error as error:
             end_transaction(engine.con)
             text = f"the query was not accepted: {error}\nTables: {', '.join(self.names)}"
-            raise (engine.dataset_failure(error) or InvalidInputError(text)) from error
+            raise (engine.known_failure(error) or InvalidInputError(text)) from error
 
     def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> ir.Table:
         """Return the declared columns of these files; without files, an empty table of the same shape."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -20,8 +21,17 @@ from cexkit.errors import (
     DatasetUnreachableError,
     InvalidInputError,
 )
-from cexkit.network import LOOPBACK_MOUNTS, network_hint, proxy_of, require_usable_network
-from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
+from cexkit.network import network_hint, proxy_of, require_usable_network
+from cexkit.transfer import Bounds, OutOfBoundsError, bounded_client, receive
+from cexkit.warehouse.store.base import (
+    Location,
+    OnProgress,
+    Statement,
+    create_secret,
+    missing,
+    small_bounds,
+    unreachable,
+)
 from cexkit.warehouse.store.layout import MANIFEST
 
 _CHUNK = 1 << 20
@@ -41,32 +51,26 @@ class Web(Location):
         return self.prefix + quote(path, safe="/=:")
 
     def read(self, path: str) -> str:
-        return self._tried(path, lambda: self._get("GET", path).text)
+        return self._tried(path, lambda: b"".join(self._chunks("GET", path, small_bounds()))).decode(errors="replace")
 
     def ping(self) -> None:
-        self._tried(MANIFEST, lambda: self._get("HEAD", MANIFEST))
+        self._tried(MANIFEST, lambda: list(self._chunks("HEAD", MANIFEST, small_bounds())))
 
-    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
-        return self._tried(path, lambda: self._stream(path, folder / Path(path).name, on_progress))
+    def download(self, path: str, folder: Path, on_progress: OnProgress, bounds: Bounds) -> Path:
+        def stored() -> Path:
+            return write_chunks(self._chunks("GET", path, bounds), folder / Path(path).name, on_progress)
 
-    def _get(self, method: str, path: str) -> httpx.Response:
-        with self._client() as client:
-            return client.request(method, self.url(path)).raise_for_status()
+        return self._tried(path, stored)
 
-    def _client(self) -> httpx.Client:
+    def _chunks(self, method: str, path: str, bounds: Bounds) -> Iterator[bytes]:
         require_usable_network(self.address)
-        return httpx.Client(mounts=LOOPBACK_MOUNTS, timeout=settings().http_timeout_seconds, follow_redirects=True)
-
-    def _stream(self, path: str, to: Path, on_progress: OnProgress) -> Path:
         with (
-            self._client() as client,
-            client.stream("GET", self.url(path)) as response,
-            to.open("wb") as file,
+            bounded_client(timeout=settings().http_timeout_seconds, follow_redirects=True) as client,
+            receive(client, method, self.url(path), bounds) as received,
         ):
-            for chunk in response.raise_for_status().iter_bytes(_CHUNK):
-                file.write(chunk)
-                on_progress(len(chunk))
-        return to
+            received.response.raise_for_status()
+            if method != "HEAD":
+                yield from received.chunks
 
     def _tried(self, path: str, do):
         """Call ``do``, retry transient errors, and raise failures as dataset errors."""
@@ -78,6 +82,8 @@ class Web(Location):
         )
         try:
             return attempts(do)
+        except OutOfBoundsError as error:
+            raise DatasetError(str(error)) from error
         except httpx.HTTPStatusError as error:
             raise _refused(error.response.status_code, self.address, path) from error
         except (httpx.InvalidURL, UnicodeError) as error:
@@ -99,6 +105,15 @@ def _refused(status: int, address: str, path: str) -> DatasetError:
     if status == 404:
         return missing(address, path)
     return DatasetUnreachableError(f"{address} returned HTTP {status} for {path}; try again later")
+
+
+def write_chunks(chunks: Iterable[bytes], to: Path, on_progress: OnProgress) -> Path:
+    """Write a file as its bytes arrive."""
+    with to.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            on_progress(len(chunk))
+    return to
 
 
 class Bucket(Location):
@@ -123,7 +138,7 @@ class Bucket(Location):
         return settings().s3_endpoint_url or "https://s3.amazonaws.com"
 
     def read(self, path: str) -> str:
-        return b"".join(self._chunks(path)).decode(errors="replace")
+        return b"".join(self._chunks(path, small_bounds())).decode(errors="replace")
 
     def ping(self) -> None:
         with self._translate_errors(MANIFEST):
@@ -131,18 +146,19 @@ class Bucket(Location):
         if found.type == fs.FileType.NotFound:
             raise missing(self.address, MANIFEST)
 
-    def download(self, path: str, folder: Path, on_progress: OnProgress) -> Path:
-        to = folder / Path(path).name
-        with to.open("wb") as file:
-            for chunk in self._chunks(path):
-                file.write(chunk)
-                on_progress(len(chunk))
-        return to
+    def download(self, path: str, folder: Path, on_progress: OnProgress, bounds: Bounds) -> Path:
+        return write_chunks(self._chunks(path, bounds), folder / Path(path).name, on_progress)
 
-    def _chunks(self, path: str) -> Iterator[bytes]:
+    def _chunks(self, path: str, bounds: Bounds) -> Iterator[bytes]:
         """Yield a file in chunks; errors of the disk that they are written to are not treated as errors of S3."""
+        count, deadline = 0, time.monotonic() + bounds.seconds
         with self._translate_errors(path), self._files().open_input_stream(f"{self._root}/{path}") as source:
             while chunk := source.read(_CHUNK):
+                count += len(chunk)
+                if count > bounds.bytes:
+                    raise DatasetError(str(bounds.too_large(self.url(path))))
+                if time.monotonic() > deadline:
+                    raise DatasetError(str(bounds.too_slow(self.url(path))))
                 yield chunk
 
     def _files(self) -> fs.S3FileSystem:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from cexkit.errors import DatasetNotFoundError, DatasetUnreachableError, InvalidInputError
-from cexkit.warehouse.store.base import Location, OnProgress
+from cexkit.warehouse.store.base import Location, OnProgress, promised_bounds
 from cexkit.warehouse.store.cache import FileCache, PinnedRevision
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Manifest
@@ -129,7 +129,10 @@ class Snapshot:
         with _progress(files) as on_progress, ThreadPoolExecutor(_DOWNLOADS) as pool:
 
             def bring(file: DataFile) -> Path:
-                return self.cache.fetch(file, lambda folder: self.location.download(file.path, folder, on_progress))
+                bounds = promised_bounds(file.bytes)
+                return self.cache.fetch(
+                    file, lambda folder: self.location.download(file.path, folder, on_progress, bounds)
+                )
 
             return dict(zip(files, pool.map(bring, files), strict=True))
 

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cexkit.warehouse.store.data_files import file_problem
+from cexkit.warehouse.store.data_files import file_problem, value_problem
 from cexkit.warehouse.store.ledgers import read_ledgers
 from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -40,9 +40,10 @@ class Verification:
 def verify(warehouse: Warehouse) -> Verification:
     """Hash every file of a warehouse and compare it with what was recorded.
 
-    Data files are compared with the manifest, by the hash of the file. Bronze files are compared with the ledgers, by
-    size and by the hash of each response body; other columns have no recorded hash. Bronze files that were retired, or
-    that no ledger names yet, are left out. Those that no build has read yet must be readable.
+    Data files are compared with the manifest, by the hash of the file, and by its rows, times, and period. Bronze files
+    are compared with the ledgers, by size and by the hash of each response body; other columns have no recorded hash.
+    Bronze files that were retired, or that no ledger names yet, are left out. Those that no build has read yet must be
+    readable.
 
     Parameters
     ----------
@@ -56,8 +57,10 @@ def verify(warehouse: Warehouse) -> Verification:
     ()
     """
     files, bronze = warehouse.manifest.files, _recorded_bronze(warehouse.root)
-    problems = [f"{file.path} {problem}" for file in files if (problem := file_problem(warehouse.root, file))]
-    found = {path: _bronze_problem(warehouse.root / path, size, hashes) for path, (size, hashes) in bronze.items()}
+    root = warehouse.root
+    of_files = ((file, file_problem(root, file) or value_problem(root, file)) for file in files)
+    problems = [f"{file.path} {problem}" for file, problem in of_files if problem]
+    found = {path: _bronze_problem(root / path, size, hashes) for path, (size, hashes) in bronze.items()}
     problems += [f"{path} {problem}" for path, problem in found.items() if problem]
     hashed = [sum((warehouse.root / path).is_file() for path in paths) for paths in ((f.path for f in files), bronze)]
     return Verification(*hashed, tuple(problems), found)

@@ -14,6 +14,8 @@ from cexkit_pipeline.partitions import DAYS
 from cexkit_pipeline.resources import Store, Venues
 
 LISTING = TABLES["instruments"]
+#: Most problems in the metadata of a materialization; all are in the log.
+MAX_PROBLEMS = 20
 
 
 class BronzeConfig(dg.Config):
@@ -76,15 +78,28 @@ def live_asset(exchange: str) -> dg.AssetSpec:
 
 
 def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeResult:
-    """Convert a report for Dagster: counts become metadata, and every problem is logged."""
+    """Convert a report for Dagster: counts and the first problems become metadata, and every problem is logged.
+
+    Raises
+    ------
+    dagster.Failure
+        If requests were sent and none brought a usable response, so that the partition is not materialized.
+    """
     for problem in report.problems:
         context.log.warning(str(problem))
-    return dg.MaterializeResult(
-        metadata={
-            "responses": report.responses,
-            "rows": report.rows,
-            "quarantined": report.quarantined,
-            "problems": len(report.problems),
-            "files": list(report.files),
-        }
-    )
+    for note in report.notes:
+        context.log.info(note)
+    metadata = {
+        "responses": report.responses,
+        "rows": report.rows,
+        "quarantined": report.quarantined,
+        "problems": len(report.problems),
+        "files": list(report.files),
+    }
+    if report.problems:
+        metadata["first_problems"] = [str(problem) for problem in report.problems[:MAX_PROBLEMS]]
+    if report.notes:
+        metadata["notes"] = list(report.notes)
+    if report.failed:
+        raise dg.Failure(report.cause, metadata=metadata, allow_retries=False)
+    return dg.MaterializeResult(metadata=metadata)

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cexkit.config import Settings
 from cexkit.errors import PayloadError, TransportError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS, liquidations_of, read_events, read_message
@@ -58,8 +59,6 @@ def listings(truth):
     for venue in venues.values():
         venue.__enter__()
         urls |= dict(venue.settings.base_urls)
-    from cexkit.config import Settings
-
     with Fetcher(Settings(base_urls=urls, max_clock_skew_seconds=None)) as fetcher:
         yield fetcher, urls
     for venue in venues.values():
@@ -563,3 +562,33 @@ def test_any_bytes_give_rows_or_an_error_of_ours(exchange, body, whole):
     assert all(event.side in ("long", "short") for event in events)
     rows, _ = liquidations_of(exchange, [body], [])
     assert rows.schema.equals(to_pyarrow(LIQUIDATIONS))
+
+
+def test_venue_that_is_down_at_the_start_keeps_no_other_from_being_heard(truth, listings, tmp_path):
+    fetcher, urls = listings
+    down = LOOPBACKS["bybit"](
+        {"instruments": truth["instruments"]}, now="2026-05-21", faults=[server_error(lambda request: True)]
+    )
+    stop = threading.Event()
+    with (
+        down as bybit,
+        LoopbackStream("okx", truth["liquidations"], truth["instruments"]) as okx,
+        LoopbackStream("bybit", truth["liquidations"], truth["instruments"]) as late,
+        Fetcher(
+            Settings(base_urls=urls | dict(bybit.settings.base_urls), max_clock_skew_seconds=None, http_attempts=2)
+        ) as reader,
+    ):
+
+        def watch() -> None:
+            wait_until_received(okx, tmp_path)
+            assert late.messages == 0
+            bybit.faults = ()
+            wait_until_received(late, tmp_path)
+            stop.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+        streams = {"okx": okx.url, "bybit": late.url}
+        done = collect(["bybit", "okx"], tmp_path, fetcher=reader, urls=streams, timeouts=QUICK, stop=stop)
+    for name in ("okx", "bybit"):
+        same(rows_of(Warehouse(tmp_path), name), expected(truth, name))
+    assert {problem.exchange for problem in done.problems if "no instruments are known" in problem.message} == {"bybit"}

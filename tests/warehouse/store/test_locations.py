@@ -27,6 +27,7 @@ from cexkit.errors import (
 )
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.testing.hub import TOKEN
+from cexkit.warehouse.store.base import small_bounds
 from cexkit.warehouse.store.engine import _load_httpfs
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import hub_address, locate
@@ -262,7 +263,7 @@ def test_a_disk_that_is_full_is_not_said_to_be_s3_out_of_reach(places, tmp_path)
     location = locate(places.serve("s3"))
     location.ping()
     with pytest.raises(OSError, match="No space left") as error:
-        location.download(MANIFEST, tmp_path, lambda _: None)
+        location.download(MANIFEST, tmp_path, lambda _: None, small_bounds())
     assert not isinstance(error.value, DatasetError)
 
 
