@@ -12,7 +12,7 @@ from cexkit.errors import BlockedError, ConfigError, FetchError, RateLimitedErro
 from cexkit.exchanges.http.ratelimit import RateLimiter, Usage
 from cexkit.exchanges.http.retry import BANNED, RetryPolicy, http_date, retry_after
 from cexkit.exchanges.http.workers import require_wanted, sleep, waiting
-from cexkit.network import LOOPBACK_MOUNTS, network_hint, require_usable_network
+from cexkit.network import LOOPBACK_MOUNTS, network_hint, require_usable_network, tls_context
 from cexkit.text import masked
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class HttpClient:
             require_usable_network()
         self._client = httpx.Client(
             transport=transport,
+            verify=tls_context() if self._over_network else True,
             mounts=LOOPBACK_MOUNTS if self._over_network else None,
             timeout=timeout_seconds,
             headers={"user-agent": USER_AGENT},

@@ -20,7 +20,7 @@ from cexkit.errors import (
     DatasetUnreachableError,
     InvalidInputError,
 )
-from cexkit.network import LOOPBACK_MOUNTS, network_hint, proxy_of, require_usable_network
+from cexkit.network import LOOPBACK_MOUNTS, network_hint, proxy_of, require_usable_network, tls_context
 from cexkit.warehouse.store.base import Location, OnProgress, Statement, create_secret, missing, unreachable
 from cexkit.warehouse.store.layout import MANIFEST
 
@@ -55,7 +55,8 @@ class Web(Location):
 
     def _client(self) -> httpx.Client:
         require_usable_network(self.address)
-        return httpx.Client(mounts=LOOPBACK_MOUNTS, timeout=settings().http_timeout_seconds, follow_redirects=True)
+        words = {"timeout": settings().http_timeout_seconds, "follow_redirects": True}
+        return httpx.Client(verify=tls_context(), mounts=LOOPBACK_MOUNTS, **words)
 
     def _stream(self, path: str, to: Path, on_progress: OnProgress) -> Path:
         with (
