@@ -90,6 +90,20 @@ def is_loopback(url: str) -> bool:
     return (f"[{host}]" if ":" in host else host) in _LOOPBACK
 
 
+def tls_context() -> ssl.SSLContext:
+    """Return the context of HTTPS connections, with the certificates that httpx trusts.
+
+    Reading the certificates takes about 30 ms, so clients share one context until a variable or its file changes.
+
+    Examples
+    --------
+    >>> tls_context() is tls_context()
+    True
+    """
+    found = environment()
+    return _tls_context(*((found.get(name), _changed(found.get(name))) for name in (*_CERTIFICATES[:2], _KEY_LOG)))
+
+
 def network_hint(url: str, error: BaseException | None = None) -> str:
     """Return the variables that a failed request depended on, as the end of a message; empty without any."""
     if error is not None and "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -99,6 +113,21 @@ def network_hint(url: str, error: BaseException | None = None) -> str:
         return "; if your network inspects traffic, set SSL_CERT_FILE to the file of its certificates"
     proxy = proxy_of(url)
     return f"; the request goes through the proxy of {proxy.variable}" if proxy else ""
+
+
+@lru_cache(maxsize=8)
+def _tls_context(*variables: tuple[str | None, int | None]) -> ssl.SSLContext:
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+def _changed(path: str | None) -> int | None:
+    """Return when a file was changed, in nanoseconds; None if there is none."""
+    try:
+        return os.stat(path).st_mtime_ns if path else None
+    except (OSError, ValueError):
+        return None
 
 
 def _variable(found: Mapping[str, str], name: str) -> str | None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cexkit.network import LOOPBACK_MOUNTS
+from cexkit.network import LOOPBACK_MOUNTS, tls_context
 
 if TYPE_CHECKING:
     import httpx
@@ -103,8 +103,9 @@ def bounded_client(transport: httpx.BaseTransport | None = None, **options: Any)
     """
     import httpx
 
-    mounts = LOOPBACK_MOUNTS if transport is None else None
-    client = httpx.Client(transport=transport, mounts=mounts, **options)
+    if transport is None:
+        options |= {"verify": tls_context(), "mounts": LOOPBACK_MOUNTS}
+    client = httpx.Client(transport=transport, **options)
     client.headers["accept-encoding"] = "gzip"
     bound_connections(client)
     return client

@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import certifi
 import polars as pl
 import pytest
 from huggingface_hub import close_session, constants
@@ -15,7 +16,7 @@ from cexkit.config import Settings, settings
 from cexkit.errors import ConfigError, DatasetNotFoundError, DatasetUnreachableError, TransportError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
-from cexkit.network import proxy_of, require_usable_network
+from cexkit.network import proxy_of, require_usable_network, tls_context
 from cexkit.testing import LoopbackBinance, LoopbackBybit, LoopbackFiles, LoopbackHub, LoopbackStream
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.collect.collector import collect
@@ -99,6 +100,20 @@ def test_unusable_variable_stops_publication_before_any_request(monkeypatch, tmp
         with pytest.raises(ConfigError, match=r"^SSL_CERT_FILE must name a file of certificates, got '/missing'"):
             publish(tmp_path)
         assert hub.log == []
+
+
+def test_clients_share_the_certificates_until_their_file_changes(monkeypatch, tmp_path):
+    assert tls_context() is tls_context()
+    end = "-----END CERTIFICATE-----\n"
+    known = Path(certifi.where()).read_text(encoding="utf-8").split(end)
+    own = tmp_path / "own.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", os.fspath(own))
+    for count in (1, 2):
+        own.write_text("".join(one + end for one in known[:count]), encoding="utf-8")
+        os.utime(own, ns=(count, count))
+        assert len(tls_context().get_ca_certs()) == count
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert len(tls_context().get_ca_certs()) > 2
 
 
 @pytest.mark.skipif(HAS_SOCKS, reason="the packages for SOCKS are installed")
