@@ -7,7 +7,10 @@ what no finished month covers, and the venue's API serves the rest.
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -23,6 +26,11 @@ Period = Literal["month", "day"]
 #: Which rows are due. ``dense``: a row for every step of the table's interval. ``sparse``: steps without events have no
 #: row. ``irregular``: rows at the venue's own times, such as settlements whose interval changes.
 Density = Literal["dense", "sparse", "irregular"]
+#: What damaged zips raise; each method of compression has its own error.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, NotImplementedError, RuntimeError),
+)
 #: How far a request to the API reaches into what files hold, where the labels of the two are not known to agree. It is
 #: long enough to compare dozens of hourly snapshots, and costs no additional page.
 OVERLAP = timedelta(days=2)
@@ -192,5 +200,5 @@ def unzipped(endpoint: str, body: bytes) -> bytes:
             if len(names) != 1:
                 raise PayloadError(endpoint, f"one file expected in the zip, there are {len(names)}")
             return archive.read(names[0])
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise PayloadError(endpoint, f"not a zip that can be read: {error}") from error
