@@ -7,7 +7,10 @@ what no finished month covers, and the venue's API serves the rest.
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +27,11 @@ Period = Literal["month", "day"]
 #: Which rows are due. ``dense``: a row for every step of the table's interval. ``sparse``: steps without events have no
 #: row. ``irregular``: rows at the venue's own times, such as settlements whose interval changes.
 Density = Literal["dense", "sparse", "irregular"]
+#: What damaged zips raise; each method of compression has its own error.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, NotImplementedError, RuntimeError),
+)
 #: How far a request to the API reaches into what files hold, where the labels of the two are not known to agree. It is
 #: long enough to compare dozens of hourly snapshots, and costs no additional page.
 OVERLAP = timedelta(days=2)
@@ -211,7 +219,7 @@ def unzipped(endpoint: str, body: bytes, max_bytes: int | None = None) -> bytes:
             with archive.open(names[0]) as file:
                 # A zip may state a smaller size than it has: only what is read counts.
                 content = file.read(most + 1) if archive.getinfo(names[0]).file_size <= most else None
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise PayloadError(endpoint, f"not a zip that can be read: {error}") from error
     if content is None or len(content) > most:
         raise PayloadError(

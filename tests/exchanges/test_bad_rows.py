@@ -16,7 +16,8 @@ from functools import cache
 
 import pytest
 
-from cexkit.errors import QuarantinedRowsWarning
+from cexkit.errors import PayloadError, QuarantinedRowsWarning
+from cexkit.exchanges.archives import unzipped
 from cexkit.exchanges.assembly import assemble_table
 from cexkit.exchanges.http import Response
 from cexkit.exchanges.page import Page
@@ -269,3 +270,19 @@ def test_page_in_order_but_for_one_row_keeps_the_others(table):
     of = replace(context("okx", table, "perp"), window=Window(START - timedelta(days=90), NOW))
     good, bad, _ = used("okx", table, endpoint, body(endpoint, rows, ""), of)
     assert (good, bad) == (COUNT - 1, 1)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_zip_is_refused_whatever_byte_is_wrong(method):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("x.csv", "1,2,3\n" * 50)
+    refused = 0
+    for place in range(len(buffer.getvalue())):
+        damaged = bytearray(buffer.getvalue())
+        damaged[place] ^= 0xFF
+        try:
+            unzipped("archive.klines", bytes(damaged))
+        except PayloadError:
+            refused += 1
+    assert refused > 50
