@@ -71,13 +71,21 @@ def test_a_scheduled_run_is_told_though_all_is_fine(instance, monkeypatch):
     assert "of day, 2026-06-20: 1,200 responses, 90 rows" in text
 
 
+@pytest.mark.parametrize("tags", [BY_CONDITION, None], ids=["follows", "by hand"])
 @pytest.mark.parametrize(("quarantined", "passed", "hooked"), [(0, True, False), (2, True, True), (0, False, True)])
-def test_a_run_that_follows_is_told_where_something_is_not_right(instance, monkeypatch, quarantined, passed, hooked):
-    result = _ran(instance, BY_CONDITION, quarantined=quarantined, passed=passed)
+def test_another_run_is_told_where_something_is_not_right(instance, monkeypatch, tags, quarantined, passed, hooked):
+    result = _ran(instance, tags, quarantined=quarantined, passed=passed)
     ((told, level, _),) = _told(monkeypatch, result, instance)
     assert told is hooked
     assert level == (logging.WARNING if hooked else logging.INFO)
 
 
-def test_a_run_by_hand_is_not_told(instance, monkeypatch):
-    assert _told(monkeypatch, _ran(instance), instance) == []
+def test_problems_of_assets_are_told(instance, monkeypatch):
+    @dg.asset(key=["bronze", "okx", "funding_rates"])
+    def bronze():
+        return dg.MaterializeResult(metadata={"problems": 1, "first_problems": ["okx funding_rates: HTTP 503"]})
+
+    result = dg.materialize([bronze], instance=instance)
+    ((hooked, _, text),) = _told(monkeypatch, result, instance)
+    assert hooked
+    assert text.endswith("problem: okx funding_rates: HTTP 503")

@@ -581,7 +581,6 @@ def test_venue_that_is_down_at_the_start_keeps_no_other_from_being_heard(truth, 
 
         def watch() -> None:
             wait_until_received(okx, tmp_path)
-            assert late.messages == 0
             bybit.faults = ()
             wait_until_received(late, tmp_path)
             stop.set()
