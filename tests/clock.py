@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
+
+from cexkit.exchanges.fetcher import Fetcher
+from cexkit.testing import Loopback
 
 
 class Clock:
@@ -23,6 +28,14 @@ class Clock:
         with self._lock:
             self.seconds += seconds
             self.slept.append(seconds)
+
+
+@contextmanager
+def reading(venue: Loopback, clock: Clock) -> Iterator[Fetcher]:
+    """Read a venue that has this clock, long after its last reader; waits for its budgets take no time."""
+    clock.sleep(600)
+    with Fetcher(venue.settings, clock=clock, sleep=clock.sleep) as fetcher:
+        yield fetcher
 
 
 def shift_local_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:

@@ -40,7 +40,9 @@ def no_outside_settings(monkeypatch, tmp_path_factory):
 
 def pytest_configure(config):
     # Only a power failure shows whether files were synced, and on a busy disk syncing takes most of a test's time.
-    if not config.getoption("--long"):
+    if config.getoption("--long"):
+        os.environ["LONG_FORM_OF_TESTS"] = "1"  # read by lengths.py
+    else:
         os.fsync = lambda handle: None
     # a session of Spark is short: compiling its Java well takes longer than running it
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")

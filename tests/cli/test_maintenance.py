@@ -21,7 +21,6 @@ from cexkit.errors import (
     QualityError,
     UnknownNameError,
 )
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
@@ -32,6 +31,8 @@ from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.ledgers import retired_files
 from cexkit.warehouse.store.warehouse import Warehouse
+
+from ..clock import Clock, reading
 
 START, DAY, NOW = utc("2026-01-01"), timedelta(days=1), utc("2026-01-20")
 BARS = TABLES["ohlcv_1h"]
@@ -44,7 +45,8 @@ def truth() -> dict[str, pl.DataFrame]:
 
 
 def _pull(truth, warehouse: Warehouse, day: int, *, refresh: bool = False):
-    with LOOPBACKS["okx"](truth, now=NOW) as server, Fetcher(server.settings) as fetcher:
+    clock = Clock()
+    with LOOPBACKS["okx"](truth, now=NOW, clock=clock) as server, reading(server, clock) as fetcher:
         span, words = (START + day * DAY, START + (day + 1) * DAY), {"warehouse": warehouse, "fetcher": fetcher}
         return pull("okx", "ohlcv_1h", None, *span, instrument_type="perp", now=NOW, refresh=refresh, **words)
 

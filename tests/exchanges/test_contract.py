@@ -14,7 +14,6 @@ from hypothesis import settings as tries
 from hypothesis import strategies as st
 
 from cexkit.errors import CexkitError, NotOfferedError, NotReadYetError, PayloadError, UnknownTableError
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import OnePage, Response
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import EXCHANGES, parse_response
@@ -23,6 +22,8 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.symbols import INSTRUMENT_TYPES, Instrument
 from cexkit.testing import LOOPBACKS, every, garbled
+
+from ..clock import Clock, reading
 
 NOW = utc("2024-03-10T05:30:00")
 EXPIRY = utc("2024-06-28T08:00")
@@ -152,8 +153,9 @@ def start():
 
         @cache
         def started(name):
-            venue = stack.enter_context(LOOPBACKS[name](feed(name), now=NOW))
-            return venue, stack.enter_context(Fetcher(venue.settings))
+            clock = Clock()
+            venue = stack.enter_context(LOOPBACKS[name](feed(name), now=NOW, clock=clock))
+            return venue, stack.enter_context(reading(venue, clock))
 
         yield started
 

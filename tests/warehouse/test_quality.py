@@ -29,6 +29,8 @@ from cexkit.warehouse.store.bronze import BronzeWriter
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ..clock import Clock, reading
+
 START, END = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
 PULLED = ("instruments", "ohlcv_1h", "funding_rates", "mark_1h")
@@ -120,7 +122,8 @@ class TestAgainstBronze:
         warehouse = Warehouse(tmp_path_factory.mktemp("pulled"))
         for name, loopback in LOOPBACKS.items():
             frames = {**tables, "ohlcv_1h": bars}
-            with loopback(frames, now="2026-06-03T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
+            clock = Clock()
+            with loopback(frames, now="2026-06-03T00:00:05", clock=clock) as venue, reading(venue, clock) as fetcher:
                 names = [table for table in PULLED if exchange(name).instrument_types(table)]
                 report = pull(name, names, None, START, START + 2 * DAY, warehouse=warehouse, fetcher=fetcher)
             assert not report.problems

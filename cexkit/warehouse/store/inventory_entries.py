@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -128,8 +129,7 @@ class Content:
         before = [] if reset else overlapping(self.entries[key], window)
         found = [part for span in missing for part in _requested(before, common(span, window), at)]
         complete = [Entry(span, "complete") for span in subtract(window, [entry.window for entry in found])]
-        others = [Entry(part, *_facts(e)) for e in self.entries[key] for part in subtract(e.window, [window])]
-        self.entries[key] = _merged([*others, *found, *complete])
+        self.entries[key] = _merged([*_outside(self.entries[key], window), *found, *complete])
         given_up = {entry.window for entry in before if entry.state == "none"}
         return [entry for entry in found if entry.state == "none" and entry.window not in given_up]
 
@@ -210,6 +210,14 @@ def overlapping(entries: Sequence[Entry], window: Window) -> list[Entry]:
     return [part for part in parts if not part.window.empty]
 
 
+def _outside(entries: Sequence[Entry], window: Window) -> list[Entry]:
+    """Return the parts of entries outside a window; the entries are in order and do not overlap each other."""
+    first = bisect_right(entries, window.start, key=lambda entry: entry.window.end)
+    last = max(first, bisect_left(entries, window.end, key=lambda entry: entry.window.start))
+    cut = [replace(e, window=part) for e in entries[first:last] for part in subtract(e.window, [window])]
+    return [*entries[:first], *cut, *entries[last:]]
+
+
 def _requested(before: Sequence[Entry], span: Window, at: datetime) -> list[Entry]:
     """Return the entries of a span without rows, given those before the request.
 
@@ -265,8 +273,8 @@ def read_content(path: Path, only: list[tuple[str, str, str]] | None = None) -> 
     if not path.exists():
         return content
     try:
-        rows = pq.read_table(path, schema=_SCHEMA, partitioning=None, filters=only).to_pylist()
-        for row in rows:
+        rows = pl.from_arrow(pq.read_table(path, schema=_SCHEMA, partitioning=None, filters=only))
+        for row in rows.iter_rows(named=True):  # faster than to_pylist of PyArrow, which looks up the zone of each time
             _add(content, row)
     except (pa.ArrowException, OSError, TypeError, KeyError, ValueError) as error:
         raise DamagedFileError(

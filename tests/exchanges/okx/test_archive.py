@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from cexkit.errors import PayloadError
 from cexkit.exchanges.archives import plan
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
 from cexkit.exchanges.registry import EXCHANGES, parse_response
 from cexkit.schema import TABLES
@@ -25,6 +24,11 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 from tests.flaws import flaw
+
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
 
 FUNDING = TABLES["funding_rates"]
 BTC = Instrument(exchange="okx", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTC-USDT-SWAP", base="BTC",
@@ -40,7 +44,7 @@ def truth() -> dict[str, pl.DataFrame]:
 
 
 def brought(truth, folder, start=START, **more):
-    with LoopbackOkx(truth, now=f"{END}T00:00:05", **more) as venue, Fetcher(venue.settings) as fetcher:
+    with LoopbackOkx(truth, now=f"{END}T00:00:05", **more, clock=CLOCK) as venue, reading(venue, CLOCK) as fetcher:
         report = pull("okx", "funding_rates", "BTCUSDT", start, END, warehouse=folder, fetcher=fetcher)
         files = [entry for entry in venue.log if "swaprates" in entry.request.path]
     return report, pl.from_arrow(Warehouse(folder).read(FUNDING)).sort("timestamp"), files

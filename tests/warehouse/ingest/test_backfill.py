@@ -29,6 +29,11 @@ from cexkit.warehouse.ingest.plan import plan
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
+
 START, END, DAYS = "2026-05-28", "2026-06-05", 8
 MINUTES = TABLES["ohlcv_1m"]
 BTC = Instrument(
@@ -72,15 +77,15 @@ def rows(warehouse: Warehouse | Path, table=MINUTES) -> pl.DataFrame:
 
 
 def bring(venue, folder, **more):
-    with Fetcher(venue.settings) as fetcher:
+    with reading(venue, CLOCK) as fetcher:
         return pull("okx", "ohlcv_1m", "BTCUSDT", START, END, instrument_type="spot", warehouse=folder,
                     fetcher=fetcher, **more)  # fmt: skip
 
 
 def test_a_history_of_minutes_costs_hardly_more_than_the_fewest_requests(truth, tmp_path):
-    with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue:
+    with LoopbackOkx(truth, now=f"{END}T00:00:05", clock=CLOCK) as venue:
         report = bring(venue, tmp_path)
-        with Fetcher(venue.settings) as fetcher:
+        with reading(venue, CLOCK) as fetcher:
             window = Window.of(START, END)
             made = plan(tmp_path, "okx", [MINUTES], window, "BTCUSDT", "spot", fetcher=fetcher, refresh=True)
         fewest = -(-(DAYS * 1440) // 300)
@@ -93,7 +98,7 @@ def test_a_history_of_minutes_costs_hardly_more_than_the_fewest_requests(truth, 
 
 def test_what_was_answered_is_not_asked_for_again_but_for_what_may_change(truth, tmp_path):
     later = datetime.now(UTC) + timedelta(days=1, minutes=1)
-    with LoopbackOkx(truth, now=f"{END}T00:00:05") as venue:
+    with LoopbackOkx(truth, now=f"{END}T00:00:05", clock=CLOCK) as venue:
         bring(venue, tmp_path)
         first, whole = asked(venue, CANDLES), rows(tmp_path)
         bring(venue, tmp_path)
@@ -101,7 +106,7 @@ def test_what_was_answered_is_not_asked_for_again_but_for_what_may_change(truth,
         bring(venue, tmp_path, now=later)
         again = asked(venue, CANDLES) - first - 1
         assert again == -(-(2 * 1440) // 300), "a day later, two days are not settled"
-        with Fetcher(venue.settings) as fetcher:
+        with reading(venue, CLOCK) as fetcher:
             window = Window.of(START, END)
             made = plan(
                 tmp_path, "okx", [MINUTES], window, "BTCUSDT", "spot", fetcher=fetcher, now=later + timedelta(days=2)
@@ -151,7 +156,7 @@ def test_nothing_is_asked_for_before_a_listing_or_after_the_end(truth, tmp_path)
     warehouse = Warehouse(tmp_path)
     warehouse.write(TABLES["instruments"], life.filter(exchange="okx").to_arrow())
     served = truth | {"ohlcv_1m": truth["ohlcv_1m"].filter(pl.col("timestamp") >= listed)}
-    with LoopbackOkx(served, now=f"{END}T00:00:05") as venue, Fetcher(venue.settings) as fetcher:
+    with LoopbackOkx(served, now=f"{END}T00:00:05", clock=CLOCK) as venue, reading(venue, CLOCK) as fetcher:
         ingest_bronze(warehouse, fetcher, "okx", MINUTES, Window.of(START, END), [BTC])
         requests = asked(venue, CANDLES)
     days = (gone - listed + 2 * LISTING_MARGIN) / timedelta(days=1)
@@ -163,7 +168,7 @@ def test_a_listing_time_that_is_a_little_late_loses_no_row(truth, tmp_path):
     late = truth["instruments"].with_columns(
         listing_time=pl.lit(first + timedelta(hours=23)).cast(pl.Datetime("us", "UTC"))
     )
-    with LoopbackOkx(truth | {"instruments": late}, now=f"{END}T00:00:05") as venue:
+    with LoopbackOkx(truth | {"instruments": late}, now=f"{END}T00:00:05", clock=CLOCK) as venue:
         bring(venue, tmp_path)
     assert rows(tmp_path)["timestamp"].min() == first
 
@@ -194,7 +199,7 @@ def test_venues_are_read_side_by_side_and_one_that_is_down_is_a_problem(truth, t
 
 def test_files_that_are_held_against_the_api_are_planned_with_it(truth, tmp_path):
     window, now = Window.of("2026-01-01", END), datetime.now(UTC)
-    with LoopbackOkx(truth, now=END) as venue, Fetcher(venue.settings) as fetcher:
+    with LoopbackOkx(truth, now=END, clock=CLOCK) as venue, reading(venue, CLOCK) as fetcher:
         pull("okx", "instruments", warehouse=tmp_path, fetcher=fetcher)
         (step,) = plan(tmp_path, "okx", [TABLES["funding_rates"]], window, "BTCUSDT", "perp", fetcher=fetcher).steps
         source = exchange("okx").archives["funding_rates", "perp"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.parsing import Context
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
@@ -19,6 +18,11 @@ from cexkit.warehouse.ingest.replay import Parsed
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
+
 FUNDING = TABLES["funding_rates"]
 START, MIDDLE, END = "2025-11-01", "2026-03-01", "2026-06-25"
 
@@ -30,7 +34,7 @@ def truth() -> dict[str, pl.DataFrame]:
 
 
 def _pull(truth, warehouse, start, end, now=END, **more):
-    with LoopbackOkx(truth, now=f"{now}T00:00:05", **more) as venue, Fetcher(venue.settings) as fetcher:
+    with LoopbackOkx(truth, now=f"{now}T00:00:05", **more, clock=CLOCK) as venue, reading(venue, CLOCK) as fetcher:
         words = {"warehouse": warehouse, "fetcher": fetcher, "now": utc(END)}
         return pull("okx", "funding_rates", "BTCUSDT", start, end, **words)
 

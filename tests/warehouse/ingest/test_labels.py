@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, utc
@@ -27,7 +26,11 @@ from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
 from ...problems import MISSING
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
 
 OPEN_INTEREST, LISTING = TABLES["open_interest"], TABLES["instruments"]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -64,7 +67,7 @@ def value(time: datetime) -> float:
 
 def bring(folder, listing, start: str, end: str, now: str, rows: pl.DataFrame | None = None, **venue) -> Report:
     feed = {"instruments": listing, "open_interest": interest() if rows is None else rows}
-    with LoopbackBinance(feed, now=now, **venue) as server, Fetcher(server.settings) as fetcher:
+    with LoopbackBinance(feed, now=now, **venue, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         return pull("binance", "open_interest", "BTCUSDT", start, end, instrument_type="perp", warehouse=folder,
                     fetcher=fetcher, now=utc(now))  # fmt: skip
 
@@ -128,7 +131,10 @@ class TestHours:
         report = bring(tmp_path, listing, day, end, now="2026-07-05")
         assert report.problems == ()
         assert stored(tmp_path, day, end) == hours(day, end)
-        with LoopbackBinance({"instruments": listing}, now="2026-07-05") as server, Fetcher(server.settings) as fetcher:
+        with (
+            LoopbackBinance({"instruments": listing}, now="2026-07-05", clock=CLOCK) as server,
+            reading(server, CLOCK) as fetcher,
+        ):
             made = plan(tmp_path, "binance", [OPEN_INTEREST], Window.of(day, end), fetcher=fetcher, refresh=True)
         assert (made.steps[0].files, made.steps[0].spans, made.requests) == (2, (), 4)
 

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 import cexkit
 from cexkit.cli.commands import app
 from cexkit.errors import DatasetError, DatasetNotFoundError, QualityError, UnknownNameError
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
@@ -30,6 +29,11 @@ from cexkit.warehouse.quality import blocking_failures, run_checks
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.ledgers import exclude, read_ledgers, retire
 from cexkit.warehouse.store.warehouse import Warehouse
+
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
 
 START, DAY = utc("2026-06-01"), timedelta(days=1)
 BARS, LISTING = TABLES["ohlcv_1h"], TABLES["instruments"]
@@ -43,8 +47,8 @@ def truth() -> dict[str, pl.DataFrame]:
 def _pull(truth, warehouse: Warehouse, day: int, *, refresh: bool = False):
     """Pull one day as it is three days later, so that it is settled and never read again."""
     end = START + (day + 1) * DAY
-    loopback = LOOPBACKS["okx"](truth, now=(end + 3 * DAY).isoformat())
-    with loopback as server, Fetcher(server.settings) as fetcher:
+    loopback = LOOPBACKS["okx"](truth, now=(end + 3 * DAY).isoformat(), clock=CLOCK)
+    with loopback as server, reading(server, CLOCK) as fetcher:
         start = START + day * DAY
         return pull("okx", "ohlcv_1h", None, start, end, warehouse=warehouse, fetcher=fetcher, refresh=refresh)
 
@@ -239,7 +243,7 @@ def test_instruments_of_a_missing_list_stay(warehouse, truth):
 def test_deleted_archive_file_is_a_problem_and_no_traceback(tmp_path):
     warehouse, table = Warehouse(tmp_path / "warehouse"), TABLES["funding_rates"]
     may = simulate(start="2026-05-01", end="2026-06-01", coins=["BTC"], exchanges=["okx"]).tables
-    with LOOPBACKS["okx"](may, now="2026-06-05") as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](may, now="2026-06-05", clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         pull("okx", "funding_rates", None, "2026-05-01", "2026-06-01", warehouse=warehouse, fetcher=fetcher)
     before = _rows(warehouse, table)
     archives = list((warehouse.root / "bronze/exchange=okx/archive").glob("*.zip"))
@@ -277,7 +281,7 @@ def test_retired_archive_file_keeps_its_rows_and_is_no_problem(tmp_path):
 
 
 def _pull_okx(tables, warehouse: Warehouse, table: str, start: str, end: str, *, now: str, refresh: bool = False):
-    with LOOPBACKS["okx"](tables, now=now) as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](tables, now=now, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         return pull("okx", table, None, start, end, warehouse=warehouse, fetcher=fetcher, refresh=refresh)
 
 

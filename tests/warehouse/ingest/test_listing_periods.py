@@ -27,6 +27,11 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
+
 FUNDING, LISTING, BARS = (TABLES[name] for name in ("funding_rates", "instruments", "ohlcv_1h"))
 DAY = timedelta(days=1)
 
@@ -208,7 +213,10 @@ class Pulls:
 
     def __call__(self, start: str = "2026-03-01", end: str = "2026-05-30", **more):
         words = {"start": start, "end": end, "instrument_type": "perp", "warehouse": self.warehouse}
-        with LOOPBACKS[self.exchange](self.truth, now="2026-05-30T01:00") as venue, Fetcher(venue.settings) as fetcher:
+        with (
+            LOOPBACKS[self.exchange](self.truth, now="2026-05-30T01:00", clock=CLOCK) as venue,
+            reading(venue, CLOCK) as fetcher,
+        ):
             report = pull(self.exchange, self.table, fetcher=fetcher, now=utc("2026-05-30T01:00"), **words, **more)
             self.requests = sum(
                 "instruments" not in one.request.path and "Info" not in one.request.path for one in venue.log

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from cexkit.cli.commands import app
 from cexkit.config import settings
 from cexkit.errors import DamagedFileError, DataLossError
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
@@ -31,6 +30,11 @@ from cexkit.warehouse.store.ledgers import retire
 from cexkit.warehouse.store.parquet import read_table, write_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
+
 START, DAY, NOW = utc("2025-12-29"), timedelta(days=1), utc("2026-01-20")
 BARS, FUNDING, LISTING, PERIODS = (
     TABLES[name] for name in ("ohlcv_1h", "funding_rates", "instruments", "instrument_periods")
@@ -44,7 +48,7 @@ def truth() -> dict[str, pl.DataFrame]:
 
 
 def _pull(truth, warehouse: Warehouse, first: int, days: int, *tables: str, refresh: bool = False):
-    with LOOPBACKS["okx"](truth, now=NOW) as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](truth, now=NOW, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         span = START + first * DAY, START + (first + days) * DAY
         words = {"warehouse": warehouse, "fetcher": fetcher, "now": NOW, "refresh": refresh}
         return pull("okx", tables or ["ohlcv_1h"], None, *span, instrument_type="perp", **words)
@@ -240,7 +244,7 @@ def test_damage_elsewhere_costs_only_its_table(truth, warehouse):
 
 def test_no_reader_on_the_write_side_ends_in_a_traceback(truth, tmp_path):
     warehouse, today = Warehouse(tmp_path / "warehouse"), START + 12 * DAY
-    with LOOPBACKS["okx"](truth, now=today) as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](truth, now=today, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         words = {"warehouse": warehouse, "fetcher": fetcher, "now": today, "instrument_type": "perp"}
         pull("okx", ["ohlcv_1h", "funding_rates"], None, START, START + 9 * DAY, **words)
     for path in (file.path for file in warehouse.manifest.files if file.table in ("ohlcv_1h", "funding_rates")):

@@ -29,9 +29,13 @@ from cexkit.warehouse.store.inventory import Inventory
 from cexkit.warehouse.store.inventory_entries import ATTEMPTS, REPEAT_AFTER
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+from ...lengths import examples
 from ...problems import failures, missing
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
 START, END, NOW = utc("2026-05-20"), utc("2026-06-01"), utc("2026-06-10")
 BARS, FUNDING, MINUTES = TABLES["ohlcv_1h"], TABLES["funding_rates"], TABLES["ohlcv_1m"]
 PATHS = {"okx": "/api/v5/market/history-candles", "binance": "/api/v3/klines"}
@@ -53,14 +57,15 @@ class Runs:
 
     def __call__(self, *faults: Fault, after: timedelta = timedelta(0), until=END, **more) -> Report:
         self.now += after
-        with LOOPBACKS[self.name](self.truth, now=NOW, faults=faults) as server, Fetcher(server.settings) as fetcher:
+        loopback = LOOPBACKS[self.name](self.truth, now=NOW, faults=faults, clock=CLOCK)
+        with loopback as server, reading(server, CLOCK) as fetcher:
             report = pull(self.name, self.table.name, self.symbol, START, until, instrument_type=self.kind,
                           warehouse=self.warehouse, fetcher=fetcher, now=self.now, **more)  # fmt: skip
             self.requests = sum(_is_data(entry.request.path) for entry in server.log)
         return report
 
     def plan(self) -> int:
-        with LOOPBACKS[self.name](self.truth, now=NOW) as server, Fetcher(server.settings) as fetcher:
+        with LOOPBACKS[self.name](self.truth, now=NOW, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
             window = Window(START, END)
             found = plan(self.warehouse, self.name, [self.table], window, self.symbol, self.kind, fetcher=fetcher,
                          now=self.now)  # fmt: skip
@@ -358,7 +363,7 @@ def test_empty_spans_of_earlier_versions_are_read_at_last(runs):
 PAGES = st.lists(st.sampled_from(["healthy", "empty", "second", "holes"]), min_size=1, max_size=6)
 
 
-@tries(max_examples=12, deadline=None, derandomize=True)
+@tries(max_examples=examples(6, 12), deadline=None, derandomize=True)
 @given(sequence=PAGES, hours=st.integers(1, 60))
 def test_any_sequence_of_faulty_runs_ends_with_the_venues_rows(truth, tmp_path_factory, sequence, hours):
     runs = Runs(truth, tmp_path_factory.mktemp("sequence"))

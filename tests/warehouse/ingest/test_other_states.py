@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 
 from cexkit.errors import DatasetError
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
@@ -25,6 +24,11 @@ from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.ledgers import exclude, retire
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
+
 START, DAY, NOW = utc("2025-12-20"), timedelta(days=1), utc("2026-01-20")
 BARS, LISTING, PERIODS = TABLES["ohlcv_1h"], TABLES["instruments"], TABLES["instrument_periods"]
 
@@ -38,7 +42,7 @@ def truth() -> dict[str, pl.DataFrame]:
 def _pull(truth, warehouse, first: int, days: int, *, times: float = 1.0, refresh: bool = False, now=NOW):
     prices = pl.col("open", "high", "low", "close") * times
     changed = truth | {"ohlcv_1h": truth["ohlcv_1h"].with_columns(prices)}
-    with LOOPBACKS["okx"](changed, now=NOW) as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](changed, now=NOW, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         span = START + first * DAY, START + (first + days) * DAY
         words = {"warehouse": warehouse, "fetcher": fetcher, "refresh": refresh, "now": now}
         return pull("okx", "ohlcv_1h", None, *span, instrument_type="perp", **words)
@@ -189,7 +193,7 @@ def _with_one_more(truth) -> dict[str, pl.DataFrame]:
 
 
 def _pull_lists(tables, warehouse: Warehouse):
-    with LOOPBACKS["okx"](tables, now=NOW) as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](tables, now=NOW, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         return pull("okx", "instruments", warehouse=warehouse, fetcher=fetcher)
 
 

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from cexkit.cli.commands import app
 from cexkit.errors import DataLossError
-from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import utc
 from cexkit.testing import LOOPBACKS
@@ -26,6 +25,12 @@ from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.quality import blocking_failures, run_checks
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.warehouse import Warehouse
+
+from ...clock import Clock, reading
+from ...lengths import examples
+
+#: The time of venues and readers, which passes when budgets wait.
+CLOCK = Clock()
 
 START, DAY, NOW = utc("2025-12-20"), timedelta(days=1), utc("2026-01-20")
 BARS, FUNDING, LISTING = TABLES["ohlcv_1h"], TABLES["funding_rates"], TABLES["instruments"]
@@ -44,7 +49,7 @@ def _pull(truth, warehouse, table: str, first: int, days: int, *, times: float =
         for name, columns in (("ohlcv_1h", ["open", "high", "low", "close"]), ("funding_rates", ["funding_rate"]))
         for frame in [truth[name]]
     }
-    with LOOPBACKS["okx"](truth | changed, now=NOW) as server, Fetcher(server.settings) as fetcher:
+    with LOOPBACKS["okx"](truth | changed, now=NOW, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
         return pull(
             "okx",
             table,
@@ -129,7 +134,7 @@ STEP = st.tuples(
 )
 
 
-@tries(max_examples=10, deadline=None, derandomize=True)
+@tries(max_examples=examples(5, 10), deadline=None, derandomize=True)
 @given(steps=st.lists(STEP, min_size=3, max_size=7))
 def test_any_sequence_of_runs_equals_a_rebuild(truth, tmp_path_factory, steps):
     warehouse = Warehouse(tmp_path_factory.mktemp("steps"))

@@ -103,7 +103,7 @@ print(json.dumps(peaks))
 
 
 def test_memory_does_not_grow_with_what_is_sent(hub, elsewhere, tmp_path, pytestconfig):
-    megabytes = 1024 if pytestconfig.getoption("--long") else 192
+    megabytes = 1024 if pytestconfig.getoption("--long") else 96
     process = elsewhere(SEND.format(megabytes=megabytes, folder=str(tmp_path)), hub)
     said, errors = process.communicate()
     assert process.returncode == 0, errors

@@ -26,6 +26,7 @@ from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.parquet import sha256, write_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...lengths import examples
 from .oracle import compute_checks
 
 VENUES = ("binance", "bybit", "okx")
@@ -184,7 +185,7 @@ def _assert_equal(warehouse: Warehouse) -> None:
 
 
 # Without shrinking: a seed has no simpler form.
-@tries(max_examples=6, deadline=None, derandomize=True, phases=[Phase.generate])
+@tries(max_examples=examples(3, 6), deadline=None, derandomize=True, phases=[Phase.generate])
 @given(seed=st.integers(0, 10**6), spoiled=st.lists(st.integers(0, 10**6), max_size=3))
 def test_results_equal_plain_computation(tmp_path_factory, seed, spoiled):
     warehouse = _made(tmp_path_factory.mktemp("warehouse"), seed)
