@@ -151,8 +151,8 @@ def _about(spec: dict[str, Any]) -> str:
     description = f"{spec['description']}\n\n" if spec["description"] else ""
     return (
         f"{simulated}{description}Updated {printable(spec['updated_at'][:16]).replace('T', ' ')} UTC. Schema version "
-        f"{spec['schema_version']}, made by cexkit {printable(spec['cexkit_version'])}. Times are UTC and windows half-open; "
-        "rates are fractions, not percent. The data dictionary below states each column's unit."
+        f"{spec['schema_version']}, made by cexkit {printable(spec['cexkit_version'])}. Times are UTC and windows "
+        "half-open; rates are fractions, not percent. The data dictionary below states each column's unit."
     )
 
 
