@@ -225,7 +225,7 @@ class TestBinance:
             ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1d"}, -1120),
             ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1h", "startTime": "x"}, -1100),
             ("/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "1h", "limit": "1501"}, -1130),
-            ("/fapi/v1/fundingRate", {}, -1102),
+            ("/fapi/v1/klines", {"interval": "1h"}, -1102),
         ],
     )
     def test_errors(self, venue, path, params, code):

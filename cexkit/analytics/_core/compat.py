@@ -175,7 +175,7 @@ def in_zone(frame: Frame, column: str, like: str) -> nw.Expr:
     """Return a column of times in the time zone of another one, so that values of both can be in one column."""
     schema, expr = frame.collect_schema(), nw.col(column)
     if is_ibis(frame) or not all(schema[name] in (nw.Datetime, nw.Date) for name in (column, like)):
-        return expr  # SQL converts by itself, and a column of nulls has no zone
+        return expr  # SQL converts them, and a column of nulls has no zone
     ours, theirs = (None if schema[name] == nw.Date else schema[name].time_zone for name in (like, column))
     if ours == theirs:
         return expr

@@ -82,7 +82,7 @@ def find_due(
         spans = tuple(rest for each in made for rest in each.rest)
         file_requests = files * (2 if archive.checksums else 1)
         if archive.compared and earliest is not None:
-            # what the API still keeps is asked for too, to be held against the files
+            # what the API still retains is requested too, to be compared with the files
             kept = (Window(min(max(part.start, earliest), part.end), part.end) for part in parts)
             spans = merged([*spans, *kept])
         held = (piece.window for each in made for piece in each.files)

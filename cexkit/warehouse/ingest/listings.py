@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
-from cexkit.schema.names import resolve_all
+from cexkit.schema.names import alike, resolve, resolve_all
 from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.warehouse.ingest.listing_periods import LISTING_MARGIN as LISTING_MARGIN
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, listing_periods
@@ -46,22 +47,31 @@ def requestable(
     window: Window,
     symbols: str | Sequence[str] | None = None,
     instrument_type: InstrumentType | None = None,
+    *,
+    unknown: list[str] | None = None,
 ) -> list[Instrument]:
     """Return the instruments of :func:`instruments`, and those that were listed after the window.
 
     Of the latter, the listing time may be wrong: :mod:`cexkit.warehouse.ingest.before_listing` asks the venue once.
 
+    Parameters
+    ----------
+    warehouse, exchange_name, table, window, symbols, instrument_type
+        Whose instruments, see :func:`instruments`.
+    unknown : list of str, optional
+        Gets a message for each symbol that names none or several, if any other symbol names one.
+
     Raises
     ------
-    UnknownNameError
-        If a symbol was never listed.
+    UnknownNameError, AmbiguousInstrumentError
+        If a symbol was never listed, or means several instruments.
     """
-    found = _selected(warehouse, exchange_name, table, symbols, instrument_type)
+    found = _selected(warehouse, exchange_name, table, symbols, instrument_type, unknown)
     return [instrument for instrument, listed in found if any(span.end > window.start for span in listed.windows)]
 
 
 def knows_instruments(warehouse: Warehouse, exchange_name: str) -> bool:
-    """Return whether any list of a venue was read, so that symbols can be told from unknown ones."""
+    """Return whether any list of a venue was read, so that symbols can be distinguished from unknown ones."""
     return bool(warehouse.manifest.select("instruments", exchanges=[exchange_name]))
 
 
@@ -71,13 +81,21 @@ def _selected(
     table: Table,
     symbols: str | Sequence[str] | None,
     instrument_type: InstrumentType | None,
+    unknown: list[str] | None = None,
 ) -> list[tuple[Instrument, ListingPeriods]]:
     """Return the instruments of these names and types, with their listing periods."""
     rows = pl.from_arrow(warehouse.read(TABLES["instruments"], exchange=exchange_name))
     rows = rows.filter(pl.col("instrument_type").is_in(types_read(exchange_name, table, instrument_type)))
     if symbols is not None:
-        wanted = [symbols] if isinstance(symbols, str) else symbols
-        chosen = resolve_all(f"{exchange_name} instrument for {table.name}", wanted, set(rows["symbol"]))
+        wanted = [symbols] if isinstance(symbols, str) else [*symbols]
+        what, known = f"{exchange_name} instrument for {table.name}", set(rows["symbol"])
+        readable = wanted if unknown is None else [name for name in wanted if len(alike(name, known)) == 1]
+        chosen = resolve_all(what, readable or wanted, known)
+        for name in wanted if len(readable) < len(wanted) else ():
+            try:
+                resolve(what, name, known)
+            except (UnknownNameError, AmbiguousInstrumentError) as error:
+                unknown.append(str(error))
         rows = rows.filter(pl.col("symbol").is_in(chosen))
     listed = listing_periods(warehouse, exchange_name)
     found = [Instrument.of(row) for row in rows.sort(INSTRUMENT_KEYS).iter_rows(named=True)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cexkit.errors import DamagedFileError
+from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, UnknownNameError
 from cexkit.exchanges.base import Source
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.registry import exchange
@@ -140,6 +140,7 @@ def plan(
     fetcher: Fetcher | None = None,
     refresh: bool = False,
     now: datetime | None = None,
+    alone: bool = True,
 ) -> Plan:
     """Say what :func:`cexkit.pull` would do, from the listings in a warehouse.
 
@@ -153,6 +154,8 @@ def plan(
         Knows the venue's clock, by which some things are too old to be had.
     now : datetime, optional
         Time that delays of repeated requests are measured at. Default: the current time.
+    alone : bool
+        False if other venues are read too: then a symbol that names no instrument is left out if another one does.
 
     Returns
     -------
@@ -166,7 +169,8 @@ def plan(
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
         for table in tables:
-            found = requestable(target, exchange_name, table, window, symbols, instrument_type)
+            unknown = None if alone else []
+            found = requestable(target, exchange_name, table, window, symbols, instrument_type, unknown=unknown)
             parts = {one: listed.get(key_of(one), ListingPeriods()).within(window) for one in found}
             inventory = open_inventory(target, exchange_name, table, listed)
             windows = {one: hull(spans, window) for one, spans in parts.items()}
@@ -202,7 +206,7 @@ def plans(
     """Return the plan of a pull, one per venue; takes and raises what :func:`cexkit.pull` does.
 
     Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read,
-    or a file of which is damaged, has no plan.
+    or a file of which is damaged, has no plan; nor has one of several that knows none of the symbols.
     """
     exchanges = exchange_names(exchanges)
     # Before any request, so that a wrong name costs none.
@@ -213,11 +217,14 @@ def plans(
         restored = [problem for problem in listed.problems if isinstance(problem, LostFileProblem)]
         failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
         failed |= {name for name in exchanges if not knows_instruments(target, name)}
-        found = []
+        found, alone = [], len(exchanges) == 1
+        # the pull reports these
+        reported = (DamagedFileError, *(() if alone else (UnknownNameError, AmbiguousInstrumentError)))
         for name in exchanges:
             if name not in failed:
-                with suppress(DamagedFileError):  # the pull reports it
-                    made = plan(target, name, facts, window, symbols, instrument_type, fetcher=reader, refresh=refresh)
+                with suppress(*reported):
+                    words = {"fetcher": reader, "refresh": refresh, "alone": alone}
+                    made = plan(target, name, facts, window, symbols, instrument_type, **words)
                     found.append(replace(made, problems=tuple(lost for lost in restored if lost.exchange == name)))
         return found
 

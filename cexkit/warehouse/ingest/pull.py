@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from cexkit.errors import FetchError, InvalidInputError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, FetchError, InvalidInputError, UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http.workers import at_once
 from cexkit.exchanges.registry import exchange, resolve_exchange
@@ -82,7 +82,8 @@ def pull(
     ------
     UnknownNameError, NotOfferedError, InvalidInputError
         If a requested name is unknown, not offered, or invalid. Raised before any request. Symbols are checked
-        later, against the venue's instruments; with several venues, an unknown symbol is a problem instead.
+        later, against the venue's instruments; with several venues, an unknown symbol is a problem instead, and the
+        others are read.
     BlockedError
         If the only venue refuses this address.
 
@@ -108,7 +109,7 @@ def pull(
     target, window, facts = resolve_request(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
-        words = {"step": step, "refresh": refresh, "now": now or datetime.now(UTC)}
+        words = {"step": step, "refresh": refresh, "now": now or datetime.now(UTC), "alone": len(names) == 1}
         one = partial(_pull_one, target, reader, facts, window, symbols, instrument_type, threading.Lock(), **words)
         if len(names) == 1:
             return one(names[0])
@@ -151,12 +152,16 @@ def _pull_one(
     step: Step | None,
     refresh: bool,
     now: datetime,
+    alone: bool,
 ) -> Report:
     def kept(table: Table) -> Report:
         if table.name == "instruments":
             return ingest_bronze(target, reader, name, table)
-        found = requestable(target, name, table, window, symbols, instrument_type)
-        return ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
+        unknown = None if alone else []
+        found = requestable(target, name, table, window, symbols, instrument_type, unknown=unknown)
+        problems = tuple(Problem(name, table.name, None, None, text) for text in unknown or ())
+        stored = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
+        return stored + Report(problems=problems)
 
     def compacted() -> Report:
         compact(target, exchange=name, now=now)
@@ -181,7 +186,7 @@ def _reported(one: Callable[[str], Report], name: str) -> Report:
     """Pull a venue; report an unreadable venue as a problem, so that the others are still read."""
     try:
         return one(name)
-    except (FetchError, UnknownNameError) as error:
+    except (FetchError, UnknownNameError, AmbiguousInstrumentError) as error:
         return Report(problems=(Problem(name, ALL_TABLES, None, None, str(error)),))
 
 

@@ -150,9 +150,9 @@ def _about(spec: dict[str, Any]) -> str:
     )
     description = f"{spec['description']}\n\n" if spec["description"] else ""
     return (
-        f"{simulated}{description}Updated {spec['updated_at'][:16].replace('T', ' ')} UTC. Schema version "
-        f"{spec['schema_version']}, made by cexkit {spec['cexkit_version']}. Times are UTC and windows half-open; "
-        "rates are fractions, not percent. The data dictionary below states each column's unit."
+        f"{simulated}{description}Updated {printable(spec['updated_at'][:16]).replace('T', ' ')} UTC. Schema version "
+        f"{spec['schema_version']}, made by cexkit {printable(spec['cexkit_version'])}. Times are UTC and windows "
+        "half-open; rates are fractions, not percent. The data dictionary below states each column's unit."
     )
 
 
@@ -178,7 +178,7 @@ def _cell(text: str) -> str:
 
 
 def _moment(time: str | None) -> str:
-    return time[:16].replace("T", " ") if time else "–"
+    return _cell(time[:16]).replace("T", " ") if time else "–"
 
 
 def _verdict(table: dict[str, Any]) -> str:
@@ -187,7 +187,7 @@ def _verdict(table: dict[str, Any]) -> str:
     if "quality" not in table:
         return "an earlier state"
     warned = [name for name, check in table["quality"]["checks"].items() if check["rows_failed"]]
-    return f"warnings: {', '.join(warned)}" if warned else "no warnings"
+    return f"warnings: {_cell(', '.join(warned))}" if warned else "no warnings"
 
 
 def _load(spec: dict[str, Any], name: str | None) -> str:
@@ -196,9 +196,9 @@ def _load(spec: dict[str, Any], name: str | None) -> str:
     parts = [_LOAD_ANYWHERE, *([_LOAD_FROM_HUB] if name else []), _LOAD_FACTS]
     return "\n".join(parts).format(
         table=table,
-        window=f', start="{start[:10]}"' if start else "",
-        place=name or "path/to/this/folder",
-        repo=(name or "").removeprefix("hf://datasets/"),
+        window=f', start="{printable(start[:10])}"' if start else "",
+        place=printable(name or "path/to/this/folder"),
+        repo=printable(name or "").removeprefix("hf://datasets/"),
         folder=FOLDER,
         manifest=MANIFEST,
     )

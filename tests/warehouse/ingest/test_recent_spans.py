@@ -1,4 +1,4 @@
-"""Recent rows: runs within a day request what is new and two steps before, and nothing is missed for it."""
+"""Recent rows: runs within a day request what is new and two steps before, and miss no row."""
 
 from __future__ import annotations
 

@@ -136,3 +136,15 @@ def test_a_description_cannot_break_the_head(warehouse):
     files = made(warehouse)
     assert yaml.safe_load(files["README.md"].split("---\n")[1])["license"] == "mit"
     assert json.loads(files["spec.json"])["description"].startswith("---")
+
+
+def test_no_text_of_a_spec_begins_a_line_of_the_card(spec):
+    evil = "x\n# y|\x1b[2J"
+    table = next(name for name, facts in spec["tables"].items() if "venues" in facts and "quality" in facts)
+    changed = json.loads(json.dumps(spec)) | {"updated_at": evil, "cexkit_version": evil}
+    changed["tables"][table] |= {"start": evil, "venues": [evil]}
+    changed["tables"][table]["quality"]["checks"] |= {evil: {"rows_failed": 1}}
+    text = card(changed, name=f"hf://datasets/a/{evil}")
+    before = card(spec, name="hf://datasets/a/b")
+    assert "\x1b" not in text
+    assert text.count("\n") == before.count("\n")
