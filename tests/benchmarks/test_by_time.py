@@ -1,4 +1,4 @@
-"""Metrics on rows by time, instruments interleaved, beside the shortest Polars code that is right on them.
+"""Metrics on rows by time, instruments interleaved, compared with the shortest Polars code that is right on them.
 
 Both run in turns, nine times each; the ratio is the median of the turns', with its quartiles. Processor time is shown
 as well, because other programs on the machine hardly change it. ``CEXKIT_BENCHMARK_ROWS`` makes the frame smaller.

@@ -1,4 +1,4 @@
-"""Results put together from blocks of rows: null stays null and NaN stays NaN, wherever the rows stood."""
+"""Results merged from blocks of rows: null stays null and NaN stays NaN, wherever the rows stood."""
 
 from __future__ import annotations
 
