@@ -44,9 +44,9 @@ MEMORY = 3.0
 #: Ratio of processor time on rows by time.
 TURN = 1.1
 BY_TIME = """
-On rows by time, instruments interleaved, beside the shortest Polars code that is right on them: median and quartiles of
-9 turns. Processor time is what is aimed at, 1.1, because the load of the machine hardly changes it. What is beside
-`resample` of 600,000 bars joined with funding is `resample` of the bars alone.
+On rows by time, instruments interleaved, compared with the shortest Polars code that is right on them: median and
+quartiles of 9 turns. Processor time is what is aimed at, 1.1, because the load of the machine hardly changes it.
+`resample` of 600,000 bars joined with funding is compared with `resample` of the bars alone.
 
 | metric by time | ratio | quartiles | ratio of processor time | cexkit, ms of processor time |
 |---|---|---|---|---|
@@ -94,7 +94,7 @@ def _memory(ratios: dict[str, float]) -> Iterator[str]:
 
 
 def _turns(found: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Ratios on rows by time; bars without funding are the alternative of bars with it."""
+    """Yield the ratios on rows by time; bars without funding are the alternative of bars with it."""
     yield BY_TIME
     for name, one in found.items():
         metric = name.removeprefix("test_").removeprefix("by_time").strip("[]").replace("_of_bars_with_funding", "")
