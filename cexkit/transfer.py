@@ -210,7 +210,7 @@ def _decompressed(coding: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
     except zlib.error as error:
         raise httpx.DecodingError(str(error)) from error
     if not (empty or decoder.eof):
-        raise httpx.DecodingError("the compressed body is cut off")
+        raise httpx.DecodingError("the compressed body is truncated")
 
 
 class _Budget:

@@ -83,7 +83,7 @@ def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeR
     Raises
     ------
     dagster.Failure
-        If requests were sent and none brought a usable response, so that the partition is not materialized.
+        If requests were sent and no usable response was received, so that the partition is not materialized.
     """
     for problem in report.problems:
         context.log.warning(str(problem))
