@@ -12,7 +12,7 @@ CHUNK = b"0" * 65_536
 
 
 class RawServer:
-    """Calls ``reply(server, connection, request)`` in a thread per request; ``sent`` counts the bytes that clients took."""
+    """Calls ``reply(server, connection, request)`` in a thread per request; ``sent`` is the number of bytes taken."""
 
     def __init__(self, reply: Callable[[RawServer, socket.socket, str], None]):
         self._reply = reply
