@@ -1,4 +1,4 @@
-"""A TCP server whose connections a function serves byte by byte: what no library for servers would send."""
+"""A TCP server that sends bytes as a function states them: what no library for servers would send."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ CHUNK = b"0" * 65_536
 
 
 class RawServer:
-    """Calls ``serve(connection, request)`` in a thread per request; ``sent`` counts the bytes that clients took."""
+    """Calls ``reply(server, connection, request)`` in a thread per request; ``sent`` is the number of bytes taken."""
 
-    def __init__(self, serve: Callable[[RawServer, socket.socket, str], None]):
-        self._serve = serve
+    def __init__(self, reply: Callable[[RawServer, socket.socket, str], None]):
+        self._reply = reply
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[str] = []
@@ -52,7 +52,7 @@ class RawServer:
             request = head.decode("latin-1").split("\r\n")[0]
             self.requests.append(request)
             with contextlib.suppress(OSError):  # the client has gone
-                self._serve(self, connection, request)
+                self._reply(self, connection, request)
 
 
 def head(status: str = "200 OK", **headers: str) -> bytes:
@@ -71,7 +71,7 @@ def endless(server: RawServer, connection: socket.socket, request: str) -> None:
 def dribbled(data: Callable[[], Iterator[bytes]], pause: float = 0.05):
     """A response one byte at a time."""
 
-    def serve(server: RawServer, connection: socket.socket, request: str) -> None:
+    def reply(server: RawServer, connection: socket.socket, request: str) -> None:
         for piece in data():
             for byte in piece:
                 if server.stopped.is_set():
@@ -79,13 +79,13 @@ def dribbled(data: Callable[[], Iterator[bytes]], pause: float = 0.05):
                 server.send(connection, bytes([byte]))
                 time.sleep(pause)
 
-    return serve
+    return reply
 
 
 def fixed(data: bytes):
     """The same bytes for every request."""
 
-    def serve(server: RawServer, connection: socket.socket, request: str) -> None:
+    def reply(server: RawServer, connection: socket.socket, request: str) -> None:
         server.send(connection, data)
 
-    return serve
+    return reply

@@ -125,7 +125,9 @@ class VenueWalk:
         if times != sorted(times) or not all(first <= time <= last for time in times):
             raise PayloadError(self.source.endpoint, "rows must be in order of time, and in the requested span")
         if missing := seen - {name for time, name in keys if time == first}:
-            raise PayloadError(self.source.endpoint, f"the row of {min(missing)!r} is missing, which an earlier page had")
+            raise PayloadError(
+                self.source.endpoint, f"the row of {min(missing)!r} is missing, which an earlier page had"
+            )
         return keys
 
     def _probe(self, first: int, last: int) -> Iterator[Page]:

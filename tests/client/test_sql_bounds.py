@@ -19,7 +19,7 @@ from cexkit.errors import QueryBoundError
 
 #: Takes hours, in memory that does not grow.
 LONG = "SELECT sum(a.range * b.range) AS s FROM range(1000000) a, range(1000000) b"
-#: The same, and yields no row meanwhile: nothing reads signals between its batches.
+#: The same, and yields no row meanwhile: no batch ends at which signals are checked.
 SILENT = "SELECT a.range AS x FROM range(1000000) a, range(1000000) b WHERE a.range + b.range < 0"
 DEEP = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT max(n) AS n FROM t"
 

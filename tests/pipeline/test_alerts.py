@@ -132,7 +132,7 @@ def test_run_of_the_command_line_that_fails_is_told_with_its_cause(hooked, dead_
         assert result.dagster_run.remote_job_origin is None, "as of runs that no daemon launched"
         tick(cursor)
     assert len(said) == 1
-    assert "requests returned no usable response: okx instruments" in said[0]
+    assert "requests received no usable response: okx instruments" in said[0]
     assert "HTTP 503" in said[0]
 
 

@@ -71,7 +71,7 @@ def test_a_scheduled_run_is_told_though_all_is_fine(instance, monkeypatch):
     assert "of day, 2026-06-20: 1,200 responses, 90 rows" in text
 
 
-@pytest.mark.parametrize("tags", [BY_CONDITION, None], ids=["follows", "manually"])
+@pytest.mark.parametrize("tags", [BY_CONDITION, None], ids=["follows", "manual"])
 @pytest.mark.parametrize(("quarantined", "passed", "hooked"), [(0, True, False), (2, True, True), (0, False, True)])
 def test_another_run_is_told_where_something_is_not_right(instance, monkeypatch, tags, quarantined, passed, hooked):
     result = _ran(instance, tags, quarantined=quarantined, passed=passed)

@@ -153,7 +153,7 @@ def _contract(row: ListedContract, kind: str, context: Context) -> dict[str, Any
     record = _record(row, kind, base, quote, context)
     if not (row["ctVal"] and row["ctMult"] and row["settleCcy"]):
         raise _NotRead("its contract's value or settlement is not said")
-    if row["ctType"] not in ("linear", "inverse"):
+    if row["ctType"] not in ("linear", "inverse", ""):
         raise _NotRead(not_known("contract type", row["ctType"]))
     if (row["ctType"], row["ctValCcy"]) not in (("linear", base), ("inverse", quote)):
         raise _NotRead(f"its contract is worth {row['ctVal']} {row['ctValCcy']}, though it is {row['ctType']!r}")

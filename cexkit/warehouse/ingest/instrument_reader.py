@@ -59,7 +59,7 @@ class InstrumentReader:
     concurrent_requests: Callable[[], int] = lambda: 1
     problems: list[Problem] = field(default_factory=list)
     failures: int = 0
-    #: Responses that can be read, and existing archive files; see :class:`Report`.
+    #: Readable responses, and available archive files; see :class:`Report`.
     usable: int = 0
     #: The span of the rows since it was last set to None.
     rows: Window | None = None

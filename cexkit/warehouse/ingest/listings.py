@@ -71,7 +71,7 @@ def requestable(
 
 
 def knows_instruments(warehouse: Warehouse, exchange_name: str) -> bool:
-    """Return whether any list of a venue was read, so that symbols can be distinguished from unknown ones."""
+    """Return whether any list of a venue was read; without one, every symbol would seem unknown."""
     return bool(warehouse.manifest.select("instruments", exchanges=[exchange_name]))
 
 

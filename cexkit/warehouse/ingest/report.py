@@ -100,7 +100,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """True if requests were sent and none returned a usable response.
+        """True if requests were sent and no usable response was received.
 
         Examples
         --------
@@ -114,7 +114,7 @@ class Report:
         """The first problem of a failed run, in one line."""
         first = str(self.problems[0]) if self.problems else "no reason is known"
         more = f" ({len(self.problems) - 1:,} more problems)" if self.problems[1:] else ""
-        return f"{self.requests:,} requests returned no usable response: {first}{more}"
+        return f"{self.requests:,} requests received no usable response: {first}{more}"
 
     def __add__(self, other: Report) -> Report:
         known = {problem.exchange for problem in self.problems if isinstance(problem, ClockProblem)}

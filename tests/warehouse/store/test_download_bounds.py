@@ -24,10 +24,10 @@ class Source(RawServer):
     """A web server, and a hub, with an honest manifest and data files that ``send_file`` sends."""
 
     def __init__(self, send_file, manifest: bytes = head() + MANIFEST_TEXT):
-        super().__init__(self._reply)
+        super().__init__(self._respond)
         self._send_file, self._manifest = send_file, manifest
 
-    def _reply(self, _, connection, request: str) -> None:
+    def _respond(self, _, connection, request: str) -> None:
         method, path, _ = request.split(" ")
         is_manifest = path.endswith(MANIFEST)
         if path.startswith("/api/"):
