@@ -80,11 +80,11 @@ def live_asset(exchange: str) -> dg.AssetSpec:
 def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeResult:
     """Convert a report for Dagster: counts and the first problems become metadata, and every problem is logged.
 
-        Raises
-        ------
-        dagster.Failure
-                If requests were sent and no usable response was received, so that the partition is not materialized.
-        """
+    Raises
+    ------
+    dagster.Failure
+            If requests were sent and no usable response was received, so that the partition is not materialized.
+    """
     for problem in report.problems:
         context.log.warning(str(problem))
     for note in report.notes:
