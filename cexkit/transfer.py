@@ -63,8 +63,8 @@ class Bounds:
 
     def too_slow(self, url: str) -> OutOfBoundsError:
         return OutOfBoundsError(
-            f"{url}: the response must arrive within {round(self.seconds, 1):,g} seconds ({SECONDS_SETTING}), and has not; "
-            "the rest was not read"
+            f"{url}: the response must arrive within {round(self.seconds, 1):,g} seconds ({SECONDS_SETTING}), and has "
+            "not; the rest was not read"
         )
 
 
