@@ -20,6 +20,9 @@ _PARAMETER = re.compile(
     re.IGNORECASE,
 )
 
+#: Tokens outside of URLs: those of Hugging Face, and what a header of authorization holds.
+_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}|(?<=\bBearer )[^\s'\"]+|(?<=\bBasic )[A-Za-z0-9+/]{8,}=*")
+
 
 def printable(text: str, keep: str = "") -> str:
     """Return a text with every character that is not printable escaped as in a Python literal.
@@ -59,13 +62,18 @@ def _escape_json(character: str) -> str:
 
 
 def masked(text: str) -> str:
-    """Return a text in which ``***`` replaces the credentials of all URLs: users, passwords, and signed parameters.
+    """Return a text in which ``***`` replaces credentials.
+
+    These are users, passwords, and signed parameters of URLs, tokens of Hugging Face, and authorization headers.
 
     Examples
     --------
     >>> masked("https://me:secret@venue.example/bars?symbol=BTCUSDT&token=abc")
     'https://***@venue.example/bars?symbol=BTCUSDT&token=***'
+    >>> masked("Authorization: Bearer abc.def")
+    'Authorization: Bearer ***'
     """
+    text = _TOKEN.sub(MASK, text)
     if "://" not in text and "?" not in text:
         return text
     return _PARAMETER.sub(rf"\g<1>{MASK}", _USER.sub(f"{MASK}@", text))

@@ -59,6 +59,16 @@ def test_credentials_of_urls_are_in_no_error_and_no_problem(url):
 
 
 @pytest.mark.parametrize(
+    "text", ["Authorization: Bearer hunter2.x", "token hf_hunter2hunter2hunter2", "Basic aHVudGVyMjo="]
+)
+def test_tokens_outside_of_urls_are_masked(text):
+    found = str(TransportError(f"refused: {text}"))
+    assert "***" in found
+    assert "hunter2" not in found
+    assert "aHVudGVy" not in found
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "https://venue.example:8443/x?symbol=BTCUSDT&limit=1000",
@@ -66,6 +76,7 @@ def test_credentials_of_urls_are_in_no_error_and_no_problem(url):
         "http://host:8080/path@v1",
         "s3://bucket/prefix",
         "what was asked? symbol=X",
+        "the symbol hf_BTC is not listed",
     ],
 )
 def test_other_text_is_not_masked(text):
