@@ -35,7 +35,6 @@ def archive_pages(
     held: list[Window],
     unverified: list[tuple[Window, str]],
     *,
-    now: datetime | None = None,
     next_sequence: NextSequence | None = None,
 ) -> Iterator[Page]:
     """New files of an archive that hold a window, one page each, not parsed.
@@ -62,7 +61,7 @@ def archive_pages(
     next_sequence : callable, optional
         Numbers the requests, see :meth:`Fetcher.pages`.
     """
-    made = plan(archive, instrument, window, now or datetime.now(UTC))
+    made = plan(archive, instrument, window, datetime.now(UTC))
     rest.extend(made.rest)
     waiting = list(made.files)
     while waiting:

@@ -226,6 +226,9 @@ def _mark_displaced(rows: Rows, times: pa.ChunkedArray) -> None:
     import pyarrow as pa
 
     known = times.cast("int64").to_numpy()
+    steps = np.diff(known)
+    if (steps >= 0).all() or (steps <= 0).all():
+        return
     apart = min((out_of_order(known), out_of_order(-known)), key=np.count_nonzero)
     if len(known) < FEWEST_IN_ORDER or np.count_nonzero(apart) >= REFUSED_SHARE * len(known):
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from cexkit.exchanges.archives import plan as archive_plan
 from cexkit.exchanges.archives import requested_twice
@@ -77,7 +77,7 @@ def find_due(
     archive = venue.archives.get((table.name, instrument.instrument_type))
     files, file_requests, spans = 0, 0, tuple(parts)
     if archive is not None and archive.preferred:
-        made = [archive_plan(archive, instrument, part, now) for part in parts]
+        made = [archive_plan(archive, instrument, part, datetime.now(UTC)) for part in parts]
         files = sum(len(each.files) for each in made)
         spans = tuple(rest for each in made for rest in each.rest)
         file_requests = files * (2 if archive.checksums else 1)

@@ -117,8 +117,7 @@ class InstrumentReader:
         held: list[Window] = []
         unverified: list[tuple[Window, str]] = []
         where = (self.fetcher, self.progress.table.name, archive, self.instrument, window, self.known)
-        more = {"now": self.progress.clock(), "next_sequence": self.next_sequence}
-        for page in archive_pages(*where, rest, held, unverified, **more):
+        for page in archive_pages(*where, rest, held, unverified, next_sequence=self.next_sequence):
             self._note_rows(page.context.window)
             yield page
         self.usable += len(held)

@@ -35,7 +35,7 @@ ALLOWED = (
 #: Below polars: the order of rows, by comparing text where it lies and by numpy's repeat and scatter; full windows;
 #: distances of rows in order.
 ALLOWED_OF = {"order": ("numpy", "pyarrow.compute"), "columns": ("numpy",), "windows": ("numpy",),
-              "series": ("numpy", "pyarrow"), "settlements": ("numpy",)}  # fmt: skip
+              "series": ("numpy", "pyarrow"), "settlements": ("numpy",), "beta": ("cexkit.schema.names",)}  # fmt: skip
 #: Calls that mean different things on different engines, or are missing on some.
 ONLY_IN_SEAMS = {
     "first", "last", "rank", "cum_prod", "ewm_mean", "truncate", "timestamp", "rolling_max", "rolling_min",

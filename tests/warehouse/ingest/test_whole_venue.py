@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cexkit.exchanges.binance.archive import ARCHIVES
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http.client import HttpClient
 from cexkit.schema import TABLES
@@ -28,6 +29,12 @@ FUNDING, PATH = TABLES["funding_rates"], "/fapi/v1/fundingRate"
 START, END, NOW = utc("2026-06-10"), utc("2026-06-20"), utc("2026-06-20T00:30")
 KEY = ["symbol", "timestamp", "funding_rate"]
 STOCKS_LATE = timedelta(milliseconds=3)
+
+
+@pytest.fixture(autouse=True)
+def no_archive(monkeypatch):
+    """These days are in the running month of the simulated venue, so that no file holds them."""
+    monkeypatch.delitem(ARCHIVES, ("funding_rates", "perp"))
 
 
 def instrument(base: str, **facts) -> dict:
