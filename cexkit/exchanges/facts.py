@@ -252,8 +252,9 @@ def _without_versions(rows: Rows, table: pa.Table, good: pa.Array, by: list[str]
     import polars as pl
     import pyarrow as pa
 
-    chosen = pl.from_arrow(table.select(by).filter(good))
-    if chosen.n_unique() == chosen.height:
+    chosen = table.select(by).filter(good)
+    different = pc.count_distinct(chosen[by[0]]).as_py() if len(by) == 1 else pl.from_arrow(chosen).n_unique()
+    if different == chosen.num_rows:
         return good
     times = pl.from_arrow(table["timestamp"])
     values = [name for name in table.column_names if name not in (*by, "venue_timestamp")]
