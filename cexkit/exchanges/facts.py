@@ -251,6 +251,7 @@ def _without_versions(rows: Rows, table: pa.Table, good: pa.Array, by: list[str]
     """
     import polars as pl
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     chosen = table.select(by).filter(good)
     different = pc.count_distinct(chosen[by[0]]).as_py() if len(by) == 1 else pl.from_arrow(chosen).n_unique()
