@@ -253,9 +253,12 @@ def _without_versions(rows: Rows, table: pa.Table, good: pa.Array, by: list[str]
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    chosen = table.select(by).filter(good)
-    different = pc.count_distinct(chosen[by[0]]).as_py() if len(by) == 1 else pl.from_arrow(chosen).n_unique()
-    if different == chosen.num_rows:
+    if len(by) == 1:
+        chosen = pc.filter(table[by[0]], good)
+        repeats = len(chosen) - pc.count_distinct(chosen).as_py()
+    else:
+        repeats = pl.from_arrow(table.select(by).filter(good)).is_duplicated().any()
+    if not repeats:
         return good
     times = pl.from_arrow(table["timestamp"])
     values = [name for name in table.column_names if name not in (*by, "venue_timestamp")]
