@@ -159,11 +159,15 @@ def test_difference_within_the_bound_is_no_problem_and_finishes_no_running_bar(t
 def test_list_read_while_clocks_disagree_delists_nothing(truth, tmp_path, ahead):
     """Its time may precede the delisting, and rows are requested only until then; the next list delists."""
     warehouse, listing = Warehouse(tmp_path), TABLES["instruments"]
-    fewer = truth["instruments"].filter(instrument_type="perp")
-    for listed, faults in ((truth["instruments"], ()), (fewer, (misdated(every(1), ahead),)), (fewer, ())):
+    spot = truth["instruments"].filter(instrument_type="spot")
+    other = spot.with_columns(symbol=pl.lit("ETHUSDT"), venue_symbol=pl.lit("ETHUSDT"), base=pl.lit("ETH"))
+    every_one = pl.concat([truth["instruments"], other])  # an empty list would delist nothing either
+    fewer = every_one.filter((pl.col("instrument_type") == "perp") | (pl.col("base") == "ETH"))
+    for listed, faults in ((every_one, ()), (fewer, (misdated(every(1), ahead),)), (fewer, ())):
         with Venue({"instruments": listed}, faults=faults) as venue, Fetcher(venue.settings) as fetcher:
             pull("bybit", "instruments", warehouse=warehouse, fetcher=fetcher)
-        (spot,) = warehouse.read(listing).filter(pc.field("instrument_type") == "spot").to_pylist()
+        is_first = (pc.field("instrument_type") == "spot") & (pc.field("base") == "BTC")
+        (spot,) = warehouse.read(listing).filter(is_first).to_pylist()
         if faults:
             assert (spot["status"], spot["delisting_time"]) == ("trading", None)
     assert spot["status"] == "delisted"
