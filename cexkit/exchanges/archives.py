@@ -223,6 +223,8 @@ def unzipped(endpoint: str, body: bytes, max_bytes: int | None = None) -> bytes:
         raise PayloadError(endpoint, f"not a zip that can be read: {error}") from error
     if content is None or len(content) > most:
         raise PayloadError(
-            endpoint, f"the file in the zip must have at most {most:,} bytes (CEXKIT_MAX_UNPACKED_BYTES), and has more"
+            endpoint,
+            f"the file in the zip must have at most {most:,} bytes, got more; raise CEXKIT_MAX_UNPACKED_BYTES if it is "
+            "right",
         )
     return content

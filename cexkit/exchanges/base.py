@@ -257,6 +257,10 @@ class Exchange:
         """Endpoints whose responses only complete other responses and yield no rows."""
         return frozenset(part.endpoint for source in self.sources.values() for part in source.companions)
 
+    def is_read_whole(self, table: str) -> bool:
+        """Return whether one request can return a table's rows of all instruments."""
+        return any(source.whole_venue is not None for (name, _), source in self.sources.items() if name == table)
+
     def endpoints(self, table: str) -> tuple[str, ...]:
         """Return the names of all endpoints of a table, including companions and archives."""
         return tuple(self._parsers(table))

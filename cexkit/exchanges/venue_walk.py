@@ -1,7 +1,7 @@
 """Walk through the rows of a whole venue, where one request returns those of all instruments.
 
 Rows are in order of time, and hundreds of instruments have one at the same millisecond. So each page begins at the last
-time of the page before, and repeats rows of it: a page without them is not what the venue has, and is requested again.
+time of the page before, and repeats rows of it: a page without them is wrong, and is requested again.
 A time is read whole when a page holds a later one. The walk is over at a page without a new row that is shorter than
 another one. If no page was longer, the page may be full: then rows of its only time may be missing, and the names
 behind its last one are doubtful.

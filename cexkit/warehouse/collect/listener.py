@@ -142,7 +142,7 @@ class Listener:
         In a daemon thread, because a venue that does not respond must not delay the end of the process.
         """
         listing: Future[None] = Future()
-        listing.set_running_or_notify_cancel()  # else a listener that is told to stop would cancel it
+        listing.set_running_or_notify_cancel()  # else a listener that stops would cancel it
 
         def read() -> None:
             try:

@@ -109,12 +109,14 @@ def ingest_bronze(
     with _Store(warehouse, exchange_name, table, progress.inventory.flush) as store:
         for page in read_whole_venue(warehouse, fetcher, progress, exchange_name, numbers.next):
             store.add(page)
+            store.tally.usable += page.error is None
         readers = _readers(warehouse, fetcher, progress, exchange_name, numbers.next)
         _read_at_once(readers, store, fetcher.concurrent_requests, step)
     for reader in readers:
         store.tally.problems += reader.problems
     store.tally.problems += progress.missing_problems(fetcher)
-    store.tally.requests, store.tally.usable = numbers.count, sum(reader.usable for reader in readers)
+    store.tally.requests = numbers.count
+    store.tally.usable += sum(reader.usable for reader in readers)
     if not numbers.count:
         store.tally.notes = (f"{exchange_name} {table.name}: nothing was due, no request was sent",)
     return store.tally.report()

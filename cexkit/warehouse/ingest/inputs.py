@@ -61,9 +61,10 @@ class Inputs:
     def __init__(self, warehouse: Warehouse, exchange_name: str, table: Table):
         self._root, self._exchange, self._table = warehouse.root, exchange_name, table
         self._endpoints, self._stream = endpoints(exchange_name, table), stream_of(exchange_name, table)
-        names_instruments = table.name == "liquidations" or _is_read_whole(exchange_name, table)
+        is_read_whole = exchange(exchange_name).is_read_whole(table.name)
+        names_instruments = is_read_whole or table.name == "liquidations"
         self._terms = read_terms(warehouse, exchange_name) if names_instruments else None
-        self._names = self._terms.names if self._stream or _is_read_whole(exchange_name, table) else frozenset()
+        self._names = self._terms.names if self._stream or is_read_whole else frozenset()
         self._margins = {
             str(bronze_folder(exchange_name, archive.endpoint)): archive.margin
             for (name, _), archive in exchange(exchange_name).archives.items()
@@ -288,11 +289,6 @@ class Inputs:
         files = [file for file in self._record.files(self._names_digest) if file["path"] not in unmerged]
         responses = [response for response in self._record.responses if response["path"] not in unmerged]
         self.ledger.record(files, responses)
-
-
-def _is_read_whole(exchange_name: str, table: Table) -> bool:
-    sources = exchange(exchange_name).sources
-    return any(source.whole_venue is not None for (name, _), source in sources.items() if name == table.name)
 
 
 def _more(names: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ class Choice:
     window : Window
         The span.
     instruments : tuple of Instrument
-        Those of which everything in the span is due, and nothing behind it.
+        Those with a span that is due and begins in the window.
     requests : int
         The fewest requests that it takes, by an estimate of the number of rows.
     only : bool
@@ -144,8 +144,8 @@ def read_whole_venue(
     BlockedError
         If the venue refuses this address.
     """
-    venue, table = exchange(exchange_name), progress.table
-    if not any(source.whole_venue for (name, _), source in venue.sources.items() if name == table.name):
+    table = progress.table
+    if not exchange(exchange_name).is_read_whole(table.name):
         return
     for choice in choices(warehouse, exchange_name, table, progress.requested, due_of_run(progress, fetcher)):
         yield from _read(fetcher, progress, choice, next_sequence)

@@ -109,7 +109,7 @@ def test_nothing_is_lost_or_duplicated_and_the_others_go_on(truth, tmp_path, fau
     assert stored(tmp_path, TABLES["ohlcv_1h"]).equals(expected(truth, "ohlcv_1h", BOTH))
     refused = [at for at, fault in log if fault in ("418", "429")]
     if refused:  # those in flight still arrive, but none is sent during the pause
-        assert not [at for at, _ in log if refused[-1] + 0.6 < at < refused[-1] + 0.9]
+        assert not [at for at, _ in log if refused[-1] + 0.3 < at < refused[-1] + 0.9]
 
 
 def test_responses_are_the_same_however_many_are_requested_at_once(truth, tmp_path):

@@ -100,6 +100,7 @@ def test_a_day_takes_a_few_requests(tmp_path, page, whole, alone):
         assert asked(venue, whole=True) <= whole
         assert asked(venue, whole=False) == alone
         assert not report.problems
+        assert not report.failed
     assert lost(tmp_path).is_empty()
 
 
