@@ -224,7 +224,7 @@ def unzipped(endpoint: str, body: bytes, max_bytes: int | None = None) -> bytes:
     if content is None or len(content) > most:
         raise PayloadError(
             endpoint,
-            f"the file in the zip must have at most {most:,} bytes, got more; raise CEXKIT_MAX_UNPACKED_BYTES if it is "
-            "right",
+            f"the file in the zip must have at most {most:,} bytes (CEXKIT_MAX_UNPACKED_BYTES), got more; raise the "
+            "setting if the file is right",
         )
     return content
