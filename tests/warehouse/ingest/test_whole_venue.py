@@ -19,7 +19,9 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars
 from cexkit.testing import LoopbackBinance
 from cexkit.testing.loopback import chance, disordered, doubled, emptied, every, garbled, nth, server_error
+from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.instrument_reader import InstrumentReader
+from cexkit.warehouse.ingest.listings import requestable
 from cexkit.warehouse.ingest.plan import plan
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.rebuild import rebuild
@@ -100,8 +102,18 @@ def test_a_day_takes_a_few_requests(tmp_path, page, whole, alone):
         assert asked(venue, whole=True) <= whole
         assert asked(venue, whole=False) == alone
         assert not report.problems
-        assert not report.failed
     assert lost(tmp_path).is_empty()
+
+
+def test_responses_about_a_whole_venue_are_usable(tmp_path):
+    day = Window(utc("2026-06-19"), END)
+    with LoopbackBinance(TRUTH, now=NOW) as venue, Fetcher(venue.settings) as fetcher:
+        pull("binance", "instruments", warehouse=tmp_path, fetcher=fetcher)
+        of = requestable(Warehouse(tmp_path), "binance", FUNDING, day)
+        report = ingest_bronze(Warehouse(tmp_path), fetcher, "binance", FUNDING, day, of, now=NOW)
+        assert asked(venue, whole=False) == 0
+    assert report.usable == report.requests > 0
+    assert not report.failed
 
 
 def test_times_with_more_rows_than_a_page_are_completed_one_by_one(tmp_path):
