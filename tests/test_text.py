@@ -43,6 +43,10 @@ def test_printable_escapes_all_that_a_terminal_acts_on(text, shown):
         "https://cdn.example/x?Policy=hunter2&Signature=hunter2&Key-Pair-Id=hunter2",
         "https://storage.example/x?GoogleAccessId=me&X-Goog-Signature=hunter2",
         "wss://venue.example/ws?listenKey=hunter2",
+        "https://venue.example/login?code=hunter2&state=1",
+        "https://venue.example/to?url=https%3A%2F%2Fb.example%2Fx%3Fa%3D1%26token%3Dhunter2%26b%3D2",
+        "https://venue.example/to?url=b%3Ftoken%3dhunter2",
+        "//me:hunter2@venue.example/x",
     ],
 )
 def test_credentials_of_urls_are_in_no_error_and_no_problem(url):
@@ -75,6 +79,9 @@ def test_tokens_outside_of_urls_are_masked(text):
         "hf://datasets/org/name@v1",
         "http://host:8080/path@v1",
         "s3://bucket/prefix",
+        "s3://bucket//folder:x@v1",
+        "folder//name:x@v1",
+        "https://venue.example/x?statuscode=1&error_code=-1121",
         "what was asked? symbol=X",
         "the symbol hf_BTC is not listed",
     ],

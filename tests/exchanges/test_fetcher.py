@@ -60,7 +60,7 @@ from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
-from ..clock import Clock, shift_local_clock
+from ..clock import Clock, reading, shift_local_clock
 
 START = utc("2024-01-01")
 LATER = "2025-01-01"
@@ -201,7 +201,7 @@ def venue():
 
 @pytest.fixture
 def fetcher(venue):
-    with Fetcher(venue.settings) as one:
+    with reading(venue, Clock()) as one:
         yield one
 
 

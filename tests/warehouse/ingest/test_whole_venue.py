@@ -27,6 +27,8 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.ingest.rebuild import rebuild
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...clock import Clock, reading
+
 FUNDING, PATH = TABLES["funding_rates"], "/fapi/v1/fundingRate"
 START, END, NOW = utc("2026-06-10"), utc("2026-06-20"), utc("2026-06-20T00:30")
 KEY = ["symbol", "timestamp", "funding_rate"]
@@ -75,7 +77,7 @@ TRUTH = tables([*COINS, *STOCKS])
 
 
 def bring(venue, folder, start="2026-06-19", end="2026-06-20", now=NOW, **more):
-    with Fetcher(venue.settings) as fetcher:
+    with reading(venue, Clock()) as fetcher:
         more |= {"warehouse": folder, "fetcher": fetcher, "now": now}
         return pull("binance", "funding_rates", start=start, end=end, **more)
 
