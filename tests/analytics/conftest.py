@@ -70,6 +70,10 @@ def spark() -> Iterator[Any]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.log.level": "ERROR",
+        # a query over a few rows takes less time than generating and compiling Java for it
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.adaptive.enabled": "false",
     }
     session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
     yield session
