@@ -61,6 +61,7 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..clock import Clock, reading, shift_local_clock
+from ..lengths import examples
 
 START = utc("2024-01-01")
 LATER = "2025-01-01"
@@ -768,7 +769,7 @@ def histories(draw):
 
 
 class TestAnyHistory:
-    @tries(max_examples=60, deadline=None)
+    @tries(max_examples=examples(25, 200), deadline=None)
     @given(histories(), st.integers(0, 99))
     def test_fetched_is_the_truth(self, history, seed):
         table, times, window, now, limit = history

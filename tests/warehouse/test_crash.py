@@ -388,7 +388,7 @@ def often(request, short: int, long: int) -> int:
 
 @pytest.mark.soak
 def test_ingesting_can_be_killed_at_any_moment(request, days, tmp_path, reader, workers):
-    print(hurt(ingesting(days, tmp_path), often(request, 5, 80), reader, workers))
+    print(hurt(ingesting(days, tmp_path), often(request, 4, 80), reader, workers))
 
 
 @pytest.mark.soak

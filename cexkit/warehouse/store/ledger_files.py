@@ -135,6 +135,8 @@ def read_part(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     try:
         found = pl.read_parquet(path, hive_partitioning=False, glob=False)
+        if found.schema == schema:
+            return found
         later = [pl.lit(None).alias(name) for name in _LATER if name in schema and name not in found.columns]
         return found.with_columns(later).select(list(schema)).cast(schema)
     except (pl.exceptions.PolarsError, OSError) as error:

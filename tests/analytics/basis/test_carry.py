@@ -21,6 +21,8 @@ from cexkit.errors import (
     MissingSettlementsWarning,
 )
 
+from ...lengths import examples
+
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 SCHEMA = {
     "symbol": pl.String,
@@ -113,7 +115,7 @@ def received(hours: int, settled: dict[int, float], start: int, end: int) -> flo
     return math.fsum(settled[hour] for hour in due) if settled and set(due) <= set(settled) else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(25, 200), deadline=None)
 @given(
     st.sampled_from([1, 4, 8]),
     st.sets(st.integers(0, 6)),

@@ -31,6 +31,7 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ...clock import Clock
+from ...lengths import examples
 from ...problems import failures
 
 START = utc("2024-01-01")
@@ -359,7 +360,7 @@ def histories(draw):
 
 
 class TestAnyHistory:
-    @tries(max_examples=60, deadline=None)
+    @tries(max_examples=examples(25, 200), deadline=None)
     @given(histories())
     def test_fetched_is_the_truth(self, history):
         table, times, window, now, limit = history

@@ -43,6 +43,7 @@ from cexkit.testing import (
 from cexkit.testing.simulation import simulate
 
 from ...clock import Clock
+from ...lengths import examples
 
 START, LATER = utc("2024-01-01"), utc("2025-01-01")
 HOUR = timedelta(hours=1)
@@ -452,7 +453,7 @@ def filled(rows, step, now):
 
 
 class TestAnyHistory:
-    @tries(max_examples=40, deadline=None)
+    @tries(max_examples=examples(12, 200), deadline=None)
     @given(histories(), st.integers(0, 99))
     def test_fetched_is_the_truth(self, history, seed):
         table, kind, symbol, times, window, now, most = history

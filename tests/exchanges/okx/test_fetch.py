@@ -37,6 +37,7 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ...clock import Clock
+from ...lengths import examples
 
 SPAN = Window.of("2026-05-18", "2026-05-22")
 NOW = "2026-05-22T00:00:00"
@@ -406,7 +407,7 @@ def facts_of(table, columns):
 
 
 class TestAnyHistoryAndWindow:
-    @tries(max_examples=60, deadline=None)
+    @tries(max_examples=examples(25, 200), deadline=None)
     @given(data=st.data(), page_rows=st.integers(1, 9))
     def test_bars(self, market, data, page_rows):
         moments = data.draw(histories(HOUR))
@@ -420,7 +421,7 @@ class TestAnyHistoryAndWindow:
         over = frames["ohlcv_1h"].filter(pl.col("timestamp") + HOUR + timedelta(seconds=2) <= now)
         assert rows.equals(within(over, window))
 
-    @tries(max_examples=60, deadline=None)
+    @tries(max_examples=examples(25, 200), deadline=None)
     @given(data=st.data(), page_rows=st.integers(1, 9))
     def test_settlements_of_changing_intervals_off_the_minute(self, market, data, page_rows):
         moments = data.draw(histories(HOUR))
@@ -432,7 +433,7 @@ class TestAnyHistoryAndWindow:
         rows, _ = fetched(frames, "funding_rates", window, page_rows)
         assert rows.equals(within(frames["funding_rates"], window))
 
-    @tries(max_examples=60, deadline=None)
+    @tries(max_examples=examples(25, 200), deadline=None)
     @given(data=st.data(), page_rows=st.integers(1, 9))
     def test_snapshots(self, market, data, page_rows):
         moments = data.draw(histories(HOUR))
@@ -442,7 +443,7 @@ class TestAnyHistoryAndWindow:
         rows, _ = fetched(frames, "open_interest", window, page_rows)
         assert rows.equals(within(frames["open_interest"], window))
 
-    @tries(max_examples=80, deadline=None)
+    @tries(max_examples=examples(25, 200), deadline=None)
     @given(data=st.data(), page_rows=st.integers(1, 9))
     def test_bursts_of_events(self, market, data, page_rows):
         """As long as a moment fits a page: more than that the venue cannot be asked for."""

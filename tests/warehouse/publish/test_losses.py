@@ -32,6 +32,7 @@ from cexkit.warehouse.store.keys import keys_path
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.warehouse import Warehouse
 
+from ...lengths import examples
 from .conftest import REPO, TO, named, tree
 
 HOURS, MINUTES, FUNDING = TABLES["ohlcv_1h"], TABLES["ohlcv_1m"], TABLES["funding_rates"]
@@ -98,7 +99,7 @@ def written(root: Path, table: Table, found: set[tuple], *, in_pieces: bool) -> 
 
 
 @pytest.mark.parametrize("name", list(KEYS))
-@tries(max_examples=60, deadline=None)
+@tries(max_examples=examples(25, 200), deadline=None)
 @given(data=st.data())
 def test_lost_keys_are_found_exactly(name, data, tmp_path_factory):
     """However the two states are split into files, and with or without stored digests."""
