@@ -21,6 +21,8 @@ from cexkit.testing.simulation import simulate
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE")
 TABLES = ("instruments", "funding_rates", "open_interest", "ohlcv_1h")
 END = "2026-06-25"
+#: A part of the time that is simulated.
+REPEAT = timedelta(days=400)
 
 
 def copies(frame: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -39,11 +41,23 @@ def copies(frame: pl.DataFrame, count: int) -> pl.DataFrame:
     return pl.concat([renamed(number) for number in range(count // len(COINS))])
 
 
+def history(start: datetime) -> dict[str, pl.DataFrame]:
+    """Return tables from a time on; what is older than the simulated time repeats it."""
+    frames, end = [], utc(END)
+    while (before := len(frames) * REPEAT) < end - start:
+        first = max(start + before, end - REPEAT)
+        frames.append(moved(simulate(start=first, end=END, coins=COINS).tables, -before))
+    longest = {name: pl.concat([frame[name] for frame in reversed(frames)]) for name in TABLES}
+    # listed long before all of it
+    listed = frames[0]["instruments"].with_columns(pl.col("listing_time").dt.offset_by("-10y"))
+    return longest | {"instruments": listed}
+
+
 def main(symbols: int, days: int) -> None:
     """It is the end of ``days`` days; each line on stdin makes it a day later, once."""
     start = utc(END) - timedelta(days=days + 1)
     by = utc(datetime.now(UTC).date()) - utc(END)
-    truth = simulate(start=start, end=END, coins=COINS).tables
+    truth = history(start)
     frames = {name: copies(frame, symbols) for name, frame in moved({x: truth[x] for x in TABLES}, by).items()}
     last = utc(END) + by
     with ExitStack() as stack:

@@ -59,6 +59,13 @@ def test_other_statements_that_read_run(market, query):
     assert len(market.sql(query).to_pandas()) > 1
 
 
+def test_pivot_with_its_values_runs_and_without_them_is_told_of_them(market):
+    prices = "PIVOT ohlcv_1d ON exchange {} USING avg(close) GROUP BY symbol"
+    assert {"binance", "okx"} < set(market.sql(prices.format("IN ('binance', 'okx')")).columns)
+    with pytest.raises(InvalidInputError, match="a PIVOT must name its values"):
+        market.sql(prices.format(""))
+
+
 def test_results_can_be_composed(market):
     found = market.sql("describe instruments")
     assert found.filter(found.column_name == "symbol").count().execute() == 1

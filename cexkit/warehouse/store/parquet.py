@@ -83,11 +83,20 @@ def has_size(path: Path, size: int) -> bool:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Raise errors of the operating system as one that names the place and states that existing data is intact."""
+    """Raise errors of the operating system as one that names the place and states that existing data is intact.
+
+    A folder in place of a file, or the other way around, counts as damage: the other tables can still be written.
+    """
     try:
         yield
     except DatasetError:
         raise
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        blocking = error.filename2 or error.filename
+        raise DamagedFileError(
+            f"could not write to {place}: a folder is in place of a file, or a file in place of a folder: {blocking}; "
+            "move it away, and what belongs there is made again; what was there before is untouched"
+        ) from error
     except OSError as error:
         problem = error.strerror or error
         raise DatasetError(f"could not write to {place}: {problem}; what was there before is untouched") from error

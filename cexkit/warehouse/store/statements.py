@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ import duckdb
 
 from cexkit.errors import InvalidInputError
 
+#: DuckDB makes two statements of a PIVOT that has to find out its columns.
+PIVOT = "a PIVOT must name its values, as in PIVOT ohlcv_1d ON exchange IN ('okx', 'bybit') USING avg(close)"
 TOO_DEEP = "the query must be nested less deeply; divide it into several queries"
 
+_PIVOT = re.compile(r"\bpivot", re.IGNORECASE)
 #: What DuckDB calls the lists of tables: those of ``SHOW TABLES``, and of ``SHOW ALL TABLES`` and ``DESCRIBE`` alone.
 _LISTS = {'"tables"', "__show_tables_expanded"}
 
@@ -44,6 +48,8 @@ def parse_statement(base: duckdb.DuckDBPyConnection, query: str) -> Statement:
     """
     try:
         kinds = [statement.type for statement in base.extract_statements(query)]
+        if kinds == [duckdb.StatementType.CREATE, duckdb.StatementType.SELECT] and _PIVOT.search(query):
+            raise InvalidInputError(PIVOT)
         if kinds != [duckdb.StatementType.SELECT]:
             raise InvalidInputError(
                 "a query must be one SELECT, DESCRIBE, SUMMARIZE, or SHOW, got "

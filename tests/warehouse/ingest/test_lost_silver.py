@@ -242,6 +242,26 @@ def test_damage_elsewhere_costs_only_its_table(truth, warehouse):
     assert _rows(warehouse, FUNDING).height == 3
 
 
+@pytest.mark.parametrize("blocked", ["file", "folder"])
+def test_folder_in_place_of_a_file_costs_only_its_table_until_it_is_moved_away(truth, warehouse, blocked):
+    before, path = _rows(warehouse), _file(warehouse)
+    if blocked == "file":  # a folder has its name
+        path.unlink()
+        path.mkdir()
+    else:  # a file has the name of its folder
+        path = path.parent
+        shutil.rmtree(path)
+        path.write_text("")
+    report = _pull(truth, warehouse, 6, 1, "ohlcv_1h", "funding_rates")
+    assert any(str(path) in problem.message and "move it away" in problem.message for problem in report.problems)
+    assert {problem.table for problem in report.problems} == {"ohlcv_1h"}
+    assert _rows(warehouse, FUNDING)["timestamp"].max() >= START + 6 * DAY
+    path.rmdir() if blocked == "file" else path.unlink()
+    _pull(truth, warehouse, 6, 1, "ohlcv_1h")
+    assert _rows(warehouse).filter(pl.col("timestamp") < START + 6 * DAY).equals(before)
+    assert _rows(warehouse)["timestamp"].max() >= START + 6 * DAY
+
+
 def test_no_reader_on_the_write_side_ends_in_a_traceback(truth, tmp_path):
     warehouse, today = Warehouse(tmp_path / "warehouse"), START + 12 * DAY
     with LOOPBACKS["okx"](truth, now=today, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
