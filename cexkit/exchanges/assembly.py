@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cexkit.errors import DuplicateKeyError, QuarantinedRowsWarning, warn
+from cexkit.errors import QuarantinedRowsWarning, warn
 from cexkit.exchanges.instruments import latest, left_out, new_values, of_type, stacked
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.registry import join_companions
@@ -27,13 +27,11 @@ def assemble_table(pages: Iterable[Page], table: str) -> pa.Table:
     ------
     PayloadError
         If a page is malformed; the pages after it are not read.
-    DuplicateKeyError
-        If a venue gave two different rows for one key.
 
     Warns
     -----
     QuarantinedRowsWarning
-        If rows are left out.
+        If rows are left out, or contradict rows of a later page.
     """
     import polars as pl
     import pyarrow as pa
@@ -66,8 +64,6 @@ def assemble_instruments(exchange: str, pages: Iterable[Page], instrument_type: 
     ------
     PayloadError
         If a page is malformed.
-    DuplicateKeyError
-        If a venue gave two different rows for one key.
 
     Warns
     -----
@@ -94,16 +90,16 @@ def require_well_formed(pages: Iterable[Page]) -> Iterator[Page]:
 
 
 def _sort_unique(rows: pa.Table, table: str) -> pa.Table:
-    """Return rows sorted by key, with each key once.
+    """Return rows, which are in the order of their requests, sorted by key and with each key once.
 
-    Raises
-    ------
-    DuplicateKeyError
-        If a venue gave two different rows for one key.
+    Where responses contradict each other, the later request counts, as in a warehouse; a warning counts such keys.
     """
+    import polars as pl
+
     keys = list(TABLES[table].key)
-    if rows.group_by(keys).aggregate([]).num_rows != rows.num_rows:
-        rows = rows.group_by(rows.column_names).aggregate([]).cast(rows.schema)
-        if rows.group_by(keys).aggregate([]).num_rows != rows.num_rows:
-            raise DuplicateKeyError(f"{table}: the venue gave different rows for the same {', '.join(keys)}")
-    return rows.sort_by([(name, "ascending") for name in keys])
+    found = pl.from_arrow(rows).unique(maintain_order=True)
+    once = found.unique(keys, keep="last", maintain_order=True)
+    if contradicted := found.height - once.height:
+        text = f"{table}: the venue gave {contradicted:,} rows that contradict later ones of the same {', '.join(keys)}"
+        warn(f"{text}; the later ones are returned", QuarantinedRowsWarning)
+    return once.sort(keys).to_arrow().cast(rows.schema)

@@ -24,12 +24,14 @@ from cexkit.errors import (
     InvalidInputError,
     NotOfferedError,
     PayloadError,
+    QuarantinedRowsWarning,
     RateLimitedError,
     TransportError,
     UnknownNameError,
     UnknownTableError,
     VenueError,
 )
+from cexkit.exchanges.assembly import assemble_table
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http import PageRequest
 from cexkit.exchanges.instruments import left_out
@@ -571,6 +573,20 @@ class TestMalformedPages:
             pytest.raises(PayloadError, match=r"um\.fundingRate, row 0, .* different values for 2024-01-01"),
         ):
             fetcher.fetch("binance", "funding_rates", "BTCUSDT", "2024-01-01", "2024-01-02")
+
+    def test_later_of_two_pages_that_contradict_each_other_counts(self, fetcher):
+        window = Window(START, START + timedelta(days=1))
+        instrument = fetcher.resolve("binance", "funding_rates", "BTCUSDT")
+        pages = list(fetcher.pages("binance", "funding_rates", instrument, window))
+        rows = pl.from_arrow(pages[0].table)
+        changed = rows.with_columns(
+            funding_rate=pl.when(pl.col("timestamp") == START).then(0.0009).otherwise("funding_rate")
+        )
+        later = replace(pages[0], table=changed.to_arrow().cast(pages[0].table.schema))
+        with pytest.warns(QuarantinedRowsWarning, match="gave 1 rows that contradict later ones"):
+            found = assemble_table([*pages, later], "funding_rates")
+        assert pl.from_arrow(found).equals(changed)
+        assert assemble_table([*pages, *pages], "funding_rates").equals(pages[0].table)
 
 
 class TestVenueErrors:
