@@ -22,7 +22,7 @@ from cexkit.warehouse.ingest.due import Due, find_due
 from cexkit.warehouse.ingest.inventories import open_inventory
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, hull
 from cexkit.warehouse.ingest.listings import knows_instruments, requestable
-from cexkit.warehouse.ingest.pull import exchange_names, pull, resolve_request
+from cexkit.warehouse.ingest.pull import exchange_names, explained, pull, resolve_request
 from cexkit.warehouse.ingest.repeats import choose_repeats, fewest_pages
 from cexkit.warehouse.ingest.report import ALL_TABLES, LostFileProblem, Problem
 from cexkit.warehouse.ingest.whole_venue import choices
@@ -222,7 +222,7 @@ def plans(
         reported = (DamagedFileError, *(() if alone else (UnknownNameError, AmbiguousInstrumentError)))
         for name in exchanges:
             if name not in failed:
-                with suppress(*reported):
+                with suppress(*reported), explained(listed):
                     words = {"fetcher": reader, "refresh": refresh, "alone": alone}
                     made = plan(target, name, facts, window, symbols, instrument_type, **words)
                     found.append(replace(made, problems=tuple(lost for lost in restored if lost.exchange == name)))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,9 @@ from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step, da
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit.warehouse.store.compact import compact
 from cexkit.warehouse.store.warehouse import Warehouse
+
+#: Most problems of a listing in the error of an unknown symbol.
+MAX_REASONS = 3
 
 
 def pull(
@@ -158,7 +161,8 @@ def _pull_one(
         if table.name == "instruments":
             return ingest_bronze(target, reader, name, table)
         unknown = None if alone else []
-        found = requestable(target, name, table, window, symbols, instrument_type, unknown=unknown)
+        with explained(listing):
+            found = requestable(target, name, table, window, symbols, instrument_type, unknown=unknown)
         problems = tuple(Problem(name, table.name, None, None, text) for text in unknown or ())
         stored = ingest_bronze(target, reader, name, table, window, found, step=step, refresh=refresh, now=now)
         return stored + Report(problems=problems)
@@ -173,13 +177,25 @@ def _pull_one(
         with building:  # each build uses all cores, and memory
             return report + damage_reported(name, table.name, partial(build_silver, target, name, table, now=now))
 
-    report = pulled(TABLES["instruments"])
+    listing = report = pulled(TABLES["instruments"])
     if report.failed and not knows_instruments(target, name):
         return report
     # requests for the tables that do not tell of a listing begin with the first rows of the others
     for tables in ([table for table in facts if tells_listing(table) is tells] for tells in (True, False)):
         report += sum(at_once([partial(pulled, table) for table in tables]), Report())
     return without_repeats(report + damage_reported(name, ALL_TABLES, compacted))
+
+
+@contextmanager
+def explained(listing: Report) -> Iterator[None]:
+    """Raise the error of an unknown name with what was wrong with the listing, which may be why it is unknown."""
+    try:
+        yield
+    except UnknownNameError as error:
+        if not listing.problems:
+            raise
+        problems = "; ".join(str(problem) for problem in listing.problems[:MAX_REASONS])
+        raise UnknownNameError(f"{error}. The listing was not read whole: {problems}") from None
 
 
 def _reported(one: Callable[[str], Report], name: str) -> Report:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import cexkit
 from cexkit.config import Settings
 from cexkit.errors import UnknownNameError
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.http.client import HttpClient
 from cexkit.schema import TABLES
 from cexkit.testing import LoopbackMarket
 from cexkit.warehouse.ingest.plan import plans
@@ -58,3 +61,16 @@ def test_unknown_symbol_of_the_only_venue_raises(venues, fetcher, tmp_path):
     for run in (cexkit.pull, plans):
         with pytest.raises(UnknownNameError, match="unknown okx instrument for funding_rates 'NOSUCH'"):
             run(["okx"], "funding_rates", ["BTCUSDT", "NOSUCH"], venues.start, warehouse=tmp_path, fetcher=fetcher)
+
+
+def test_symbol_whose_row_of_the_listing_is_left_out_is_unknown_for_that_reason(venues, fetcher, tmp_path, monkeypatch):
+    get = HttpClient.get
+
+    def spoiled(self, url, query, **more):
+        response = get(self, url, query, **more)
+        return replace(response, body=response.body.replace(b'"ctVal":"0.01"', b'"ctVal":"0"'))
+
+    monkeypatch.setattr(HttpClient, "get", spoiled)
+    for run in (cexkit.pull, plans):
+        with pytest.raises(UnknownNameError, match=r"'BTCUSDT'.* not read whole: okx .*'BTC-USDT-SWAP', field 'ctVal'"):
+            run(["okx"], "funding_rates", "BTCUSDT", venues.start, warehouse=tmp_path, fetcher=fetcher)
