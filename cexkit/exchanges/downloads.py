@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from cexkit.errors import TransportError
+from cexkit.errors import BlockedError, FetchError, TransportError
 from cexkit.exchanges.archives import Archive, Piece, days_of, plan
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.exchanges.http.workers import Delivery
 from cexkit.exchanges.page import Page
 from cexkit.exchanges.parsing import Context
 from cexkit.schema.intervals import Window
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 
 #: How often a file whose bytes do not match its checksum is downloaded in all.
 ATTEMPTS = 3
+#: Most files of an instrument that are downloaded at once.
+AT_ONCE = 8
+#: Failed downloads of an instrument after which no further files are requested.
+MAX_FAILURES = 3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,9 +43,10 @@ def archive_pages(
     held: list[Window],
     unverified: list[tuple[Window, str]],
     *,
+    count: int = 1,
     next_sequence: NextSequence | None = None,
 ) -> Iterator[Page]:
-    """New files of an archive that hold a window, one page each, not parsed.
+    """New files of an archive that hold a window, one page each, not parsed, in the order in which they arrive.
 
     A month that is not there is replaced by its days, and what is not there at all goes to ``rest``.
     A file whose published checksum is ``known`` is not downloaded again; one that was replaced is. Where no checksums
@@ -56,29 +65,62 @@ def archive_pages(
     held : list of Window
         Gets the spans of the files that there are, known ones too; they may reach beyond the window.
     unverified : list of (Window, str)
-        Gets the spans of the files that do not match their checksum in :data:`ATTEMPTS` downloads, and why; they are
-        left to others too.
+        Gets the spans of the files that could not be downloaded, or do not match their checksum in :data:`ATTEMPTS`
+        downloads, and why; they are left to others too.
+    count : int
+        Most files to download at once; never more than :data:`AT_ONCE`, so that memory does not grow with it.
     next_sequence : callable, optional
         Numbers the requests, see :meth:`Fetcher.pages`.
+
+    Raises
+    ------
+    FetchError
+        If :data:`MAX_FAILURES` files could not be downloaded; no further ones were requested.
     """
     made = plan(archive, instrument, window, datetime.now(UTC))
     rest.extend(made.rest)
-    waiting = list(made.files)
-    while waiting:
-        piece = waiting.pop(0)
-        try:
-            page = _read_piece(fetcher, table, piece, instrument, known, next_sequence)
-        except (_Absent, _Unverified) as error:
-            if isinstance(error, _Unverified):
+    waiting, failures = deque(made.files), []
+    read = partial(_read_piece, fetcher, table, instrument, known, next_sequence)
+    with Delivery(lambda: _Download(waiting.popleft(), read) if waiting else None, min(count, AT_ONCE)) as delivery:
+        for result in delivery:
+            piece, error = result.task.piece, result.error
+            if error is None and not result.ended:
+                held.append(piece.window)
+                if result.item is not None:
+                    yield result.item
+            elif isinstance(error, _Absent | _Unverified):
+                if isinstance(error, _Unverified):
+                    unverified.append((_common(piece.window, window), str(error)))
+                days = days_of(piece, instrument, window)
+                waiting.extendleft(reversed(days))
+                if not days:
+                    rest.append(_common(piece.window, window))
+            elif error is not None:
+                failures.append(error)
                 unverified.append((_common(piece.window, window), str(error)))
-            days = days_of(piece, instrument, window)
-            waiting[:0] = days
-            if not days:
                 rest.append(_common(piece.window, window))
-            continue
-        held.append(piece.window)
-        if page is not None:
-            yield page
+                if _ends(failures):
+                    # files that are on their way are still delivered
+                    waiting.clear()
+    if _ends(failures):
+        raise failures[-1]
+
+
+def _ends(failures: list[BaseException]) -> bool:
+    """Return whether failed downloads are reason to request nothing more."""
+    own = [error for error in failures if isinstance(error, FetchError) and not isinstance(error, BlockedError)]
+    return len(own) < len(failures) or len(own) >= MAX_FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """A file to download, with what downloads it."""
+
+    piece: Piece
+    call: Callable[[Piece], Page | None]
+
+    def read(self) -> Iterator[Page | None]:
+        yield self.call(self.piece)
 
 
 class _Absent(Exception):
@@ -92,10 +134,10 @@ class _Unverified(TransportError):
 def _read_piece(
     fetcher: Fetcher,
     table: str,
-    piece: Piece,
     instrument: Instrument,
     known: Mapping[str, str],
     next_sequence: NextSequence | None,
+    piece: Piece,
 ) -> Page | None:
     """Return a file as a page; None if it is known already."""
     read = _read_checksum if piece.archive.checksums else _read_file

@@ -13,12 +13,16 @@ import subprocess
 import sys
 import time
 from bisect import bisect_left
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cexkit.config import Settings
 from cexkit.exchanges.fetcher import Fetcher
+from cexkit.schema.intervals import utc
+from cexkit.testing import LoopbackBinance
+from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
 from tests.benchmarks._slow_bybit import DAYS, NOW, START
 
@@ -93,3 +97,21 @@ def test_year_of_minute_bars(request, tmp_path):
         assert not [status for _, status in venue.requests() if status != 200]
         one = read_year(venue, tmp_path / "one", 1, end=end)
     print(f"\n{many:.1f} s at once, {one:.1f} s one after another: {one / many:.1f} times")
+
+
+def test_archive_files_of_one_instrument(request, tmp_path):
+    """Sixty daily files, several at once and one after another."""
+    days = 60 if request.config.getoption("--long") else 10
+    start = utc("2026-03-01")
+    tables = simulate(start=start, end=start + timedelta(days=days), coins=["BTC"], exchanges=["binance"]).tables
+    seconds = []
+    with LoopbackBinance(tables, now="2026-06-10", latency_seconds=0.15) as venue:
+        for count in (32, 1):
+            with Fetcher(venue.settings.model_copy(update={"concurrent_requests": count})) as reader:
+                began = time.perf_counter()
+                report = pull("binance", "open_interest", "BTCUSDT", start, start + timedelta(days=days),
+                              instrument_type="perp", warehouse=tmp_path / str(count), fetcher=reader)  # fmt: skip
+                seconds.append(time.perf_counter() - began)
+                assert not report.problems
+    many, one = seconds
+    print(f"\n{days} files: {many:.1f} s at once, {one:.1f} s one after another: {one / many:.1f} times")

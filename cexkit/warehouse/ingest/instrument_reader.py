@@ -117,7 +117,8 @@ class InstrumentReader:
         held: list[Window] = []
         unverified: list[tuple[Window, str]] = []
         where = (self.fetcher, self.progress.table.name, archive, self.instrument, window, self.known)
-        for page in archive_pages(*where, rest, held, unverified, next_sequence=self.next_sequence):
+        words = {"count": self.concurrent_requests(), "next_sequence": self.next_sequence}
+        for page in archive_pages(*where, rest, held, unverified, **words):
             self._note_rows(page.context.window)
             yield page
         self.usable += len(held)
