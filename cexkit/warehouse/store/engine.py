@@ -21,7 +21,7 @@ from cexkit.network import proxy_of
 from cexkit.warehouse.store.failures import ARROW_FAILURES, dataset_failure
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.query_bounds import (
-    BoundedRelation,
+    BoundedQuery,
     bound_failure,
     bounded_batches,
     run_bounded,
@@ -86,11 +86,6 @@ class Engine(Backend):
         with self.reporting():
             return super().to_pyarrow(expr, **options)
 
-    def _to_duckdb_relation(self, expr: ir.Expr, /, **options: Any) -> duckdb.DuckDBPyConnection:
-        """Run an expression. Ibis would make a relation of it first, for which DuckDB binds the query twice."""
-        self._run_pre_execute_hooks(expr)
-        return self.con.execute(self.compile(expr.as_table(), **options))
-
     @property
     def db_identity(self) -> str:
         """No two are the same, or Ibis would ask one for the tables of both and mix their data."""
@@ -113,9 +108,10 @@ class Engine(Backend):
         with self.reporting():
             yield from bounded_batches(cursor, batches)
 
-    def _to_duckdb_relation(self, expr: ir.Expr, **options: Any) -> BoundedRelation:
-        """Return what Ibis reads results from, within the bounds of queries."""
-        return BoundedRelation(self.con, super()._to_duckdb_relation(expr, **options))
+    def _to_duckdb_relation(self, expr: ir.Expr, /, **options: Any) -> BoundedQuery:
+        """Return what Ibis reads results from, within bounds; a relation, as Ibis makes it, binds the query twice."""
+        self._run_pre_execute_hooks(expr)
+        return BoundedQuery(self.con, self.compile(expr.as_table(), **options))
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:

@@ -90,15 +90,15 @@ def _interrupt(connection: duckdb.DuckDBPyConnection, outcome: Future) -> None:
         _wait(outcome, _RETRY_SECONDS)
 
 
-class BoundedRelation:
-    """A relation of DuckDB whose result is read within bounds."""
+class BoundedQuery:
+    """A query whose result Ibis reads within bounds."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, relation: duckdb.DuckDBPyRelation):
-        self._connection, self._relation = connection, relation
+    def __init__(self, connection: duckdb.DuckDBPyConnection, query: str):
+        self._connection, self._query = connection, query
 
     def to_arrow_table(self) -> pa.Table:
         """Return the whole result; raise QueryBoundError if it exceeds a bound."""
-        return run_bounded(self._connection, lambda: _read_all(self._relation.to_arrow_reader(BATCH_ROWS)))
+        return fetch_rows(self._connection, self._query)
 
 
 def fetch_rows(cursor: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
