@@ -18,6 +18,7 @@ file is back or retired on purpose.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
@@ -271,9 +272,10 @@ class Ledger:
         import polars as pl
 
         found, rows = {}, self.files.filter(pl.col("state") != "other", ~pl.col("retired"))
+        root = os.fspath(self.root)  # text, because making a Path takes longer than reading a size
         for path, size, damage in rows.select("path", "bytes", "damage").iter_rows():
             try:
-                now = (self.root / path).stat().st_size
+                now = os.stat(f"{root}/{path}").st_size
             except (FileNotFoundError, NotADirectoryError):
                 found[path] = f"{path} is missing"
                 continue
