@@ -102,8 +102,8 @@ exchanges.base: errors exchanges.archives exchanges.http exchanges.parsing schem
 exchanges.coverage: exchanges.base schema schema.symbols
 exchanges.csv_rows: errors exchanges.archives exchanges.rows
 exchanges.dated: errors schema.intervals
-exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.page exchanges.parsing schema.intervals
-  schema.symbols
+exchanges.downloads: errors exchanges.archives exchanges.fetcher exchanges.http exchanges.page exchanges.parsing
+  schema.intervals schema.symbols
 exchanges.facts: exchanges.http exchanges.order exchanges.parsing exchanges.rows schema schema.intervals schema.render
 exchanges.fetch: exchanges.fetcher schema.intervals schema.symbols
 exchanges.fetcher: config errors exchanges.assembly exchanges.http exchanges.instruments exchanges.listings

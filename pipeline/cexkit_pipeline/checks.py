@@ -6,14 +6,18 @@ from collections.abc import Iterator
 import dagster as dg
 
 from cexkit.schema import Table
-from cexkit.warehouse.quality import CheckResult, check_results, checks_of
+from cexkit.warehouse.quality import CheckResult, check_results, checks_of, meanings_of
 from cexkit_pipeline.resources import Store
 
 
 def silver_checks(exchange: str, table: Table) -> dg.AssetChecksDefinition:
     """All checks of a table of a venue, over all its files; a failure of a blocking one is an error."""
     asset = dg.AssetKey(["silver", exchange, table.name])
-    specs = [dg.AssetCheckSpec(name, asset=asset) for name in checks_of(table)]
+    meanings = meanings_of(table)
+    specs = [
+        dg.AssetCheckSpec(name, asset=asset, description=f"Requires that {meanings[name]}.", blocking=blocking)
+        for name, blocking in checks_of(table).items()
+    ]
 
     @dg.multi_asset_check(name=f"checks_{exchange}_{table.name}", specs=specs)
     def checks(store: Store) -> Iterator[dg.AssetCheckResult]:

@@ -159,12 +159,19 @@ def test_one_day_through_bronze_and_silver(venue, truth, tmp_path):
         (["bronze", "binance", "funding_rates"], DAY),
         (["silver", "binance", "funding_rates"], DAY[:4]),
     ]:
-        assert _materialize(defs, key, partition).success
+        done = _materialize(defs, key, partition)
+        assert done.success
     rows = cexkit.connect(tmp_path).funding_rates.to_polars()
     expected = truth["funding_rates"].filter(pl.col("timestamp").dt.date() == pl.lit(DAY).str.to_date())
     columns = ["symbol", "timestamp", "funding_rate"]
     assert rows.select(columns).sort(columns).equals(expected.select(columns).sort(columns))
     assert rows.height > 0
+    shown = done.get_asset_materialization_events()[-1].step_materialization_data.materialization.metadata
+    files = Warehouse(tmp_path).manifest.select("funding_rates")
+    assert shown["dagster/row_count"].value == rows.height
+    assert shown["bytes"].value == sum(file.bytes for file in files)
+    assert shown["first_time"].value == rows["timestamp"].min().timestamp()
+    assert shown["last_time"].value == rows["timestamp"].max().timestamp()
 
 
 def test_the_collector_runs_as_a_job_and_its_messages_become_rows(tmp_path):
@@ -227,6 +234,22 @@ def test_checks_of_a_silver_table_run_as_dagster_checks(venue, truth, tmp_path):
     assert {name for name, result in found.items() if not result.passed} == {"fresh", "quarantined_rows"}
     assert found["quarantined_rows"].severity == dg.AssetCheckSeverity.WARN
     assert found["quarantined_rows"].metadata["rows_failed"].value == 2
+
+
+def test_assets_state_their_columns(defs):
+    metadata = defs.resolve_asset_graph().get(dg.AssetKey(["silver", "binance", "funding_rates"])).metadata
+    columns = {column.name: column for column in metadata["dagster/column_schema"].columns}
+    assert list(columns) == list(TABLES["funding_rates"].columns)
+    assert columns["funding_interval_hours"].description.endswith("Unit: hours.")
+    assert not columns["symbol"].constraints.nullable
+
+
+def test_blocking_checks_are_blocking_and_every_check_says_what_it_requires(defs):
+    specs = [spec for checks in defs.asset_checks for spec in checks.check_specs]
+    assert specs
+    assert {spec.name for spec in specs if spec.blocking} >= {"unique_key", "bronze_files", "ohlc_order"}
+    assert not {spec.name for spec in specs if spec.blocking} & {"fresh", "gaps", "outlier", "quarantined_rows"}
+    assert all(spec.description.startswith("Requires that ") and len(spec.description) > 30 for spec in specs)
 
 
 @pytest.fixture

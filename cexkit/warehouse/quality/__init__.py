@@ -1,6 +1,6 @@
 """Checks of a warehouse, counted per venue and UTC day of data."""
 
-from cexkit.warehouse.quality.catalog import CHECKS, checks_of
+from cexkit.warehouse.quality.catalog import CHECKS, checks_of, meanings_of
 from cexkit.warehouse.quality.checks import (
     MAX_AGE,
     CheckResult,
@@ -18,6 +18,7 @@ __all__ = [
     "blocking_failures",
     "check_results",
     "checks_of",
+    "meanings_of",
     "raise_on_failures",
     "run_checks",
     "stale",

@@ -53,6 +53,19 @@ def checks_of(table: Table) -> dict[str, bool]:
     return {check.name: check.blocking for check in table.checks} | others
 
 
+def meanings_of(table: Table) -> dict[str, str]:
+    """Return what the checks of a table require: name → meaning.
+
+    Examples
+    --------
+    >>> from cexkit.schema import TABLES
+    >>> meanings_of(TABLES["ohlcv_1h"])["positive_price"]
+    'prices are above zero'
+    """
+    declared = {check.name: check.meaning for check in table.checks}
+    return {name: declared.get(name) or CHECKS[name][1] for name in checks_of(table)}
+
+
 def named(counted: pl.DataFrame, table: Table, check: str) -> pl.DataFrame:
     """Return counts per venue and day as rows of ``data_quality``, in any order."""
     counted = counted.with_columns(

@@ -1,6 +1,8 @@
 """Bronze assets: one per venue and table, partitioned by day. :mod:`cexkit.warehouse.ingest` implements ingestion."""
 
 # no `from __future__ import annotations`: Dagster reads the annotations of assets
+from collections.abc import Mapping
+
 import dagster as dg
 from pydantic import Field
 
@@ -77,8 +79,19 @@ def live_asset(exchange: str) -> dg.AssetSpec:
     )
 
 
-def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeResult:
+def result(
+    context: dg.AssetExecutionContext, report: Report, more: Mapping[str, dg.MetadataValue] | None = None
+) -> dg.MaterializeResult:
     """Convert a report for Dagster: counts and the first problems become metadata, and every problem is logged.
+
+    Parameters
+    ----------
+    context : dagster.AssetExecutionContext
+        Whose log to write.
+    report : Report
+        What the step did.
+    more : mapping, optional
+        Metadata to add, such as :func:`~cexkit_pipeline.assets.metadata.extent_metadata` returns.
 
     Raises
     ------
@@ -90,6 +103,8 @@ def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeR
     for note in report.notes:
         context.log.info(note)
     metadata = {
+        **(more or {}),
+        **_span_metadata(report),
         "responses": report.responses,
         "rows": report.rows,
         "quarantined": report.quarantined,
@@ -103,3 +118,11 @@ def result(context: dg.AssetExecutionContext, report: Report) -> dg.MaterializeR
     if report.failed:
         raise dg.Failure(report.cause, metadata=metadata, allow_retries=False)
     return dg.MaterializeResult(metadata=metadata)
+
+
+def _span_metadata(report: Report) -> dict[str, dg.MetadataValue]:
+    """Return the times that the stored responses can hold rows of."""
+    if not report.spans:
+        return {}
+    first, last = min(span.start for span in report.spans), max(span.end for span in report.spans)
+    return {"requested_from": dg.MetadataValue.timestamp(first), "requested_to": dg.MetadataValue.timestamp(last)}

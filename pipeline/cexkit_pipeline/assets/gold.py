@@ -8,6 +8,7 @@ import dagster as dg
 from cexkit.schema import Table
 from cexkit.warehouse.gold.build import MADE_OF, build_gold
 from cexkit_pipeline.assets.labels import labels
+from cexkit_pipeline.assets.metadata import column_schema, extent_metadata
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.resources import Store
 
@@ -19,6 +20,7 @@ def gold_asset(table: Table, silver: Iterable[tuple[str, Table]]) -> dg.AssetsDe
 
     @dg.asset(
         **labels("gold", table.name),
+        metadata={"dagster/column_schema": column_schema(table)},
         deps=[
             dg.AssetKey(["silver", exchange, one.name])
             for exchange, one in silver
@@ -29,9 +31,9 @@ def gold_asset(table: Table, silver: Iterable[tuple[str, Table]]) -> dg.AssetsDe
         pool=f"gold_{table.name}",
     )
     def gold(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
-        files = build_gold(store.open(), table.name)
-        return dg.MaterializeResult(
-            metadata={"rows": sum(file.rows for file in files), "files": [file.path for file in files]}
-        )
+        warehouse = store.open()
+        files = build_gold(warehouse, table.name)
+        written = {"rows": sum(file.rows for file in files), "files": [file.path for file in files]}
+        return dg.MaterializeResult(metadata=written | extent_metadata(warehouse, table))
 
     return gold

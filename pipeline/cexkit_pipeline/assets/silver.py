@@ -7,6 +7,7 @@ from cexkit.schema import TABLES, Table
 from cexkit.warehouse.ingest.silver import build_silver
 from cexkit_pipeline.assets.bronze import result
 from cexkit_pipeline.assets.labels import labels
+from cexkit_pipeline.assets.metadata import column_schema, extent_metadata
 from cexkit_pipeline.automation import WHEN_INPUTS_CHANGE
 from cexkit_pipeline.partitions import file_periods
 from cexkit_pipeline.resources import Store
@@ -19,6 +20,7 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
 
     @dg.asset(
         **labels("silver", table.name, exchange),
+        metadata={"dagster/column_schema": column_schema(table)},
         partitions_def=file_periods(table),
         deps=[dg.AssetKey(["bronze", exchange, table.name])],
         description=table.meaning,
@@ -29,9 +31,12 @@ def silver_asset(exchange: str, table: Table) -> dg.AssetsDefinition:
     )
     def silver(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
         # all that is new, whatever the partitions of the run: a backfill makes them in one go
-        built = result(context, build_silver(store.open(), exchange, table))
+        warehouse = store.open()
+        report = build_silver(warehouse, exchange, table)
+        built = result(context, report, extent_metadata(warehouse, table, exchange))
         if table.name == PERIODS.made_with:
-            context.log_event(dg.AssetMaterialization(periods_asset(exchange).key))
+            found = extent_metadata(warehouse, PERIODS, exchange)
+            context.log_event(dg.AssetMaterialization(periods_asset(exchange).key, metadata=found))
         return built
 
     return silver
@@ -41,6 +46,7 @@ def periods_asset(exchange: str) -> dg.AssetSpec:
     """Return the asset of a venue's instrument periods, which the asset of its instruments writes and reports."""
     return dg.AssetSpec(
         **labels("silver", PERIODS.name, exchange),
+        metadata={"dagster/column_schema": column_schema(PERIODS)},
         deps=[dg.AssetKey(["silver", exchange, PERIODS.made_with])],
         description=PERIODS.meaning,
     )
