@@ -11,9 +11,9 @@ from cexkit.config import Settings
 
 #: Read by others than cexkit, but needed to run it: name → what it is.
 OTHERS = {
-    "HF_TOKEN": "Token that huggingface_hub publishes with; a secret, from the environment only.",
+    "HF_TOKEN": "Token that huggingface_hub publishes with; a secret.",
     "DAGSTER_HOME": "Folder with Dagster's `dagster.yaml`; set in the containers.",
-    "DAGSTER_POSTGRES_PASSWORD": "Password of Dagster's Postgres; a secret that `compose.yaml` needs.",
+    "DAGSTER_POSTGRES_PASSWORD": "Password of Dagster's Postgres; a secret.",
 }
 
 _PAGE = """\
@@ -21,15 +21,17 @@ _PAGE = """\
 # Settings
 
 Everything that can be set from outside, by environment variables. cexkit reads no file of settings; containers get
-theirs from an env file, of which `.env.example` in the project's root is the pattern. A value that cannot be used is an
-error that names the variable and does not show the value, an empty one counts as not set. Lists and mappings are JSON.
+theirs from `.env`, for which `.env.example` in the project's root is the pattern, and secrets from the folder
+`secrets/`. A value that cannot be used is an error that names the variable and does not show the value, an empty one
+counts as not set. Lists and mappings are JSON.
 
 | variable | default | what it is |
 |---|---|---|
 """
 
 _EXAMPLE = """\
-# Settings of a deployment: copy to .env, fill in what is needed, keep it out of version control.
+# Settings of a deployment: copy to .env, and fill in what is needed. Secrets are files in secrets/, named after their
+# variables.
 # Generated from cexkit/config.py by `python -m cexkit_pipeline.reference`; commented lines show the defaults.
 """
 
@@ -75,13 +77,15 @@ def settings_page() -> str:
 
 
 def env_example() -> str:
-    """An env file with every variable, as a comment with its default."""
+    """An env file with every variable but secrets, as a comment with its default."""
     lines = [_EXAMPLE]
     for name, field in Settings.model_fields.items():
+        if field.description.endswith("a secret."):
+            continue
         # nothing expands ~ in an env file
         value = "" if default(field).startswith("~") else default(field)
         lines.append(f"\n# {field.description}\n# {names(name, field)[0]}={value}\n")
-    lines += [f"\n# {meaning}\n{'' if 'PASSWORD' in name else '# '}{name}=\n" for name, meaning in OTHERS.items()]
+    lines += [f"\n# {meaning}\n# {name}=\n" for name, meaning in OTHERS.items() if not meaning.endswith("a secret.")]
     return "".join(lines)
 
 

@@ -145,7 +145,7 @@ def compose(project_root, tmp_path):
 
 
 def test_a_compose_tool_reads_the_compose_file(compose, project_root):
-    done = compose(DAGSTER_POSTGRES_PASSWORD="secret")
+    done = compose()
     assert done.returncode == 0, done.stderr
     found = yaml.safe_load(done.stdout)
     services = found["services"]
@@ -156,17 +156,47 @@ def test_a_compose_tool_reads_the_compose_file(compose, project_root):
         assert "healthcheck" in service or name == "webserver"
         for volume in service["volumes"]:
             assert volume.split(":")[0] in found["volumes"]
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert {"mem_limit", "cpus", "pids_limit", "tmpfs"} <= set(service)
+        assert not [name for name in service["environment"] if name.endswith(("PASSWORD", "TOKEN", "WEBHOOK"))]
     for name in ("webserver", "daemon", "collector"):
         assert services[name]["env_file"] == [".env"]
-        assert services[name]["environment"]["DAGSTER_POSTGRES_PASSWORD"] == "secret"
+        assert "cap_add" not in services[name]
     assert services["collector"]["command"][2:] == sorted(STREAMS)
     assert all(address.startswith("127.0.0.1:") for address in services["webserver"]["ports"])
 
 
-def test_a_deployment_without_a_password_does_not_start(compose):
-    done = compose()
-    assert done.returncode != 0
-    assert "DAGSTER_POSTGRES_PASSWORD" in done.stderr
+def test_each_service_has_only_the_secrets_that_it_needs(compose):
+    found = yaml.safe_load(compose().stdout)
+    password = "DAGSTER_POSTGRES_PASSWORD"
+    needs = {
+        "postgres": {password}, "webserver": {password}, "daemon": {password, "HF_TOKEN", "CEXKIT_ALERT_WEBHOOK"},
+        "collector": set(),
+    }  # fmt: skip
+    assert {name: set(service.get("secrets", ())) for name, service in found["services"].items()} == needs
+    assert {name: secret["file"] for name, secret in found["secrets"].items()} == {
+        name: f"secrets/{name}" for name in set().union(*needs.values())
+    }
+    postgres = found["services"]["postgres"]["environment"]
+    assert postgres["POSTGRES_PASSWORD_FILE"] == f"/run/secrets/{password}"
+
+
+def test_secrets_become_variables_of_the_command_alone(deploy, tmp_path):
+    (tmp_path / "HF_TOKEN").write_text("hf_abc\n")
+    (tmp_path / "CEXKIT_ALERT_WEBHOOK").write_text("")
+    words = [deploy / "with-secrets", "sh", "-c", 'echo "$HF_TOKEN|$CEXKIT_ALERT_WEBHOOK|$1"', "sh", "two words"]
+    outside = {"PATH": os.environ["PATH"], "SECRETS_FOLDER": str(tmp_path)}
+    assert subprocess.check_output(words, env=outside, text=True) == "hf_abc||two words\n"
+    assert subprocess.check_output(words, env=outside | {"SECRETS_FOLDER": "/nowhere"}, text=True) == "||two words\n"
+
+
+@pytest.mark.parametrize("base", ["", "python:3.12-slim", "python:3.12-slim@sha256:abc", "python@sha256:" + "0" * 63])
+def test_release_refuses_a_base_image_without_a_digest(project_root, base):
+    done = subprocess.run([project_root / ".ci/release", base], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"must be named by its digest, such as python:3.12-slim@sha256:…, got '{base}'" in done.stderr
 
 
 def test_commands_of_the_services_are_those_of_the_tools(project_root):
@@ -174,6 +204,7 @@ def test_commands_of_the_services_are_those_of_the_tools(project_root):
     image = re.findall(r"^CMD \[(.*)\]$", (project_root / "Dockerfile").read_text(), flags=re.MULTILINE)[-1]
     commands = [services["daemon"]["command"], services["collector"]["command"], re.findall(r'"(.*?)"', image)]
     for words in commands:
+        words = words[1:] if words[0] == "with-secrets" else words
         flags = [word for word in words if word.startswith("--")]
         which = words[:2] if not words[1].startswith("--") else words[:1]
         said = subprocess.run([BIN / which[0], *which[1:], "--help"], capture_output=True, text=True, timeout=60)
@@ -183,10 +214,14 @@ def test_commands_of_the_services_are_those_of_the_tools(project_root):
 
 def test_the_image_is_pinned_has_no_root_and_copies_what_is_there(project_root):
     text = (project_root / "Dockerfile").read_text()
-    assert "--constraint constraints.txt" in text
+    installs = re.findall(r"pip install (.*)$", text, flags=re.MULTILINE)
+    assert installs
+    assert all("--constraint constraints.txt" in each or "--no-deps" in each for each in installs)
+    assert "--no-build-isolation" in text
+    assert re.findall(r"^FROM (\S+)", text, flags=re.MULTILINE) == ["${BASE_IMAGE}"] * 2
     assert re.findall(r"^USER (.*)$", text, flags=re.MULTILINE)[-1] == "cexkit"
     assert "\nHEALTHCHECK" in text
-    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text, flags=re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(?:--chmod=\d+ )?(.*) \S+$", text, flags=re.MULTILINE)
     shown = {line[1:] for line in (project_root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for path in " ".join(copied).split():
         assert (project_root / path).exists()
