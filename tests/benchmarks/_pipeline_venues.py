@@ -53,16 +53,17 @@ def history(start: datetime) -> dict[str, pl.DataFrame]:
     return longest | {"instruments": listed}
 
 
-def main(symbols: int, days: int) -> None:
-    """It is the end of ``days`` days; each line on stdin makes it a day later, once."""
+def main(symbols: int, days: int, latency: float = 0.0, hours: int = 24) -> None:
+    """Serve the days before so many hours before the end of one more; each line on stdin makes it that end, once."""
     start = utc(END) - timedelta(days=days + 1)
     by = utc(datetime.now(UTC).date()) - utc(END)
     truth = history(start)
     frames = {name: copies(frame, symbols) for name, frame in moved({x: truth[x] for x in TABLES}, by).items()}
     last = utc(END) + by
     with ExitStack() as stack:
-        clock = last - timedelta(days=1) + timedelta(seconds=10)
-        venues = [stack.enter_context(make(frames, now=clock)) for make in LOOPBACKS.values()]
+        clock = last - timedelta(hours=hours) + timedelta(seconds=10)
+        makers = LOOPBACKS.values()
+        venues = [stack.enter_context(make(frames, now=clock, latency_seconds=latency)) for make in makers]
         urls = {api: url for venue in venues for api, url in venue.settings.base_urls.items()}
         moments = [(start + by).isoformat(), (last - timedelta(days=1)).isoformat(), last.isoformat()]
         print(json.dumps({"base_urls": urls, "days": moments}), flush=True)
@@ -73,4 +74,4 @@ def main(symbols: int, days: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:3]), *map(float, sys.argv[3:4]), *map(int, sys.argv[4:5]))

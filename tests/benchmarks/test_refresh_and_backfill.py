@@ -1,0 +1,67 @@
+"""An hourly refresh of four venues, and a backfill of one, over a network with 150 ms of latency.
+
+By default a short form runs. The long one has 200 perps of each venue, and 600 perps of Bybit::
+
+    python -m pytest tests/benchmarks/test_refresh_and_backfill.py --long -s
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from cexkit.schema.intervals import utc
+
+HERE = Path(__file__).parent
+TABLES = ["funding_rates", "open_interest", "ohlcv_1h"]
+LATENCY = 0.15
+
+
+@contextmanager
+def venues(symbols: int, days: int, hours: int):
+    words = [sys.executable, str(HERE / "_pipeline_venues.py"), str(symbols), str(days), str(LATENCY), str(hours)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process, json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def pull(urls: dict[str, str], root: Path, names: list[str], tables: list[str], start: str, end: str) -> dict:
+    lists = [json.dumps(urls), str(root), json.dumps(names), json.dumps(tables)]
+    words = [sys.executable, str(HERE / "_pull_client.py"), *lists, start, end]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_hourly_refresh(request, tmp_path):
+    """The last hour of a day, into a warehouse that holds the time before it."""
+    long, names = request.config.getoption("--long"), ["binance", "bybit", "coinbase", "okx"]
+    with venues(200 if long else 10, 1, 1) as (process, said):
+        start, _, last = said["days"]
+        hour_before = (utc(last) - timedelta(hours=1)).isoformat()
+        first = pull(said["base_urls"], tmp_path, names, TABLES, start, hour_before)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        found = pull(said["base_urls"], tmp_path, names, TABLES, start, last)
+    print(f"\nfirst: {first}\nan hour later: {found}")
+    assert found["rows"]
+    if long:
+        assert found["seconds"] <= 90
+        assert found["memory_mb"] <= 700
+
+
+def test_backfill_of_one_venue(request, tmp_path):
+    """Ninety days of funding and hourly bars."""
+    long = request.config.getoption("--long")
+    with venues(600 if long else 10, 90 if long else 10, 24) as (_, said):
+        start, end, _ = said["days"]
+        found = pull(said["base_urls"], tmp_path, ["bybit"], ["funding_rates", "ohlcv_1h"], start, end)
+    print(f"\nbackfill: {found}")
+    assert found["rows"]
+    if long:
+        assert found["seconds"] <= 90
