@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 #: Metadata of a page from which rows were left out: first and last time with them.
 REACHED = b"reached"
+#: Metadata of a page that reached beyond the start of its window: rows before it were dropped.
+EARLIER = b"earlier"
 #: Metadata of a page about a whole venue: names that no list shows.
 UNLISTED = b"unlisted"
+#: Fewest rows before a window that show that a page reached its start.
+FEWEST_EARLIER = 2
 #: A response may be stamped this much later than it was made: a bar must be over for as long to be finished.
 STAMPED_LATE = timedelta(seconds=1)
 
@@ -135,6 +139,8 @@ def facts(
     metadata = rows.metadata()
     if not pc.all(pc.equal(good, inside), min_count=0).as_py() or rows.flaws:
         metadata |= _reach(pc.filter(time, inside), rows.flaws)
+    if _has_earlier(time, context.window.start):
+        metadata |= {EARLIER: b""}
     if not pc.all(good, min_count=0).as_py():
         table = table.filter(good)
     return table.replace_schema_metadata(metadata) if metadata else table
@@ -276,6 +282,20 @@ def _without_versions(rows: Rows, table: pa.Table, good: pa.Array, by: list[str]
     return pa.array(number.is_in(left.implode()).to_list(), pa.bool_()) if len(good) else good
 
 
+def _has_earlier(times: pa.Array, start: datetime) -> bool:
+    """Return whether a page surely has rows before a time: all its rows are in order, and several are before it.
+
+    A single one may be a row of the window with a wrong time, behind which others are missing.
+    """
+    import numpy as np
+
+    known = times.drop_null().cast("int64").to_numpy(zero_copy_only=False)
+    if np.count_nonzero(known < (start - EPOCH) // timedelta(microseconds=1)) < FEWEST_EARLIER:
+        return False
+    steps = np.diff(known)
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
 def _reach(times: pa.Array, flaws: Sequence[Flaw]) -> dict[bytes, bytes]:
     """Return metadata that tells paging how far a page reached with the rows that are left out."""
     import pyarrow as pa
@@ -311,8 +331,10 @@ def extent(table: pa.Table, cursor: str | None) -> PageResult:
 
     Rows that were dropped for being unfinished count: a page of nothing else is not an empty page.
     """
-    if REACHED in (table.schema.metadata or {}):
-        return PageResult(*map(utc, json.loads(table.schema.metadata[REACHED])), cursor)
+    metadata = table.schema.metadata or {}
+    earlier = EARLIER in metadata
+    if REACHED in metadata:
+        return PageResult(*map(utc, json.loads(metadata[REACHED])), cursor, earlier)
     if not table.num_rows or "timestamp" not in table.column_names:
-        return PageResult(None, None, cursor)
-    return PageResult(*_ends(table["timestamp"].combine_chunks()), cursor)
+        return PageResult(None, None, cursor, earlier)
+    return PageResult(*_ends(table["timestamp"].combine_chunks()), cursor, earlier)

@@ -41,15 +41,16 @@ def walk_pages(
     """Yield the pages of a source that cover the window of ``context``, in the venue's order.
 
     A malformed page is yielded with its error and with the span that the walk skips because of it. ``next_sequence``
-    numbers the requests. Pages without rows are requested again unless ``confirm_empty`` is False, or they lie behind
-    ``settled`` and end the walk.
+    numbers the requests. Pages without rows are requested again unless ``confirm_empty`` is False, or their window
+    begins at ``settled`` or later, and they end the walk or hold rows before it.
     """
     ends_walk = isinstance(source.paginator, Forward)
     request = source.paginator.first(context.window)
     while request is not None:
-        is_recent = ends_walk and settled is not None and request.window.start >= settled
-        confirm = confirm_empty and not is_recent
-        page = _read_page(client, venue, source, context, request, next_sequence, confirm_empty=confirm)
+        recent = settled is not None and request.window.start >= settled
+        confirm = confirm_empty and not (ends_walk and recent)
+        words = {"confirm_empty": confirm, "recent": recent}
+        page = _read_page(client, venue, source, context, request, next_sequence, **words)
         if page.table is None:
             skipped, request = source.paginator.skip(request)
             yield replace(page, skipped=skipped)
@@ -166,10 +167,12 @@ def _read_page(
     next_sequence: NextSequence | None,
     *,
     confirm_empty: bool,
+    recent: bool,
 ) -> Page:
     """Return one page; request it again if its body is malformed or has no rows.
 
-    Venues occasionally send a truncated body or an empty list, and the correct page shortly afterwards.
+    Venues occasionally send a truncated body or an empty list, and the correct page shortly afterwards. A page with
+    only rows before a ``recent`` window is neither: later runs read that window again.
     """
     malformed_count = empty_count = 0
     while True:
@@ -186,6 +189,6 @@ def _read_page(
         result = extent(table, source.cursor(response.body))
         empty_count += 1
         empty_limit = MAX_EMPTY_REQUESTS if source.paginator.next(request, result) else MAX_EMPTY_REQUESTS_AT_END
-        is_certain = not confirm_empty or empty_count >= empty_limit
+        is_certain = not confirm_empty or empty_count >= empty_limit or (result.earlier and recent)
         if request.window is None or result.last is not None or is_certain:
             return Page(response, source.endpoint, page_context, table)

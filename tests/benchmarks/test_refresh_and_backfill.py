@@ -40,15 +40,17 @@ def pull(urls: dict[str, str], root: Path, names: list[str], tables: list[str], 
 def test_hourly_refresh(request, tmp_path):
     """The last hour of a day, into a warehouse that holds the time before it."""
     long, names = request.config.getoption("--long"), ["binance", "bybit", "coinbase", "okx"]
-    with venues(200 if long else 10, 1, 1) as (process, said):
-        start, _, last = said["days"]
+    with venues(200 if long else 10, 3, 1) as (process, said):
+        first, _, last = said["days"]
+        # venues have rows before, as they do
+        start = (utc(first) + timedelta(days=2)).isoformat()
         hour_before = (utc(last) - timedelta(hours=1)).isoformat()
-        first = pull(said["base_urls"], tmp_path, names, TABLES, start, hour_before)
+        before = pull(said["base_urls"], tmp_path, names, TABLES, start, hour_before)
         process.stdin.write("\n")
         process.stdin.flush()
         process.stdout.readline()
         found = pull(said["base_urls"], tmp_path, names, TABLES, start, last)
-    print(f"\nfirst: {first}\nan hour later: {found}")
+    print(f"\nbefore: {before}\nan hour later: {found}")
     assert found["rows"]
     if long:
         assert found["seconds"] <= 90
@@ -58,8 +60,9 @@ def test_hourly_refresh(request, tmp_path):
 def test_backfill_of_one_venue(request, tmp_path):
     """Ninety days of funding and hourly bars."""
     long = request.config.getoption("--long")
-    with venues(600 if long else 10, 90 if long else 10, 24) as (_, said):
-        start, end, _ = said["days"]
+    with venues(600 if long else 10, 100 if long else 20, 24) as (_, said):
+        first, end, _ = said["days"]
+        start = (utc(first) + timedelta(days=10)).isoformat()
         found = pull(said["base_urls"], tmp_path, ["bybit"], ["funding_rates", "ohlcv_1h"], start, end)
     print(f"\nbackfill: {found}")
     assert found["rows"]

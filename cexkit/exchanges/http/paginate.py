@@ -35,12 +35,13 @@ class PageRequest:
 class PageResult:
     """What a page held: its first and last ``timestamp`` (None: no rows), and the next page's cursor.
 
-    Rows count that lie in the window, those of unfinished bars included.
+    Rows count that lie in the window, those of unfinished bars included. ``earlier``: there were rows before it too.
     """
 
     first: datetime | None
     last: datetime | None
     cursor: str | None = None
+    earlier: bool = False
 
 
 class Paginator(Protocol):
@@ -178,8 +179,11 @@ class Backward:
         return self._ask(Window(middle, window.end), Window(window.start, middle))
 
     def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
-        """The page before the oldest row; before an empty page or a span's start the next span; None at the end."""
-        if result.first is None or result.first - self.step < request.window.start:
+        """The page before the oldest row; before an empty page or a span's start the next span; None at the end.
+
+        Rows before the window show that it was read to its start: pages have no holes.
+        """
+        if result.earlier or result.first is None or result.first - self.step < request.window.start:
             return self.first(request.rest)
         return self._ask(Window(request.window.start, result.first), request.rest)
 

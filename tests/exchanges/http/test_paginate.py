@@ -1,6 +1,7 @@
 """Paging strategies: whatever the history, the page sizes and the windows, what is read is the truth."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -266,3 +267,12 @@ def test_windows_of_a_page_cover_the_window(strategy, rows, limit, span, minutes
     assert pages[-1].end == window.end
     assert max(page.end - page.start for page in pages) <= min(limit, span or limit) * HOUR
     assert strategy(limit, HOUR).windows(window) == [window]
+
+
+def test_rows_before_the_window_end_a_walk_backward_and_no_walk_forward():
+    day = Window.of("2024-01-01", "2024-01-02")
+    held = PageResult(day.start + 8 * timedelta(hours=1), day.start + 16 * timedelta(hours=1))
+    backward, forward = Backward(limit=9, step=timedelta(hours=1)), Forward(limit=9, step=timedelta(hours=1))
+    assert backward.next(backward.first(day), held).window == Window(day.start, held.first)
+    assert backward.next(backward.first(day), replace(held, earlier=True)) is None
+    assert forward.next(forward.first(day), replace(held, earlier=True)).window.end == day.end

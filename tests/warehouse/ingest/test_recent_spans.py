@@ -10,7 +10,7 @@ import pytest
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, from_ms, utc
-from cexkit.testing import LoopbackBinance, LoopbackBybit
+from cexkit.testing import LOOPBACKS, LoopbackBinance, LoopbackBybit
 from cexkit.testing.loopback import emptied, nth
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
@@ -19,6 +19,7 @@ from cexkit.warehouse.store.warehouse import Warehouse
 
 START, NOON = "2026-05-10", utc("2026-05-20T12:00:30")
 HOUR = timedelta(hours=1)
+SETTLEMENTS = {"/v5/market/funding/history", "/api/v5/public/funding-rate-history"}
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,20 @@ def test_forgotten_spans_are_no_longer_recent():
 
 def _time(milliseconds: str):
     return from_ms(int(milliseconds))
+
+
+@pytest.mark.parametrize("name", ["bybit", "okx"])
+def test_settlements_whose_pages_reach_back_take_one_request_a_run(tmp_path, name):
+    """Also in hours without a settlement."""
+    tables = simulate(start=START, end="2026-05-24", coins=["BTC"], exchanges=[name]).tables
+    tables = {each: tables[each] for each in ("instruments", "funding_rates")}
+    for hours in (0, 1, 4, 5, 9):
+        at = NOON + hours * HOUR
+        with LOOPBACKS[name](tables, now=at) as venue, Fetcher(venue.settings) as fetcher:
+            words = {"instrument_type": "perp", "warehouse": tmp_path, "fetcher": fetcher, "now": at}
+            assert not pull(name, "funding_rates", "BTCUSDT", utc("2026-05-19"), at, **words).problems
+            assert sum(seen.request.path in SETTLEMENTS for seen in venue.log) == 1
+    want = tables["funding_rates"].filter(
+        pl.col("symbol") == "BTCUSDT", pl.col("timestamp").is_between(utc("2026-05-19"), NOON + 9 * HOUR, closed="left")
+    )
+    assert rows(tmp_path, "funding_rates")["timestamp"].sort().to_list() == want["timestamp"].sort().to_list()
