@@ -16,7 +16,7 @@ from cexkit.schema.intervals import utc
 from cexkit.testing import LoopbackBybit
 from cexkit.testing.simulation import simulate
 
-START, NOW = "2025-06-01", "2026-06-05T00:00:05"
+START, NOW = "2025-06-01", "2026-06-02T00:00:05"
 DAYS = 366
 
 
