@@ -92,7 +92,8 @@ def archive_pages(
                 if isinstance(error, _Unverified):
                     unverified.append((_common(piece.window, window), str(error)))
                 days = days_of(piece, instrument, window)
-                waiting.extendleft(reversed(days))
+                if not _ends(failures):
+                    waiting.extendleft(reversed(days))
                 if not days:
                     rest.append(_common(piece.window, window))
             elif error is not None:
@@ -103,13 +104,18 @@ def archive_pages(
                     # files that are on their way are still delivered
                     waiting.clear()
     if _ends(failures):
-        raise failures[-1]
+        # an error that concerns more than this instrument is not hidden by a later one
+        raise next((error for error in failures if not _is_own(error)), failures[-1])
 
 
 def _ends(failures: list[BaseException]) -> bool:
     """Return whether failed downloads are reason to request nothing more."""
-    own = [error for error in failures if isinstance(error, FetchError) and not isinstance(error, BlockedError)]
-    return len(own) < len(failures) or len(own) >= MAX_FAILURES
+    return len(failures) >= MAX_FAILURES or not all(map(_is_own, failures))
+
+
+def _is_own(error: BaseException) -> bool:
+    """Return whether an error concerns one file, and not all that the venue has."""
+    return isinstance(error, FetchError) and not isinstance(error, BlockedError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,7 @@ class Backward:
     def next(self, request: PageRequest, result: PageResult) -> PageRequest | None:
         """The page before the oldest row; before an empty page or a span's start the next span; None at the end.
 
-        Rows before the window show that it was read to its start: pages have no holes.
+        Rows before the window show that it was read to its start, if pages have no holes.
         """
         if result.earlier or result.first is None or result.first - self.step < request.window.start:
             return self.first(request.rest)

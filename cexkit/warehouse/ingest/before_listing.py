@@ -129,7 +129,11 @@ class BeforeListing:
         return [span for gap in self.gaps() if (span := self.question(gap)) is not None]
 
     def read(
-        self, fetcher: Fetcher, pages: Callable[[Window], Iterator[Page]], rows: Callable[[], Window | None]
+        self,
+        fetcher: Fetcher,
+        pages: Callable[[Window], Iterator[Page]],
+        rows: Callable[[], Window | None],
+        is_whole: Callable[[], bool],
     ) -> Generator[Page, None, list[Window]]:
         """Yield the pages of the window before listing times, as far as the venue has rows there.
 
@@ -141,6 +145,8 @@ class BeforeListing:
             Returns the pages of a span.
         rows : callable
             Returns the span of the rows of these pages; None without any.
+        is_whole : callable
+            Returns whether no part of the span failed. Otherwise it does not show that the venue has no rows there.
 
         Returns
         -------
@@ -158,7 +164,7 @@ class BeforeListing:
                 self.inventory.observe(self.instrument, known)
             elif floor is not None:
                 self.inventory.add_floor(self.instrument, floor)
-            late += yield from self._read_backward(Window(floor or gap.start, gap.end), known, pages, rows)
+            late += yield from self._read_backward(Window(floor or gap.start, gap.end), known, pages, rows, is_whole)
         return late
 
     def _read_backward(
@@ -167,8 +173,12 @@ class BeforeListing:
         known: Window | None,
         pages: Callable[[Window], Iterator[Page]],
         rows: Callable[[], Window | None],
+        is_whole: Callable[[], bool],
     ) -> Generator[Page, None, list[Window]]:
-        """Yield the pages of the window in a gap, newest first, until a span before the ``known`` rows is empty."""
+        """Yield the pages of the window in a gap, newest first, until a span before the ``known`` rows is empty.
+
+        A span of which a part failed may have rows, so the ones before it are read too.
+        """
         late, requested = [], common(self.window, gap)
         length = max(self._page, MONTH)
         parts = [requested] if self.refresh else self.inventory.unread(self.instrument, requested)
@@ -177,7 +187,9 @@ class BeforeListing:
             yield from pages(span)
             if (found := rows()) is not None:
                 late.append(found)
-            elif span.end in (gap.end, span.start + length) and (known is None or span.end <= known.start):
+            elif (
+                is_whole() and span.end in (gap.end, span.start + length) and (known is None or span.end <= known.start)
+            ):
                 self.inventory.add_floor(self.instrument, span.end)
                 break
         return late

@@ -66,6 +66,8 @@ class InstrumentReader:
     #: False while times before a listing are read. There, what has no rows is not complete, and what the venue no
     #: longer keeps may never have been.
     listed: bool = True
+    #: False if a part of what was requested since it was last set to True could not be read.
+    is_whole: bool = True
 
     def read(self) -> Iterator[Page]:
         """Yield the pages in the times in which the instrument was listed, and before them if the venue has rows.
@@ -86,12 +88,12 @@ class InstrumentReader:
         for part in self.progress.parts[self.instrument]:
             yield from self._pages(part)
         before = self.progress.before_listing(self.instrument, self.fetcher)
-        if late := (yield from before.read(self.fetcher, self._pages_before, lambda: self.rows)):
+        if late := (yield from before.read(self.fetcher, self._pages_before, lambda: self.rows, lambda: self.is_whole)):
             stated = self.progress.stated[key_of(self.instrument)]
             self.problems.append(late_problem(self.instrument, self.progress.table, stated, late))
 
     def _pages_before(self, span: Window) -> Iterator[Page]:
-        self.listed, self.rows = False, None
+        self.listed, self.rows, self.is_whole = False, None, True
         try:
             yield from self._pages(span)
         finally:
@@ -122,6 +124,7 @@ class InstrumentReader:
             self._note_rows(page.context.window)
             yield page
         self.usable += len(held)
+        self.is_whole &= not unverified
         self.problems += [self._problem(span, text) for span, text in unverified]
         if archive.compared:
             rest.append(self._kept_by_api(window))
@@ -140,6 +143,7 @@ class InstrumentReader:
                     self.problems += self.progress.lost_problems(self.instrument, Window(span.start, kept.start))
                 if not kept.empty and self.failures < MAX_FAILURES:
                     yield from self._span_pages(kept, dense=dense)
+                self.is_whole &= self.failures < MAX_FAILURES
 
     def _parts(self, window: Window) -> Iterator[tuple[Window, bool]]:
         """Yield the parts of a window, and whether rows are expected throughout: then pages are read at once."""
@@ -178,6 +182,7 @@ class InstrumentReader:
             else:
                 reading.note(result.item, self.progress.table)
                 self.usable += result.item.error is None
+                self.is_whole &= result.item.error is None
                 self._note_rows(result.item.row_span)
                 yield result.item
 
@@ -190,6 +195,7 @@ class InstrumentReader:
 
     def _fail(self, part: Window, error: Exception) -> None:
         self.failures += 1
+        self.is_whole = False
         end = "; nothing more of it was requested" if self.failures == MAX_FAILURES else ""
         self.problems.append(self._problem(part, f"{error}{end}"))
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
 
-from cexkit.exchanges.downloads import AT_ONCE, MAX_FAILURES
+from cexkit.errors import BlockedError, TransportError
+from cexkit.exchanges.downloads import AT_ONCE, MAX_FAILURES, archive_pages
 from cexkit.exchanges.http.client import HttpClient
+from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
-from cexkit.schema.intervals import utc
+from cexkit.schema.intervals import Window, utc
+from cexkit.schema.symbols import Instrument
 from cexkit.testing import LoopbackBinance
 from cexkit.testing.loopback import server_error
 from cexkit.testing.simulation import simulate
@@ -23,6 +27,9 @@ from ...problems import failures
 
 #: The time of venues and readers, which passes when budgets wait.
 CLOCK = Clock()
+BTC = Instrument(
+    exchange="binance", instrument_type="perp", symbol="BTCUSDT", venue_symbol="BTCUSDT", base="BTC", quote="USDT"
+)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: Days that the API no longer has.
 START, END, NOW = utc("2026-02-01"), utc("2026-02-21"), utc("2026-06-10")
@@ -132,3 +139,41 @@ def test_files_that_arrive_beside_failing_ones_are_kept(truth, archive):
     _, files = archive.pull()
     assert {path.rpartition("/")[2] for path in files} == names(*days)
     assert not lost(truth, archive.folder)
+
+
+class Files:
+    """A fetcher of files: ``respond`` gets the path."""
+
+    def __init__(self, respond):
+        self.respond, self.paths = respond, []
+
+    def file(self, exchange, path, next_sequence=None):
+        self.paths.append(path)
+        return self.respond(path)
+
+    def pages(self, table, window):
+        archive = EXCHANGES["binance"].archives[table, "perp"]
+        return list(archive_pages(self, table, archive, BTC, Window.of(*window), {}, [], [], [], count=AT_ONCE))
+
+
+def test_blocked_address_is_not_hidden_by_a_file_that_fails_later():
+    def respond(path):
+        if "01-01" in path:
+            raise BlockedError("HTTP 451")
+        time.sleep(0.1)
+        raise TransportError("connection reset")
+
+    with pytest.raises(BlockedError):
+        Files(respond).pages("open_interest", ("2026-01-01T01:00", "2026-01-21T01:00"))
+
+
+def test_no_days_of_absent_months_are_requested_after_the_end():
+    def respond(path):
+        if "2024-01" in path:
+            raise BlockedError("HTTP 451")
+        time.sleep(0.1)
+
+    files = Files(respond)
+    with pytest.raises(BlockedError):
+        files.pages("ohlcv_1m", ("2024-01-01", "2024-05-01"))
+    assert len(files.paths) == 4

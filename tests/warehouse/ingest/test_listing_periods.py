@@ -18,6 +18,7 @@ from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.testing import LOOPBACKS
+from cexkit.testing.loopback import server_error
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listing_periods import periods_of
@@ -355,3 +356,27 @@ def test_index_of_a_contract_is_not_requested_before_its_listing(truth, tmp_path
     report = pulls()
     assert min(pulls.warehouse.read(TABLES["index_1h"])["timestamp"].to_pylist()) == utc("2026-04-29")
     assert report.problems == ()
+
+
+def test_files_that_fail_before_a_late_listing_time_do_not_end_the_walk(tmp_path):
+    """All files of a month that is read before the listing fail once; older files have rows."""
+    start, end, now = utc("2025-09-01"), utc("2026-06-01"), utc("2026-06-10")
+    tables = simulate(start=start, end=end, coins=["BTC"], exchanges=["okx"]).tables
+    listing = tables["instruments"].with_columns(listing_time=pl.lit(utc("2026-04-15")).dt.cast_time_unit("us"))
+    rows = tables["funding_rates"].filter(symbol="BTCUSDT")
+    clock, broken = Clock(), {"2025-12.zip", "2026-01.zip"}
+    fault = server_error(lambda request: request.path.endswith(tuple(broken)))
+    frames = {"instruments": listing, "funding_rates": rows}
+    with LOOPBACKS["okx"](frames, now=now, clock=clock, faults=[fault]) as venue:
+        for _ in range(2):
+            with reading(venue, clock) as fetcher:
+                words = {"instrument_type": "perp", "warehouse": tmp_path, "fetcher": fetcher, "now": now}
+                report = pull("okx", "funding_rates", "BTCUSDT", start, end, **words)
+            stored = pl.from_arrow(Warehouse(tmp_path).read(TABLES["funding_rates"]))
+            lost = rows.join(stored, on=["symbol", "timestamp"], how="anti")["timestamp"]
+            if broken:
+                named = [problem.window for problem in report.problems if "HTTP 503" in problem.message]
+                assert lost.len() == 186
+                assert all(any(time in window for window in named) for time in lost)
+            broken.clear()
+        assert lost.is_empty()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -10,7 +12,7 @@ import pytest
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.schema import TABLES
 from cexkit.schema.intervals import Window, from_ms, utc
-from cexkit.testing import LOOPBACKS, LoopbackBinance, LoopbackBybit
+from cexkit.testing import LOOPBACKS, Fault, LoopbackBinance, LoopbackBybit
 from cexkit.testing.loopback import emptied, nth
 from cexkit.testing.simulation import simulate
 from cexkit.warehouse.ingest.pull import pull
@@ -148,3 +150,29 @@ def test_settlements_whose_pages_reach_back_take_one_request_a_run(tmp_path, nam
         pl.col("symbol") == "BTCUSDT", pl.col("timestamp").is_between(utc("2026-05-19"), NOON + 9 * HOUR, closed="left")
     )
     assert rows(tmp_path, "funding_rates")["timestamp"].sort().to_list() == want["timestamp"].sort().to_list()
+
+
+@pytest.mark.parametrize("days", [1, 20])
+def test_oldest_row_that_one_response_lacks_is_not_lost(tmp_path, days):
+    """The first response leaves out the settlement at the start of the window, and has those before it."""
+    tables = simulate(start=START, end="2026-05-24", coins=["BTC"], exchanges=["bybit"]).tables
+    first, now = utc("2026-05-19"), utc("2026-05-19T18:00") + days * timedelta(days=1)
+    end = utc("2026-05-21")
+
+    def change(reply):
+        body = json.loads(reply.body)
+        kept = [
+            row for row in body["result"]["list"] if from_ms([int(row["fundingRateTimestamp"])])[0].as_py() != first
+        ]
+        body["result"]["list"] = kept
+        return replace(reply, body=json.dumps(body).encode())
+
+    hole = Fault("hole", nth(1, path="/v5/market/funding/history"), change=change)
+    frames = {name: tables[name] for name in ("instruments", "funding_rates")}
+    for at, faults in ((now, [hole]), (now + timedelta(days=1), [])):
+        with LoopbackBybit(frames, now=at, faults=faults) as venue, Fetcher(venue.settings) as fetcher:
+            words = {"instrument_type": "perp", "warehouse": tmp_path, "fetcher": fetcher, "now": at}
+            pull("bybit", "funding_rates", "BTCUSDT", first, end, **words)
+    want = tables["funding_rates"].filter(symbol="BTCUSDT")["timestamp"]
+    want = want.filter(want.is_between(first, min(end, now + timedelta(days=1)), closed="left"))
+    assert rows(tmp_path, "funding_rates")["timestamp"].sort().to_list() == want.sort().to_list()
