@@ -124,7 +124,7 @@ class UnknownNameError(InvalidInputError, LookupError):
     @classmethod
     def of(cls, what: str, name: object, known: Iterable[str]) -> UnknownNameError:
         """Build the error from the requested name and the known names."""
-        known = sorted(known)
+        known = sorted(map(printable, known))
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else "."
         shown = ", ".join(known[:20]) + (f", … ({len(known)} in all)" if len(known) > 20 else "")

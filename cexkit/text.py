@@ -11,9 +11,11 @@ import re
 MASK = "***"
 
 #: User and password of a URL. A password may contain ``/`` and ``@``; after a host and port, ``@`` is in the path.
-#: Without a scheme, only a user with a password is one: ``a//b@c`` may be a path.
+#: Without a scheme, or where an address is malformed, only a user with a password is one: ``a//b@c`` may be a path.
 _PASSWORD = r"[^\s/?#@:'\"]*:(?!\d+(?:[/?#]|$))[^\s'\"]*"
-_USER = re.compile(rf"(?:(?<=://)(?:[^\s/?#'\"]*|{_PASSWORD})|(?<=//)(?<![:/\w]//){_PASSWORD})@")
+_USER = re.compile(
+    rf"(?:(?<=://)(?:[^\s/?#'\"]*|{_PASSWORD})|(?:(?<=//)(?<![:/\w]//)|(?<=:/)(?!/)|(?<=//datasets/)){_PASSWORD})@"
+)
 _SECRET_NAMES = "token|secret|signature|credential|passw|passphrase|pwd|api-?_?key|accesskey|policy|auth|session|jwt"
 #: Parameters of a URL that grant access, signed URLs of S3, GCS, Azure, and CloudFront included. Their delimiters may
 #: be percent-encoded, because a URL can be a parameter of another one.
@@ -78,6 +80,6 @@ def masked(text: str) -> str:
     'Authorization: Bearer ***'
     """
     text = _TOKEN.sub(MASK, text)
-    if "//" not in text and "?" not in text and "%3" not in text:
+    if "/" not in text and "?" not in text and "%3" not in text:
         return text
     return _PARAMETER.sub(rf"\g<1>{MASK}", _USER.sub(f"{MASK}@", text))

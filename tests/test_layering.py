@@ -27,10 +27,10 @@ analytics._core: errors schema.asset_class schema.fields schema.intervals schema
 analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
   analytics.prices analytics.resample analytics.volatility errors
-analytics.basis: analytics._core analytics.funding errors
+analytics.basis: analytics._core analytics.funding errors schema.scalars
 analytics.beta: analytics._core analytics.volatility schema.names
 analytics.cross_venue: analytics._core
-analytics.funding: analytics._core analytics.volatility errors schema.intervals
+analytics.funding: analytics._core analytics.volatility errors schema.intervals schema.scalars
 analytics.liquidations: analytics._core errors schema.fields schema.intervals
 analytics.liquidity: analytics._core analytics.volatility
 analytics.open_interest: analytics._core
@@ -39,6 +39,7 @@ analytics.plotting: analytics._core analytics.basis analytics.cross_venue analyt
   analytics.open_interest analytics.prices analytics.volatility errors schema schema.asset_class schema.names
 analytics.prices: analytics._core
 analytics.resample: analytics._core analytics.funding analytics.liquidations errors schema.fields schema.intervals
+  schema.scalars
 analytics.volatility: analytics._core errors schema.intervals
 cli:
 cli.__main__: cli.commands
@@ -129,7 +130,7 @@ exchanges.venue_walk: errors exchanges.base exchanges.http exchanges.page exchan
 network: config errors
 schema: schema.fields schema.tables
 schema.__main__: schema.render schema.tables
-schema.asset_class: errors schema.fields
+schema.asset_class: errors schema.fields schema.scalars
 schema.fields:
 schema.intervals: errors schema.scalars
 schema.names: errors

@@ -47,6 +47,8 @@ def test_printable_escapes_all_that_a_terminal_acts_on(text, shown):
         "https://venue.example/to?url=https%3A%2F%2Fb.example%2Fx%3Fa%3D1%26token%3Dhunter2%26b%3D2",
         "https://venue.example/to?url=b%3Ftoken%3dhunter2",
         "//me:hunter2@venue.example/x",
+        "http:/me:hunter2@venue.example/x",
+        "hf://datasets/me:hunter2@venue.example/x",
     ],
 )
 def test_credentials_of_urls_are_in_no_error_and_no_problem(url):

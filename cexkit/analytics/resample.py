@@ -38,6 +38,7 @@ from cexkit.analytics.liquidations._common import coverage, rank
 from cexkit.errors import InvalidInputError, MissingSettlementsWarning, UnknownNameError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, Aggregate
 from cexkit.schema.intervals import seconds
+from cexkit.schema.scalars import is_among
 
 #: Columns without an aggregate that say what the instrument is, so that a bucket has one value.
 DESCRIPTIVE: tuple[str, ...] = (
@@ -211,7 +212,7 @@ def _plan(present: Collection[Any], aggregates: Mapping[str, str] | None) -> dic
     """How each column that goes in is brought to a bucket; ``same`` for what must not change in it."""
     given = dict(aggregates or {})
     for how in given.values():
-        if how not in get_args(Aggregate):
+        if not is_among(how, get_args(Aggregate)):
             raise UnknownNameError.of("aggregate", how, get_args(Aggregate))
     if taken := [name for name in given if name in _IMPLIED or str(name).startswith("_")]:
         raise InvalidInputError(f"resample: {', '.join(taken)} cannot have aggregates: keys, time and temporary names")

@@ -22,6 +22,8 @@ from cexkit.analytics._core.registry import metric
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema.intervals import seconds
 
+#: Longest window; engines count rows in 32 bits.
+MOST_ROWS = 2**31 - 1
 YEAR_US = 365 * 86_400 * 1_000_000
 
 Estimator = Literal["close", "parkinson", "garman_klass", "rogers_satchell", "yang_zhang"]
@@ -127,9 +129,10 @@ def realized_volatility(
 def samples_of(window: int, min_samples: int | None) -> int:
     """Values that a window must hold; raises if one is out of range."""
     samples = window if min_samples is None else min_samples
-    if not (isinstance(window, int) and isinstance(samples, int) and 2 <= samples <= window):
+    if not (isinstance(window, int) and isinstance(samples, int) and 2 <= samples <= window <= MOST_ROWS):
         raise InvalidInputError(
-            f"window={window!r}, min_samples={min_samples!r}: both are whole numbers, 2 <= min_samples <= window"
+            f"window={window!r}, min_samples={min_samples!r}: both are whole numbers, 2 <= min_samples <= window, and "
+            f"window is at most {MOST_ROWS:,}"
         )
     return samples
 

@@ -40,7 +40,12 @@ def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
     """
     if names is None:
         return None
-    return (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str):
+        return (names,)
+    try:
+        return tuple(names)
+    except TypeError:
+        raise InvalidInputError(f"a name must be text, and several a list of it, got {names!r}") from None
 
 
 def listed_at(

@@ -13,6 +13,7 @@ from typing import Any
 
 from cexkit.errors import ExcludedInstrumentsWarning, UnknownNameError, warn
 from cexkit.schema.fields import FIELDS
+from cexkit.schema.scalars import is_among
 
 #: Column that states the class.
 ASSET_CLASS = "asset_class"
@@ -35,7 +36,7 @@ def check_asset_class(asset_class: str | None) -> str | None:
     >>> check_asset_class("crypto")
     'crypto'
     """
-    if asset_class is not None and asset_class not in FIELDS[ASSET_CLASS].values:
+    if asset_class is not None and not is_among(asset_class, FIELDS[ASSET_CLASS].values):
         raise UnknownNameError.of("asset class", asset_class, FIELDS[ASSET_CLASS].values)
     return asset_class
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 
@@ -21,3 +22,14 @@ def to_plain(value: Any) -> Any:
         return value
     plain = (value.astype("datetime64[us]") if kind == "M" else value).item()
     return value if plain is None else plain
+
+
+def is_among(value: object, choices: Collection[str]) -> bool:
+    """Return whether a value is one of some texts; the value can be anything, even if it cannot be compared.
+
+    Examples
+    --------
+    >>> is_among("skip", ["skip", "null"]), is_among(None, ["skip"])
+    (True, False)
+    """
+    return isinstance(value, str) and value in choices

@@ -23,6 +23,7 @@ from cexkit.errors import (
     MixedUnitsWarning,
     OutOfRangeWarning,
     SignedQuantityWarning,
+    UnknownNameError,
 )
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -389,3 +390,25 @@ def test_arguments_in_another_unit_are_refused(name, arguments, message):
     for frame in (sound(), sound().lazy()):
         with pytest.raises(InvalidInputError, match=message):
             METRICS[name].function(frame, **arguments)
+
+
+HOSTILE = {"na": pd.NA, "expression": pl.lit("skip"), "series": pd.Series(["skip"]), "number": 1}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_choice_that_is_no_text_is_our_error(value):
+    times = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=8 * number) for number in range(4)]
+    rows = pl.DataFrame({"symbol": "B", "timestamp": times, "funding_rate": 1e-4, "asset_class": "crypto"})
+    with pytest.raises(UnknownNameError):
+        cexkit.cumulative_funding(rows, gaps=value)
+    with pytest.raises(UnknownNameError):
+        cexkit.connect().panel("close", asset_class=value)
+
+
+@pytest.mark.parametrize("window", [2**31, 2**63, 10**30])
+def test_window_beyond_all_rows_is_our_error(window):
+    rows = pd.DataFrame({"timestamp": pd.date_range("2024", periods=9, freq="8h", tz="UTC"), "funding_rate": 1e-4})
+    for metric in (cexkit.funding_pct_rank, cexkit.funding_regime, cexkit.funding_zscore):
+        for frame in (rows, pl.from_pandas(rows).lazy()):
+            with pytest.raises(InvalidInputError, match="window is at most"):
+                metric(frame, window=window)

@@ -137,3 +137,15 @@ def test_venue_may_be_written_in_another_case(monkeypatch):
             call()
     with pytest.raises(UnknownNameError, match="did you mean 'binance'"):
         cexkit.fetch("binanse", "funding_rates")
+
+
+@pytest.mark.parametrize("name", [5, 2.5, float("nan"), ibis.literal("BTCUSDT")], ids=str)
+def test_name_that_is_neither_text_nor_a_list_is_our_error(name):
+    market = cexkit.connect()
+    for call in (
+        lambda: market.table("funding_rates", symbol=name),
+        lambda: market.universe(exchange=name),
+        lambda: cexkit.Token("BTC", exchange=name),
+    ):
+        with pytest.raises(InvalidInputError):
+            call()

@@ -59,6 +59,12 @@ def test_other_statements_that_read_run(market, query):
     assert len(market.sql(query).to_pandas()) > 1
 
 
+@pytest.mark.parametrize("query", ["select '\udc80'", None, 7, b"select 1"])
+def test_query_that_is_no_text_is_our_error(market, query):
+    with pytest.raises(InvalidInputError, match=r"must be text|not accepted"):
+        market.sql(query)
+
+
 def test_pivot_with_its_values_runs_and_without_them_is_told_of_them(market):
     prices = "PIVOT ohlcv_1d ON exchange {} USING avg(close) GROUP BY symbol"
     assert {"binance", "okx"} < set(market.sql(prices.format("IN ('binance', 'okx')")).columns)

@@ -12,6 +12,7 @@ from cexkit.analytics._core.compat import Column, Frame, positive, with_possible
 from cexkit.analytics._core.registry import metric
 from cexkit.analytics._core.units import MIXED, MIXED_NOTES
 from cexkit.errors import UnknownNameError
+from cexkit.schema.scalars import is_among
 
 Method = Literal["simple", "continuous", "compound"]
 DAY_US = 86_400 * 1_000_000
@@ -174,7 +175,7 @@ def with_days(frame: Frame, expiry: str, min_days: float) -> Frame:
 
 def annualized(frame: Frame, method: str, price: str, reference: str) -> nw.Expr:
     """The annual rate from both prices, ``_days``, and ``_mixed``."""
-    if method not in get_args(Method):
+    if not is_among(method, get_args(Method)):
         raise UnknownNameError.of("method", method, get_args(Method))
     ratio = nw.when(~nw.col("_mixed")).then(positive(frame, price) / positive(frame, reference))
     days = nw.col("_days")

@@ -26,6 +26,7 @@ from cexkit.analytics.funding.intervals import (
     with_settled,
 )
 from cexkit.errors import MissingSettlementsWarning, UnknownNameError
+from cexkit.schema.scalars import is_among
 
 HOURS_PER_YEAR = 365 * 24
 #: Start of the text of notes about missing settlements.
@@ -318,7 +319,7 @@ def cumulative_funding(
     >>> frame.crypto.cumulative_funding(compound=True).round(6).to_list()
     [0.875, 0.5, None]
     """
-    if gaps not in get_args(Gaps):
+    if not is_among(gaps, get_args(Gaps)):
         raise UnknownNameError.of("gaps", gaps, get_args(Gaps))
     check_flag("compound", compound)
     frame = _summed(frame, rate, compound)

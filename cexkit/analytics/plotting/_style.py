@@ -9,6 +9,8 @@ from zlib import crc32
 
 import numpy as np
 
+from cexkit.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
@@ -35,12 +37,21 @@ def color(exchange: str | None) -> str:
 
 def fresh(ax: Axes | None, title: str) -> str:
     """Return the title, or an empty string if the axes already show data that it would not describe."""
-    return "" if ax is not None and ax.has_data() else title
+    return "" if ax is not None and require_axes(ax).has_data() else title
+
+
+def require_axes(ax: Axes) -> Axes:
+    """Return what to draw on; raise InvalidInputError if it is not matplotlib Axes."""
+    from matplotlib.axes import Axes as Kind
+
+    if not isinstance(ax, Kind):
+        raise InvalidInputError(f"ax must be matplotlib Axes, got {type(ax).__name__}; leave it out for a new figure")
+    return ax
 
 
 def axes_or_new(ax: Axes | None, *, figsize: tuple[float, float] = (9, 4)) -> Axes:
     if ax is not None:
-        return ax
+        return require_axes(ax)
     from matplotlib import pyplot
 
     return pyplot.subplots(figsize=figsize, layout="constrained")[1]

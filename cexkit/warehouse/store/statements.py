@@ -46,7 +46,10 @@ def parse_statement(base: duckdb.DuckDBPyConnection, query: str) -> Statement:
     InvalidInputError
         If it is not one statement that only reads.
     """
+    if not isinstance(query, str):
+        raise InvalidInputError(f"a query must be text, got {query!r}")
     try:
+        query.encode()  # DuckDB's own error for text that is not valid Unicode is a TypeError
         kinds = [statement.type for statement in base.extract_statements(query)]
         if kinds == [duckdb.StatementType.CREATE, duckdb.StatementType.SELECT] and _PIVOT.search(query):
             raise InvalidInputError(PIVOT)

@@ -315,3 +315,10 @@ def test_a_dollar_in_a_name_is_a_dollar():
     ax = plotting.drawdown(frame, ax=_ax())
     ax.figure.draw_without_rendering()
     assert _legend(ax) == ["bybit bybit$\\frac_", "okx okx$\\frac_"]
+
+
+def test_axes_that_are_none_are_our_error():
+    times = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(3)]
+    rows = pl.DataFrame({"symbol": "B", "timestamp": times, "close": [1.0, 2.0, 1.5]})
+    with pytest.raises(InvalidInputError, match="ax must be matplotlib Axes, got int"):
+        plotting.drawdown(rows, ax=3)
