@@ -36,12 +36,14 @@ def dataset_failure(error: Exception, address: str, opened: Mapping[str, DataFil
     if type(error) is not duckdb.Error and not isinstance(error, (*_OF_FILES, *_OF_ACCESS)):
         return None
     text = str(error)
-    named = [file for file in opened.values() if Path(file.path).name in text]
+    named = [(path, file) for path, file in opened.items() if Path(file.path).name in text]
+    named.sort(key=lambda each: text.index(Path(each[1].path).name))
     if isinstance(error, _OF_ACCESS):
-        known = f"a file of {named[0].table} cannot be read" if named else "a file cannot be read"
+        known = f"a file of {named[0][1].table} cannot be read" if named else "a file cannot be read"
         is_ours = named or isinstance(error, duckdb.IOException)
         return DatasetError(f"{address}: {known}: {_first_line(text)}; {_REFRESH}") if is_ours else None
-    file = named[0] if named else _first_damaged(opened.items())
+    # A text that compares two files names the intact one too.
+    file = _first_damaged(named or opened.items()) or (named[0][1] if named else None)
     if file is None:
         return None if isinstance(error, _OF_FILES) else DatasetError(f"{address} cannot be read: {_first_line(text)}")
     return damaged(f"{address}: {file.path}", text)

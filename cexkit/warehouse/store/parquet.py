@@ -373,10 +373,10 @@ def fill_missing(rows: pa.Table, table: Table) -> pa.Table:
 
 
 def require_columns(path: str | Path, names: Sequence[str], table: Table) -> None:
-    """Raise DatasetError if a file lacks a required column of its table."""
+    """Raise DamagedFileError if a file lacks a required column of its table."""
     lacking = [field.name for field in table.fields if not field.nullable and field.name not in names]
     if lacking:
-        raise DatasetError(
+        raise DamagedFileError(
             f"{table.name}: {path} lacks required columns {', '.join(lacking)}; another version of cexkit wrote the "
             "dataset, and this one cannot read it"
         )

@@ -149,6 +149,9 @@ class Reader:
         with self.engine.reporting():
             rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=outdated)
             if not outdated and not set(table.columns) <= set(rows.columns):
+                # The first file is the one whose columns DuckDB took. Combined with others, its rows would be null.
+                file = self.engine.opened[paths[0]]
+                require_columns(f"{self.snapshot.location.address}: {file.path}", rows.columns, table)
                 rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=True)
         require_columns(self.snapshot.location.address, rows.columns, table)
         nulls = {} if set(table.columns) <= set(rows.columns) else _nulls(table)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import cexkit
@@ -110,3 +112,15 @@ def test_damaged_manifest_is_named(warehouse, text):
 def test_unknown_keys_of_a_manifest_may_be_nested():
     text = Manifest().to_json().replace('"simulated"', '"later": ' + "[" * 500 + "]" * 500 + ', "simulated"')
     assert '"later"' in Manifest.from_json(text).to_json()
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_file_with_other_columns_is_named_and_not_the_one_that_it_is_compared_with(warehouse, number):
+    shutil.rmtree(warehouse.root)
+    shutil.copytree(SAMPLE_ROOT, warehouse.root)
+    files = sorted(warehouse.root.glob("tables/funding_rates/**/*.parquet"))
+    pq.write_table(pa.table({"x": [1]}), files[number])
+    with pytest.raises(DamagedFileError) as caught:
+        cexkit.connect(warehouse.root).table("funding_rates").to_polars()
+    # before the text of DuckDB, which names both
+    assert str(files[number].relative_to(warehouse.root)) in str(caught.value).partition("(")[0]
