@@ -40,7 +40,7 @@ analytics.plotting: analytics._core analytics.basis analytics.cross_venue analyt
 analytics.prices: analytics._core
 analytics.resample: analytics._core analytics.funding analytics.liquidations errors schema.fields schema.intervals
   schema.scalars
-analytics.volatility: analytics._core errors schema.intervals
+analytics.volatility: analytics._core errors schema.intervals schema.scalars
 cli:
 cli.__main__: cli.commands
 cli.bronze: cli.output cli.terminal config errors warehouse.ingest warehouse.store
@@ -60,7 +60,7 @@ client.__main__: client.queries client.query
 client.asof: errors schema.intervals
 client.bars: analytics.resample client.selection errors schema schema.intervals
 client.basis: analytics.basis client.asof client.bars client.instruments client.references errors schema
-  schema.intervals schema.names
+  schema.intervals schema.names schema.scalars
 client.dataset:
 client.instruments: errors schema schema.asset_class schema.names schema.symbols
 client.market: client.instruments client.opening client.panel client.point_in_time client.query_run client.table_list
@@ -73,7 +73,7 @@ client.query: errors schema schema.asset_class schema.intervals schema.scalars
 client.query_run: client.instruments client.queries client.query client.references client.return_types errors schema
   schema.asset_class schema.intervals schema.names schema.render schema.symbols warehouse.store
 client.references: errors schema schema.asset_class schema.names
-client.return_types: errors
+client.return_types: errors schema.scalars
 client.selection: client.instruments errors schema schema.intervals schema.names schema.scalars
 client.table_list: schema text warehouse.store
 client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analytics.liquidations analytics.liquidity

@@ -21,6 +21,7 @@ from cexkit.analytics._core.compat import (
 from cexkit.analytics._core.registry import metric
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema.intervals import seconds
+from cexkit.schema.scalars import is_among
 
 #: Longest window; engines count rows in 32 bits.
 MOST_ROWS = 2**31 - 1
@@ -39,7 +40,7 @@ ESTIMATORS: dict[str, tuple[str, ...]] = {
 
 def _prices(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     estimator = arguments["estimator"]
-    if estimator not in ESTIMATORS:
+    if not is_among(estimator, ESTIMATORS):
         raise UnknownNameError.of("estimator", estimator, ESTIMATORS)
     return ESTIMATORS[estimator]
 

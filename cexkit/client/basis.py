@@ -23,6 +23,7 @@ from cexkit.errors import UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.names import resolve_all
+from cexkit.schema.scalars import is_among
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -91,7 +92,7 @@ def plan_basis(
     >>> plan.references.select("symbol", "reference_name", "reference_quote").rows(), plan.problem
     ([('BTCUSDC', 'spot BTCUSD', 'USD')], None)
     """
-    if reference not in REFERENCES:
+    if not is_among(reference, REFERENCES):
         raise UnknownNameError.of("reference", reference, REFERENCES)
     max_age, table, spot_table = duration(tolerance), table_of(price, interval), table_of("trade", interval)
     quotes = check_quotes(quotes, market.instrument_frame["quote"].unique())

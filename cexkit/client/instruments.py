@@ -45,7 +45,7 @@ def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
     try:
         return tuple(names)
     except TypeError:
-        raise InvalidInputError(f"a name must be text, and several a list of it, got {names!r}") from None
+        raise InvalidInputError(f"names must be text or a list of texts, got {names!r}; pass their names") from None
 
 
 def listed_at(

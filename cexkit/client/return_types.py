@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cexkit.errors import UnknownNameError
+from cexkit.schema.scalars import is_among
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -24,7 +25,7 @@ def check_return_type(return_type: str) -> str:
     Traceback (most recent call last):
     cexkit.errors.UnknownNameError: unknown kind of frame 'spark'... Available: arrow, ibis, pandas, polars
     """
-    if return_type not in get_args(ReturnType):
+    if not is_among(return_type, get_args(ReturnType)):
         raise UnknownNameError.of("kind of frame", return_type, get_args(ReturnType))
     return return_type
 

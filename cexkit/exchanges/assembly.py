@@ -97,6 +97,8 @@ def _sort_unique(rows: pa.Table, table: str) -> pa.Table:
     import polars as pl
 
     keys = list(TABLES[table].key)
+    if rows.group_by(keys).aggregate([]).num_rows == rows.num_rows:
+        return rows.sort_by([(name, "ascending") for name in keys])
     found = pl.from_arrow(rows).unique(maintain_order=True)
     once = found.unique(keys, keep="last", maintain_order=True)
     if contradicted := found.height - once.height:
