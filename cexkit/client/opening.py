@@ -50,5 +50,12 @@ class Opening:
         found, location = settings(), locate(self.source)
         folder = found.cache_dir if self.cache is None or self.extension else Path(self.cache)
         files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
-        options = {"mode": self.mode, "offline": self.offline, "big_bytes": found.big_table_bytes}
-        return open_snapshot(location, files, revision=revision, **options)
+        return open_snapshot(
+            location,
+            files,
+            revision=revision,
+            mode=self.mode,
+            offline=self.offline,
+            big_bytes=found.big_table_bytes,
+            by_ranges=self.extension is None,
+        )

@@ -33,11 +33,10 @@ from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-#: Memory of what was read of files that never change, and as many readers as hide the way there and back.
-_REMOTE = (
-    "SET enable_http_metadata_cache = true",
-    "SET threads = 8",
-)
+    from cexkit.warehouse.store.ranges import RangeFiles
+
+#: As many readers as hide the way there and back.
+_REMOTE_THREADS = "SET threads = 8"
 _CACHE_HTTPFS = (
     "SET cache_httpfs_type = 'on_disk'",
     "SET cache_httpfs_cache_block_size = 1048576",
@@ -55,6 +54,8 @@ class Engine(Backend):
     """
 
     snapshot: Snapshot
+    #: Files that DuckDB reads by ranges; None if it reads none this way.
+    ranges: RangeFiles | None
     #: Files that were opened, by the address that DuckDB opens.
     opened: dict[str, DataFile]
 
@@ -74,6 +75,8 @@ class Engine(Backend):
 
     def known_failure(self, error: Exception) -> DatasetError | QueryBoundError | None:
         """Return the error for a failure that a bound or the files of the dataset caused; None for another one."""
+        if self.ranges is not None and (failure := self.ranges.failure(str(error))):
+            return failure
         return bound_failure(error) or dataset_failure(error, self.snapshot.location.address, self.opened)
 
     def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
@@ -151,10 +154,10 @@ def engine(snapshot: Snapshot, extension: str | None = None) -> Engine:
     base.execute("SET parquet_metadata_cache = true")
     # Its default is the variable HTTP_PROXY, which any SQL could read with the password in it.
     base.execute("SET http_proxy = ''")
-    if snapshot.over_network:
-        _go_online(base, snapshot, extension)
+    ranges = _go_online(base, snapshot, extension) if snapshot.over_network else None
     set_bounds(base)
     made = Engine.from_connection(base)
+    made.ranges = ranges
     made.opened = {}
     made.snapshot = snapshot  # whose lease lasts as long as an expression can be asked for
     roots = snapshot.roots if extension is None else [*snapshot.roots, f"{_blocks(snapshot)}/"]
@@ -164,15 +167,23 @@ def engine(snapshot: Snapshot, extension: str | None = None) -> Engine:
     return made
 
 
-def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: str | None) -> None:
+def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: str | None) -> RangeFiles | None:
+    """Let DuckDB read over the network, by ranges where the location allows it, else with its extension httpfs."""
+    base.execute(_REMOTE_THREADS)
+    if snapshot.by_ranges:
+        from cexkit.warehouse.store.ranges import RangeFiles
+
+        ranges = RangeFiles(snapshot.location, snapshot.manifest.files)
+        base.register_filesystem(ranges)
+        return ranges
     _load_httpfs(base)
-    for statement in _REMOTE:
-        base.execute(statement)
+    base.execute("SET enable_http_metadata_cache = true")
     if extension is not None:
         _load_cache_httpfs(base, snapshot)
     location = snapshot.location
     for statement, values in location.statements(_proxy_options(location.origin)):
         base.execute(statement, values)
+    return None
 
 
 def _proxy_options(origin: str) -> dict[str, str]:
