@@ -31,7 +31,7 @@ _EXPIRED = {401, 403, 404, 410}
 _UNCHANGED = datetime(2000, 1, 1, tzinfo=UTC)
 #: Fewest bytes that are requested. The columns that a query filters by are a few hundred bytes each, side by side.
 _LEAST_BYTES = 16_384
-#: Most small ranges in memory; DuckDB reads neighbors of them next.
+#: Most small ranges in memory; what DuckDB reads next is often in them.
 _KEPT_RANGES = 64
 #: Failures that are kept until the query that they ended reports them.
 _KEPT_FAILURES = 64
