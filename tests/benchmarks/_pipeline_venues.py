@@ -1,4 +1,4 @@
-"""A process of its own: four loopback venues with as many perps as asked for, until stdin closes.
+"""Separate process: four loopback venues with as many perps as requested, until stdin closes.
 
 Prints one line of JSON: the base URLs, and when the days begin, end, and the next one ends.
 """
@@ -20,6 +20,8 @@ from cexkit.testing.simulation import simulate
 #: Listed as perps by all four venues.
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE")
 TABLES = ("instruments", "funding_rates", "open_interest", "ohlcv_1h")
+#: Those of a refresh of all tables.
+ALL_TABLES = (*TABLES, "ohlcv_1m", "ohlcv_1d", "mark_1h", "index_1h")
 END = "2026-06-25"
 #: A part of the time that is simulated.
 REPEAT = timedelta(days=400)
@@ -41,24 +43,25 @@ def copies(frame: pl.DataFrame, count: int) -> pl.DataFrame:
     return pl.concat([renamed(number) for number in range(count // len(COINS))])
 
 
-def history(start: datetime) -> dict[str, pl.DataFrame]:
+def history(start: datetime, tables: tuple[str, ...] = TABLES) -> dict[str, pl.DataFrame]:
     """Return tables from a time on; what is older than the simulated time repeats it."""
     frames, end = [], utc(END)
     while (before := len(frames) * REPEAT) < end - start:
         first = max(start + before, end - REPEAT)
         frames.append(moved(simulate(start=first, end=END, coins=COINS).tables, -before))
-    longest = {name: pl.concat([frame[name] for frame in reversed(frames)]) for name in TABLES}
+    longest = {name: pl.concat([frame[name] for frame in reversed(frames)]) for name in tables}
     # listed long before all of it
     listed = frames[0]["instruments"].with_columns(pl.col("listing_time").dt.offset_by("-10y"))
     return longest | {"instruments": listed}
 
 
-def main(symbols: int, days: int, latency: float = 0.0, hours: int = 24) -> None:
+def main(symbols: int, days: int, latency: float = 0.0, hours: int = 24, all_tables: int = 0) -> None:
     """Serve the days before so many hours before the end of one more; each line on stdin makes it that end, once."""
+    tables = ALL_TABLES if all_tables else TABLES
     start = utc(END) - timedelta(days=days + 1)
     by = utc(datetime.now(UTC).date()) - utc(END)
-    truth = history(start)
-    frames = {name: copies(frame, symbols) for name, frame in moved({x: truth[x] for x in TABLES}, by).items()}
+    truth = history(start, tables)
+    frames = {name: copies(frame, symbols) for name, frame in moved({x: truth[x] for x in tables}, by).items()}
     last = utc(END) + by
     with ExitStack() as stack:
         clock = last - timedelta(hours=hours) + timedelta(seconds=10)
@@ -74,4 +77,4 @@ def main(symbols: int, days: int, latency: float = 0.0, hours: int = 24) -> None
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:3]), *map(float, sys.argv[3:4]), *map(int, sys.argv[4:5]))
+    main(*map(int, sys.argv[1:3]), *map(float, sys.argv[3:4]), *map(int, sys.argv[4:6]))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cexkit.errors import (
@@ -121,19 +123,14 @@ class HttpClient:
         limiter: RateLimiter | None = None,
         sleep: Callable[[float], None] = sleep,
     ):
-        import httpx
-
         self._over_network = transport is None
         if self._over_network:
             require_usable_network()
         self._bounds = bounds
-        self._client = bounded_client(
-            transport,
-            timeout=timeout_seconds,
-            headers={"user-agent": USER_AGENT},
-            # requests wait for budgets, never for connections
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        self._new_client = partial(
+            bounded_client, transport, timeout=timeout_seconds, headers={"user-agent": USER_AGENT}
         )
+        self._idle, self._closed = [self._new_client()], False
         self._retry = retry or RetryPolicy()
         self.limiter = limiter or RateLimiter()
         self._sleep = sleep
@@ -146,7 +143,23 @@ class HttpClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        """Lend a client to one request at a time: a pool of httpx goes through all its connections at every request."""
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = self._new_client()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+            if self._closed:
+                self.close()
 
     def get(
         self,
@@ -210,9 +223,10 @@ class HttpClient:
         sent_at = datetime.now(UTC)
         try:
             plain, user = _without_user(url)
-            with receive(
-                self._client, "GET", plain, self._bounds, params=params, headers=headers, auth=user
-            ) as received:
+            with (
+                self._client() as client,
+                receive(client, "GET", plain, self._bounds, params=params, headers=headers, auth=user) as received,
+            ):
                 body = b"".join(received.chunks)
         except OutOfBoundsError as error:
             raise ResponseBoundError(str(error)) from error
