@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 
 
 def test_all_is_sorted_and_without_doubles():
