@@ -1,7 +1,7 @@
 """``frame.crypto``: every registered metric as a method. No formula is here.
 
-Importing cexkit registers the accessor on pandas and Polars frames (:mod:`cexkit.analytics.registration`). Type checkers
-do not see registered accessors; :func:`crypto` gives the same object with types (``accessors.pyi``, generated).
+:mod:`cexkit.analytics.registration` registers the accessor on pandas and Polars frames. Type checkers do not see
+registered accessors; :func:`crypto` gives the same object with types (``accessors.pyi``, generated).
 """
 
 from __future__ import annotations

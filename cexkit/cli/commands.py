@@ -41,12 +41,13 @@ Output = Annotated[
 @app.command()
 def tables(data: Data = None, as_json: Json = False, output: Output = None) -> None:
     """List the tables of a dataset: rows, span of time, venues, size."""
-    from cexkit.client.market import connect
+    from cexkit.client.opening import Opening
+    from cexkit.client.table_list import TableList, describe_dataset
 
-    market = connect(data)
+    reader = Opening.of(data).reader()
     if not (as_json or output):
-        say(repr(market).splitlines()[0])
-    emit_rows(market.tables.to_pandas().reset_index(), as_json, output)
+        say(describe_dataset(reader.manifest, reader.snapshot.location.address))
+    emit_rows(TableList.of(reader.extents).to_pyarrow(), as_json, output)
 
 
 @app.command()
@@ -63,19 +64,15 @@ def show(
     output: Output = None,
 ) -> None:
     """Show rows of a table; only the files that hold them are read."""
-    from cexkit.client.market import connect
+    from cexkit.client.opening import Opening
 
-    rows = connect(data).table(
-        table,
-        start=start,
-        end=end,
-        exchange=exchange or None,
-        symbol=symbol or None,
-        instrument_type=instrument_type,
-    )
+    reader = Opening.of(data).reader()
+    wanted = {"exchange": exchange, "instrument_type": instrument_type and [instrument_type], "symbol": symbol}
+    chosen = {column: tuple(names) if names else None for column, names in wanted.items()}
+    rows = reader.cut(reader.declared(table), start, end, chosen)
     if limit is None and not (as_json or output):
         limit = 20
-    emit_rows((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
+    emit_rows((rows if limit is None else rows.limit(limit)).to_pyarrow(), as_json, output)
 
 
 @app.command()
@@ -88,9 +85,9 @@ def sql(
     output: Output = None,
 ) -> None:
     """Run DuckDB SQL over a dataset."""
-    from cexkit.client.market import connect
+    from cexkit.client.opening import Opening
 
-    emit_rows(connect(data).sql(query).to_pandas(), as_json, output)
+    emit_rows(Opening.of(data).reader().fetch(query), as_json, output)
 
 
 @app.command()
@@ -110,7 +107,8 @@ def query(
     if name is None:
         say_text(market.queries)
     else:
-        emit_rows(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
+        arguments = market.queries[name].parse_arguments(values or ())
+        emit_rows(market.query(name, return_type="arrow", **arguments), as_json, output)
 
 
 @app.command()

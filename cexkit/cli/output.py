@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cexkit.cli.terminal import say, say_text
 from cexkit.errors import InvalidInputError
-from cexkit.text import printable_json
+from cexkit.text import printable, printable_json
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 #: Exit code: finished, but something is missing and was reported.
 INCOMPLETE = 3
@@ -18,37 +20,91 @@ INCOMPLETE = 3
 INTERRUPTED = 130
 #: Rows that fit on a screen.
 SCREEN_ROWS = 40
+#: Decimal places of numbers on a screen.
+_DECIMALS = 6
 
 
-def emit_rows(rows: pd.DataFrame, as_json: bool, output: Path | None) -> None:
+def emit_rows(rows: pa.Table, as_json: bool, output: Path | None) -> None:
     """Write rows to a file, or print them as lines of JSON or as a table."""
     if output is not None:
         _write(rows, output)
         say(f"{len(rows)} rows in {output}", err=True)
     elif as_json:
         print(_to_json_lines(rows), end="")
+    elif len(rows):
+        say_text(_to_text(rows))
     else:
-        say_text(
-            rows.to_string(index=False, max_rows=SCREEN_ROWS) if len(rows) else f"no rows; columns: {[*rows.columns]}"
-        )
+        say_text(f"no rows; columns: {rows.column_names}")
 
 
-def _to_json_lines(rows: pd.DataFrame) -> str:
+def _to_text(rows: pa.Table) -> str:
+    """Return the rows as pandas prints them, which takes longer to import than a short query to run.
+
+    Columns are aligned at their right end. Of more than ``SCREEN_ROWS`` rows, those in the middle are left out.
+    """
+    half, cut = SCREEN_ROWS // 2, len(rows) > SCREEN_ROWS
+    columns = []
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        chunks = [*column[:half].chunks, *column[-half:].chunks] if cut else column.chunks
+        cells = _to_cells(column.type, [value for chunk in chunks for value in _to_values(chunk)])
+        if cut:
+            cells.insert(half, "...")
+        width = max(map(len, [name := printable(name), *cells]))
+        columns.append([cell.rjust(width) for cell in (name, *cells)])
+    return "\n".join(map(" ".join, zip(*columns, strict=True)))
+
+
+def _to_values(column: pa.Array) -> list:
+    # Arrow imports pandas for the values of times in nanoseconds.
+    return (column.cast("string") if str(column.type).startswith("timestamp[ns") else column).to_pylist()
+
+
+def _to_cells(kind: pa.DataType, values: list) -> list[str]:
+    import pyarrow as pa
+
+    if pa.types.is_floating(kind):
+        return _format_numbers([math.nan if value is None else value for value in values])
+    if pa.types.is_timestamp(kind) and kind.unit != "ns":
+        values = _format_times(values)
+    missing = "NaT" if pa.types.is_timestamp(kind) else "NaN" if pa.types.is_integer(kind) else "None"
+    return [missing if value is None else printable(str(value)) for value in values]
+
+
+def _format_numbers(values: list[float]) -> list[str]:
+    """Return numbers with as many decimal places as one of them needs, or in scientific notation if one is tiny."""
+    numbers = [abs(value) for value in values if math.isfinite(value)]
+    needed = max((len(f"{value:.{_DECIMALS}f}".rstrip("0").partition(".")[2]) for value in numbers), default=1)
+    texts = [f"{value:.{max(needed, 1)}f}" for value in values]
+    too_long = max(map(len, texts)) > 2 * _DECIMALS and max(numbers, default=0) > 10**_DECIMALS
+    if too_long or any(0 < value < 10**-_DECIMALS for value in numbers):
+        texts = [f"{value:.{_DECIMALS}e}" for value in values]
+    return [text.replace("nan", "NaN") for text in texts]
+
+
+def _format_times(values: list[datetime | None]) -> list[str | None]:
+    """Return times with as many digits of a second as one of them needs."""
+    fractions = {value.microsecond for value in values if value is not None}
+    digits = "microseconds" if any(each % 1000 for each in fractions) else "milliseconds"
+    return [value and value.isoformat(" ", digits if any(fractions) else "seconds") for value in values]
+
+
+def _to_json_lines(rows: pa.Table) -> str:
     """Return one JSON object per row: times as ISO text, bytes as hex digits."""
     import polars as pl
     from polars import selectors as cs
 
-    # pandas' own JSON ends at 15 decimal places, which leaves small numbers few digits
     texts = cs.datetime().dt.to_string("iso:strict"), cs.binary().bin.encode("hex")
-    return printable_json(pl.from_pandas(rows).with_columns(*texts).write_ndjson())
+    return printable_json(pl.DataFrame(rows).with_columns(*texts).write_ndjson())
 
 
-def _write(rows: pd.DataFrame, path: Path) -> None:
+def _write(rows: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
     from cexkit.warehouse.store.parquet import write_atomic
 
     writers = {
-        ".parquet": lambda file: rows.to_parquet(file, index=False),
-        ".csv": lambda file: rows.to_csv(file, index=False),
+        ".parquet": lambda file: pq.write_table(rows, file),
+        ".csv": lambda file: rows.to_pandas().to_csv(file, index=False),
         ".json": lambda file: file.write_text(_to_json_lines(rows), encoding="utf-8"),
     }
     if path.suffix not in writers:

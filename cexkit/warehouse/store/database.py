@@ -17,7 +17,7 @@ from cexkit.warehouse.store.failures import ARROW_FAILURES, dataset_failure
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.query_bounds import bound_failure, fetch_rows, set_bounds
 from cexkit.warehouse.store.snapshot import Snapshot
-from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction
+from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, literal
 
 #: Memory of what was read of files that never change, and as many readers as hide the way there and back.
 _REMOTE = (
@@ -110,7 +110,7 @@ def open_database(snapshot: Snapshot, extension: str | None = None) -> Database:
         _go_online(base, snapshot, extension)
     set_bounds(base)
     roots = snapshot.roots if extension is None else [*snapshot.roots, f"{_blocks(snapshot)}/"]
-    base.execute("SET allowed_directories = $roots", {"roots": roots})
+    base.execute(f"SET allowed_directories = [{', '.join(map(literal, roots))}]")
     base.execute("SET enable_external_access = false")
     base.execute("SET lock_configuration = true")
     return Database(base, snapshot)

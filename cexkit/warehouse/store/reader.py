@@ -9,12 +9,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError
-from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
+from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError, UnknownTableError
+from cexkit.schema import DUCKDB_TYPES, INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.names import resolve_all
+from cexkit.warehouse.store.damage import require_columns
 from cexkit.warehouse.store.manifest import DataFile, Extent
-from cexkit.warehouse.store.parquet import require_columns
 from cexkit.warehouse.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -75,6 +75,12 @@ class Reader:
     def names(self) -> list[str]:
         """Names of the available tables."""
         return list(self.extents)
+
+    def declared(self, name: str) -> Table:
+        """Return the declaration of an available table; raise UnknownTableError for another name."""
+        if name not in self.names:
+            raise UnknownTableError.of("table", name, self.names)
+        return TABLES[name]
 
     def files(self, table: Table) -> tuple[DataFile, ...]:
         """Return all files of a table."""
@@ -247,10 +253,7 @@ class Reader:
 
 def _nulls(table: Table) -> dict[str, str]:
     """Return SQL for a null of each declared column, by its name."""
-    from cexkit.schema.render import to_ibis
-
-    columns = to_ibis(table).to_sqlglot_column_defs("duckdb")
-    return {each.this.name: f"CAST(NULL AS {each.kind.sql('duckdb')}) AS {each.this.sql('duckdb')}" for each in columns}
+    return {field.name: f'CAST(NULL AS {DUCKDB_TYPES[field.type]}) AS "{field.name}"' for field in table.fields}
 
 
 def _refuse_ambiguous(known: Iterable[Identity]) -> None:
