@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,10 @@ import typer
 
 from cexkit.cli import bronze, quarantine
 from cexkit.cli.migrate import migrate
-from cexkit.cli.output import emit_rows
+from cexkit.cli.output import emit_rows, format_columns
 from cexkit.cli.pull import pull
 from cexkit.cli.rebuild import rebuild
-from cexkit.cli.terminal import FAILED, command_line, say, say_text
+from cexkit.cli.terminal import FAILED, command_line, no_garbage_collection, say, say_text
 from cexkit.errors import InvalidInputError
 
 app = typer.Typer(
@@ -45,9 +44,13 @@ def tables(data: Data = None, as_json: Json = False, output: Output = None) -> N
     from cexkit.client.table_list import TableList, describe_dataset
 
     reader = Opening.of(data).reader()
-    if not (as_json or output):
+    found = TableList.of(reader.extents)
+    if as_json or output:
+        emit_rows(found.to_pyarrow(), as_json, output)
+    else:
         say(describe_dataset(reader.manifest, reader.snapshot.location.address))
-    emit_rows(TableList.of(reader.extents).to_pyarrow(), as_json, output)
+        texts = {name: list(map(str, values)) for name, values in found.columns.items()}
+        say_text(format_columns(texts | {"MB": [f"{size:.2f}" for size in found.columns["MB"]]}))
 
 
 @app.command()
@@ -72,7 +75,7 @@ def show(
     rows = reader.cut(reader.declared(table), start, end, chosen)
     if limit is None and not (as_json or output):
         limit = 20
-    emit_rows((rows if limit is None else rows.limit(limit)).to_pyarrow(), as_json, output)
+    emit_rows(reader.compute(rows if limit is None else rows.limit(limit)), as_json, output)
 
 
 @app.command()
@@ -85,9 +88,10 @@ def sql(
     output: Output = None,
 ) -> None:
     """Run DuckDB SQL over a dataset."""
-    from cexkit.client.opening import Opening
+    with no_garbage_collection():
+        from cexkit.client.opening import Opening
 
-    emit_rows(Opening.of(data).reader().fetch(query), as_json, output)
+        emit_rows(Opening.of(data).reader().fetch(query), as_json, output)
 
 
 @app.command()
@@ -138,12 +142,10 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the chart.", exists=True, file_okay=False)] = Path(),
 ) -> None:
     """Show funding, basis, open interest and liquidations of the embedded sample; needs no network."""
-    # A process this short has no use for collecting garbage, neither while it imports nor at its end.
-    gc.disable()
-    from cexkit.cli.demo import demo as run
+    with no_garbage_collection():
+        from cexkit.cli.demo import demo as run
 
-    say_text(run(folder))
-    gc.freeze()
+        say_text(run(folder))
 
 
 app.command()(pull)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,26 +38,40 @@ def emit_rows(rows: pa.Table, as_json: bool, output: Path | None) -> None:
         say_text(f"no rows; columns: {rows.column_names}")
 
 
+def format_columns(columns: Mapping[str, Sequence[str]]) -> str:
+    """Return columns of text side by side, each aligned at its right end; control characters are escaped."""
+    aligned = []
+    for cells in ([printable(cell) for cell in (name, *values)] for name, values in columns.items()):
+        width = max(map(len, cells))
+        aligned.append([cell.rjust(width) for cell in cells])
+    return "\n".join(map(" ".join, zip(*aligned, strict=True)))
+
+
 def _to_text(rows: pa.Table) -> str:
     """Return the rows as pandas prints them, which takes longer to import than a short query to run.
 
-    Columns are aligned at their right end. Of more than ``SCREEN_ROWS`` rows, those in the middle are left out.
+    Of more than ``SCREEN_ROWS`` rows, those in the middle are left out.
     """
     half, cut = SCREEN_ROWS // 2, len(rows) > SCREEN_ROWS
-    columns = []
+    columns = {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         chunks = [*column[:half].chunks, *column[-half:].chunks] if cut else column.chunks
         cells = _to_cells(column.type, [value for chunk in chunks for value in _to_values(chunk)])
-        if cut:
-            cells.insert(half, "...")
-        width = max(map(len, [name := printable(name), *cells]))
-        columns.append([cell.rjust(width) for cell in (name, *cells)])
-    return "\n".join(map(" ".join, zip(*columns, strict=True)))
+        columns[name] = [*cells[:half], "...", *cells[half:]] if cut else cells
+    return format_columns(columns)
 
 
 def _to_values(column: pa.Array) -> list:
-    # Arrow imports pandas for the values of times in nanoseconds.
-    return (column.cast("string") if str(column.type).startswith("timestamp[ns") else column).to_pylist()
+    import pyarrow as pa
+
+    # Arrow imports pandas for times with a zone, which is UTC in every result, and for those in nanoseconds.
+    if pa.types.is_timestamp(column.type):
+        if column.type.unit == "ns":
+            return column.cast("string").to_pylist()
+        zone = UTC if column.type.tz else None
+        times = column.view(pa.timestamp(column.type.unit)).to_pylist()
+        return [time and time.replace(tzinfo=zone) for time in times]
+    return column.to_pylist()
 
 
 def _to_cells(kind: pa.DataType, values: list) -> list[str]:
@@ -67,7 +82,7 @@ def _to_cells(kind: pa.DataType, values: list) -> list[str]:
     if pa.types.is_timestamp(kind) and kind.unit != "ns":
         values = _format_times(values)
     missing = "NaT" if pa.types.is_timestamp(kind) else "NaN" if pa.types.is_integer(kind) else "None"
-    return [missing if value is None else printable(str(value)) for value in values]
+    return [missing if value is None else str(value) for value in values]
 
 
 def _format_numbers(values: list[float]) -> list[str]:

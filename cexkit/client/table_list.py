@@ -53,15 +53,17 @@ class TableList(Mapping[str, TableInfo]):
         """Return the list as a DataFrame with one row per table."""
         import pandas as pd
 
-        return pd.DataFrame(self._columns()).set_index("table")
+        return pd.DataFrame(self.columns).set_index("table")
 
     def to_pyarrow(self) -> pa.Table:
         """Return the list as an Arrow table with one row per table."""
         import pyarrow as pa
 
-        return pa.table(self._columns())
+        return pa.table(self.columns)
 
-    def _columns(self) -> dict[str, list]:
+    @property
+    def columns(self) -> dict[str, list]:
+        """The list as columns of plain values: names, counts of rows, days, venues, and sizes in MB."""
         infos = self.values()
         return {
             "table": [info.name for info in infos],

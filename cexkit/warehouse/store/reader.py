@@ -103,7 +103,11 @@ class Reader:
 
     def fetch(self, query: str) -> pa.Table:
         """Return the rows of :meth:`sql`, computed without Ibis."""
-        return self.database.fetch(f"SELECT * FROM {self._query_view(query)}")
+        return self.database.fetch(f'SELECT * FROM "{self._query_view(query)}"')
+
+    def compute(self, rows: ir.Table) -> pa.Table:
+        """Return the rows of an expression over the tables of this reader."""
+        return self.database.fetch(self.engine.compile(rows))
 
     def _table(self, view: str) -> ir.Table:
         """Return a view as an expression."""
