@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-# each definition registers itself when its module is imported
+# Each definition registers itself when its module is imported.
 from cexkit.analytics import (  # noqa: F401
     beta,
     cross_venue,
@@ -24,12 +24,12 @@ __all__ = ["METRICS", "metrics"]
 
 
 def metrics() -> pl.DataFrame:
-    """All metrics: name, kind, inputs, outputs, window and meaning, one row each.
+    """Return all metrics with name, kind, inputs, outputs, window, and meaning, one row per metric.
 
     Returns
     -------
     polars.DataFrame
-        ``inputs`` are the columns that must be there beside ``timestamp`` and the instrument keys;
+        ``inputs`` are the columns that a frame must have in addition to ``timestamp`` and the instrument keys;
         ``window`` is the default number of rows of rolling metrics that have one.
 
     Examples

@@ -68,7 +68,7 @@ def no_garbage_collection() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()  # the collection at the end of the process passes over what there is now
+        gc.freeze()  # the collection at the end of the process then has nothing to do
         gc.enable()
 
 

@@ -19,7 +19,7 @@ from cexkit.warehouse.store.query_bounds import bound_failure, fetch_rows, set_b
 from cexkit.warehouse.store.snapshot import Snapshot
 from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, literal
 
-#: Memory of what was read of files that never change, and as many readers as hide the way there and back.
+#: Metadata of files that never change is kept, and enough threads read to hide the latency of a network.
 _REMOTE = (
     "SET enable_http_metadata_cache = true",
     "SET threads = 8",
@@ -42,7 +42,7 @@ class Database:
     Attributes
     ----------
     base : duckdb.DuckDBPyConnection
-        Connection that cursors are made of.
+        Connection whose cursors the threads use.
     snapshot : Snapshot
         State that is read; its lease on cached files lasts as long as the database.
     opened : dict of str to DataFile
@@ -149,7 +149,7 @@ def _proxy_options(origin: str) -> dict[str, str]:
 
 
 def _load_httpfs(base: duckdb.DuckDBPyConnection) -> None:
-    """From the wheel that brings it for this DuckDB, else as DuckDB finds it."""
+    """Load httpfs from the wheel that brings it for this DuckDB, else as DuckDB finds it."""
     found = importlib.util.find_spec("duckdb_extension_httpfs")
     if found and found.origin:
         folder = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}"
@@ -168,7 +168,7 @@ def _load_httpfs(base: duckdb.DuckDBPyConnection) -> None:
 
 
 def _load_cache_httpfs(base: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
-    """What was installed before is taken, for it is built for exactly one DuckDB."""
+    """Load the extension that was installed before, else install it; it is built for exactly one DuckDB."""
     try:
         try:
             base.load_extension("cache_httpfs")

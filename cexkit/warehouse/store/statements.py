@@ -77,7 +77,7 @@ def parse_statement(base: duckdb.DuckDBPyConnection, query: str) -> Statement:
 def literal(text: str) -> str:
     """Return a text as a literal of DuckDB's SQL, in which only quotes are special.
 
-    Values that are bound would do, but DuckDB imports pandas to look at them, which takes longer than a short query.
+    DuckDB imports pandas to inspect bound values, which takes longer than a short query.
 
     Examples
     --------
