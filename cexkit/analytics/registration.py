@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
+from itertools import dropwhile, islice
 from types import ModuleType
 from typing import Any
 
@@ -36,8 +37,8 @@ class _Finder:
     ) -> ModuleSpec | None:
         if name not in FRAMES:
             return None
-        # Those before it have been asked, and one that in turn asks all of them would not end.
-        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+        # Those before it have been asked already, and two finders that ask each other would not end.
+        for finder in islice(dropwhile(lambda each: each is not self, sys.meta_path), 1, None):
             if spec := finder.find_spec(name, path, target):
                 if spec.loader is not None:
                     spec.loader = _Loader(spec.loader)
@@ -67,15 +68,18 @@ def register_accessor() -> None:
     """Register ``.crypto`` on frames of the libraries that are imported, and on the others once they are."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    # An import statement waits for another thread that is still importing the library.
+    # An import statement waits for another thread that is still importing the library. It fails if that one does, or if
+    # ``sys.modules`` names the library to keep it out.
     if "pandas" in sys.modules:
-        import pandas
+        with suppress(ImportError):
+            import pandas
 
-        _register(pandas)
+            _register(pandas)
     if "polars" in sys.modules:
-        import polars
+        with suppress(ImportError):
+            import polars
 
-        _register(polars)
+            _register(polars)
 
 
 def _register(module: ModuleType) -> None:

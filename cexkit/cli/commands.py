@@ -45,10 +45,11 @@ def tables(data: Data = None, as_json: Json = False, output: Output = None) -> N
 
     reader = Opening.of(data).reader()
     found = TableList.of(reader.extents)
-    if as_json or output:
-        emit_rows(found.to_pyarrow(), as_json, output)
-    else:
+    if not (as_json or output):
         say(describe_dataset(reader.manifest, reader.snapshot.location.address))
+    if as_json or output or not found:
+        emit_rows(found.to_pyarrow(), as_json, output)
+    else:  # an Arrow table of Python's values takes pandas
         texts = {name: list(map(str, values)) for name, values in found.columns.items()}
         say_text(format_columns(texts | {"MB": [f"{size:.2f}" for size in found.columns["MB"]]}))
 
@@ -70,9 +71,12 @@ def show(
     from cexkit.client.opening import Opening
 
     reader = Opening.of(data).reader()
-    wanted = {"exchange": exchange, "instrument_type": instrument_type and [instrument_type], "symbol": symbol}
-    chosen = {column: tuple(names) if names else None for column, names in wanted.items()}
-    rows = reader.cut(reader.declared(table), start, end, chosen)
+    wanted = {
+        "exchange": tuple(exchange) if exchange else None,
+        "instrument_type": None if instrument_type is None else (instrument_type,),
+        "symbol": tuple(symbol) if symbol else None,
+    }
+    rows = reader.cut(reader.declared(table), start, end, wanted)
     if limit is None and not (as_json or output):
         limit = 20
     emit_rows(reader.compute(rows if limit is None else rows.limit(limit)), as_json, output)

@@ -76,6 +76,10 @@ def test_library_without_frames_is_imported_all_the_same(tmp_path):
         "import cexkit, polars\nassert polars.__path__\nprint('works')")  # fmt: skip
 
 
+def test_library_that_is_kept_out_stays_out():
+    works("import sys; sys.modules['pandas'] = sys.modules['polars'] = None\nimport cexkit\nprint('works')")
+
+
 def test_error_of_a_library_is_its_own(tmp_path):
     (tmp_path / "pandas.py").write_text("raise RuntimeError('broken')")
     done = run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport cexkit, pandas")

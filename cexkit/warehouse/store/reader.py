@@ -99,7 +99,9 @@ class Reader:
 
     def sql(self, query: str) -> ir.Table:
         """Return the result of one SQL statement over the tables; see :meth:`cexkit.client.market.Market.sql`."""
-        return self._table(self._query_view(query))
+        view = self._query_view(query)
+        with self.database.reporting():
+            return self.engine.table(view)
 
     def fetch(self, query: str) -> pa.Table:
         """Return the rows of :meth:`sql`, computed without Ibis."""
@@ -112,7 +114,8 @@ class Reader:
     def _table(self, view: str) -> ir.Table:
         """Return a view as an expression."""
         if view not in self._tables:
-            self._tables[view] = self.engine.table(view)
+            with self.database.reporting():
+                self._tables[view] = self.engine.table(view)
         return self._tables[view]
 
     def _query_view(self, query: str) -> str:
