@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.config import settings
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import FIELDS, TABLES

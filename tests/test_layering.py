@@ -17,18 +17,19 @@ PACKAGE = ROOT / "cexkit"
 
 #: Part: the parts it may import. A part is the first two names below the package. There are no exemptions.
 TABLE = """\
-__init__: analytics._core analytics.accessors analytics.basis analytics.beta analytics.cross_venue analytics.funding
+__init__: analytics.accessors analytics.basis analytics.beta analytics.catalog analytics.cross_venue analytics.funding
   analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
-  analytics.prices analytics.resample analytics.volatility client.market client.token client.tokens exchanges.fetch
-  warehouse.collect warehouse.ingest warehouse.publish
+  analytics.prices analytics.registration analytics.resample analytics.volatility client.market client.token
+  client.tokens errors exchanges.fetch schema warehouse.collect warehouse.ingest warehouse.publish
 analytics:
-analytics.__main__: analytics._core
+analytics.__main__: analytics._core analytics.catalog
 analytics._core: errors schema.asset_class schema.fields schema.intervals schema.scalars
-analytics.accessors: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
-  analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.plotting
-  analytics.prices analytics.resample analytics.volatility errors
+analytics.accessors: analytics._core analytics.catalog analytics.plotting errors
 analytics.basis: analytics._core analytics.funding errors schema.scalars
 analytics.beta: analytics._core analytics.volatility schema.names
+analytics.catalog: analytics._core analytics.basis analytics.beta analytics.cross_venue analytics.funding
+  analytics.liquidations analytics.liquidity analytics.open_interest analytics.order_flow analytics.prices
+  analytics.resample analytics.volatility
 analytics.cross_venue: analytics._core
 analytics.funding: analytics._core analytics.volatility errors schema.intervals schema.scalars
 analytics.liquidations: analytics._core errors schema.fields schema.intervals
@@ -38,6 +39,7 @@ analytics.order_flow: analytics._core
 analytics.plotting: analytics._core analytics.basis analytics.cross_venue analytics.funding analytics.liquidations
   analytics.open_interest analytics.prices analytics.volatility errors schema schema.asset_class schema.names
 analytics.prices: analytics._core
+analytics.registration: analytics.accessors
 analytics.resample: analytics._core analytics.funding analytics.liquidations errors schema.fields schema.intervals
   schema.scalars
 analytics.volatility: analytics._core errors schema.intervals schema.scalars
@@ -45,7 +47,7 @@ cli:
 cli.__main__: cli.commands
 cli.bronze: cli.output cli.terminal config errors warehouse.ingest warehouse.store
 cli.commands: cli.bronze cli.demo cli.doctor cli.migrate cli.output cli.pull cli.quarantine cli.rebuild cli.terminal
-  client.market client.tearsheet config errors warehouse.collect warehouse.publish
+  client.market client.opening client.table_list client.tearsheet config errors warehouse.collect warehouse.publish
 cli.demo: analytics.plotting client.references errors schema schema.asset_class warehouse.store
 cli.doctor: client.market config errors warehouse.store
 cli.migrate: cli.output cli.terminal config warehouse.ingest warehouse.store
@@ -64,7 +66,7 @@ client.basis: analytics.basis client.asof client.bars client.instruments client.
 client.dataset:
 client.instruments: errors schema schema.asset_class schema.names schema.symbols
 client.market: client.instruments client.opening client.panel client.point_in_time client.query_run client.table_list
-  client.universe errors schema schema.intervals schema.names warehouse.store
+  client.universe schema.intervals schema.names warehouse.store
 client.opening: config warehouse.store
 client.panel: client.instruments client.return_types errors schema schema.intervals
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
@@ -171,7 +173,7 @@ warehouse.ingest.plan: errors exchanges.base exchanges.fetcher exchanges.registr
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.names schema.render text
   warehouse.quality warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
-warehouse.sql_views: analytics._core analytics.accessors schema schema.render warehouse.store
+warehouse.sql_views: analytics._core analytics.catalog schema schema.render warehouse.store
 warehouse.store: config errors network schema schema.intervals schema.names schema.render transfer
 warehouse.units: schema
 """

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.cli.commands import app
 
 ROOT = Path(__file__).parent.parent

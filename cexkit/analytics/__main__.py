@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-# importing cexkit, which comes first, has registered every metric
 from cexkit.analytics._core.metric import ENGINES, Metric
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 
 _HEAD = """\
 # Generated from the metric registry by `python -m cexkit.analytics`; do not edit.

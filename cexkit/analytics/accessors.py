@@ -1,6 +1,6 @@
 """``frame.crypto``: every registered metric as a method. No formula is here.
 
-Importing this module registers the accessor on pandas and polars frames. Type checkers do not see
+:mod:`cexkit.analytics.registration` registers the accessor on pandas and Polars frames. Type checkers do not see
 registered accessors; :func:`crypto` gives the same object with types (``accessors.pyi``, generated).
 """
 
@@ -10,26 +10,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import polars as pl
-
-# each definition registers itself when its module is imported
-from cexkit.analytics import (  # noqa: F401
-    beta,
-    cross_venue,
-    liquidity,
-    open_interest,
-    order_flow,
-    prices,
-    resample,
-    volatility,
-)
 from cexkit.analytics._core.dispatch import engine_of
 from cexkit.analytics._core.metric import EAGER, Metric
-from cexkit.analytics._core.registry import METRICS
-from cexkit.analytics.basis import basis, carry, constant_maturity  # noqa: F401
-from cexkit.analytics.funding import cashflows, rates, spread, statistics, weighted  # noqa: F401
-from cexkit.analytics.liquidations import cascades, heatmap, intensity, summary  # noqa: F401
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import UnsupportedBackendError
 
 if TYPE_CHECKING:
@@ -52,8 +35,8 @@ class Crypto:
     {'a': 0.1095}
     """
 
-    # pandas and polars hide an accessor whose __init__ raises, and pandas makes it anew on each access:
-    # nothing is done here, each method checks
+    # It is made anew on each access, and errors in an attribute are hidden by some tools: nothing is done here, each
+    # method checks.
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
@@ -84,10 +67,6 @@ def _method(metric: Metric) -> Callable[..., Any]:
 
 for _metric in METRICS.values():
     setattr(Crypto, _metric.name, _method(_metric))
-
-pd.api.extensions.register_dataframe_accessor("crypto")(Crypto)
-pl.api.register_dataframe_namespace("crypto")(Crypto)
-pl.api.register_lazyframe_namespace("crypto")(Crypto)
 
 
 def crypto(frame: Any) -> Crypto:

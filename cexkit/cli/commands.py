@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,10 @@ import typer
 
 from cexkit.cli import bronze, quarantine
 from cexkit.cli.migrate import migrate
-from cexkit.cli.output import emit_rows
+from cexkit.cli.output import emit_rows, format_columns
 from cexkit.cli.pull import pull
 from cexkit.cli.rebuild import rebuild
-from cexkit.cli.terminal import FAILED, command_line, say, say_text
+from cexkit.cli.terminal import FAILED, command_line, no_garbage_collection, say, say_text
 from cexkit.errors import InvalidInputError
 
 app = typer.Typer(
@@ -41,12 +40,18 @@ Output = Annotated[
 @app.command()
 def tables(data: Data = None, as_json: Json = False, output: Output = None) -> None:
     """List the tables of a dataset: rows, span of time, venues, size."""
-    from cexkit.client.market import connect
+    from cexkit.client.opening import Opening
+    from cexkit.client.table_list import TableList, describe_dataset
 
-    market = connect(data)
+    reader = Opening.of(data).reader()
+    found = TableList.of(reader.extents)
     if not (as_json or output):
-        say(repr(market).splitlines()[0])
-    emit_rows(market.tables.to_pandas().reset_index(), as_json, output)
+        say(describe_dataset(reader.manifest, reader.snapshot.location.address))
+    if as_json or output or not found:
+        emit_rows(found.to_pyarrow(), as_json, output)
+    else:  # an Arrow table of Python's values takes pandas
+        texts = {name: list(map(str, values)) for name, values in found.columns.items()}
+        say_text(format_columns(texts | {"MB": [f"{size:.2f}" for size in found.columns["MB"]]}))
 
 
 @app.command()
@@ -63,19 +68,18 @@ def show(
     output: Output = None,
 ) -> None:
     """Show rows of a table; only the files that hold them are read."""
-    from cexkit.client.market import connect
+    from cexkit.client.opening import Opening
 
-    rows = connect(data).table(
-        table,
-        start=start,
-        end=end,
-        exchange=exchange or None,
-        symbol=symbol or None,
-        instrument_type=instrument_type,
-    )
+    reader = Opening.of(data).reader()
+    wanted = {
+        "exchange": tuple(exchange) if exchange else None,
+        "instrument_type": None if instrument_type is None else (instrument_type,),
+        "symbol": tuple(symbol) if symbol else None,
+    }
+    rows = reader.cut(reader.declared(table), start, end, wanted)
     if limit is None and not (as_json or output):
         limit = 20
-    emit_rows((rows if limit is None else rows.limit(limit)).to_pandas(), as_json, output)
+    emit_rows(reader.compute(rows if limit is None else rows.limit(limit)), as_json, output)
 
 
 @app.command()
@@ -88,9 +92,10 @@ def sql(
     output: Output = None,
 ) -> None:
     """Run DuckDB SQL over a dataset."""
-    from cexkit.client.market import connect
+    with no_garbage_collection():
+        from cexkit.client.opening import Opening
 
-    emit_rows(connect(data).sql(query).to_pandas(), as_json, output)
+        emit_rows(Opening.of(data).reader().fetch(query), as_json, output)
 
 
 @app.command()
@@ -110,7 +115,8 @@ def query(
     if name is None:
         say_text(market.queries)
     else:
-        emit_rows(market.query(name, **market.queries[name].parse_arguments(values or ())), as_json, output)
+        arguments = market.queries[name].parse_arguments(values or ())
+        emit_rows(market.query(name, return_type="arrow", **arguments), as_json, output)
 
 
 @app.command()
@@ -140,12 +146,10 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the chart.", exists=True, file_okay=False)] = Path(),
 ) -> None:
     """Show funding, basis, open interest and liquidations of the embedded sample; needs no network."""
-    # A process this short has no use for collecting garbage, neither while it imports nor at its end.
-    gc.disable()
-    from cexkit.cli.demo import demo as run
+    with no_garbage_collection():
+        from cexkit.cli.demo import demo as run
 
-    say_text(run(folder))
-    gc.freeze()
+        say_text(run(folder))
 
 
 app.command()(pull)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -58,6 +59,17 @@ def command_line(name: str) -> Iterator[None]:
         _finish(name, 0)
     finally:
         warnings.showwarning = show
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Run a command too short to gain from collecting garbage, neither while it imports nor at its end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # the collection at the end of the process then has nothing to do
+        gc.enable()
 
 
 def _make_lossless(stream: TextIO | None) -> None:

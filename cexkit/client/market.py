@@ -13,10 +13,8 @@ from cexkit.client.opening import Opening
 from cexkit.client.panel import PanelMixin
 from cexkit.client.point_in_time import PointInTimeMixin
 from cexkit.client.query_run import QueryMixin
-from cexkit.client.table_list import TableList, describe_table
+from cexkit.client.table_list import TableList, describe_dataset
 from cexkit.client.universe import UniverseMixin
-from cexkit.errors import UnknownTableError
-from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import TimeLike
 from cexkit.schema.names import resolve_all
 from cexkit.warehouse.store.manifest import Manifest
@@ -107,7 +105,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         # An unpickled market opens here: an error in unpickling would end the process of a pool without a word.
         with self._lock:
             if self._opened is None:
-                self._opened = Reader(self._opening.open(self._revision), self._opening.extension)
+                self._opened = self._opening.reader(self._revision)
             return self._opened
 
     @property
@@ -147,10 +145,10 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         >>> market.refresh().revision == market.revision
         True
         """
-        snapshot = self._opening.open()
-        if snapshot.revision != self.revision:
+        reader = self._opening.reader()
+        if reader.snapshot.revision != self.revision:
             # in one step: a question that another thread is asking goes on with the state it began on
-            self._opened = Reader(snapshot, self._opening.extension)
+            self._opened = reader
         return self
 
     def warm(
@@ -181,7 +179,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         there = {file.exchange for file in reader.manifest.files if file.exchange}
         venues = resolve_all("exchange", venues, there)
         for name in tables or reader.names:
-            table = _declared(reader, name)
+            table = reader.declared(name)
             first, last = bounds(table, start, end) if table.time else (None, None)
             files = reader.manifest.select(name, start=first, end=last, exchanges=venues)
             count += reader.snapshot.warm(files)
@@ -206,7 +204,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         >>> "liquidations" in connect("sample").tables
         True
         """
-        return TableList({name: describe_table(TABLES[name], extent) for name, extent in self._reader.extents.items()})
+        return TableList.of(self._reader.extents)
 
     def table(
         self,
@@ -257,7 +255,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
             "instrument_type": to_tuple(instrument_type),
             "symbol": to_tuple(symbol),
         }
-        return reader.cut(_declared(reader, name), start, end, wanted)
+        return reader.cut(reader.declared(name), start, end, wanted)
 
     def sql(self, query: str) -> ir.Table:
         """Run DuckDB SQL over the tables by their names.
@@ -291,7 +289,7 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         if name.startswith("_"):
             raise AttributeError(name)
         reader = self._reader
-        return reader.whole(_declared(reader, name))
+        return reader.whole(reader.declared(name))
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.tables})
@@ -303,11 +301,4 @@ class Market(PanelMixin, PointInTimeMixin, QueryMixin, UniverseMixin):
         return f"<p>{escape(self._title())}</p>{self.tables._repr_html_()}"
 
     def _title(self) -> str:
-        kind = "simulated data" if self.simulated else "data"
-        return f"Market: {kind} in {self.location}, updated {self.updated:%Y-%m-%d %H:%M} UTC"
-
-
-def _declared(reader: Reader, name: str) -> Table:
-    if name not in reader.names:
-        raise UnknownTableError.of("table", name, reader.names)
-    return TABLES[name]
+        return describe_dataset(self._manifest, self.location)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cexkit.warehouse.store.cache import FileCache
 from cexkit.warehouse.store.locations import SAMPLE, SAMPLE_ROOT, Folder, folder_of, locate
+from cexkit.warehouse.store.reader import Reader
 from cexkit.warehouse.store.snapshot import Mode, Snapshot, open_snapshot
+
+if TYPE_CHECKING:
+    from cexkit.warehouse.store.cache import FileCache
 
 #: DuckDB's community extension that caches blocks, and what ``cache=`` calls it by.
 CACHE_HTTPFS = "cache_httpfs"
@@ -23,7 +27,9 @@ class Opening:
     offline: bool = False
 
     @classmethod
-    def of(cls, source: str | Path | None, mode: Mode, cache: str | Path | None, offline: bool) -> Opening:
+    def of(
+        cls, source: str | Path | None, mode: Mode = "auto", cache: str | Path | None = None, offline: bool = False
+    ) -> Opening:
         """Return the opening of a location; folders become absolute, because another process may work elsewhere."""
         location = locate(source)
         place = location.address
@@ -48,14 +54,24 @@ class Opening:
         from cexkit.config import settings
 
         found, location = settings(), locate(self.source)
-        folder = found.cache_dir if self.cache is None or self.extension else Path(self.cache)
-        files = FileCache(folder_of(folder), found.cache_max_bytes) if location.remote else None
         return open_snapshot(
             location,
-            files,
+            self._files() if location.remote else None,
             revision=revision,
             mode=self.mode,
             offline=self.offline,
             big_bytes=found.big_table_bytes,
             by_ranges=self.extension is None,
         )
+
+    def _files(self) -> FileCache:
+        from cexkit.config import settings
+        from cexkit.warehouse.store.cache import FileCache
+
+        found = settings()
+        folder = found.cache_dir if self.cache is None or self.extension else Path(self.cache)
+        return FileCache(folder_of(folder), found.cache_max_bytes)
+
+    def reader(self, revision: str | None = None) -> Reader:
+        """Return a reader of the state that :meth:`open` opens."""
+        return Reader(self.open(revision), self.extension)

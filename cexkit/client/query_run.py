@@ -222,4 +222,4 @@ def _fetch_rows(market: Dataset, cursor: duckdb.DuckDBPyConnection, query: Query
         raise
     except (duckdb.Error, MemoryError, *ARROW_FAILURES) as error:
         text = f"{query.name} could not be answered with these values: {error}\n{query}"
-        raise (market._backend.known_failure(error) or InvalidInputError(text)) from error
+        raise (market._backend.database.known_failure(error) or InvalidInputError(text)) from error

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cexkit.schema import Table
+from cexkit.schema import TABLES, Table
 from cexkit.text import printable
-from cexkit.warehouse.store.manifest import Extent
+from cexkit.warehouse.store.manifest import Extent, Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class TableList(Mapping[str, TableInfo]):
     def __init__(self, infos: Mapping[str, TableInfo]):
         self._infos = dict(infos)
 
+    @classmethod
+    def of(cls, extents: Mapping[str, Extent]) -> TableList:
+        """Return the list of tables whose files have these extents."""
+        return cls({name: _describe_table(TABLES[name], extent) for name, extent in extents.items()})
+
     def __getitem__(self, name: str) -> TableInfo:
         return self._infos[name]
 
@@ -47,18 +53,26 @@ class TableList(Mapping[str, TableInfo]):
         """Return the list as a DataFrame with one row per table."""
         import pandas as pd
 
-        rows: list[dict[str, Any]] = [
-            {
-                "table": info.name,
-                "rows": info.rows,
-                "first": _format_date(info.start),
-                "last": _format_date(info.end),
-                "exchanges": ", ".join(info.exchanges),
-                "MB": round(info.bytes / 1e6, 2),
-            }
-            for info in self.values()
-        ]
-        return pd.DataFrame(rows, columns=["table", "rows", "first", "last", "exchanges", "MB"]).set_index("table")
+        return pd.DataFrame(self.columns).set_index("table")
+
+    def to_pyarrow(self) -> pa.Table:
+        """Return the list as an Arrow table with one row per table."""
+        import pyarrow as pa
+
+        return pa.table(self.columns)
+
+    @property
+    def columns(self) -> dict[str, list]:
+        """The list as columns of plain values: names, counts of rows, days, venues, and sizes in MB."""
+        infos = self.values()
+        return {
+            "table": [info.name for info in infos],
+            "rows": [info.rows for info in infos],
+            "first": [_format_date(info.start) for info in infos],
+            "last": [_format_date(info.end) for info in infos],
+            "exchanges": [", ".join(info.exchanges) for info in infos],
+            "MB": [round(info.bytes / 1e6, 2) for info in infos],
+        }
 
     def __repr__(self) -> str:
         return printable(self.to_pandas().to_string(), "\n")
@@ -71,7 +85,13 @@ def _format_date(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d}" if moment else ""
 
 
-def describe_table(table: Table, extent: Extent) -> TableInfo:
+def describe_dataset(manifest: Manifest, address: str) -> str:
+    """Return a line on a dataset: whether its data is simulated, where it is, and when it was last written."""
+    kind = "simulated data" if manifest.simulated else "data"
+    return f"Market: {kind} in {address}, updated {manifest.updated_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _describe_table(table: Table, extent: Extent) -> TableInfo:
     """Return the summary of a table whose files have this extent."""
     return TableInfo(
         name=table.name,

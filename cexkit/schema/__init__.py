@@ -1,9 +1,10 @@
 """Columns and tables, declared once and rendered for every engine."""
 
-from cexkit.schema.fields import FIELDS, IDENTITY, INSTRUMENT_KEYS, USD_LIKE, Field
+from cexkit.schema.fields import DUCKDB_TYPES, FIELDS, IDENTITY, INSTRUMENT_KEYS, USD_LIKE, Field
 from cexkit.schema.tables import SCHEMA_VERSION, TABLES, Check, Table, table
 
 __all__ = [
+    "DUCKDB_TYPES",
     "FIELDS",
     "IDENTITY",
     "INSTRUMENT_KEYS",

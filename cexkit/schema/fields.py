@@ -14,6 +14,15 @@ Type = Literal["string", "float64", "int64", "boolean", "timestamp('UTC', 6)"]
 #: How a column is brought to a longer bucket: a stock is not summed, a flow is not averaged.
 Aggregate = Literal["first", "max", "min", "last", "sum", "none"]
 
+#: Types of DuckDB, for what reads without Ibis; the same that Ibis renders.
+DUCKDB_TYPES: dict[Type, str] = {
+    "string": "TEXT",
+    "float64": "DOUBLE",
+    "int64": "BIGINT",
+    "boolean": "BOOLEAN",
+    "timestamp('UTC', 6)": "TIMESTAMPTZ",
+}
+
 TIMESTAMP: Type = "timestamp('UTC', 6)"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import ibis
 
 from cexkit.analytics._core.metric import Metric
-from cexkit.analytics.accessors import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.render import to_ibis
 from cexkit.warehouse.store.layout import MANIFEST

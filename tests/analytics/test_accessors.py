@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import CexkitError, MissingColumnError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import ColumnTypeError, ExcludedInstrumentsWarning, UnknownNameError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

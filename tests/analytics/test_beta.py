@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import (
     AmbiguousInstrumentError,
     DuplicateKeyError,

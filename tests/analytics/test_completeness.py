@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 
 HERE = Path(__file__).parent
 #: All that there is to be, by kind of thing measured.

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 import cexkit
 from cexkit import plotting
 from cexkit.analytics._core.metric import Metric
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import CexkitError, CexkitWarning, ColumnTypeError, InvalidInputError, MissingColumnError
 
 from .forms import BROKEN, EMPTY, FLOATS, START, TEXTS, TIMES, WHOLE, cases, on_pandas, on_polars, on_pyarrow, plain

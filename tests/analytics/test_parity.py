@@ -21,7 +21,7 @@ import pytest
 import cexkit
 from cexkit.analytics._core import plan
 from cexkit.analytics._core.metric import Metric
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import CexkitWarning, UnsupportedBackendError
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

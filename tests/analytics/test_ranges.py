@@ -16,7 +16,7 @@ import pytest
 import cexkit
 from cexkit.analytics._core.metric import Metric
 from cexkit.analytics._core.ranges import RANGES
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import (
     CexkitWarning,
     InvalidInputError,

@@ -19,7 +19,7 @@ from cexkit.testing.market import moved
 
 
 def main(symbols: int, days: int, page_rows: int, shortest: float, longest: float) -> None:
-    """Serve perps of so many days before today."""
+    """Serve perps whose rows are of the ``days`` before today."""
     start, by = utc(END) - timedelta(days=days), utc(datetime.now(UTC).date()) - utc(END)
     frames = {name: copies(frame, symbols) for name, frame in moved(history(start), by).items()}
     now = utc(END) + by + timedelta(seconds=10)

@@ -197,7 +197,7 @@ def reference(where: str, take, name: str) -> Iterator[Row]:
     """The same rows from one file in the order of arrival, by bare DuckDB."""
     import duckdb
 
-    from cexkit.warehouse.store.engine import _load_httpfs
+    from cexkit.warehouse.store.database import _load_httpfs
 
     for window in list(WINDOWS)[:2]:
         base = duckdb.connect()

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 
 Times = dict[str, dict[str, float]]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "benchmarks.md"

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
-#: Venue and path → weight that the venue allows in any span of so many seconds.
+#: Venue and path → weight that the venue allows in any span, and its length in seconds.
 LIMITS = {
     ("binance", "/fapi/v1/klines"): (2400, 60),
     ("binance", "/fapi/v1/fundingRate"): (500, 300),

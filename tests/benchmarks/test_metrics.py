@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 
 ROWS, INSTRUMENTS = int(os.environ.get("CEXKIT_BENCHMARK_ROWS", 3_000_000)), 100
 KEYS = ["exchange", "symbol"]

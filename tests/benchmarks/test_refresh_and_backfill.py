@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 TABLES = ["funding_rates", "open_interest", "ohlcv_1h"]
 ALL_TABLES = [*TABLES, "ohlcv_1m", "ohlcv_1d", "mark_1h", "index_1h"]
 LATENCY = 0.15
-#: Longest time of a refresh of all tables, as a multiple of what the limits take for its requests.
+#: Longest time of a refresh of all tables, as a multiple of the time that its requests take at the limits.
 FLOOR_RATIO = 1.25
 
 

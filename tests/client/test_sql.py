@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import cexkit
+from cexkit.client.opening import Opening
 from cexkit.errors import CexkitError, InvalidInputError
 from cexkit.schema import TABLES
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
@@ -144,3 +148,68 @@ def test_failure_while_a_query_runs_is_our_error_and_ends_nothing(market):
         with pytest.raises(InvalidInputError, match="not accepted"):
             market.sql("select nothing")
         assert market.instruments.count().execute() > 0
+
+
+QUERIES = {
+    "rows": "select * from funding_rates where exchange = 'okx' order by timestamp, symbol limit 50",
+    "list": "SHOW TABLES",
+    "columns": "DESCRIBE instruments",
+    "not accepted": "select nonsense from instruments",
+    "two of a name": "select 1 as a, 2 as a",
+    "not computed": "select cast(symbol as int) as n from instruments",
+    "outside": "select * from read_text('/etc/hostname')",
+    "writes": "delete from instruments",
+    "nothing": "",
+    "no text": None,
+    "variable": "select * from hidden",
+    "deep": "select " + "(" * 100_000 + "1" + ")" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", QUERIES)
+def test_fetch_is_sql_computed_without_ibis(kind):
+    """Also in a new thread, whose cursor has the settings of the database."""
+    hidden = pa.table({"a": [1]})
+
+    def computed(run):
+        try:
+            return run()
+        except InvalidInputError as error:
+            return str(error)
+
+    market = cexkit.connect("sample")
+    query = QUERIES[kind]
+    ways = [lambda: market.sql(query).to_pyarrow(), lambda: Opening.of("sample").reader().fetch(query)]
+    with ThreadPoolExecutor(1) as pool:
+        found = [*map(computed, ways), *pool.map(computed, ways)]
+    assert all(each == found[0] for each in found)
+    assert isinstance(found[0], pa.Table) == (kind in ("rows", "list", "columns"))
+    assert hidden.num_rows == 1
+
+
+@pytest.mark.parametrize("name", ["it's", "a, b", "[x]", "back\\slash", '"quoted"'])
+def test_folder_of_any_name_is_read_and_nothing_beside_it(tmp_path, name):
+    folder = shutil.copytree(SAMPLE_ROOT, tmp_path / name)
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    reader = Opening.of(folder).reader()
+    assert reader.fetch("select count(*) as n from instruments").column("n")[0].as_py() > 0
+    with pytest.raises(InvalidInputError):
+        reader.fetch(f"select * from '{str(tmp_path / 'secret.csv').replace(chr(39), chr(39) * 2)}'")
+
+
+@pytest.mark.parametrize("form", ["to_pandas", "to_polars", "to_pyarrow"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "interval 1 day", "map{'a': 1}", "'{}'::json", "(2::hugeint ** 126)::hugeint", "1::uhugeint", "'101'::bit",
+        "'4714-11-24 (BC)'::date", "'infinity'::timestamp", "'infinity'::date", "union_value(k := 1)",
+    ],
+)  # fmt: skip
+def test_values_without_a_type_in_a_library_raise_our_error(market, value, form):
+    result = market.sql(f"select {value} as x")
+    try:
+        getattr(result, form)()
+    except InvalidInputError as error:
+        assert "must hold values that" in str(error)  # noqa: PT017
+        assert "CAST(x AS VARCHAR)" in str(error)  # noqa: PT017
+    assert market.sql(f"select cast({value} as varchar) as x").to_pandas().x.notna().all()

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from cexkit.errors import SchemaError, UnknownTableError
-from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES, table
+from cexkit.schema import DUCKDB_TYPES, FIELDS, INSTRUMENT_KEYS, TABLES, table
 from cexkit.schema.__main__ import generated
 from cexkit.schema.render import conform, empty, to_ddl, to_ibis, to_polars, to_pyarrow
 
@@ -31,6 +31,12 @@ def test_ddl_is_accepted_by_duckdb_and_has_the_same_columns(declared):
     described = connection.execute(f"describe {declared.name}").fetchall()
     assert [row[0] for row in described] == list(declared.columns)
     assert [row[2] == "YES" for row in described] == [field.nullable for field in declared.fields]
+
+
+@each_table
+def test_types_of_duckdb_are_those_that_ibis_renders(declared):
+    rendered = {each.this.name: each.kind.sql("duckdb") for each in to_ibis(declared).to_sqlglot_column_defs("duckdb")}
+    assert {field.name: DUCKDB_TYPES[field.type] for field in declared.fields} == rendered
 
 
 @each_table

@@ -35,7 +35,7 @@ from cexkit.warehouse.ingest.pull import pull
 from cexkit.warehouse.quality import raise_on_failures, run_checks
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.compact import compact
-from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ..problems import failures

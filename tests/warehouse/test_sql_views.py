@@ -6,7 +6,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from cexkit.analytics.accessors import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.schema import TABLES
 from cexkit.warehouse.sql_views import KINDS, generated, tables_of
 from cexkit.warehouse.store.locations import SAMPLE_ROOT

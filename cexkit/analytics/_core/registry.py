@@ -11,8 +11,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
-import polars as pl
-
 from cexkit.analytics._core.compat import Frame
 from cexkit.analytics._core.dispatch import run
 from cexkit.analytics._core.metric import Kind, Metric, MetricFunction
@@ -71,27 +69,3 @@ def _public(definition: Callable[..., Frame]) -> inspect.Signature:
     frame, *rest = signature.parameters.values()
     bare = frame.replace(annotation=inspect.Parameter.empty)
     return signature.replace(parameters=[bare, *rest], return_annotation=inspect.Signature.empty)
-
-
-def metrics() -> pl.DataFrame:
-    """All metrics: name, kind, inputs, outputs, window and meaning, one row each.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``inputs`` are the columns that must be there beside ``timestamp`` and the instrument keys;
-        ``window`` is the default number of rows of rolling metrics that have one.
-
-    Examples
-    --------
-    >>> import cexkit
-    >>> cexkit.metrics().filter(name="basis_bps").select("kind", "inputs", "outputs").rows()
-    [('row', ['price', 'reference'], ['basis_bps'])]
-    """
-    text = pl.List(pl.String)
-    schema = {"name": pl.String, "kind": pl.String, "inputs": text, "outputs": text, "window": pl.Int64}
-    rows = [
-        (m.name, m.kind, list(m.inputs), list(m.outputs), m.window, list(m.engines), m.meaning)
-        for m in METRICS.values()
-    ]
-    return pl.DataFrame(rows, schema=schema | {"engines": text, "meaning": pl.String}, orient="row").sort("name")

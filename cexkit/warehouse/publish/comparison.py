@@ -18,6 +18,7 @@ import numpy as np
 from cexkit.errors import DatasetError
 from cexkit.schema import TABLES, Table
 from cexkit.warehouse.publish.losses import Loss
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.keys import (
     ALL,
     Digests,
@@ -31,7 +32,6 @@ from cexkit.warehouse.store.keys import (
     read_digests,
 )
 from cexkit.warehouse.store.manifest import DataFile, Manifest
-from cexkit.warehouse.store.parquet import sha256
 
 #: Length of the part of a month's name that names the largest file period of a table.
 _PERIOD_LENGTH = {"all": 0, "year": 4, "month": 7}

@@ -12,10 +12,11 @@ from cexkit.warehouse.publish.content import Content, Step
 from cexkit.warehouse.publish.losses import NO_LOSSES, AllowedLosses
 from cexkit.warehouse.publish.plans import Piece, Plan, PublishedFile, PublishedState, compare
 from cexkit.warehouse.publish.rules import allowed_losses, require_may_replace
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.keys import keys_path
 from cexkit.warehouse.store.layout import KEYS, LOCK, MANIFEST, TABLES, TEMPORARY
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
-from cexkit.warehouse.store.parquet import locked, sha256, write_atomic
+from cexkit.warehouse.store.parquet import locked, write_atomic
 
 #: Exists while a first publication is unfinished: then all data files in the folder are its own.
 _UNFINISHED = ".unfinished-publication"

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from cexkit.schema import INSTRUMENT_KEYS, Table
 from cexkit.schema.render import to_polars
 from cexkit.warehouse.quality.row_checks import rows_failed
-from cexkit.warehouse.store.parquet import read_table, require_columns
+from cexkit.warehouse.store.damage import require_columns
+from cexkit.warehouse.store.parquet import read_table
 
 #: Raised when the facts of the same rows would be others.
 FACTS_VERSION = 1

@@ -24,9 +24,9 @@ from cexkit.warehouse.quality.cache import ResultCache, digest
 from cexkit.warehouse.quality.catalog import named
 from cexkit.warehouse.quality.facts import FACTS_VERSION, Facts, read_facts, read_joined_facts, venue_spans
 from cexkit.warehouse.quality.overlaps import overlapping
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.layout import span_of
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cexkit.errors import CexkitError, DatasetError
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.layout import TEMPORARY
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import sha256, write_atomic
+from cexkit.warehouse.store.parquet import write_atomic
 
 _FILES, _LOCATIONS, _LEASES, _LOCKS = "files", "locations", "leases", "locks"
 #: Seconds after which what a killed download left behind is swept.

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cexkit.errors import DamagedFileError, InvalidInputError
 from cexkit.schema import TABLES, Table
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.keys import (
     Digests,
     Group,
@@ -23,7 +24,6 @@ from cexkit.warehouse.store.keys import (
 )
 from cexkit.warehouse.store.layout import data_file, span_of
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import sha256
 
 
 def file_problem(root: Path, file: DataFile, *, hashed: bool = True) -> str | None:

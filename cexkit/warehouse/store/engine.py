@@ -1,93 +1,74 @@
-"""DuckDB as Ibis sees it, for one state of a dataset: read-only, and safe to use from several threads."""
+"""DuckDB as Ibis sees it, for one state of a dataset."""
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import duckdb
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from cexkit.errors import CexkitError, ConfigError, DatasetError, InvalidInputError, QueryBoundError
-from cexkit.network import proxy_of
-from cexkit.warehouse.store.failures import ARROW_FAILURES, dataset_failure
-from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.query_bounds import (
-    BoundedQuery,
-    bound_failure,
-    bounded_batches,
-    run_bounded,
-    set_bounds,
-)
-from cexkit.warehouse.store.snapshot import Snapshot
-from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction
+from cexkit.errors import CexkitError, InvalidInputError
+from cexkit.warehouse.store.database import Database
+from cexkit.warehouse.store.query_bounds import BoundedQuery, bounded_batches, run_bounded
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-
-    from cexkit.warehouse.store.ranges import RangeFiles
-
-#: As many readers as hide the way there and back.
-_REMOTE_THREADS = "SET threads = 8"
-_CACHE_HTTPFS = (
-    "SET cache_httpfs_type = 'on_disk'",
-    "SET cache_httpfs_cache_block_size = 1048576",
-    "SET cache_httpfs_profile_type = 'temp'",
-    # without it a changed file behind an address gave a wrong sum
-    "SET cache_httpfs_enable_cache_validation = true",
-)
+    import polars as pl
 
 
 class Engine(Backend):
-    """Ibis' DuckDB backend with a cursor for each thread.
+    """Ibis' DuckDB backend over a database, whose cursors it uses.
 
-    A DuckDB connection holds one result at a time, so threads that share one take each other's rows. Cursors
-    share the database and its views; what Ibis registers per connection, it registers per thread here.
+    What Ibis registers per connection, it registers per thread here.
     """
 
-    snapshot: Snapshot
-    #: Files that DuckDB reads by ranges; None if it reads none this way.
-    ranges: RangeFiles | None
-    #: Files that were opened, by the address that DuckDB opens.
-    opened: dict[str, DataFile]
+    database: Database
 
-    @contextmanager
-    def reporting(self) -> Iterator[None]:
-        """Raise what fails in DuckDB as an error of cexkit, and leave the connection usable."""
-        try:
-            yield
-        except RecursionError:
-            raise InvalidInputError(TOO_DEEP) from None
-        except CexkitError:
-            raise
-        except (duckdb.Error, MemoryError, *ARROW_FAILURES) as error:
-            end_transaction(self.con)
-            failure = self.known_failure(error)
-            raise (failure or InvalidInputError(f"the query could not be computed: {error}")) from error
+    @classmethod
+    def over(cls, database: Database) -> Engine:
+        """Return the backend of a database."""
+        made = cls.from_connection(database.base)
+        made.database, made._local, made._identity = database, threading.local(), uuid.uuid4().hex
+        return made
 
-    def known_failure(self, error: Exception) -> DatasetError | QueryBoundError | None:
-        """Return the error for a failure that a bound or the files of the dataset caused; None for another one."""
-        if self.ranges is not None and (failure := self.ranges.failure(str(error))):
-            return failure
-        return bound_failure(error) or dataset_failure(error, self.snapshot.location.address, self.opened)
+    def _post_connect(self, extensions: Sequence[str] | None = None) -> None:
+        """Leave out the settings that Ibis makes: the database made them, and has locked its configuration."""
+        self._record_batch_readers_consumed = {}
 
     def execute(self, expr: ir.Expr, /, **options: Any) -> Any:
         """Return the result as pandas."""
-        with self.reporting():
+        with self._converting("pandas"):
             return super().execute(expr, **options)
+
+    def to_polars(self, expr: ir.Expr, /, **options: Any) -> pl.DataFrame:
+        """Return the result as Polars."""
+        with self._converting("Polars"):
+            return super().to_polars(expr, **options)
 
     def to_pyarrow(self, expr: ir.Expr, /, **options: Any) -> pa.Table:
         """Return the result as PyArrow."""
-        with self.reporting():
+        with self._converting("PyArrow"):
             return super().to_pyarrow(expr, **options)
+
+    @contextmanager
+    def _converting(self, library: str) -> Iterator[None]:
+        """Raise what fails in DuckDB, or in the conversion of its result, as an error of cexkit."""
+        with self.database.reporting():
+            try:
+                yield
+            except CexkitError:
+                raise
+            except (NotImplementedError, OverflowError, TypeError, ValueError) as error:
+                raise InvalidInputError(
+                    f"the result must hold values that {library} has types for, got others ({error}); convert their "
+                    "column, as in CAST(x AS VARCHAR)"
+                ) from error
 
     @property
     def db_identity(self) -> str:
@@ -96,19 +77,19 @@ class Engine(Backend):
 
     def to_pyarrow_batches(self, expr: ir.Expr, /, **options: Any) -> pa.ipc.RecordBatchReader:
         """On a cursor of its own: the next query on this thread's would end the batches early, and silently."""
-        cursor = self._base.cursor()
+        cursor = self.database.base.cursor()
 
         def begin() -> pa.RecordBatchReader:
             # in the thread of this query, which has no other
-            self._local.con, self._local.memtables = cursor, weakref.WeakSet()
+            self.database.con, self._local.memtables = cursor, weakref.WeakSet()
             return Backend.to_pyarrow_batches(self, expr, **options)
 
-        with self.reporting():
+        with self.database.reporting():
             batches = run_bounded(cursor, begin)
         return pa.RecordBatchReader.from_batches(batches.schema, self._reported(cursor, batches))
 
     def _reported(self, cursor: duckdb.DuckDBPyConnection, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        with self.reporting():
+        with self.database.reporting():
             yield from bounded_batches(cursor, batches)
 
     def _to_duckdb_relation(self, expr: ir.Expr, /, **options: Any) -> BoundedQuery:
@@ -119,13 +100,11 @@ class Engine(Backend):
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
         """This thread's cursor."""
-        if not hasattr(self._local, "con"):
-            self._local.con = self._base.cursor()
-        return self._local.con
+        return self.database.con
 
     @con.setter
     def con(self, base: duckdb.DuckDBPyConnection) -> None:
-        self._base, self._local, self._identity = base, threading.local(), uuid.uuid4().hex
+        """Ibis sets the connection; its cursors are those of the database."""
 
     @property
     def _memtables(self) -> weakref.WeakSet:
@@ -137,111 +116,3 @@ class Engine(Backend):
     @_memtables.setter
     def _memtables(self, value: Any) -> None:
         """Made where they are needed."""
-
-
-def engine(snapshot: Snapshot, extension: str | None = None) -> Engine:
-    """A database without data that may open the files of a dataset and nothing else.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        Whose files.
-    extension : {"cache_httpfs"}, optional
-        A cache of blocks inside DuckDB for what is read directly.
-    """
-    base = duckdb.connect(config={"allow_persistent_secrets": False})
-    base.execute("SET GLOBAL TimeZone = 'UTC'")
-    base.execute("SET parquet_metadata_cache = true")
-    # Its default is the variable HTTP_PROXY, which any SQL could read with the password in it.
-    base.execute("SET http_proxy = ''")
-    ranges = _go_online(base, snapshot, extension) if snapshot.over_network else None
-    set_bounds(base)
-    made = Engine.from_connection(base)
-    made.ranges = ranges
-    made.opened = {}
-    made.snapshot = snapshot  # whose lease lasts as long as an expression can be asked for
-    roots = snapshot.roots if extension is None else [*snapshot.roots, f"{_blocks(snapshot)}/"]
-    base.execute("SET allowed_directories = $roots", {"roots": roots})
-    base.execute("SET enable_external_access = false")
-    base.execute("SET lock_configuration = true")
-    return made
-
-
-def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: str | None) -> RangeFiles | None:
-    """Let DuckDB read over the network, by ranges where the location allows it, else with its extension httpfs."""
-    base.execute(_REMOTE_THREADS)
-    if snapshot.by_ranges:
-        from cexkit.warehouse.store.ranges import RangeFiles
-
-        ranges = RangeFiles(snapshot.location, snapshot.manifest.files)
-        base.register_filesystem(ranges)
-        return ranges
-    _load_httpfs(base)
-    base.execute("SET enable_http_metadata_cache = true")
-    if extension is not None:
-        _load_cache_httpfs(base, snapshot)
-    location = snapshot.location
-    for statement, values in location.statements(_proxy_options(location.origin)):
-        base.execute(statement, values)
-    return None
-
-
-def _proxy_options(origin: str) -> dict[str, str]:
-    """Return the options of DuckDB's HTTP secrets for the proxy of an address; empty if there is none."""
-    proxy = proxy_of(origin)
-    if proxy is None:
-        return {}
-    if proxy.is_socks:
-        raise ConfigError(
-            f"{proxy.variable} must name an HTTP proxy if files are read in place, got a SOCKS proxy; use "
-            "connect(…, mode='cache'), or name an HTTP proxy"
-        )
-    parts = urlsplit(proxy.url)
-    options = {
-        "http_proxy": parts.netloc.rpartition("@")[2],
-        "http_proxy_username": unquote(parts.username or ""),
-        "http_proxy_password": unquote(parts.password or ""),
-    }
-    return {name: value for name, value in options.items() if value}
-
-
-def _load_httpfs(base: duckdb.DuckDBPyConnection) -> None:
-    """From the wheel that brings it for this DuckDB, else as DuckDB finds it."""
-    found = importlib.util.find_spec("duckdb_extension_httpfs")
-    if found and found.origin:
-        folder = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}"
-        if (file := folder / "httpfs.duckdb_extension").is_file():
-            base.load_extension(str(file))
-            return
-    try:
-        base.install_extension("httpfs")
-        base.load_extension("httpfs")
-    except duckdb.Error as error:
-        raise DatasetError(
-            f"DuckDB {duckdb.__version__} cannot read over the network: its extension httpfs is not here and could not "
-            f"be installed. `pip install duckdb-extension-httpfs=={duckdb.__version__}` brings it where that version "
-            "exists; connect(…, mode='cache') does without it"
-        ) from error
-
-
-def _load_cache_httpfs(base: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
-    """What was installed before is taken, for it is built for exactly one DuckDB."""
-    try:
-        try:
-            base.load_extension("cache_httpfs")
-        except duckdb.Error:
-            base.execute("INSTALL cache_httpfs FROM community")
-            base.load_extension("cache_httpfs")
-    except duckdb.Error as error:
-        raise DatasetError(
-            f"DuckDB {duckdb.__version__} could not install its community extension cache_httpfs: it needs a network "
-            "and a build for exactly this version. Leave cache='cache_httpfs' out: files are cached by cexkit itself"
-        ) from error
-    _blocks(snapshot).mkdir(parents=True, exist_ok=True)
-    for statement in _CACHE_HTTPFS:
-        base.execute(statement)
-    base.execute("SET cache_httpfs_cache_directory = $folder", {"folder": str(_blocks(snapshot))})
-
-
-def _blocks(snapshot: Snapshot) -> Path:
-    return snapshot.cache.root.absolute() / "blocks"

@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 
 from cexkit.errors import DatasetError
+from cexkit.warehouse.store.damage import damaged, sha256
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import damaged, sha256
 
 #: What Arrow makes of a failure of DuckDB while batches are read; it keeps the text.
 ARROW_FAILURES = (pa.ArrowException, OSError)

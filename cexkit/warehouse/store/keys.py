@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 
 from cexkit.errors import DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
+from cexkit.warehouse.store.damage import require_columns, sha256
 from cexkit.warehouse.store.layout import keys_file
 from cexkit.warehouse.store.manifest import DataFile, Manifest
-from cexkit.warehouse.store.parquet import require_columns, sha256
 
 #: Version of the hash; digests of another version are ignored, and the data file is read instead.
 VERSION = "1"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import sys
 import uuid
@@ -21,6 +20,7 @@ from filelock import FileLock
 from cexkit.errors import CexkitError, DamagedFileError, DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
 from cexkit.schema.render import to_polars, to_pyarrow
+from cexkit.warehouse.store.damage import RESTORE, damaged, require_columns
 from cexkit.warehouse.store.layout import TEMPORARY
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ ROW_GROUP_ROWS = 32_768
 #: Day of a month on which the second row group of an instrument's 1-minute bars begins. Thirty days over two months
 #: then cost half of each.
 _MIDDLE_DAY = 16
-#: What to do about a damaged file, at the end of a message.
-RESTORE = "restore it from a copy, or make it again from Bronze with `cexkit rebuild`; other tables can be read"
 _PRICES = {"open", "high", "low", "close"}
 
 
@@ -169,12 +167,6 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
-def sha256(path: Path) -> str:
-    """Return the hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @contextmanager
 def reading(*paths: Path, action: str = RESTORE) -> Iterator[None]:
     """Raise what fails in reading Parquet files as an error that names the damaged one, and what to do about it.
@@ -197,14 +189,6 @@ def reading(*paths: Path, action: str = RESTORE) -> Iterator[None]:
         if len(paths) == 1 and not isinstance(error, OSError):
             raise damaged(paths[0], error, action) from error
         raise  # another file, such as one that is written meanwhile
-
-
-def damaged(path: str | Path, problem: object, action: str = RESTORE) -> DamagedFileError:
-    """Return the error for a file that cannot be read; ``problem`` is the reason or the exception."""
-    if isinstance(problem, FileNotFoundError):
-        return DamagedFileError(f"{path} is missing; {action}")
-    reason = str(problem).partition("\n")[0].rstrip(".")
-    return DamagedFileError(f"{path} is damaged ({reason}); {action}")
 
 
 def _is_of_files(error: Exception) -> bool:
@@ -377,16 +361,6 @@ def fill_missing(rows: pa.Table, table: Table) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def require_columns(path: str | Path, names: Sequence[str], table: Table) -> None:
-    """Raise DamagedFileError if a file lacks a required column of its table."""
-    lacking = [field.name for field in table.fields if not field.nullable and field.name not in names]
-    if lacking:
-        raise DamagedFileError(
-            f"{table.name}: {path} lacks required columns {', '.join(lacking)}; another version of cexkit wrote the "
-            "dataset, and this one cannot read it"
-        )
 
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from cexkit.config import settings
 from cexkit.errors import QueryBoundError
+from cexkit.warehouse.store.statements import literal
 
 Result = TypeVar("Result")
 
@@ -29,20 +30,18 @@ _ADVICE = "select fewer rows or columns, or raise the bound"
 def set_bounds(base: duckdb.DuckDBPyConnection) -> None:
     """Set the bounds of a database, before its configuration is locked."""
     found = settings()
-    base.execute(
-        "SELECT least($most, parse_formatted_bytes(current_setting('memory_limit')))", {"most": found.sql_memory_bytes}
-    )
-    (memory,) = base.fetchone()
+    most = f"least({found.sql_memory_bytes}, parse_formatted_bytes(current_setting('memory_limit')))"
+    (memory,) = base.execute(f"SELECT {most}").fetchone()
     folder = Path(tempfile.gettempdir()) / f"cexkit-sql-{uuid.uuid4().hex}"  # made when needed, and removed at the end
-    values: dict[str, object] = {
+    values = {
         "memory_limit": f"{memory}B",
         "temp_directory": str(folder),
         "max_temp_directory_size": f"{found.sql_temp_bytes}B",
     }
     if found.sql_threads is not None:
-        values["threads"] = found.sql_threads
+        values["threads"] = str(found.sql_threads)
     for name, value in values.items():
-        base.execute(f"SET {name} = $value", {"value": value})
+        base.execute(f"SET {name} = {literal(value)}")
 
 
 def run_bounded(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result]) -> Result:

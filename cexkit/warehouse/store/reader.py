@@ -1,4 +1,4 @@
-"""Tables of one state of a dataset, as Ibis expressions on a dedicated DuckDB."""
+"""Tables of one state of a dataset on a dedicated DuckDB: as views for SQL, and as Ibis expressions over them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError
-from cexkit.schema import INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
+from cexkit.errors import AmbiguousInstrumentError, DamagedFileError, InvalidInputError, UnknownTableError
+from cexkit.schema import DUCKDB_TYPES, INSTRUMENT_KEYS, SCHEMA_VERSION, TABLES, Table
 from cexkit.schema.intervals import TimeLike, utc
 from cexkit.schema.names import resolve_all
+from cexkit.warehouse.store.damage import require_columns
 from cexkit.warehouse.store.manifest import DataFile, Extent
-from cexkit.warehouse.store.parquet import require_columns
 from cexkit.warehouse.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pyarrow as pa
 
+    from cexkit.warehouse.store.database import Database
     from cexkit.warehouse.store.engine import Engine
 
 #: Identity of an instrument: venue, type, symbol.
@@ -42,18 +44,27 @@ class Reader:
     def __init__(self, snapshot: Snapshot, extension: str | None = None):
         self.snapshot, self.manifest, self._extension = snapshot, snapshot.manifest, extension
         self._lock = threading.RLock()
-        self._views: dict[str, ir.Table] = {}
+        self._views: set[str] = set()
+        self._tables: dict[str, ir.Table] = {}
         self._known: dict[str, list[Identity]] = {}
 
     @cached_property
-    def engine(self) -> Engine:
+    def database(self) -> Database:
         """The database, created on first use."""
-        from cexkit.warehouse.store.engine import engine
+        from cexkit.warehouse.store.database import open_database
 
         with self._lock:
-            return self.__dict__.get("engine") or self.__dict__.setdefault(
-                "engine", engine(self.snapshot, self._extension)
+            return self.__dict__.get("database") or self.__dict__.setdefault(
+                "database", open_database(self.snapshot, self._extension)
             )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The database as Ibis sees it, created on first use."""
+        from cexkit.warehouse.store.engine import Engine
+
+        with self._lock:
+            return self.__dict__.get("engine") or self.__dict__.setdefault("engine", Engine.over(self.database))
 
     @cached_property
     def extents(self) -> dict[str, Extent]:
@@ -65,6 +76,12 @@ class Reader:
         """Names of the available tables."""
         return list(self.extents)
 
+    def declared(self, name: str) -> Table:
+        """Return the declaration of an available table; raise UnknownTableError for another name."""
+        if name not in self.names:
+            raise UnknownTableError.of("table", name, self.names)
+        return TABLES[name]
+
     def files(self, table: Table) -> tuple[DataFile, ...]:
         """Return all files of a table."""
         return self.manifest.select(table.name)
@@ -74,10 +91,65 @@ class Reader:
         first, last = bounds(table, start, end)
         wanted = self._stored_names(table, wanted)
         files = self.manifest.select(table.name, start=first, end=last, exchanges=wanted["exchange"])
-        return _cut(self._view(table, files), table, *_open_conditions(files, first, last, wanted))
+        return _cut(self._table(self._view(table, files)), table, *_open_conditions(files, first, last, wanted))
 
     def whole(self, table: Table) -> ir.Table:
         """Return a table under its own name, as SQL sees it."""
+        return self._table(self._whole_view(table))
+
+    def sql(self, query: str) -> ir.Table:
+        """Return the result of one SQL statement over the tables; see :meth:`cexkit.client.market.Market.sql`."""
+        view = self._query_view(query)
+        with self.database.reporting():
+            return self.engine.table(view)
+
+    def fetch(self, query: str) -> pa.Table:
+        """Return the rows of :meth:`sql`, computed without Ibis."""
+        return self.database.fetch(f'SELECT * FROM "{self._query_view(query)}"')
+
+    def compute(self, rows: ir.Table) -> pa.Table:
+        """Return the rows of an expression over the tables of this reader."""
+        return self.database.fetch(self.engine.compile(rows))
+
+    def _table(self, view: str) -> ir.Table:
+        """Return a view as an expression."""
+        if view not in self._tables:
+            with self.database.reporting():
+                self._tables[view] = self.engine.table(view)
+        return self._tables[view]
+
+    def _query_view(self, query: str) -> str:
+        """Create a view of one SQL statement over the tables, and return its name."""
+        import duckdb
+
+        from cexkit.warehouse.store.query_bounds import run_bounded
+        from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, parse_statement
+
+        database = self.database
+        statement = parse_statement(database.con, query)
+        if statement.lists_tables:
+            query = f"SELECT unnest({sorted(self.names)}::VARCHAR[]) AS name"
+        for name in statement.tables & set(self.names):
+            self._whole_view(TABLES[name])
+        try:
+            con = database.con
+            result = run_bounded(con, lambda: con.sql(query))
+            if twice := sorted({name for name in result.columns if result.columns.count(name) > 1}):
+                raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
+            # A view, because Ibis would parse the text itself, and knows less of DuckDB's SQL.
+            view = f"_query_{hashlib.sha256(query.encode()).hexdigest()[:16]}"
+            with self._lock:
+                result.create_view(view)
+        except RecursionError:
+            raise InvalidInputError(TOO_DEEP) from None
+        except duckdb.Error as error:
+            end_transaction(database.con)
+            text = f"the query was not accepted: {error}\nTables: {', '.join(self.names)}"
+            raise (database.known_failure(error) or InvalidInputError(text)) from error
+        return view
+
+    def _whole_view(self, table: Table) -> str:
+        """Create the view of a table under its own name, and return that; raise if the table is too big."""
         if self.snapshot.big(table.name):
             size, address = self.snapshot.bytes(table.name) / 1e6, self.snapshot.location.address
             raise InvalidInputError(
@@ -87,57 +159,27 @@ class Reader:
             )
         return self._view(table, self.files(table), table.name)
 
-    def sql(self, query: str) -> ir.Table:
-        """Return the result of one SQL statement over the tables; see :meth:`cexkit.client.market.Market.sql`."""
-        import duckdb
-
-        from cexkit.warehouse.store.query_bounds import run_bounded
-        from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, parse_statement
-
-        engine = self.engine
-        statement = parse_statement(engine.con, query)
-        if statement.lists_tables:
-            query = f"SELECT unnest({sorted(self.names)}::VARCHAR[]) AS name"
-        for name in statement.tables & set(self.names):
-            self.whole(TABLES[name])
-        try:
-            con = engine.con
-            result = run_bounded(con, lambda: con.sql(query))
-            if twice := sorted({name for name in result.columns if result.columns.count(name) > 1}):
-                raise InvalidInputError(f"several columns are named {', '.join(twice)}: name them apart with AS")
-            # A view, because Ibis would parse the text itself, and knows less of DuckDB's SQL.
-            view = f"_query_{hashlib.sha256(query.encode()).hexdigest()[:16]}"
-            with self._lock:
-                result.create_view(view)
-            return engine.table(view)
-        except RecursionError:
-            raise InvalidInputError(TOO_DEEP) from None
-        except duckdb.Error as error:
-            end_transaction(engine.con)
-            text = f"the query was not accepted: {error}\nTables: {', '.join(self.names)}"
-            raise (engine.known_failure(error) or InvalidInputError(text)) from error
-
-    def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> ir.Table:
-        """Return the declared columns of these files; without files, an empty table of the same shape."""
+    def _view(self, table: Table, files: tuple[DataFile, ...], name: str | None = None) -> str:
+        """Create a view of the declared columns of these files, empty without files; return its name."""
         if not files:
             return self._nothing(table)
         # Resolve paths on every call, because that also keeps the files in the cache.
         paths = self.snapshot.paths(files)
         name = name or f"_{table.name}_{hashlib.sha256(repr(paths).encode()).hexdigest()[:16]}"
         if name not in self._views:
-            self.engine.opened.update(zip(paths, files, strict=True))
+            self.database.opened.update(zip(paths, files, strict=True))
             self._create(name, table, paths, outdated=any(file.schema_version < SCHEMA_VERSION for file in files))
-        return self._views[name]
+        return name
 
-    def _nothing(self, table: Table) -> ir.Table:
-        """Return an empty table, made in SQL: threads that read Python's memory through DuckDB can deadlock."""
+    def _nothing(self, table: Table) -> str:
+        """Create an empty view, made in SQL: threads that read Python's memory through DuckDB can deadlock."""
         name = f"_{table.name}_nothing"
         with self._lock:
             if name not in self._views:
                 nulls = ", ".join(_nulls(table).values())
-                self.engine.con.execute(f"CREATE VIEW {name} AS SELECT {nulls} WHERE false")
-                self._views[name] = self.engine.table(name)
-        return self._views[name]
+                self.database.con.execute(f"CREATE VIEW {name} AS SELECT {nulls} WHERE false")
+                self._views.add(name)
+        return name
 
     def _create(self, name: str, table: Table, paths: list[str], *, outdated: bool) -> None:
         """Create the view of a table's files; of ``outdated`` ones, DuckDB reads the columns of each."""
@@ -146,13 +188,13 @@ class Reader:
         # Hive keys let DuckDB skip files of a whole table on `exchange`. Files in the cache have no such names. A key
         # in the location of the dataset (`/data/exchange=okx`) would be mistaken for the venue of every row.
         hive = name == table.name and self.snapshot.direct(table.name) and "=" not in self.snapshot.location.prefix
-        with self.engine.reporting():
-            rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=outdated)
+        with self.database.reporting():
+            rows = self.database.con.read_parquet(paths, hive_partitioning=hive, union_by_name=outdated)
             if not outdated and not set(table.columns) <= set(rows.columns):
                 # The first file is the one whose columns DuckDB took. Combined with others, its rows would be null.
-                file = self.engine.opened[paths[0]]
+                file = self.database.opened[paths[0]]
                 require_columns(f"{self.snapshot.location.address}: {file.path}", rows.columns, table)
-                rows = self.engine.con.read_parquet(paths, hive_partitioning=hive, union_by_name=True)
+                rows = self.database.con.read_parquet(paths, hive_partitioning=hive, union_by_name=True)
         require_columns(self.snapshot.location.address, rows.columns, table)
         nulls = {} if set(table.columns) <= set(rows.columns) else _nulls(table)
         columns = [
@@ -160,7 +202,7 @@ class Reader:
         ]
         with self._lock:
             rows.select(*columns).create_view(name)
-            self._views[name] = self.engine.table(name)
+            self._views.add(name)
 
     def _identities(self, exchanges: Collection[str] | None, wanted: Table) -> list[Identity]:
         """Return the instruments of these venues: from the list of instruments, else from all tables.
@@ -186,7 +228,8 @@ class Reader:
         return self._known[key]
 
     def _distinct(self, table: Table, files: tuple[DataFile, ...]) -> set[Identity]:
-        rows = self._view(table, files).select(*INSTRUMENT_KEYS).distinct().to_pyarrow()
+        keys, view = ", ".join(INSTRUMENT_KEYS), self._view(table, files)
+        rows = self.database.fetch(f"SELECT DISTINCT {keys} FROM {view}")
         return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
     def _stored_names(self, table: Table, wanted: Wanted) -> Wanted:
@@ -217,10 +260,7 @@ class Reader:
 
 def _nulls(table: Table) -> dict[str, str]:
     """Return SQL for a null of each declared column, by its name."""
-    from cexkit.schema.render import to_ibis
-
-    columns = to_ibis(table).to_sqlglot_column_defs("duckdb")
-    return {each.this.name: f"CAST(NULL AS {each.kind.sql('duckdb')}) AS {each.this.sql('duckdb')}" for each in columns}
+    return {field.name: f'CAST(NULL AS {DUCKDB_TYPES[field.type]}) AS "{field.name}"' for field in table.fields}
 
 
 def _refuse_ambiguous(known: Iterable[Identity]) -> None:

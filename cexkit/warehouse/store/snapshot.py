@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cexkit.errors import DatasetNotFoundError, DatasetUnreachableError, InvalidInputError
 from cexkit.warehouse.store.base import Location, OnProgress, promised_bounds
-from cexkit.warehouse.store.cache import FileCache, PinnedRevision
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import DataFile, Manifest
+
+if TYPE_CHECKING:
+    from cexkit.warehouse.store.cache import FileCache, PinnedRevision
 
 Mode = Literal["auto", "cache", "direct"]
 MODES: tuple[str, ...] = ("auto", "cache", "direct")
@@ -206,6 +208,8 @@ def _require_revision(location: Location, found: str, wanted: str | None) -> Non
 
 
 def _ask(location: Location, cache: FileCache) -> PinnedRevision:
+    from cexkit.warehouse.store.cache import PinnedRevision
+
     pinned = location.pin()
     known = cache.recall(pinned.cache_key) if pinned.pinned else None
     if known is not None:

@@ -11,9 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.data_files import file_problem, value_problem
 from cexkit.warehouse.store.ledgers import read_ledgers
-from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
 
 

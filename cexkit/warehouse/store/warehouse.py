@@ -21,6 +21,7 @@ from cexkit.schema import Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.keys import (
     Digests,
     file_digests,
@@ -36,7 +37,6 @@ from cexkit.warehouse.store.parquet import (
     merge,
     read_table,
     reading,
-    sha256,
     sweep_temporaries,
     write_atomic,
     write_named,

@@ -24,7 +24,7 @@ ROOT = Path(cexkit.__file__).parent
 MODULES = sorted(
     path
     for path in (ROOT / "analytics").rglob("*.py")
-    if path.name not in ("__init__.py", "accessors.py") and "plotting" not in path.parts
+    if path.name not in ("__init__.py", "accessors.py", "registration.py") and "plotting" not in path.parts
 )
 
 #: Modules that analytics may import in addition to the standard library and itself.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 import cexkit
-from cexkit.analytics._core.registry import METRICS
+from cexkit.analytics.catalog import METRICS
 from cexkit.errors import ColumnTypeError, MissingColumnError, MixedUnitsWarning
 
 #: Values that cannot be, and prices in different units, are null, with warnings that other tests check.

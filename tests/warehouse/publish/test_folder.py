@@ -24,8 +24,8 @@ from cexkit.errors import (
 )
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.warehouse.publish import plan, publish
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.manifest import read_manifest
-from cexkit.warehouse.store.parquet import sha256
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from .conftest import named

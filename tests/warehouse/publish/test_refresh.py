@@ -86,7 +86,7 @@ from cexkit.warehouse.publish.hub import Hub
 from cexkit.warehouse.publish.plans import Piece
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.manifest import Manifest
-from cexkit.warehouse.store.parquet import sha256
+from cexkit.warehouse.store.damage import sha256
 
 peaks = []
 for megabytes in (1, {megabytes}):

@@ -13,8 +13,9 @@ from cexkit.schema.render import to_pyarrow
 from cexkit.warehouse.quality import CHECKS, MAX_AGE, checks_of
 from cexkit.warehouse.quality.row_checks import as_quality, data_quality
 from cexkit.warehouse.quality.venues import MIN_VENUES, OUTLIER
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.layout import span_of
-from cexkit.warehouse.store.parquet import scan_table, sha256
+from cexkit.warehouse.store.parquet import scan_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 _DAY = pl.col("timestamp").dt.truncate("1d")

@@ -22,8 +22,9 @@ from cexkit.schema.intervals import Window, utc
 from cexkit.schema.render import to_polars
 from cexkit.warehouse.quality import facts, run_checks
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.damage import sha256
 from cexkit.warehouse.store.manifest import DataFile
-from cexkit.warehouse.store.parquet import sha256, write_table
+from cexkit.warehouse.store.parquet import write_table
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from ...lengths import examples

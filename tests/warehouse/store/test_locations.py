@@ -28,7 +28,7 @@ from cexkit.errors import (
 from cexkit.schema import SCHEMA_VERSION, TABLES
 from cexkit.testing.hub import TOKEN
 from cexkit.warehouse.store.base import small_bounds
-from cexkit.warehouse.store.engine import _load_httpfs
+from cexkit.warehouse.store.database import _load_httpfs
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import hub_address, locate
 from cexkit.warehouse.store.manifest import Manifest, read_manifest
