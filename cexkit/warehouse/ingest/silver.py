@@ -269,7 +269,7 @@ class _Build:
         return pl.concat([self._empty, *map(self._combined, _by_instruments(ordered))])
 
     def _combined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """Return the rows of some instruments, of which each part precedes the next one, with what lists add to them."""
+        """Return the rows of some instruments, with what lists add to them; each part precedes the next one."""
         rows = latest(pl.concat([self._empty, *parts]), self._table)
         rows = with_contract_facts(with_listed_base(rows, self._periods), self._periods)
         if not self._reach:
