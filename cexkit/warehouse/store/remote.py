@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -160,8 +162,9 @@ class Bucket(Location):
         return b"".join(self._chunks(path, small_bounds())).decode(errors="replace")
 
     def ping(self) -> None:
+        deadline = _Deadline(self.url(MANIFEST), small_bounds())
         with self._translate_errors(MANIFEST):
-            found = self._files().get_file_info(f"{self._root}/{MANIFEST}")
+            found = deadline.call(lambda: self._files().get_file_info(f"{self._root}/{MANIFEST}"))
         if found.type == fs.FileType.NotFound:
             raise missing(self.address, MANIFEST)
 
@@ -170,15 +173,16 @@ class Bucket(Location):
 
     def _chunks(self, path: str, bounds: Bounds) -> Iterator[bytes]:
         """Yield a file in chunks; errors of the disk that they are written to are not treated as errors of S3."""
-        count, deadline = 0, time.monotonic() + bounds.seconds
-        with self._translate_errors(path), self._files().open_input_stream(f"{self._root}/{path}") as source:
-            while chunk := source.read(_CHUNK):
+        count, deadline = 0, _Deadline(self.url(path), bounds)
+        with self._translate_errors(path):
+            source = deadline.call(lambda: self._files().open_input_stream(f"{self._root}/{path}"))
+            # Not closed if it is too slow: a thread may still be reading it.
+            while chunk := deadline.call(lambda: source.read(_CHUNK)):
                 count += len(chunk)
                 if count > bounds.bytes:
                     raise DatasetError(str(bounds.too_large(self.url(path))))
-                if time.monotonic() > deadline:
-                    raise DatasetError(str(bounds.too_slow(self.url(path))))
                 yield chunk
+            source.close()
 
     def _files(self) -> fs.S3FileSystem:
         require_usable_network(self.origin)
@@ -243,6 +247,29 @@ class Bucket(Location):
         }
         given = {name: value for name, value in options.items() if value is not None}
         return [*_set_proxy(self.origin, proxy), create_secret("cexkit", "s3", given)]
+
+
+class _Deadline:
+    """Time of a request to S3: Arrow's client ends a silence, but not a response that arrives byte by byte."""
+
+    def __init__(self, url: str, bounds: Bounds):
+        self._url, self._bounds, self._at = url, bounds, time.monotonic() + bounds.seconds
+
+    def call(self, do: Callable[[], Result]) -> Result:
+        """Return what ``do`` returns; raise DatasetError at the deadline, and leave its thread behind."""
+        outcome: Future[Result] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(do())
+            except BaseException as error:  # noqa: BLE001 (raised again in the thread that waits)
+                outcome.set_exception(error)
+
+        # Not of a pool, whose threads the interpreter would wait for at its end.
+        threading.Thread(target=run, daemon=True).start()
+        if not wait([outcome], max(0.0, self._at - time.monotonic())).done:
+            raise DatasetError(str(self._bounds.too_slow(self._url)))
+        return outcome.result()
 
 
 def _set_proxy(origin: str, proxy: Mapping[str, str]) -> list[Statement]:

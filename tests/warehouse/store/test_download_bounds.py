@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import cexkit
+from cexkit.config import settings
 from cexkit.errors import DatasetError
 from cexkit.warehouse.store.layout import MANIFEST
 from cexkit.warehouse.store.locations import SAMPLE_ROOT
@@ -54,11 +55,21 @@ def dribbled(server, connection) -> None:
         server.send(connection, b"0")
 
 
-@pytest.fixture(params=["http", "hub"])
+#: Arrow's client of S3 requests ranges, and reads no more of them.
+WITHOUT_S3 = pytest.mark.parametrize("open_source", ["http", "hub"], indirect=True)
+
+
+@pytest.fixture(params=["http", "hub", "s3"])
 def open_source(request, tmp_path, monkeypatch):
     def opened(server: Source):
         if request.param == "http":
             return cexkit.connect(server.url, mode="cache", cache=tmp_path / "cache")
+        if request.param == "s3":
+            names = {"ENDPOINT_URL": server.url, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1"}
+            for name, value in names.items():
+                monkeypatch.setenv(f"CEXKIT_S3_{name}", value)
+            settings.cache_clear()
+            return cexkit.connect("s3://bucket/set", mode="cache", cache=tmp_path / "cache")
         point(monkeypatch, server.url)
         return cexkit.connect("hf://datasets/org/name", mode="cache", cache=tmp_path / "cache")
 
@@ -69,6 +80,7 @@ def stored_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+@WITHOUT_S3
 def test_endless_file_ends_at_its_size_in_the_manifest(open_source, tmp_path):
     with Source(endless) as server:
         market = open_source(server)
@@ -95,6 +107,7 @@ def test_compressed_manifest_is_unpacked_up_to_the_bound(tmp_path):
         assert len(server.requests) == 1
 
 
+@WITHOUT_S3
 def test_endless_manifest_ends(open_source, monkeypatch):
     monkeypatch.setenv("CEXKIT_MAX_RESPONSE_BYTES", "2000000")
     with (
