@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,10 +118,13 @@ class Hub(Location):
             return place.read_text(encoding="utf-8", errors="replace")
 
     def download(self, path: str, folder: Path, on_progress: OnProgress, bounds: Bounds) -> Path:
-        arrived = 0
+        arrived, deadline = 0, time.monotonic() + bounds.seconds
 
         class ProgressBar(tqdm):
-            """Passes on what the hub's client would draw, and ends a download that is larger than promised."""
+            """Passes on what the hub's client would draw, and ends a download that is too large or too slow.
+
+            Downloads of Xet, which are not requests of httpx, have no other bound.
+            """
 
             def __init__(self, *args, **kwargs):
                 kwargs.pop("name", None)
@@ -131,6 +135,8 @@ class Hub(Location):
                 arrived += int(n or 0)
                 if arrived > bounds.bytes:
                     raise bounds.too_large(hub.url(path))
+                if time.monotonic() > deadline:
+                    raise bounds.too_slow(hub.url(path))
                 on_progress(int(n or 0))
 
         hub = self
