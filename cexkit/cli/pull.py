@@ -41,9 +41,7 @@ def pull(
         # what the plan found is made again by then, so that the run does not find it
         planned = Report(problems=tuple(problem for plan in made for problem in plan.problems))
         if dry_run:
-            for problem in planned.problems:
-                say(f"problem: {problem}")
-            raise typer.Exit(INCOMPLETE if planned.problems else 0)
+            raise typer.Exit(_show_problems(made, planned))
         report = planned + _pull_with_bars(made, fetcher, request, common)
     say_text(report)
     if report.failed:
@@ -51,6 +49,16 @@ def pull(
         raise typer.Exit(FAILED)
     if report.problems:
         raise typer.Exit(INCOMPLETE)
+
+
+def _show_problems(made: list[Plan], planned: Report) -> int:
+    """Print the problems of plans; return the exit code of a dry run."""
+    unread = [problem for plan in made for problem in plan.unread]
+    for problem in (*planned.problems, *unread):
+        say(f"problem: {problem}")
+    if unread and all(plan.unread for plan in made):
+        return FAILED
+    return INCOMPLETE if planned.problems or unread else 0
 
 
 def _pull_with_bars(made: list[Plan], fetcher: Fetcher, request: tuple, common: dict) -> Report:

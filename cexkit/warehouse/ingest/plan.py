@@ -92,6 +92,8 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     #: What is requested for all instruments at once, and is in no step.
     whole: tuple[WholeStep, ...] = ()
+    #: Why there are no steps: no listing of the venue could be read, now or before.
+    unread: tuple[Problem, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -109,6 +111,8 @@ class Plan:
         return max((weight / rates[key] for key, weight in totals.items() if key in rates), default=0.0)
 
     def __str__(self) -> str:
+        if self.unread:
+            return f"plan: {self.exchange}, {self.window}, unknown: its instruments could not be read"
         lines = [f"plan: {self.exchange}, {self.window}, at least {duration_text(self.seconds)} within its limits"]
         for table in dict.fromkeys(step.table for step in self.steps):
             steps = [step for step in self.steps if step.table == table]
@@ -205,8 +209,8 @@ def plans(
 ) -> list[Plan]:
     """Return the plan of a pull, one per venue; takes and raises what :func:`cexkit.pull` does.
 
-    Reads the venues' listings, for without them nobody knows what there is. A venue that cannot be read,
-    or a file of which is damaged, has no plan; nor has one of several that knows none of the symbols.
+    Reads the venues' listings first. The plan of a venue whose instruments could not be read says why (``unread``). A
+    venue with a damaged file has no plan; nor has one of several that knows none of the symbols.
     """
     exchanges = exchange_names(exchanges)
     # Before any request, so that a wrong name costs none.
@@ -215,13 +219,16 @@ def plans(
         reader = fetcher or stack.enter_context(Fetcher())
         listed = pull(exchanges, "instruments", warehouse=target, fetcher=reader)
         restored = [problem for problem in listed.problems if isinstance(problem, LostFileProblem)]
-        failed = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
-        failed |= {name for name in exchanges if not knows_instruments(target, name)}
+        refused = {problem.exchange for problem in listed.problems if problem.table == ALL_TABLES}
+        failed = refused | {name for name in exchanges if not knows_instruments(target, name)}
         found, alone = [], len(exchanges) == 1
         # the pull reports these
         reported = (DamagedFileError, *(() if alone else (UnknownNameError, AmbiguousInstrumentError)))
         for name in exchanges:
-            if name not in failed:
+            if name in failed:
+                unread = tuple(problem for problem in listed.problems if problem.exchange == name)
+                found.append(Plan(name, window, (), unread=unread))
+            else:
                 with suppress(*reported), explained(listed):
                     words = {"fetcher": reader, "refresh": refresh, "alone": alone}
                     made = plan(target, name, facts, window, symbols, instrument_type, **words)
