@@ -32,7 +32,7 @@ analytics.catalog: analytics._core analytics.basis analytics.beta analytics.cros
   analytics.resample analytics.volatility
 analytics.cross_venue: analytics._core
 analytics.funding: analytics._core analytics.volatility errors schema.intervals schema.scalars
-analytics.liquidations: analytics._core errors schema.fields schema.intervals
+analytics.liquidations: analytics._core errors schema.fields schema.intervals schema.names
 analytics.liquidity: analytics._core analytics.volatility
 analytics.open_interest: analytics._core
 analytics.order_flow: analytics._core
@@ -65,11 +65,12 @@ client.basis: analytics.basis client.asof client.bars client.instruments client.
   schema.intervals schema.names schema.scalars
 client.dataset:
 client.instruments: errors schema schema.asset_class schema.names schema.symbols
-client.market: client.instruments client.opening client.panel client.point_in_time client.query_run client.table_list
-  client.universe schema.intervals schema.names warehouse.store
+client.market: client.opening client.panel client.point_in_time client.query_run client.table_list client.universe
+  schema.intervals schema.names warehouse.store
 client.opening: config warehouse.store
-client.panel: client.instruments client.return_types errors schema schema.intervals
+client.panel: client.instruments client.return_types errors schema schema.intervals schema.names
 client.point_in_time: client.asof client.bars client.basis client.instruments errors schema schema.intervals
+  schema.names
 client.queries: client.query errors
 client.query: errors schema schema.asset_class schema.intervals schema.scalars
 client.query_run: client.instruments client.queries client.query client.references client.return_types errors schema
@@ -82,15 +83,15 @@ client.tearsheet: analytics.basis analytics.cross_venue analytics.funding analyt
   analytics.open_interest analytics.plotting analytics.prices analytics.resample analytics.volatility client
   client.basis client.selection errors schema schema.asset_class schema.intervals schema.render schema.scalars
   warehouse.store
-client.token: client.instruments client.market client.return_types client.selection client.tearsheet client.token_base
+client.token: client.market client.return_types client.selection client.tearsheet client.token_base
   client.token_derivatives client.token_prices config schema schema.intervals schema.names
 client.token_base: client.return_types client.selection
 client.token_derivatives: analytics.funding client.bars client.references client.return_types client.selection
   client.token_base errors schema schema.intervals
 client.token_prices: analytics.prices analytics.volatility client.asof client.bars client.return_types
   client.selection client.token_base errors schema schema.intervals schema.scalars
-client.tokens: client.instruments client.return_types client.token client.token_base errors schema
-client.universe: client.instruments schema schema.asset_class schema.intervals schema.render
+client.tokens: client.return_types client.token client.token_base errors schema schema.names
+client.universe: client.instruments schema schema.asset_class schema.intervals schema.names schema.render
 config: errors
 errors: text
 exchanges:
@@ -169,7 +170,7 @@ warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.b
   exchanges.registry exchanges.rows exchanges.streams exchanges.terms schema schema.intervals schema.names
   schema.render schema.symbols schema.validate text warehouse.store warehouse.units
 warehouse.ingest.plan: errors exchanges.base exchanges.fetcher exchanges.registry exchanges.venue_client schema
-  schema.intervals schema.symbols warehouse.ingest warehouse.store
+  schema.intervals schema.names schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.names schema.render text
   warehouse.quality warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units

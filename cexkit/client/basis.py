@@ -17,12 +17,12 @@ import polars as pl
 
 from cexkit.client.asof import asof, closes, duration, later
 from cexkit.client.bars import table_of
-from cexkit.client.instruments import OneOrMany, derivative_types, one_per_instrument, rows_of_class, to_tuple
+from cexkit.client.instruments import derivative_types, one_per_instrument, rows_of_class
 from cexkit.client.references import INDEX, check_quotes, choose_references
 from cexkit.errors import UnknownNameError
 from cexkit.schema import IDENTITY, INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
-from cexkit.schema.names import resolve_all
+from cexkit.schema.names import OneOrMany, resolve_all, to_tuple
 from cexkit.schema.scalars import is_among
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import polars as pl
 
-    from cexkit.client.instruments import OneOrMany
     from cexkit.client.table_list import TableList
     from cexkit.schema.intervals import TimeLike
+    from cexkit.schema.names import OneOrMany
     from cexkit.warehouse.store.engine import Engine
 
 

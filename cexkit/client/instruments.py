@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,26 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What venues, symbols and types are asked for by: one, several, or all of them.
-OneOrMany = str | Iterable[str] | None
 DERIVATIVES = ("perp", "future")
-
-
-def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
-    """Return names as a tuple, which can be read repeatedly; None for all.
-
-    Examples
-    --------
-    >>> to_tuple("okx"), to_tuple(name for name in ["okx", "bybit"]), to_tuple(None)
-    (('okx',), ('okx', 'bybit'), None)
-    """
-    if names is None:
-        return None
-    if isinstance(names, str):
-        return (names,)
-    try:
-        return tuple(names)
-    except TypeError:
-        raise InvalidInputError(f"names must be text or a list of texts, got {names!r}; pass their names") from None
 
 
 def listed_at(

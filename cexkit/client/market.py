@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.client.opening import Opening
 from cexkit.client.panel import PanelMixin
 from cexkit.client.point_in_time import PointInTimeMixin
@@ -16,7 +15,7 @@ from cexkit.client.query_run import QueryMixin
 from cexkit.client.table_list import TableList, describe_dataset
 from cexkit.client.universe import UniverseMixin
 from cexkit.schema.intervals import TimeLike
-from cexkit.schema.names import resolve_all
+from cexkit.schema.names import OneOrMany, resolve_all, to_tuple
 from cexkit.warehouse.store.manifest import Manifest
 from cexkit.warehouse.store.reader import Reader, bounds
 from cexkit.warehouse.store.snapshot import Mode, Snapshot

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from cexkit.client.instruments import OneOrMany, rows_of_class
+from cexkit.client.instruments import rows_of_class
 from cexkit.client.return_types import check_return_type, to_return_type
 from cexkit.errors import InvalidInputError, UnknownNameError
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike
+from cexkit.schema.names import OneOrMany
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

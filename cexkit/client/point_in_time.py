@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal
 from cexkit.client.asof import asof, closes, duration
 from cexkit.client.bars import table_of
 from cexkit.client.basis import plan_basis
-from cexkit.client.instruments import OneOrMany, derivative_types, to_tuple
+from cexkit.client.instruments import derivative_types
 from cexkit.errors import NoReferenceWarning, warn
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, USD_LIKE
 from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.names import OneOrMany, to_tuple
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import OneOrMany, named_of_class, to_tuple
+from cexkit.client.instruments import named_of_class
 from cexkit.errors import AmbiguousInstrumentError, InvalidInputError
 from cexkit.schema import FIELDS, INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import YEARS, TimeLike, Window, utc
-from cexkit.schema.names import resolve, resolve_all
+from cexkit.schema.names import OneOrMany, resolve, resolve_all, to_tuple
 from cexkit.schema.scalars import to_plain
 
 if TYPE_CHECKING:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.client.return_types import ReturnType, check_return_type, to_return_type
 from cexkit.client.selection import RowPlan, Selection
 from cexkit.client.token_base import PlanBuilder
@@ -32,7 +31,7 @@ from cexkit.client.token_derivatives import DerivativeMethods
 from cexkit.client.token_prices import PriceMethods
 from cexkit.schema import INSTRUMENT_KEYS, TABLES
 from cexkit.schema.intervals import TimeLike
-from cexkit.schema.names import resolve
+from cexkit.schema.names import OneOrMany, resolve, to_tuple
 
 if TYPE_CHECKING:
     from cexkit.client.market import Market

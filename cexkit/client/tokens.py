@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from cexkit.client.instruments import OneOrMany, to_tuple
 from cexkit.client.return_types import ReturnType, check_return_type, to_return_type
 from cexkit.client.token import Token, TokenMethods, default_market
 from cexkit.client.token_base import PlanBuilder
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from cexkit.client.market import Market
+from cexkit.schema.names import OneOrMany, to_tuple
 
 
 class Tokens(TokenMethods):

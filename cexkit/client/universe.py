@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cexkit.client.instruments import OneOrMany, Symbols, listed_at, of_class
+from cexkit.client.instruments import Symbols, listed_at, of_class
 from cexkit.schema import TABLES
 from cexkit.schema.asset_class import check_asset_class
 from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.names import OneOrMany
 from cexkit.schema.render import to_polars
 
 if TYPE_CHECKING:

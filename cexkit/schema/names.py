@@ -5,10 +5,31 @@ from __future__ import annotations
 import string
 from collections.abc import Collection, Iterable
 
-from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
+from cexkit.errors import AmbiguousInstrumentError, InvalidInputError, UnknownNameError
 
 # Only ASCII, because a letter of another alphabet can have the uppercase form of another letter.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+OneOrMany = str | Iterable[str] | None
+
+
+def to_tuple(names: OneOrMany) -> tuple[str, ...] | None:
+    """Return names as a tuple, which can be read repeatedly; None for all.
+
+    Examples
+    --------
+    >>> to_tuple("okx"), to_tuple(name for name in ["okx", "bybit"]), to_tuple(None)
+    (('okx',), ('okx', 'bybit'), None)
+    """
+    if names is None:
+        return None
+    if isinstance(names, str):
+        return (names,)
+    try:
+        return tuple(names)
+    except TypeError:
+        raise InvalidInputError(f"names must be text or a list of texts, got {names!r}; pass their names") from None
 
 
 def fold(name: str) -> str:

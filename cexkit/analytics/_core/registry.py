@@ -41,7 +41,11 @@ def metric(
 
         @functools.wraps(definition)
         def function(frame: Any, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-            bound = signature.bind(frame, *args, **kwargs)
+            try:
+                bound = signature.bind(frame, *args, **kwargs)
+            except TypeError as error:
+                known = ", ".join(list(signature.parameters)[1:])
+                raise TypeError(f"{name}() {error}; its arguments are {known or 'none but the frame'}") from None
             bound.apply_defaults()
             _, *arguments = bound.arguments.items()
             return run(METRICS[name], frame, {parameter: to_plain(value) for parameter, value in arguments})

@@ -24,8 +24,8 @@ from cexkit.schema.render import to_polars
 from cexkit.schema.scalars import to_plain
 
 if TYPE_CHECKING:
-    from cexkit.client.instruments import OneOrMany
     from cexkit.client.market import Market
+    from cexkit.schema.names import OneOrMany
 
 DAY = timedelta(days=1)
 #: A window as long as this is longer than any data.

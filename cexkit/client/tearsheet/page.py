@@ -14,8 +14,8 @@ from cexkit.schema.intervals import TimeLike
 from cexkit.warehouse.store.parquet import write_atomic
 
 if TYPE_CHECKING:
-    from cexkit.client.instruments import OneOrMany
     from cexkit.client.market import Market
+    from cexkit.schema.names import OneOrMany
 
 
 @dataclass(frozen=True, repr=False)

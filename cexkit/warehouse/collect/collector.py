@@ -20,7 +20,7 @@ from typing import Any
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.streams import STREAMS
 from cexkit.network import require_usable_network
-from cexkit.schema.names import resolve_all
+from cexkit.schema.names import resolve_all, to_tuple
 from cexkit.warehouse.collect.listener import CollectReport, Listener, ListenerTimeouts
 from cexkit.warehouse.collect.sessions import SESSIONS, coverage
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -88,8 +88,7 @@ def collect(
     >>> done.messages > 0
     True
     """
-    wanted = [exchanges] if isinstance(exchanges, str) else exchanges
-    names = resolve_all("exchange with a stream of liquidations", wanted, STREAMS)
+    names = resolve_all("exchange with a stream of liquidations", to_tuple(exchanges), STREAMS)
     require_usable_network()
     target = warehouse if isinstance(warehouse, Warehouse) else Warehouse(warehouse)
     done, halt = CollectReport(), stop or threading.Event()

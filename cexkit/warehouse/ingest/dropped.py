@@ -12,7 +12,7 @@ from cexkit.errors import InvalidInputError
 from cexkit.exchanges.registry import exchange as known_exchange
 from cexkit.schema import Table
 from cexkit.schema import table as known_table
-from cexkit.schema.names import fold
+from cexkit.schema.names import fold, to_tuple
 from cexkit.warehouse.store.keys import ALL, Group
 from cexkit.warehouse.store.manifest import DataFile
 from cexkit.warehouse.store.wording import NAMES_SHOWN, counted, first_names
@@ -93,7 +93,7 @@ def require_known(allow_loss: str | Collection[str]) -> None:
 
 
 def _parsed(allow_loss: str | Collection[str]) -> Iterator[tuple[str, str]]:
-    for each in [allow_loss] if isinstance(allow_loss, str) else allow_loss:
+    for each in to_tuple(allow_loss) or ():
         name, separator, venue = each.partition(":")
         if not name or (separator and not venue):
             raise InvalidInputError(f"allow_loss must be TABLE or TABLE:EXCHANGE, got {each!r}; write 'ohlcv_1h:okx'")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cexkit.errors import BlockedError, FetchError, UnknownNameError
 from cexkit.exchanges.archives import Archive, requested_twice
-from cexkit.exchanges.downloads import archive_pages
+from cexkit.exchanges.downloads import MAX_FAILURES, archive_pages
 from cexkit.exchanges.fetcher import Fetcher
 from cexkit.exchanges.http.client import NextSequence
 from cexkit.exchanges.page import Page
@@ -21,9 +21,6 @@ from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.inventory import key_of
 from cexkit.warehouse.store.inventory_entries import common, subtract
 from cexkit.warehouse.store.layout import SETTLED
-
-#: Failures of one instrument after which nothing more of it is requested.
-MAX_FAILURES = 3
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from cexkit.errors import AmbiguousInstrumentError, UnknownNameError
 from cexkit.exchanges.registry import exchange
 from cexkit.schema import INSTRUMENT_KEYS, TABLES, Table
 from cexkit.schema.intervals import Window
-from cexkit.schema.names import alike, resolve, resolve_all
+from cexkit.schema.names import alike, resolve, resolve_all, to_tuple
 from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.warehouse.ingest.listing_periods import LISTING_MARGIN as LISTING_MARGIN
 from cexkit.warehouse.ingest.listing_periods import ListingPeriods, listing_periods
@@ -87,7 +87,7 @@ def _selected(
     rows = pl.from_arrow(warehouse.read(TABLES["instruments"], exchange=exchange_name))
     rows = rows.filter(pl.col("instrument_type").is_in(types_read(exchange_name, table, instrument_type)))
     if symbols is not None:
-        wanted = [symbols] if isinstance(symbols, str) else [*symbols]
+        wanted = to_tuple(symbols)
         what, known = f"{exchange_name} instrument for {table.name}", set(rows["symbol"])
         readable = wanted if unknown is None else [name for name in wanted if len(alike(name, known)) == 1]
         chosen = resolve_all(what, readable or wanted, known)

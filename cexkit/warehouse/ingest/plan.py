@@ -16,6 +16,7 @@ from cexkit.exchanges.registry import exchange
 from cexkit.exchanges.venue_client import FILES
 from cexkit.schema import Table
 from cexkit.schema.intervals import TimeLike, Window
+from cexkit.schema.names import to_tuple
 from cexkit.schema.symbols import Instrument, InstrumentType
 from cexkit.warehouse.ingest.before_listing import BeforeListing, known_periods
 from cexkit.warehouse.ingest.due import Due, find_due
@@ -212,7 +213,7 @@ def plans(
     Reads the venues' listings first. The plan of a venue whose instruments could not be read says why (``unread``). A
     venue with a damaged file has no plan; nor has one of several that knows none of the symbols.
     """
-    exchanges = exchange_names(exchanges)
+    exchanges, symbols = exchange_names(exchanges), to_tuple(symbols)
     # Before any request, so that a wrong name costs none.
     target, window, facts = resolve_request(exchanges, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:

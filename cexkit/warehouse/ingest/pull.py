@@ -16,6 +16,7 @@ from cexkit.exchanges.registry import exchange, resolve_exchange
 from cexkit.schema import TABLES, Table
 from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
+from cexkit.schema.names import to_tuple
 from cexkit.schema.symbols import InstrumentType
 from cexkit.warehouse.ingest.before_listing import tells_listing
 from cexkit.warehouse.ingest.bronze import ingest_bronze
@@ -108,7 +109,7 @@ def pull(
     >>> sorted(cexkit.connect(folder).tables.to_pandas().query("rows > 0").index)
     ['funding_rates', 'instrument_periods', 'instruments']
     """
-    names = exchange_names(exchange_name)
+    names, symbols = exchange_names(exchange_name), to_tuple(symbols)
     target, window, facts = resolve_request(names, tables, start, end, instrument_type, warehouse)
     with ExitStack() as stack:
         reader = fetcher or stack.enter_context(Fetcher())
@@ -121,7 +122,7 @@ def pull(
 
 def exchange_names(names: str | Iterable[str]) -> list[str]:
     """Return the venues that names mean, in any case, each once; raise UnknownNameError for an unknown one."""
-    return list(dict.fromkeys(map(resolve_exchange, [names] if isinstance(names, str) else names)))
+    return list(dict.fromkeys(map(resolve_exchange, to_tuple(names) or ())))
 
 
 def resolve_request(
@@ -133,7 +134,7 @@ def resolve_request(
     warehouse: Warehouse | str | Path | None,
 ) -> tuple[Warehouse, Window, list[Table]]:
     """Return the warehouse, window, and tables (without those of listings) of a pull; raise the errors of ``pull``."""
-    wanted = [declared(name) for name in ([tables] if isinstance(tables, str) else tables)]
+    wanted = [declared(name) for name in to_tuple(tables) or ()]
     facts = [table for table in wanted if "instruments" not in (table.name, table.made_with)]
     for name in exchanges:
         exchange(name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cexkit.errors import InvalidInputError, PublicationError, UnknownNameError, UnknownTableError
 from cexkit.exchanges.registry import EXCHANGES
 from cexkit.schema import TABLES
-from cexkit.schema.names import alike, fold
+from cexkit.schema.names import alike, fold, to_tuple
 from cexkit.text import printable
 from cexkit.warehouse.store.manifest import Manifest
 
@@ -92,7 +92,7 @@ class AllowedLosses:
         InvalidInputError
             If a name has another form.
         """
-        return cls(frozenset(map(_parsed, [names] if isinstance(names, str) else names)))
+        return cls(frozenset(map(_parsed, to_tuple(names) or ())))
 
     def covers(self, loss: Loss) -> bool:
         """Return whether a loss is allowed."""
