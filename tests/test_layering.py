@@ -32,7 +32,7 @@ analytics.catalog: analytics._core analytics.basis analytics.beta analytics.cros
   analytics.resample analytics.volatility
 analytics.cross_venue: analytics._core
 analytics.funding: analytics._core analytics.volatility errors schema.intervals schema.scalars
-analytics.liquidations: analytics._core errors schema.fields schema.intervals schema.names
+analytics.liquidations: analytics._core errors schema.fields schema.intervals
 analytics.liquidity: analytics._core analytics.volatility
 analytics.open_interest: analytics._core
 analytics.order_flow: analytics._core

@@ -12,7 +12,6 @@ from cexkit.analytics._core.compat import Frame, amount, names, positive, text
 from cexkit.analytics._core.usd import usd, warns_of_quotes
 from cexkit.errors import DuplicateKeyError, InvalidInputError
 from cexkit.schema.fields import FIELDS, INSTRUMENT_KEYS, USD_LIKE
-from cexkit.schema.names import to_tuple
 
 SIDES = FIELDS["side"].values
 #: From best to worst; a total carries the worst of its parts.
@@ -75,7 +74,7 @@ def group_columns(metric: str, by: str | Sequence[str] | None, present: Sequence
     """Columns that totals are taken by; ``taken`` are the names that the result has anyway."""
     if by is INSTRUMENT_KEYS:
         return [key for key in INSTRUMENT_KEYS if key in present]
-    groups = list(to_tuple(by) or ())
+    groups = [by] if isinstance(by, str) else list(by or ())
     if taken & set(groups) or len(set(groups)) < len(groups):
         implied = " and ".join(sorted(taken, reverse=True))
         raise InvalidInputError(f"{metric}: by={by!r} names a column twice; {implied} are implied")
