@@ -1,30 +1,87 @@
-"""A year in fast forward."""
+"""A year in fast forward: four venues, a nightly job, and everything that happens to them, while nobody intervenes.
+
+In the end, the publication equals the truth key by key and value by value. Each night, operators are told exactly what
+the events of the calendar explain. By default, eleven days around the end of a year run with plain functions; the long
+form has 365 days under Dagster::
+
+    python -m pytest tests/year --long
+"""
+
 from __future__ import annotations
 
-import time
+import random
+from datetime import datetime
+from pathlib import Path
+
+import pytest
 
 import cexkit
 
 from ..clock import set_local_clock
-from .events import QUIET
-from .night import Operator
+from .disk import Disk, upgrade
+from .events import DAY, LONG, SHORT, Calendar
+from .night import Night, Operator
+from .reports import allowed, required, topics
 from .truth import difference, expected
 from .world import World
 
+SEED = 20250841
 
-def test_slice(tmp_path, monkeypatch):
-    world = World(QUIET, 20250841)
+
+@pytest.mark.soak
+def test_year_ends_with_the_truth_and_each_deviation_was_reported(tmp_path, monkeypatch, request):
+    is_long = request.config.getoption("--long")
+    calendar, seed = LONG if is_long else SHORT, SEED
+    random.seed(seed)
+    world = World(calendar, seed)
     set_local_clock(monkeypatch, lambda: world.now)
     with world:
-        operator = Operator(world, tmp_path / "warehouse", str(tmp_path / "published"))
-        for night in QUIET.nights:
-            t = time.time()
-            told = operator.run(night)
-            print(night, round(time.time() - t, 2), told.report.responses, told.report.requests, told.report.rows, told.held)
-            for p in told.report.problems[:20]:
-                print("   ", p)
-    market = cexkit.connect(tmp_path / "published")
-    for name, want in expected(world, world.now).items():
-        print(difference(name, market.table(name).to_polars(), want))
-    print(market.table("instruments").to_polars().glimpse())
-    assert 0
+        operator = _operator(world, tmp_path, monkeypatch, is_long=is_long)
+        wrong = _live(operator, calendar, monkeypatch)
+        differences = _differences(world, tmp_path / "published")
+    text = "\n".join([*wrong, *differences])
+    assert not text, f"seed {seed}, {calendar.window}:\n{text}"
+
+
+def _operator(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_long: bool) -> Operator:
+    places = folder / "warehouse", str(folder / "published")
+    if not is_long:
+        return Operator(world, *places)
+    pytest.importorskip("dagster", reason="needs the extra `pipeline`")
+    from .daemon import Daemon
+
+    return Daemon(world, *places, monkeypatch)
+
+
+def _live(operator: Operator, calendar: Calendar, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run all nights; return what was reported without a reason, or not reported."""
+    disk, wrong = Disk(operator.warehouse, calendar), []
+    for night in calendar.nights:
+        disk.apply(night)
+        if any(event.window.start <= night < event.window.start + DAY for event in calendar.of("new schema")):
+            upgrade(monkeypatch)
+        wrong += _surprises(calendar, night, operator.run(night))
+    return wrong
+
+
+def _surprises(calendar: Calendar, night: datetime, told: Night) -> list[str]:
+    """Return how the reports of a night differ from what the calendar explains."""
+    found, must = topics(told.problems), required(calendar, night)
+    explained = must | allowed(calendar, night)
+    lines = [f"{night:%Y-%m-%d}: not reported: {' '.join(topic)}" for topic in sorted(must - found)]
+    lines += [f"{night:%Y-%m-%d}: reported: {text}" for text in told.problems if not topics([text]) <= explained]
+    lost = [event for event in calendar.of("lost file") if event.window.start <= night < event.window.end]
+    if bool(lost) != bool(told.held) or not all(f"{event.table} (" in told.held for event in lost):
+        lines.append(f"{night:%Y-%m-%d}: held back: {told.held or 'nothing'}")
+    blocking = {(row["exchange"], row["table_name"]) for row in told.failed.iter_rows(named=True) if row["blocking"]}
+    if blocking != {(event.exchange, event.table) for event in lost}:
+        lines.append(f"{night:%Y-%m-%d}: blocking checks fail: {sorted(blocking)}")
+    return lines
+
+
+def _differences(world: World, published: Path) -> list[str]:
+    """Return how the publication differs from the truth."""
+    market = cexkit.connect(published)
+    wanted = expected(world, world.calendar.nights)
+    found = (difference(name, market.table(name).to_polars(), rows) for name, rows in wanted.items())
+    return [text for text in found if text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import polars as pl
@@ -9,23 +10,53 @@ import polars as pl
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 
-from .events import HOUR
-from .world import FACTS, World
+from .disk import LATER
+from .events import HOUR, runs
+from .listings import expected_listings
+from .night import KEPT
+from .reports import FORGETFUL
+from .world import FACTS, LENGTHS, World
 
-#: Length of the interval after which a row is final.
-LENGTHS = {"ohlcv_1m": HOUR / 60, "ohlcv_1d": 24 * HOUR, "funding_rates": HOUR / 60, "liquidations": 0 * HOUR}
 #: Rows that differ are shown up to this number.
 SHOWN = 8
 
 
-def expected(world: World, now: datetime) -> dict[str, pl.DataFrame]:
-    """Return every table as a warehouse must hold it after the run of a night."""
-    return {name: _known(world, name, now) for name in FACTS}
+def expected(world: World, nights: Sequence[datetime]) -> dict[str, pl.DataFrame]:
+    """Return every Silver table as a warehouse must hold it after some nights."""
+    return {name: _held(world, name, nights) for name in FACTS} | expected_listings(world, nights)
 
 
-def _known(world: World, name: str, now: datetime) -> pl.DataFrame:
-    rows = world.facts[name].filter(pl.col("timestamp") + LENGTHS.get(name, HOUR) <= now)
+def _held(world: World, name: str, nights: Sequence[datetime]) -> pl.DataFrame:
+    known = pl.col("timestamp") + LENGTHS.get(name, HOUR)
+    rows = world.facts[name].filter(known <= nights[-1])
+    lost = pl.lit(False)
+    for exchange in FORGETFUL:
+        life = world.lives(exchange)[-1]  # what was listed before is known again with a name that is listed again
+        if life.end <= nights[-1] and name != "liquidations":
+            last = max(night for night in nights if night < life.end)
+            of = pl.col("base").eq("ETH") & pl.col("instrument_type").eq("perp") & pl.col("exchange").eq(exchange)
+            lost |= of & pl.col("timestamp").is_between(life.start, life.end) & (known > last)
+    if name == "liquidations":
+        lost |= _forgotten(world)
+    rows = rows.filter(~lost)
+    if name == "open_interest":
+        # Coinbase gives no open interest, and Bybit and OKX do not give its value.
+        rows = rows.filter(pl.col("exchange") != "coinbase")
+        rows = rows.with_columns(open_interest_quote=pl.when(exchange="binance").then("open_interest_quote"))
+    if LATER.name in TABLES[name].columns:
+        rows = rows.with_columns(pl.lit(None, pl.Float64).alias(LATER.name))
     return rows.sort(TABLES[name].key)
+
+
+def _forgotten(world: World) -> pl.Expr:
+    """Return which liquidations OKX keeps no longer when it can be read again after an outage."""
+    lost = pl.lit(False)
+    times = [run for night in world.calendar.nights for run in runs("okx", night)]
+    for event in world.calendar.of("outage", exchange="okx"):
+        before = max(run for run in times if run < event.window.start)
+        after = min(run for run in times if run >= event.window.end)
+        lost |= pl.col("timestamp").is_between(before, after - KEPT, "none")
+    return lost & (pl.col("exchange") == "okx")
 
 
 def difference(name: str, got: pl.DataFrame, want: pl.DataFrame) -> str:
