@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -14,6 +15,7 @@ from cexkit_pipeline.definitions import build_defs
 from cexkit_pipeline.resources import Store, Venues
 from cexkit_pipeline.summary import summary
 
+from cexkit.config import settings
 from cexkit.exchanges.fetcher import Fetcher
 
 from .events import DAY
@@ -23,20 +25,31 @@ from .world import World
 #: Ticks of a night, in order, by the time of day; Silver and Gold are made when their inputs have changed.
 READING = (("hourly_listings", "00:05"), ("daily_closed_day", "00:20"), ("daily_settled_day", "00:40"))
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-#: Bars of one minute are read for all instruments, of which the world has none.
+#: The world has bars of one minute of some instruments and days only, and a schedule reads all.
 UNREAD = "ohlcv_1m"
 
 
 class Daemon(Operator):
     """Runs the nightly job as Dagster's daemon does, with the automation of assets followed after each tick."""
 
+    unread = (UNREAD,)
+    reads_all_days = False
+    # OKX keeps liquidations for a day. Read times without any count as unread, and later as no longer kept.
+    false_alarms = frozenset({("okx", "forgotten")})
+
     def __init__(self, world: World, root: Path, to: str, monkeypatch: pytest.MonkeyPatch):
         super().__init__(world, root, to)
         clock = world.clock
         monkeypatch.setattr(resources, "Fetcher", partial(Fetcher, clock=clock, sleep=clock.sleep))
         monkeypatch.setenv("CEXKIT_PUBLISH_TO", to)
+        settings.cache_clear()
         self._store = Store(warehouse=str(root))
-        venues = Venues(base_urls=world.base_urls, max_clock_skew_seconds=300)
+        self._instance = dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}})
+        self.restart()
+
+    def restart(self) -> None:
+        """Load the definitions, as a new process of the same instance does."""
+        venues = Venues(base_urls=self.world.base_urls, max_clock_skew_seconds=300)
         defs = build_defs({"store": self._store, "venues": venues})
         silver = dg.AssetSelection.key_prefixes("silver")
         listed, minutes = dg.AssetSelection.groups("listings"), dg.AssetSelection.tag("table", UNREAD)
@@ -47,10 +60,9 @@ class Daemon(Operator):
         }
         jobs = [dg.define_asset_job(name, selection) for name, selection in follow.items()]
         self._defs = dg.Definitions.merge(defs, dg.Definitions(jobs=jobs))
-        self._instance = dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}})
 
     def read(self, fetcher: Fetcher) -> Iterator[str]:
-        """Run the ticks of a night; yield what operators are told."""
+        """Run the ticks of a night; yield the problems that are reported."""
         self.listen(fetcher)
         now = self.world.now
         for name, at in READING:
@@ -80,6 +92,8 @@ class Daemon(Operator):
             resources={"store": self._store},
         )
         for request in schedule.evaluate_tick(context).run_requests:
+            if request.partition_key is not None and request.partition_key < self.world.calendar.start:
+                continue  # the world begins then
             yield from self._execute(schedule.job_name, request.partition_key, request.asset_selection)
 
     def _execute(
@@ -98,4 +112,9 @@ class Daemon(Operator):
         yield from summary(self._instance, done.dagster_run).problems
         for event in done.filter_events(lambda event: event.is_step_failure):
             failure = event.step_failure_data
-            yield failure.user_failure_data.description if failure.user_failure_data else failure.error.cause.message
+            error = failure.error.cause or failure.error
+            text = failure.user_failure_data.description if failure.user_failure_data else error.message
+            checks = re.findall(r"silver/(\w+)/(\w+): (\w+)", text)
+            yield from [f"{exchange} {table}: {check} fails" for exchange, table, check in checks] or [
+                text.rpartition("no usable response: ")[2]
+            ]

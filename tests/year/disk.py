@@ -23,7 +23,7 @@ LATER = Field("later", "float64", "", "A number of a later version.", nullable=T
 
 
 class Disk:
-    """The disk of a warehouse, of which a part is away at times.
+    """The disk of a warehouse, from which files are away at times.
 
     Parameters
     ----------

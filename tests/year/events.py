@@ -33,7 +33,7 @@ class Event:
         - ``correction``: The last six hours before it begins have other values until it ends.
         - ``skew``: The venue's clock is an hour ahead, or behind if its start is on an odd day.
         - ``payload``: Rows have a new column, and the list of instruments has a status that is not known.
-        - ``lost file``: The disk with the oldest Bronze file of a table is not there.
+        - ``lost file``: The disk with the oldest Bronze file of a table is away.
         - ``bad row``: The newest row of a page cannot be read.
         - ``bad message``: The venue's stream sends a message that is cut off.
         - ``new schema``: A later version of cexkit runs, whose table of funding has another column.
@@ -99,10 +99,10 @@ def runs(exchange: str, night: datetime) -> tuple[datetime, ...]:
     return (night - DAY / 2, night) if exchange == "okx" else (night,)
 
 
-#: Eleven days around the end of a year; the market crashes on the first.
+#: Ten days around the end of a year; the market crashes on the first.
 SHORT = Calendar(
     "2025-12-27",
-    "2026-01-07",
+    "2026-01-06",
     -144 * DAY,
     (
         Event("bad message", "binance", "2025-12-27T12:00"),

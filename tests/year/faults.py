@@ -50,7 +50,7 @@ def _payload(event: Event, when: When) -> Fault:
     status = LISTS[event.exchange][1]
 
     def grown(rows: list[Any]) -> list[Any]:
-        found = [row | {"newField": {"a": 1}} if isinstance(row, dict) else row for row in rows]
+        found = [row | {"newField": {"a": 1}} if isinstance(row, dict) else [*row, "1"] for row in rows]
         if found and isinstance(found[0], dict) and status in found[0]:
             found.append({name: "XNEW" if value == "BTCUSDT" else value for name, value in found[0].items()})
             found[-1][status] = "auction"

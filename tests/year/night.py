@@ -25,6 +25,7 @@ from cexkit.warehouse.publish import publish
 from cexkit.warehouse.store.warehouse import Warehouse
 
 from .events import HOUR, runs
+from .reports import Topic
 from .world import STREAMED, World
 
 #: The largest table is read of one instrument per venue.
@@ -39,7 +40,7 @@ STREAM_SECONDS, IN_TRANSIT_SECONDS = 30.0, 0.3
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """What an operator is told of one night.
+    """The reports of one night.
 
     Attributes
     ----------
@@ -69,6 +70,13 @@ class Operator:
         Where it is published.
     """
 
+    #: Tables that are not read.
+    unread: tuple[str, ...] = ()
+    #: True if each night requests what is due of all days, not of the last ones only.
+    reads_all_days: bool = True
+    #: Topics of reports that say too much.
+    false_alarms: frozenset[Topic] = frozenset()
+
     def __init__(self, world: World, root: Path, to: str):
         self.world, self.warehouse, self.to = world, Warehouse(root), to
         self.settings = Settings(base_urls=world.base_urls, http_timeout_seconds=5)
@@ -85,6 +93,9 @@ class Operator:
         self.build()
         quality = pl.from_arrow(self.warehouse.read(TABLES["data_quality"]))
         return Night(tuple(problems), quality.filter(pl.col("rows_failed") > 0), self.publish())
+
+    def restart(self) -> None:
+        """Go on as a new process; functions keep nothing in between."""
 
     def read_kept(self, fetcher: Fetcher) -> Iterator[str]:
         """Read the liquidations that a venue still keeps; yield what is wrong."""
@@ -115,7 +126,7 @@ class Operator:
         self._heard_until = self.world.now
 
     def build(self) -> None:
-        """Build Gold, of which ``data_quality`` has the results of all checks."""
+        """Build Gold; ``data_quality`` has the results of all checks."""
         for name, (_, needs) in MADE_OF.items():
             if all(self.warehouse.manifest.select(table) for table in needs):
                 build_gold(self.warehouse, name, now=self.world.now)

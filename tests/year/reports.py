@@ -1,10 +1,10 @@
-"""What an operator is told of a night, by venue and kind, and what the calendar says that they must be told."""
+"""Topics of the reports of a night, and those that the calendar requires and allows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from .events import DAY, Calendar, Event, runs
 
@@ -18,20 +18,18 @@ _KINDS = {
     r"is not known; it is left out": "payload",
     r"knows no symbol": "delisting",
     r"rows? (is|are) quarantined": "bad row",
-    r"\.parquet is missing": "lost file",
+    r"\.parquet is missing|bronze_files fails": "lost file",
     r"the venue does not keep it": "forgotten",
     r"stream\.": "bad message",
 }
-#: Rows that venues may still correct are not missing yet.
-SETTLED = timedelta(days=2)
 #: Venues that no longer know an instrument after its delisting, so that its last rows are lost.
 FORGETFUL = ("binance", "okx")
-#: Longest time after which missing rows are requested again, and rows of an instrument that is delisted are not.
-REPEATED = timedelta(days=4)
+#: How long after an event rows are requested again, with delays, that it kept from being read.
+REPEATED = {"empty": 4 * DAY, "delisting": 4 * DAY, "bad row": 0 * DAY, "outage": DAY}
 
 
 def topics(problems: Iterable[str]) -> set[Topic]:
-    """Return the topics of problems; one that is of no known kind is a topic of its own."""
+    """Return the topics of problems; one of an unknown kind is its own topic."""
     return {(text.partition(" ")[0], _kind(text)) for text in problems}
 
 
@@ -51,8 +49,8 @@ def allowed(calendar: Calendar, now: datetime) -> set[Topic]:
     are requested until no request is due.
     """
     found = set()
-    for event in calendar.of("empty", "delisting", "bad row", "outage"):
-        if event.window.start <= now < event.window.end + REPEATED:
+    for event in calendar.of(*REPEATED):
+        if event.window.start <= now < event.window.end + REPEATED[event.kind]:
             found.add((event.exchange, "delisting" if event.kind == "delisting" else "empty"))
     return found
 
@@ -60,10 +58,7 @@ def allowed(calendar: Calendar, now: datetime) -> set[Topic]:
 def _holds(event: Event, now: datetime) -> Iterator[bool]:
     """Yield whether an event is to be reported; nothing if it never is."""
     begun, ended = event.window.start, event.window.end
-    if event.kind in ("outage", "skew", "payload", "lost file", "bad row", "bad message"):
+    if event.kind in ("outage", "empty", "skew", "payload", "lost file", "bad row", "bad message"):
         yield any(begun <= run < ended for run in runs(event.exchange, now))
-    elif event.kind == "empty":
-        # The last night before it read what was there; a day of what follows must be settled.
-        yield begun + DAY + SETTLED <= now < ended
     elif event.kind == "delisting" and event.exchange in FORGETFUL:
         yield begun <= now < begun + DAY

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-
 import polars as pl
 
 from cexkit.schema import TABLES
 from cexkit.schema.render import to_polars
 
 from .disk import LATER
-from .events import HOUR, runs
+from .events import AFTER_MIDNIGHT, HOUR, runs
 from .listings import expected_listings
-from .night import KEPT
+from .night import KEPT, Operator
 from .reports import FORGETFUL
 from .world import FACTS, LENGTHS, World
 
+#: Tables that an archive still has of instruments that are delisted.
+ARCHIVED = {("binance", "open_interest")}
 #: Rows that differ are shown up to this number.
 SHOWN = 8
 
 
-def expected(world: World, nights: Sequence[datetime]) -> dict[str, pl.DataFrame]:
-    """Return every Silver table as a warehouse must hold it after some nights."""
-    return {name: _held(world, name, nights) for name in FACTS} | expected_listings(world, nights)
+def expected(operator: Operator) -> dict[str, pl.DataFrame]:
+    """Return every Silver table as a warehouse must hold it after all nights of a calendar."""
+    world = operator.world
+    return {name: _held(operator, name) for name in FACTS} | expected_listings(world, world.calendar.nights)
 
 
-def _held(world: World, name: str, nights: Sequence[datetime]) -> pl.DataFrame:
-    known = pl.col("timestamp") + LENGTHS.get(name, HOUR)
-    rows = world.facts[name].filter(known <= nights[-1])
-    lost = pl.lit(False)
-    for exchange in FORGETFUL:
-        life = world.lives(exchange)[-1]  # what was listed before is known again with a name that is listed again
-        if life.end <= nights[-1] and name != "liquidations":
-            last = max(night for night in nights if night < life.end)
-            of = pl.col("base").eq("ETH") & pl.col("instrument_type").eq("perp") & pl.col("exchange").eq(exchange)
-            lost |= of & pl.col("timestamp").is_between(life.start, life.end) & (known > last)
-    if name == "liquidations":
-        lost |= _forgotten(world)
-    rows = rows.filter(~lost)
+def _held(operator: Operator, name: str) -> pl.DataFrame:
+    world = operator.world
+    final = pl.col("timestamp") + LENGTHS.get(name, HOUR)
+    lost = _forgotten(world) if name == "liquidations" else _delisted(operator, name, final)
+    rows = world.facts[name].filter(final <= world.calendar.nights[-1], ~lost)
     if name == "open_interest":
         # Coinbase gives no open interest, and Bybit and OKX do not give its value.
         rows = rows.filter(pl.col("exchange") != "coinbase")
@@ -46,6 +38,23 @@ def _held(world: World, name: str, nights: Sequence[datetime]) -> pl.DataFrame:
     if LATER.name in TABLES[name].columns:
         rows = rows.with_columns(pl.lit(None, pl.Float64).alias(LATER.name))
     return rows.sort(TABLES[name].key)
+
+
+def _delisted(operator: Operator, name: str, final: pl.Expr) -> pl.Expr:
+    """Return which rows nobody could read between the last night before a delisting and the delisting.
+
+    If the name is listed again, the venue gives them again to those who ask for all days.
+    """
+    lost, nights = pl.lit(False), operator.world.calendar.nights
+    for exchange in FORGETFUL:
+        lives = operator.world.lives(exchange)
+        for life in lives[-1:] if operator.reads_all_days else lives:
+            if life.end <= nights[-1] and (exchange, name) not in ARCHIVED:
+                last = max(night for night in nights if night < life.end)
+                of = pl.col("base").eq("ETH") & pl.col("instrument_type").eq("perp") & pl.col("exchange").eq(exchange)
+                unread = final > last if operator.reads_all_days else pl.col("timestamp") >= last - AFTER_MIDNIGHT
+                lost |= of & pl.col("timestamp").is_between(life.start, life.end) & unread
+    return lost
 
 
 def _forgotten(world: World) -> pl.Expr:

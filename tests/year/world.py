@@ -161,7 +161,7 @@ class _Shown(Feed):
 def draft(rows: pl.DataFrame, event: Event) -> pl.DataFrame:
     """Return rows as a venue shows them before it corrects them."""
     begun = event.window.start
-    early = pl.col("timestamp").is_between(begun - 6 * HOUR, begun, "left")
+    early = pl.col("timestamp").is_between(begun - 6 * HOUR, begun, "right")
     value = "funding_rate" if "funding_rate" in rows.columns else "close"
     other = {"funding_rate": pl.col(value) + 1e-5, "close": pl.col("low")}[value]
     return rows.with_columns(pl.when(early).then(other).otherwise(value).alias(value))

@@ -76,7 +76,7 @@ def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) 
 
 
 def compute_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> pl.DataFrame:
-    """Return the rows that a Gold table has by the present Silver; parameters and errors as for :func:`build_gold`."""
+    """Return the rows that a Gold table has by the present Silver; see :func:`build_gold`."""
     if name == "data_quality":
         return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]
