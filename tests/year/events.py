@@ -35,7 +35,7 @@ class Event:
         - ``payload``: Rows have a new column, and the list of instruments has a status that is not known.
         - ``lost file``: The disk with the oldest Bronze file of a table is away.
         - ``bad row``: The newest row of a page cannot be read.
-        - ``bad message``: The venue's stream sends a message that is cut off.
+        - ``bad message``: The venue's stream sends half a message.
         - ``new schema``: A later version of cexkit runs, whose table of funding has another column.
     exchange : str
         The venue.

@@ -83,7 +83,7 @@ class Operator:
         self._heard_until = world.now
 
     def run(self, now: datetime) -> Night:
-        """Run the job once, and half a day before it read what is soon forgotten."""
+        """Run the job once, and half a day before it read the liquidations of OKX."""
         problems: list[str] = []
         for moment, read in zip(runs("okx", now), (self.read_kept, self.read), strict=True):
             self.world.now = moment
@@ -95,7 +95,7 @@ class Operator:
         return Night(tuple(problems), quality.filter(pl.col("rows_failed") > 0), self.publish())
 
     def restart(self) -> None:
-        """Go on as a new process; functions keep nothing in between."""
+        """Continue as a new process; functions keep no state."""
 
     def read_kept(self, fetcher: Fetcher) -> Iterator[str]:
         """Read the liquidations that a venue still keeps; yield what is wrong."""

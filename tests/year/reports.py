@@ -15,7 +15,7 @@ _KINDS = {
     r"HTTP 503": "outage",
     r"returned no data|0 rows with status 'ok'": "empty",
     r"the venue's clock reads": "skew",
-    r"is not known; it is left out": "payload",
+    r"is not known; it is left out|places, \d+ are known": "payload",
     r"knows no symbol": "delisting",
     r"rows? (is|are) quarantined": "bad row",
     r"\.parquet is missing|bronze_files fails": "lost file",

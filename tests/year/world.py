@@ -1,4 +1,4 @@
-"""The world of a calendar: what is true of each instrument, and what the venues show of it at a time."""
+"""The world of a calendar: the true rows of each instrument, and the rows that venues show at a time."""
 
 from __future__ import annotations
 
