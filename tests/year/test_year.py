@@ -10,7 +10,9 @@ form has 365 days under Dagster::
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -35,7 +37,6 @@ def test_year_without_an_operator_ends_with_the_truth(tmp_path, monkeypatch, req
     calendar, seed = LONG if is_long else SHORT, SEED
     random.seed(seed)
     world = World(calendar, seed)
-    set_local_clock(monkeypatch, lambda: world.now)
     with world:
         operator = _operator(world, tmp_path, monkeypatch, is_long=is_long)
         wrong = _live(operator, calendar, monkeypatch)
@@ -45,13 +46,14 @@ def test_year_without_an_operator_ends_with_the_truth(tmp_path, monkeypatch, req
 
 
 def _operator(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_long: bool) -> Operator:
-    places = folder / "warehouse", str(folder / "published")
-    if not is_long:
-        return Operator(world, *places)
-    pytest.importorskip("dagster", reason="needs the extra `pipeline`")
-    from .daemon import Daemon
+    make: Callable[..., Operator] = Operator
+    if is_long:
+        pytest.importorskip("dagster", reason="needs the extra `pipeline`")
+        from .daemon import Daemon
 
-    return Daemon(world, *places, monkeypatch)
+        make = partial(Daemon, monkeypatch=monkeypatch)
+    set_local_clock(monkeypatch, lambda: world.now)  # last, because it holds for loaded modules
+    return make(world, folder / "warehouse", str(folder / "published"))
 
 
 def _live(operator: Operator, calendar: Calendar, monkeypatch: pytest.MonkeyPatch) -> list[str]:
