@@ -268,7 +268,7 @@ def test_bar_in_which_a_name_was_delisted_and_listed_again_is_due_once(warehouse
     assert failed(warehouse) == []
 
 
-# At the time of a listing, which may be that of a settlement, nothing is settled.
+# The first settlement after a listing is later than the listing, even if that is at a full interval.
 @pytest.mark.parametrize("hours", [48, 50.5])
 def test_settlements_between_two_listings_of_a_name_are_not_missing(warehouse, truth, hours):
     gone, back = START + timedelta(hours=30), START + timedelta(hours=hours)
