@@ -71,7 +71,7 @@ class Daemon(Operator):
                 yield from self._execute("follow_listings")
         yield from self._tick("daily_missing_days", now, "01:20")
         yield from self._execute("follow_bronze", f"{now - DAY:%Y}")
-        yield from self._execute("follow_silver")
+        yield from self._execute("follow_silver", keys=[dg.AssetKey(["gold", name]) for name in self.buildable()])
         yield from self._tick("daily_compaction", now, "01:50")
 
     def build(self) -> None:

@@ -127,10 +127,13 @@ class Operator:
 
     def build(self) -> None:
         """Build Gold; ``data_quality`` has the results of all checks."""
-        for name, (_, needs) in MADE_OF.items():
-            if all(self.warehouse.manifest.select(table) for table in needs):
-                build_gold(self.warehouse, name, now=self.world.now)
-        build_gold(self.warehouse, "data_quality", now=self.world.now)
+        for name in self.buildable():
+            build_gold(self.warehouse, name, now=self.world.now)
+
+    def buildable(self) -> list[str]:
+        """Return the Gold tables whose inputs exist: the world has no liquidations at first."""
+        exists = self.warehouse.manifest.select
+        return [*(name for name, (_, needs) in MADE_OF.items() if all(map(exists, needs))), "data_quality"]
 
     def publish(self) -> str:
         """Publish the warehouse; return why it, or a part of it, was not published."""
