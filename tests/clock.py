@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -40,17 +40,22 @@ def reading(venue: Loopback, clock: Clock) -> Iterator[Fetcher]:
 
 def shift_local_clock(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     """Shift the time that cexkit reads from this machine; loopback venues keep theirs."""
+    set_local_clock(monkeypatch, lambda: datetime.now(UTC) + by)
+
+
+def set_local_clock(monkeypatch: pytest.MonkeyPatch, now: Callable[[], datetime]) -> None:
+    """Replace the time that loaded modules of cexkit read from this machine; loopback venues keep theirs."""
 
     class AnyDatetime(type):
         def __instancecheck__(cls, value: object) -> bool:
             return isinstance(value, datetime)
 
-    class Shifted(datetime, metaclass=AnyDatetime):
+    class Replaced(datetime, metaclass=AnyDatetime):
         @classmethod
         def now(cls, tz=None):
-            return datetime.now(tz) + by
+            return now().astimezone(tz)
 
     for name, module in list(sys.modules.items()):
-        own = name.startswith("cexkit.") and not name.startswith("cexkit.testing")
+        own = name.startswith(("cexkit.", "cexkit_pipeline.")) and not name.startswith("cexkit.testing")
         if own and vars(module).get("datetime") is datetime:
-            monkeypatch.setattr(module, "datetime", Shifted)
+            monkeypatch.setattr(module, "datetime", Replaced)

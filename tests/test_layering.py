@@ -172,7 +172,7 @@ warehouse.ingest: analytics.funding config errors exchanges.archives exchanges.b
 warehouse.ingest.plan: errors exchanges.base exchanges.fetcher exchanges.registry exchanges.venue_client schema
   schema.intervals schema.names schema.symbols warehouse.ingest warehouse.store
 warehouse.publish: config errors exchanges.http exchanges.registry network schema schema.names schema.render text
-  warehouse.quality warehouse.store
+  warehouse.gold warehouse.quality warehouse.store
 warehouse.quality: errors schema schema.asset_class schema.intervals schema.render warehouse.store warehouse.units
 warehouse.sql_views: analytics._core analytics.catalog schema schema.render warehouse.store
 warehouse.store: config errors network schema schema.intervals schema.names schema.render transfer

@@ -20,7 +20,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from cexkit.schema.intervals import TimeLike, utc
+from cexkit.schema.intervals import TimeLike, Window, utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,25 @@ def chance(probability: float, seed: int = 0, *, path: str | None = None) -> Whe
     )
 
 
+def during(window: Window, now: Callable[[], datetime]) -> When:
+    """Match the requests that are received in a span of time, by any clock.
+
+    Examples
+    --------
+    >>> request = Request(number=1, path_number=1, at=0.0, path="/a", params={})
+    >>> during(Window.of("2024-01-01", "2024-01-02"), lambda: utc("2024-01-01T12:00"))(request)
+    True
+    """
+    return lambda request: window.start <= now() < window.end
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A failure and its condition. If several faults of a server match a request, the first one applies.
 
     Made by :func:`too_many_requests`, :func:`banned`, :func:`server_error`, :func:`garbled`,
     :func:`truncated`, :func:`stalled`, :func:`reset`, :func:`web_page`, :func:`error_in_body`,
-    :func:`emptied`, :func:`doubled`, :func:`disordered` and :func:`misdated`.
+    :func:`emptied`, :func:`doubled`, :func:`disordered`, :func:`rewritten` and :func:`misdated`.
     """
 
     name: str
@@ -173,6 +185,11 @@ def doubled(when: When) -> Fault:
 def disordered(when: When) -> Fault:
     """Respond with a page whose rows are in another order."""
     return Fault("disordered", when, _with_rows(lambda rows: rows[1::2] + rows[::2]))
+
+
+def rewritten(when: When, change: Callable[[list], list]) -> Fault:
+    """Respond with a page whose rows a function changes, such as by a new column."""
+    return Fault("rewritten", when, _with_rows(change))
 
 
 def misdated(when: When, ahead: timedelta) -> Fault:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-StreamFault = Literal["drop", "close", "stall", "garbage", "refuse", "silent", "double", "disorder", "mixed"]
+StreamFault = Literal["drop", "close", "stall", "garbage", "cut", "refuse", "silent", "double", "disorder", "mixed"]
 
 #: Seconds between messages of the busy channel.
 BUSY_SECONDS = 0.1
@@ -30,10 +30,10 @@ class LoopbackStream:
         What happened, in the declared columns; rows of other venues are left out.
     faults : collection of str
         What goes wrong, each once, spread over the messages: ``drop`` (the line is cut), ``close`` (the venue says
-        goodbye), ``stall`` (silence, pings unanswered), ``garbage`` (a malformed message), ``refuse`` (a
-        subscription is turned down), ``silent`` (the first connection acknowledges every subscription, responds to
-        pings, and delivers no data); ``double`` sends every third message twice, ``disorder`` swaps neighbors,
-        ``mixed`` sends events of coin-margined contracts in between (Binance only).
+        goodbye), ``stall`` (silence, pings unanswered), ``garbage`` (a malformed message), ``cut`` (half a message
+        before the whole one), ``refuse`` (a subscription is turned down), ``silent`` (the first connection acknowledges
+        every subscription, responds to pings, and delivers no data); ``double`` sends every third message twice,
+        ``disorder`` swaps neighbors, ``mixed`` sends events of coin-margined contracts in between (Binance only).
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class LoopbackStream:
 
     def _plan(self) -> dict[int, StreamFault]:
         """At which message what goes wrong."""
-        once = [fault for fault in self.faults if fault in ("drop", "close", "stall", "garbage")]
+        once = [fault for fault in self.faults if fault in ("drop", "close", "stall", "garbage", "cut")]
         step = max(len(self._messages) // (len(once) + 1), 1)
         return {step * (number + 1): fault for number, fault in enumerate(once)}
 
@@ -145,6 +145,8 @@ class LoopbackStream:
         if fault == "garbage":
             socket.send('{"data": [{"details": 7}], "arg": {"channel": "liquidation-orders"}, "e": "forceOrder", '
                         '"topic": "allLiquidation.X"}')  # fmt: skip
+        if fault == "cut":
+            socket.send(self._messages[number][: len(self._messages[number]) // 2])
         if "mixed" in self.faults and self.exchange == "binance":
             # messages before 2026-06-30 had no `st`
             socket.send(_coin_margined(self._rows[number], {"st": 2} if number % 2 else {}))

@@ -610,11 +610,12 @@ class TestVenueErrors:
         if code == -1121:
             assert "'BTCUSDT'" in str(caught.value)
 
-    def test_delisted_between_listing_and_reading(self, venue, fetcher):
+    @pytest.mark.parametrize("table", ["funding_rates", "index_1h"])
+    def test_delisted_between_listing_and_reading(self, venue, fetcher, table):
         instrument = fetcher.resolve("binance", "funding_rates", "BTCUSDT")
         gone = replace(instrument, venue_symbol="GONEUSDT")
-        with pytest.raises(UnknownNameError, match=r"GONEUSDT.*-1121"):
-            list(fetcher.pages("binance", "funding_rates", gone, Window.of("2024-01-01", "2024-02-01")))
+        with pytest.raises(UnknownNameError, match=r"'GONEUSDT'.*-1121"):
+            list(fetcher.pages("binance", table, gone, Window.of("2024-01-01", "2024-02-01")))
 
 
 class TestSymbols:

@@ -10,6 +10,7 @@ import pytest
 
 from cexkit.errors import SchemaError, UnknownTableError
 from cexkit.schema import TABLES
+from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars
 from cexkit.testing import (
     Feed,
@@ -18,11 +19,13 @@ from cexkit.testing import (
     Reply,
     banned,
     chance,
+    during,
     every,
     garbled,
     misdated,
     nth,
     reset,
+    rewritten,
     server_error,
     stalled,
     too_many_requests,
@@ -167,6 +170,15 @@ class TestFaults:
         with Echo(now="2024-01-01", faults=[misdated(nth(2), timedelta(days=-1))]) as venue:
             days = [get(venue, "/x").headers["date"][:16] for _ in range(2)]
         assert days == ["Mon, 01 Jan 2024", "Sun, 31 Dec 2023"]
+
+    def test_rows_can_be_rewritten_for_a_time(self):
+        window = Window.of("2024-01-01", "2024-01-02")
+        with LoopbackBinance(FRAMES, now="2024-01-01T12:00") as changed:
+            changed.faults = (rewritten(during(window, lambda: changed.now), lambda rows: [[1, 2], *rows]),)
+            params = {"symbol": "BTCUSDT", "interval": "1h"}
+            assert get(changed, "/fapi/v1/klines", **params).json()[0] == [1, 2]
+            changed.now = window.end
+            assert [1, 2] not in get(changed, "/fapi/v1/klines", **params).json()
 
     def test_it_must_be_started(self):
         with pytest.raises(RuntimeError, match="not started"):

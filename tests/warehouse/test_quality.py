@@ -268,8 +268,10 @@ def test_bar_in_which_a_name_was_delisted_and_listed_again_is_due_once(warehouse
     assert failed(warehouse) == []
 
 
-def test_settlements_between_two_listings_of_a_name_are_not_missing(warehouse, truth):
-    gone, back = START + timedelta(hours=30), START + timedelta(hours=50.5)
+# The first settlement after a listing is later than the listing, even if that is at a full interval.
+@pytest.mark.parametrize("hours", [48, 50.5])
+def test_settlements_between_two_listings_of_a_name_are_not_missing(warehouse, truth, hours):
+    gone, back = START + timedelta(hours=30), START + timedelta(hours=hours)
     periods = relisted(truth, gone, back)
     perp = BTC & (pl.col("instrument_type") == "perp")
     rates = truth["funding_rates"].filter(~(perp & pl.col("timestamp").is_between(gone, back)))

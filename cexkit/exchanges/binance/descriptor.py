@@ -53,7 +53,8 @@ def read_error(response: Response) -> Exception | None:
         return None
     text = f"{response.url}: code {error['code']}: {error['msg']}"
     if error["code"] == -1121:
-        return UnknownNameError(f"binance knows no symbol {response.params.get('symbol')!r} here ({text})")
+        name = response.params.get("symbol") or response.params.get("pair")  # index prices are of a pair
+        return UnknownNameError(f"binance knows no symbol {name!r} here ({text})")
     if error["code"] == -1003:
         return RateLimitedError(text, status=response.status)
     return VenueError(text, status=response.status)

@@ -71,11 +71,12 @@ def build_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) 
     if name not in MADE_OF and name != "data_quality":
         raise UnknownTableError.of("Gold table", name, [*MADE_OF, "data_quality"])
     with warehouse.exclusive(TABLES[name], None):
-        rows = _rows(warehouse, name, now)
+        rows = compute_gold(warehouse, name, now=now)
         return warehouse.replace(TABLES[name], None, ["all"], rows.to_arrow())
 
 
-def _rows(warehouse: Warehouse, name: str, now: datetime | None) -> pl.DataFrame:
+def compute_gold(warehouse: Warehouse, name: str, *, now: datetime | None = None) -> pl.DataFrame:
+    """Return the rows that a Gold table has by the present Silver; see :func:`build_gold`."""
     if name == "data_quality":
         return run_checks(warehouse, now=now)
     make, needs = MADE_OF[name]

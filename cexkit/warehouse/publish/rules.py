@@ -6,14 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cexkit.errors import NewerSchemaError, PublicationError
+from cexkit.errors import DatasetError, NewerSchemaError, PublicationError
 from cexkit.schema import TABLES
+from cexkit.warehouse.gold.build import MADE_OF, compute_gold
 from cexkit.warehouse.publish.comparison import Dataset, find_losses
 from cexkit.warehouse.publish.content import Content
 from cexkit.warehouse.publish.losses import AllowedLosses, Loss
 from cexkit.warehouse.publish.plans import PublishedState
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.manifest import Manifest
+from cexkit.warehouse.store.warehouse import Warehouse
 
 _ELSEWHERE = "publish to another place, or delete the files there first. Nothing was changed"
 #: Files of a new repository; they are not worth protecting.
@@ -95,9 +97,23 @@ def allowed_losses(
     """
     current = published.manifest or Manifest()
     allowed.require_known([content.manifest, current])
-    losses = find_losses(content.dataset, Dataset(current, locate))
+    found = find_losses(content.dataset, Dataset(current, locate))
+    losses = tuple(loss for loss in found if not _is_recomputed(content.root, loss))
     allowed.require_covers(losses, to, partial(_count_excluded, content.root))
     return losses
+
+
+def _is_recomputed(root: Path | None, loss: Loss) -> bool:
+    """Return whether a Gold table is missing because it has no rows any more, by a Silver that lacks none of its keys.
+
+    A row of a Gold table can disappear if its inputs are completed, such as one that was made while a venue was down.
+    """
+    if root is None or loss.table not in MADE_OF:
+        return False
+    try:
+        return compute_gold(Warehouse(root), loss.table).is_empty()
+    except DatasetError:
+        return False
 
 
 def _count_excluded(root: Path | None, loss: Loss) -> int:

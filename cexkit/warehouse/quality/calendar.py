@@ -161,9 +161,10 @@ def _settlements_in(breaks: pl.DataFrame, rows: pl.LazyFrame) -> pl.DataFrame:
     interval = pl.col("funding_interval_hours")
     count = missing_settlements(pl.col("timestamp") - pl.col("before"), interval)
     # Of the settlements missing before a row, counted backward from it, those from the delisting to the new listing.
+    # The first settlement after a listing is later than the listing.
     hours = {name: (pl.col("timestamp") - pl.col(name)).dt.total_minutes() / 60 for name in ("gone", "back")}
     earliest = pl.min_horizontal(count, (hours["gone"] / interval).floor().cast(pl.Int64, strict=False))
-    after = (hours["back"] / interval).floor().clip(lower_bound=0).cast(pl.Int64, strict=False)
+    after = ((hours["back"] / interval).ceil() - 1).clip(lower_bound=0).cast(pl.Int64, strict=False)
     undue = (earliest - after).clip(lower_bound=0)
     return found.group_by("exchange", pl.col("timestamp").dt.truncate("1d")).agg(undue=undue.sum())
 

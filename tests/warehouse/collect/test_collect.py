@@ -114,7 +114,7 @@ def same(found: pl.DataFrame, truth: pl.DataFrame) -> None:
         assert ((found[name] / truth[name] - 1).abs() < 1e-9).all()
 
 
-FAULTS = [(), ("drop", "close", "garbage", "double", "disorder"), ("refuse", "stall")]
+FAULTS = [(), ("drop", "close", "garbage", "cut", "double", "disorder"), ("refuse", "stall")]
 
 
 @pytest.mark.parametrize("faults", FAULTS, ids=lambda faults: "+".join(faults) or "well")

@@ -22,6 +22,7 @@ from cexkit.schema.render import to_polars
 from cexkit.testing._hub_repo import Entry, git_sha1
 from cexkit.testing.hub import on
 from cexkit.testing.loopback import server_error
+from cexkit.warehouse.gold.build import build_gold
 from cexkit.warehouse.publish import Loss, plan, publish
 from cexkit.warehouse.publish import comparison as comparison_module
 from cexkit.warehouse.publish import folder as folder_module
@@ -222,6 +223,21 @@ def test_recomputed_gold_table_is_no_loss(warehouse, tmp_path):
     gold = TABLES["liquidations_1d"]
     warehouse.write(gold, warehouse.read(gold).slice(1))
     assert publish(warehouse, tmp_path / "copy").lost == ()
+
+
+def test_gold_table_that_has_no_rows_any_more_is_no_loss(warehouse, tmp_path):
+    """The rows of an outage of OKX go when it is back, because it does not state the value of its open interest."""
+    interest, gold = TABLES["open_interest"], TABLES["funding_weighted_8h"]
+    rows = pl.from_arrow(warehouse.read(interest))
+    unstated = pl.when(pl.col("exchange") != "okx").then("open_interest_quote")
+    warehouse.remove(interest, "okx", "2026")
+    build_gold(warehouse, gold.name)
+    publish(warehouse, tmp_path / "copy")
+    warehouse.write(interest, rows.with_columns(open_interest_quote=unstated).to_arrow())
+    assert build_gold(warehouse, gold.name) == ()
+    done = publish(warehouse, tmp_path / "copy")
+    assert (done.changed, done.lost) == (True, ())
+    assert not Warehouse(tmp_path / "copy").manifest.select(gold.name)
 
 
 @pytest.mark.parametrize("keep", [pl.col("event") != 0, pl.col("side") != "long"])
