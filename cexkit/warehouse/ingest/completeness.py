@@ -87,7 +87,12 @@ class CompletenessRule:
         return Window(span.start, max(span.start, min(span.end, final)))
 
     def seen(self, span: Window, times: np.ndarray) -> Window:
-        """Return the part of a span up to its first missing step, or else to its last row; empty without rows."""
+        """Return the part of a span up to its first missing step, or else to its last row; empty without rows.
+
+        Of events that no venue promises, it is all of the span.
+        """
+        if self.density == "sparse" and self.bar is None:
+            return span
         if not times.size:
             return Window(span.start, span.start)
         if self.density == "dense":

@@ -109,6 +109,7 @@ class Progress:
         """
         gaps = [window]
         if not self.refresh:
+            self._complete_forgotten(instrument, window, earliest)
             again = [*self.repeats.get(instrument, ())]
             if earliest is not None:
                 lost = Window(window.start, max(window.start, min(window.end, earliest)))
@@ -120,6 +121,12 @@ class Progress:
         for gap in merged(gap for gap in gaps if not gap.empty):
             periods = [] if whole else layout.periods(self.table, gap)
             yield from [common(gap, layout.period_window(self.table, period)) for period in periods] or [gap]
+
+    def _complete_forgotten(self, instrument: Instrument, window: Window, earliest: datetime | None) -> None:
+        """Note as complete what was read and the venue no longer retains: some forget rows before these are settled."""
+        if earliest is not None and earliest > window.start:
+            for part in self.inventory.recent(instrument, Window(window.start, earliest)):
+                self.inventory.record(instrument, part, at=self.clock())
 
     def completed(self, instrument: Instrument, span: Window, reading: Reading) -> None:
         """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks.
@@ -136,7 +143,14 @@ class Progress:
             )
 
     def refused(self, instrument: Instrument) -> None:
-        """Note that the venue does not know an instrument: none of its missing spans has rows."""
+        """Note that the venue does not know an instrument: no settled span that is due has rows.
+
+        Without this, an instrument that was delisted would be requested by every run.
+        """
+        rule, now = self.rule(instrument), self.clock()
+        for part in self.parts[instrument]:
+            for span in self.inventory.due(instrument, part, now, rule.overlap):
+                self._record(instrument, rule.settled(span, now), _joined([]))
         for span in self.repeats.get(instrument, ()):
             self._record(instrument, span, _joined([]))
 

@@ -20,6 +20,7 @@ from cexkit.warehouse.store.inventory_entries import (
     Content,
     Entry,
     Key,
+    common,
     overlapping,
     read_content,
     subtract,
@@ -121,6 +122,11 @@ class Inventory:
         known = [each.window for each in self._content.recent[key_of(instrument)] if each.holds(now)]
         fresh = [Window(span.start, span.end - overlap) for span in known if span.start + overlap < span.end]
         return [part for span in self.unread(instrument, window) for part in subtract(span, fresh)]
+
+    def recent(self, instrument: Identified, window: Window) -> list[Window]:
+        """Return the parts of a window that were read although their rows may still be corrected, in order."""
+        found = (common(each.window, window) for each in self._content.recent[key_of(instrument)])
+        return [part for part in found if not part.empty]
 
     def note_recent(self, instrument: Identified, window: Window, at: datetime) -> None:
         """Note that a span was read whose rows may still be corrected."""

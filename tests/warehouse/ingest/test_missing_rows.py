@@ -41,6 +41,14 @@ BARS, FUNDING, MINUTES = TABLES["ohlcv_1h"], TABLES["funding_rates"], TABLES["oh
 PATHS = {"okx": "/api/v5/market/history-candles", "binance": "/api/v3/klines"}
 
 
+#: The venue knows an instrument no longer.
+FORGOTTEN = Fault(
+    "unknown instrument",
+    lambda request: "candles" in request.path,
+    change=lambda reply: replace(reply, body=b'{"code":"51001","msg":"Instrument ID does not exist","data":[]}'),
+)
+
+
 @pytest.fixture(scope="module")
 def truth() -> dict[str, pl.DataFrame]:
     names = ("instruments", "ohlcv_1h", "funding_rates")
@@ -282,17 +290,37 @@ def test_steps_after_the_delisting_are_not_due(truth, tmp_path):
 def test_delisted_instrument_that_the_venue_forgets_ends_its_requests(truth, tmp_path):
     runs = Runs(truth, tmp_path)
     runs(without([START + 30 * HOUR]))
-    forgotten = Fault(
-        "unknown instrument",
-        lambda request: "candles" in request.path,
-        change=lambda reply: replace(reply, body=b'{"code":"51001","msg":"Instrument ID does not exist","data":[]}'),
-    )
     counts = []
     for _ in range(30):
-        runs(forgotten, after=DAY)
+        runs(FORGOTTEN, after=DAY)
         counts.append(runs.requests)
     assert sum(counts) == ATTEMPTS - 1
     assert runs.entries("none")
+
+
+def test_instrument_that_a_venue_forgot_before_it_was_read_ends_its_requests(truth, tmp_path):
+    runs = Runs(truth, tmp_path)
+    reports = [runs(FORGOTTEN, after=DAY) for _ in range(30)]
+    assert reports[0].problems
+    assert not reports[-1].problems
+    assert runs.requests == 0
+    assert runs.entries("none")
+    runs(refresh=True)  # it was not forgotten after all
+    assert runs.rows.equals(runs.expected)
+
+
+def test_events_that_a_venue_soon_forgets_are_read_once_and_not_reported_as_lost(tmp_path):
+    """OKX keeps liquidations for a day, and rows are settled after two."""
+    tables = simulate(start=START, end=END, coins=["BTC"], exchanges=["okx"]).tables
+    warehouse, nights = Warehouse(tmp_path), [START + number * DAY / 2 + HOUR / 3 for number in range(1, 13)]
+    for now in nights:
+        with LOOPBACKS["okx"](tables, now=now, clock=CLOCK) as server, reading(server, CLOCK) as fetcher:
+            report = pull("okx", "liquidations", "BTCUSDT", START, now, instrument_type="perp",
+                          warehouse=warehouse, fetcher=fetcher, now=now)  # fmt: skip
+        assert not report.problems
+    events = tables["liquidations"].filter(symbol="BTCUSDT", instrument_type="perp")
+    rows = pl.from_arrow(warehouse.read(TABLES["liquidations"]))
+    assert events.filter(pl.col("timestamp") < nights[-1]).height == rows.height > 0
 
 
 def test_window_edges_inside_a_day_are_no_problem(truth, tmp_path):
