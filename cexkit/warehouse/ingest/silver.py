@@ -292,6 +292,13 @@ class _Build:
         self, span: Window, some: InstrumentRange, elsewhere: list[Window], outcome: Outcome
     ) -> pa.Table | None:
         """Return the good rows of a batch, some of them made again; None if nothing of it is."""
+        merged = self._merge_batch(span, some, elsewhere, outcome)
+        return None if merged is None else self._judged(*merged, outcome)
+
+    def _merge_batch(
+        self, span: Window, some: InstrumentRange, elsewhere: list[Window], outcome: Outcome
+    ) -> tuple[pl.DataFrame, Region] | None:
+        """Return the rows of a batch, and which of them were made again; None if nothing of it is."""
         fresh = self._inputs.read_new(self._around(span), some)
         changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
         elsewhere += [window for _, window in changed]
@@ -306,7 +313,7 @@ class _Build:
         made = made.filter(region.contains(made))
         made = pl.concat([made, self._unexplained(stored.filter(inside), made, fresh, outcome)])
         outcome.made += made.height
-        return self._judged(pl.concat([stored.filter(~inside), made]), region, outcome)
+        return pl.concat([stored.filter(~inside), made]), region
 
     def _judged(self, rows: pl.DataFrame, region: Region, outcome: Outcome) -> pa.Table:
         """Return the rows that meet all checks; note the others, and how many rows each day has."""

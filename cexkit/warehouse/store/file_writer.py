@@ -76,10 +76,10 @@ class FileWriter:
         require_unique(rows, self._table)
         self._require_order(rows)
         self._count(rows)
-        groups, self._rest = full_groups(pa.concat_tables([self._rest, rows]).combine_chunks(), self._table)
+        groups, rest = full_groups(pa.concat_tables([self._rest, rows]), self._table)
         for group in groups:
             self._write(group)
-        self._rest = self._rest.combine_chunks()
+        self._rest = rest.combine_chunks()  # a copy, because a slice would keep the whole batch in memory
 
     def finish(self) -> Path:
         """Write the last rows and return the path of the whole file."""
@@ -115,7 +115,8 @@ class FileWriter:
                 self._path = self._stack.enter_context(temporary(self._via))
                 self._writer = open_writer(self._path, self._table)
                 self._stack.callback(self._close)
-            self._writer.write_table(group, row_group_size=group.num_rows)
+            # Pages end where chunks end, and the bytes must not depend on the batches.
+            self._writer.write_table(group.combine_chunks(), row_group_size=group.num_rows)
 
     def _close(self) -> None:
         """Close what was not finished; its temporary file is deleted next."""

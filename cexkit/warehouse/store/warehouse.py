@@ -153,7 +153,7 @@ class Warehouse:
             writers = {period: stack.enter_context(FileWriter(table, self.root / layout.TABLES)) for period in periods}
             for batch in [rows] if isinstance(rows, pa.Table) else rows:
                 _add(batch, table, writers)
-                del batch  # the next one is made before this name would refer to it
+                del batch  # the next one is made before this name refers to it
             files = tuple(
                 self._place(table, exchange, period, writer) for period, writer in writers.items() if writer.rows
             )
@@ -444,14 +444,15 @@ class Warehouse:
 
 def _add(rows: pa.Table, table: Table, writers: Mapping[str, FileWriter]) -> None:
     """Add a batch of rows to the files of their periods."""
-    rows = conform(rows, table)
-    parts = {period: within(rows, table, layout.period_window(table, period)) for period in writers}
-    if sum(part.num_rows for part in parts.values()) != rows.num_rows:
+    rows, added = conform(rows, table), 0
+    for period, writer in writers.items():
+        part = within(rows, table, layout.period_window(table, period))
+        added += part.num_rows
+        writer.add(part)
+    if added != rows.num_rows:
         raise InvalidInputError(
             f"{table.name}: rows must be in exactly one of {', '.join(writers)}, got rows in none or in two of them"
         )
-    for period, part in parts.items():
-        writers[period].add(part)
 
 
 def _content_name(table: Table, exchange: str | None, period: str, file: Path) -> str:

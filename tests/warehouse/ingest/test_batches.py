@@ -42,9 +42,19 @@ def truth() -> dict[str, pl.DataFrame]:
     return {name: tables[name] for name in tables} | {"ohlcv_1m": minutes}
 
 
-def _fetch(truth, warehouse: Warehouse, first: int, days: int, *, times: float = 1.0, coin: str | None = None) -> None:
+def _fetch(
+    truth,
+    warehouse: Warehouse,
+    first: int,
+    days: int,
+    *,
+    times: float = 1.0,
+    high: float = 1.0,
+    coin: str | None = None,
+) -> None:
     """Store responses in Bronze, without a build."""
     changed = {name: truth[name].with_columns(pl.col("open", "high", "low", "close") * times) for name in NAMES[1:]}
+    changed |= {name: rows.with_columns(pl.col("high") * high) for name, rows in changed.items()}
     changed["funding_rates"] = truth["funding_rates"].with_columns(pl.col("funding_rate") * times)
     venue = LOOPBACKS["okx"](truth | changed, now=NOW, clock=CLOCK)
     build = pulls.build_silver
@@ -107,7 +117,7 @@ def test_corrections_failed_rows_and_ends_are_merged_the_same_in_batches(truth, 
     assert all(report.rows for report in reports)
     _fetch(truth, warehouse, 2, 3, times=2.0, coin="ETH")  # other instruments stay as they are
     warehouse, _ = _build_both_ways(warehouse, "okx")
-    _fetch(truth, warehouse, 3, 2, times=0.0, coin="SOL")  # prices must be above zero
+    _fetch(truth, warehouse, 3, 2, high=0.5, coin="SOL")
     warehouse, reports = _build_both_ways(warehouse, "okx")
     assert sum(report.quarantined for report in reports)
     _end(warehouse, "BTCUSDT", START + 2 * DAY)
