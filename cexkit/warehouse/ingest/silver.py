@@ -279,6 +279,7 @@ class _Build:
             unchanged.clear()
             yield rows
             del rows  # before the next batch is made
+            pa.default_memory_pool().release_unused()
         if outcome.failed:  # of a batch that was made, even if none of its rows failed
             yield from self._kept_rows(span, unchanged, outcome)
             self._record(pieces, outcome)
