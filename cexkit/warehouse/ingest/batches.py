@@ -9,7 +9,7 @@ from itertools import pairwise
 from cexkit.warehouse.store.instrument_range import InstrumentRange, Place
 
 #: Most rows of a batch, new and stored ones, unless one instrument has more. A row takes about 1 kB while it is merged.
-BATCH_ROWS = 100_000
+BATCH_ROWS = 70_000
 
 
 class LostMeanwhileError(Exception):
@@ -26,7 +26,7 @@ def batches(rows: Iterable[tuple[Place, float]]) -> list[InstrumentRange]:
 
     Examples
     --------
-    >>> for each in batches([(("perp", symbol), 60_000) for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")]):
+    >>> for each in batches([(("perp", symbol), 40_000) for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT")]):
     ...     print(each.after, each.last)
     None ('perp', 'BTCUSDT')
     ('perp', 'BTCUSDT') ('perp', 'ETHUSDT')
