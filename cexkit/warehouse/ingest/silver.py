@@ -268,7 +268,7 @@ class _Build:
         elsewhere: list[Window],
         outcome: Outcome,
     ) -> Iterator[pa.Table]:
-        """Yield the good rows of each batch, then record what left Silver; yield none if nothing is made again."""
+        """Yield the good rows of each batch, then record what left Silver; yield none if no row is made again."""
         unchanged: list[InstrumentRange] = []
         for some in instruments:
             rows = self._made_rows(span, some, elsewhere, outcome)
@@ -285,21 +285,21 @@ class _Build:
             self._record(pieces, outcome)
 
     def _kept_rows(self, span: Window, instruments: Iterable[InstrumentRange], outcome: Outcome) -> Iterator[pa.Table]:
-        """Yield the good rows of batches of which nothing is made again."""
+        """Yield the good rows of batches that stay as they are."""
         for some in instruments:
             yield self._judged(self._stored(span, some), Region(), outcome)
 
     def _made_rows(
         self, span: Window, some: InstrumentRange, elsewhere: list[Window], outcome: Outcome
     ) -> pa.Table | None:
-        """Return the good rows of a batch, some of them made again; None if nothing of it is."""
+        """Return the good rows of a batch, some of them made again; None if the batch stays as it is."""
         merged = self._merge_batch(span, some, elsewhere, outcome)
         return None if merged is None else self._judged(*merged, outcome)
 
     def _merge_batch(
         self, span: Window, some: InstrumentRange, elsewhere: list[Window], outcome: Outcome
     ) -> tuple[pl.DataFrame, Region] | None:
-        """Return the rows of a batch, and which of them were made again; None if nothing of it is."""
+        """Return the rows of a batch, and which of them were made again; None if the batch stays as it is."""
         fresh = self._inputs.read_new(self._around(span), some)
         changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
         elsewhere += [window for _, window in changed]
@@ -359,7 +359,7 @@ class _Build:
         return pl.concat([self._empty, *map(self._combined, _by_instruments(ordered))])
 
     def _combined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """Return the rows of some instruments, of which each part precedes the next one, with what lists add."""
+        """Return the rows of some instruments, later parts over earlier ones, with what lists add."""
         rows = latest(pl.concat([self._empty, *parts]), self._table)
         rows = with_contract_facts(with_listed_base(rows, self._periods), self._periods)
         if not self._reach:

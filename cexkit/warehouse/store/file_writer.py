@@ -1,4 +1,4 @@
-"""Writer of one data file in several batches of rows, of which one is in memory at a time."""
+"""Writer of one data file in several batches of rows; one batch at a time is in memory."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _COLUMNS = ("instrument_type", "symbol")
 
 @dataclass(frozen=True, slots=True)
 class InstrumentRange:
-    """The instruments of a venue after one and up to another one, which is included; None is no bound.
+    """The instruments of a venue after one and up to another one, which is included; None: without a bound.
 
     Examples
     --------
@@ -35,7 +35,7 @@ class InstrumentRange:
         return self.after is None and self.last is None
 
     def contains(self, place: Place | None) -> bool:
-        """Return whether it contains an instrument; None stands for several ones, and is always contained."""
+        """Return whether it contains an instrument; None means several instruments, and is always contained."""
         return place is None or self.meets(place, place)
 
     def meets(self, first: Place, last: Place) -> bool:
