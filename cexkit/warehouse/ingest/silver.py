@@ -304,17 +304,22 @@ class _Build:
         changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
         elsewhere += [window for _, window in changed]
         region = Region([*changed.padded(self._reach), *self._again]).within(span).among(some)
+        self._require_none_lost(some)
         if not region:
             return None
         stored = self._stored(span, some)
         inside = region.contains(stored)
         made = self._made(region, fresh, some)
-        if self._inputs.lost and not some.is_whole:
-            raise LostMeanwhileError
+        self._require_none_lost(some)
         made = made.filter(region.contains(made))
         made = pl.concat([made, self._unexplained(stored.filter(inside), made, fresh, outcome)])
         outcome.made += made.height
         return pl.concat([stored.filter(~inside), made]), region
+
+    def _require_none_lost(self, some: InstrumentRange) -> None:
+        """Raise if a response is lost, unless all instruments are merged at once."""
+        if self._inputs.lost and not some.is_whole:
+            raise LostMeanwhileError
 
     def _judged(self, rows: pl.DataFrame, region: Region, outcome: Outcome) -> pa.Table:
         """Return the rows that meet all checks; note the others, and how many rows each day has."""
