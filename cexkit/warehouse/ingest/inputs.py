@@ -35,10 +35,14 @@ from cexkit.warehouse.ingest.replay import (
 )
 from cexkit.warehouse.ingest.report import Problem
 from cexkit.warehouse.store.bronze import bronze_files, read_file, read_heads
+from cexkit.warehouse.store.instrument_range import ALL_INSTRUMENTS, InstrumentRange, Place
 from cexkit.warehouse.store.layout import bronze_folder
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.ledger_files import State
 from cexkit.warehouse.store.warehouse import Warehouse
+
+#: Distance of rows by which the rows of a response are estimated if the table has no interval: the shortest of funding.
+_TYPICAL_STEP = timedelta(hours=1)
 
 
 class Inputs:
@@ -51,7 +55,7 @@ class Inputs:
     problems : list of Problem
         What is wrong with responses, files that are lost, and rows of older parsers.
     heads : dict of str to list of dict
-        Heads of the responses in each new file, with the span of the rows that each can hold.
+        Heads of the responses in each new file, with the instrument and the span of the rows that each can hold.
     excluded : frozenset of str
         Hashes of responses whose rows are left out.
     lost : bool
@@ -143,17 +147,25 @@ class Inputs:
     @property
     def identities(self) -> set[Identity]:
         """The instruments that the new responses are about."""
-        return {identity_of(head) for heads in self.heads.values() for head in heads}
+        return {head["identity"] for heads in self.heads.values() for head in heads}
 
     def new_spans(self) -> Iterator[tuple[Identity, Window]]:
         """Yield the instrument of each new response and the span of the rows that it can hold."""
-        return ((identity_of(head), _span(head)) for heads in self.heads.values() for head in heads)
+        return ((head["identity"], _span(head)) for heads in self.heads.values() for head in heads)
 
-    def read_new(self, span: Window) -> list[Parsed]:
+    def expected_rows(self, span: Window) -> Iterator[tuple[Place, float]]:
+        """Yield about how many rows of a span each new response holds, by instrument."""
+        step = self._table.bar or _TYPICAL_STEP
+        for identity, window in self.new_spans():
+            if identity is not None and _touch(window, span):
+                yield identity, (min(window.end, span.end) - max(window.start, span.start)) / step
+
+    def read_new(self, span: Window, instruments: InstrumentRange = ALL_INSTRUMENTS) -> list[Parsed]:
         """Return the new responses that can hold rows of a span; what is wrong with one is reported once."""
         found = []
         for path, heads in self.heads.items():
-            chosen = {head["position"]: head for head in heads if _touch(_span(head), span)}
+            touched = (head for head in heads if _touch(_span(head), span))
+            chosen = {head["position"]: head for head in touched if instruments.contains(head["identity"])}
             for row in self._read(path, chosen):
                 first = (path, row["position"]) not in self._seen
                 parsed = self._parse(row, self.problems if first else [])
@@ -163,18 +175,20 @@ class Inputs:
                 if parsed.span is not None:  # the parser at the time of the request may have stated another one
                     whole = _around(_span(row), parsed.span)
                     chosen[row["position"]].update(data_start=whole.start, data_end=whole.end)
-                found += parsed.parts
+                found += [part for part in parsed.parts if instruments.contains(part.identity)]
         return found
 
-    def read_merged(self, region: Region) -> list[Parsed]:
+    def read_merged(self, region: Region, instruments: InstrumentRange = ALL_INSTRUMENTS) -> list[Parsed]:
         """Return the merged responses that can hold rows of a region; ``lost`` tells if one cannot be read."""
         found = []
         for file in self.ledger.overlapping(region.bounds):
             if file.path in self.heads or not file.path.endswith(".parquet"):
                 continue
             heads = self._heads(file.path)
-            chosen = {head["position"] for head in heads if region.touches(identity_of(head), _span(head))}
-            found += [part for row in self._read(file.path, chosen) for part in self._parse(row, []).parts]
+            named = [head for head in heads if instruments.contains(head["identity"])]
+            chosen = {head["position"] for head in named if region.touches(head["identity"], _span(head))}
+            parts = (part for row in self._read(file.path, chosen) for part in self._parse(row, []).parts)
+            found += [part for part in parts if instruments.contains(part.identity)]
         return found
 
     def _heads(self, path: str) -> list[dict[str, Any]]:
@@ -184,7 +198,7 @@ class Inputs:
                 self._report_damage(path, change)
                 return []
             margin = self._margins.get(str(PurePosixPath(path).parents[1]), timedelta(0))
-            return [_with_margin(head, margin) for head in heads]
+            return [_with_margin(_identified(head), margin) for head in heads]
         except DatasetError:
             self._report_damage(path, f"{path} must be Parquet with the columns of responses, got other content")
             return []
@@ -202,6 +216,8 @@ class Inputs:
             if is_message
             else parse(self._exchange, self._table, row, problems, self._terms)
         )
+        if not is_message:
+            row["body"] = None  # messages are parsed again, together
         if parsed.rows is not None and (unknown := unlisted(parsed.rows)):
             self._record.waiting.add(row["path"])
             text = f"no instrument {unknown[0]!r}{_more(unknown)} is listed: its rows wait until it is"
@@ -246,6 +262,11 @@ class Inputs:
     def region_of(self, parsed: Parsed) -> tuple[Identity, Window] | None:
         """Return whose rows a response can change, and when; None if it has no rows."""
         return None if parsed.span is None else (parsed.identity, parsed.span)
+
+    @property
+    def has_messages(self) -> bool:
+        """True if responses can be messages of a live stream, which are parsed together."""
+        return self._stream is not None
 
     def in_order(self, parsed: Iterable[Parsed]) -> list[Parsed]:
         """Return responses in the order in which the later one wins."""
@@ -303,6 +324,11 @@ def _announced(
 
 def _span(row: Mapping[str, Any]) -> Window:
     return Window(row["data_start"], row["data_end"])
+
+
+def _identified(head: dict[str, Any]) -> dict[str, Any]:
+    """Return a head with its ``identity`` in place of the context, which is much larger."""
+    return {name: value for name, value in head.items() if name != "context"} | {"identity": identity_of(head)}
 
 
 def _with_margin(head: dict[str, Any], margin: timedelta) -> dict[str, Any]:

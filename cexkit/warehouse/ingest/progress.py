@@ -109,7 +109,7 @@ class Progress:
         """
         gaps = [window]
         if not self.refresh:
-            self._complete_forgotten(instrument, window, earliest)
+            self._complete_unserved(instrument, window, earliest)
             again = [*self.repeats.get(instrument, ())]
             if earliest is not None:
                 lost = Window(window.start, max(window.start, min(window.end, earliest)))
@@ -122,8 +122,8 @@ class Progress:
             periods = [] if whole else layout.periods(self.table, gap)
             yield from [common(gap, layout.period_window(self.table, period)) for period in periods] or [gap]
 
-    def _complete_forgotten(self, instrument: Instrument, window: Window, earliest: datetime | None) -> None:
-        """Note as complete what was read and the venue no longer retains: some forget rows before these are settled."""
+    def _complete_unserved(self, instrument: Instrument, window: Window, earliest: datetime | None) -> None:
+        """Note as complete what was read and the venue no longer retains, which may be before it is settled."""
         if earliest is not None and earliest > window.start:
             for part in self.inventory.recent(instrument, Window(window.start, earliest)):
                 self.inventory.record(instrument, part, at=self.clock())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cexkit.schema.intervals import Window, merged
 from cexkit.warehouse.ingest.replay import Identity
+from cexkit.warehouse.store.instrument_range import InstrumentRange
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +61,10 @@ class Region:
             for identity, window in self
             if window.start < span.end and span.start < window.end
         )
+
+    def among(self, instruments: InstrumentRange) -> Region:
+        """Return the part of the region about some instruments."""
+        return Region((identity, window) for identity, window in self if instruments.contains(identity))
 
     def touches(self, identity: Identity, span: Window) -> bool:
         """Return whether it has a time of a span, of an instrument or, if it is None, of any."""

@@ -7,12 +7,13 @@ rebuild drops the keys on demand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
@@ -23,8 +24,10 @@ from cexkit.warehouse.ingest.replay import Record
 from cexkit.warehouse.ingest.report import LostFileProblem, Problem, Report
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.data_files import file_problem, lacking_keys, stored_digests
+from cexkit.warehouse.store.instrument_range import ALL_INSTRUMENTS, InstrumentRange, Place, group_bounds
 from cexkit.warehouse.store.ledger import Ledger
 from cexkit.warehouse.store.manifest import DataFile
+from cexkit.warehouse.store.parquet import reading
 from cexkit.warehouse.store.warehouse import Warehouse
 
 
@@ -64,11 +67,27 @@ class SilverFiles:
         self._found: dict[str, tuple[DataFile, str]] = {}
         self._intact: set[str] = set()
 
-    def read(self, span: Window | None = None) -> pa.Table:
-        """Return the rows of a span in intact files; those in the others are not read."""
+    def read(self, span: Window | None = None, instruments: InstrumentRange = ALL_INSTRUMENTS) -> pa.Table:
+        """Return the rows of a span, or those of some instruments, in intact files; the others are not read."""
         self._verify(lambda file: span is None or file.overlaps(span.start, span.end))
-        without = {file.path for file, _ in self._found.values()} | {file.path for file in self.lost.values()}
-        return self._warehouse.read(self._table, exchange=self._exchange, span=span, without=without)
+        return self._warehouse.read(
+            self._table, exchange=self._exchange, span=span, without=self._broken, instruments=instruments
+        )
+
+    def rows_of_instruments(self, span: Window) -> Iterator[tuple[Place, int]]:
+        """Yield how many rows intact files of a span hold up to an instrument, by row group."""
+        self._verify(lambda file: file.overlaps(span.start, span.end))
+        files = self._warehouse.manifest.select(
+            self._table.name, start=span.start, end=span.end, exchanges=[self._exchange]
+        )
+        for path in [self._warehouse.root / file.path for file in files if file.path not in self._broken]:
+            with reading(path):
+                groups = list(group_bounds(pq.read_metadata(path)))
+            yield from ((group.last, group.rows) for group in groups if group.last is not None)
+
+    @property
+    def _broken(self) -> set[str]:
+        return {file.path for file, _ in self._found.values()} | {file.path for file in self.lost.values()}
 
     def find(self) -> bool:
         """Compare all files by their hash; return whether one is missing or damaged."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import polars as pl
 import pyarrow as pa
@@ -15,6 +16,7 @@ from cexkit.schema import TABLES, Table
 from cexkit.schema.intervals import Window
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.schema.validate import split
+from cexkit.warehouse.ingest.batches import LostMeanwhileError, batches
 from cexkit.warehouse.ingest.conflicts import CONFLICT, find_conflicts
 from cexkit.warehouse.ingest.contract_facts import with_contract_facts
 from cexkit.warehouse.ingest.fact_changes import FactChanges
@@ -33,11 +35,13 @@ from cexkit.warehouse.ingest.lives import (
     split_at_end,
 )
 from cexkit.warehouse.ingest.merge import REACH, latest, with_intervals
+from cexkit.warehouse.ingest.outcome import Outcome
 from cexkit.warehouse.ingest.region import Region
 from cexkit.warehouse.ingest.replay import ROWS_STAY, Identity, Order, Parsed, exclusion_notes
 from cexkit.warehouse.ingest.report import Problem, Report
 from cexkit.warehouse.ingest.restore import Candidate, SilverFiles, restore_listing
 from cexkit.warehouse.store import layout
+from cexkit.warehouse.store.instrument_range import ALL_INSTRUMENTS, InstrumentRange
 from cexkit.warehouse.store.ledger import EXCLUDED, Ledger
 from cexkit.warehouse.store.rows import within
 from cexkit.warehouse.store.warehouse import Warehouse
@@ -46,6 +50,8 @@ from cexkit.warehouse.store.warehouse import Warehouse
 NEW_PARSER = "new parser"
 #: Rule by which rows leave Silver that were made with facts of their instrument which did not hold at their time.
 NEW_FACTS = "new contract facts"
+#: All rules by which rows leave Silver, in the order in which they are applied.
+RULES = (EXCLUDED, CONFLICT, NEW_FACTS, UNCONFIRMED, NEW_PARSER)
 _FIRST: Order = (False, -1, "", -1)
 #: Instruments whose rows are combined at a time: each step copies them, and a large venue has hundreds.
 _AT_ONCE = 32
@@ -200,7 +206,7 @@ class _Build:
         """Return the files that hold these spans, those that follow each other within a month together."""
         files = self._warehouse.manifest.select(self._table.name, exchanges=[self._exchange])
         present = {file.period for file in files}
-        around = (Window(span.start - self._reach, span.end + self._reach) for span in spans)
+        around = map(self._around, spans)
         names = {name for span in around for name in layout.periods(self._table, span, self._now, present)}
         self._files.restore((layout.period_window(self._table, name) for name in names), self._made_again)
         names.difference_update(self._files.lost)
@@ -217,34 +223,123 @@ class _Build:
         """Merge what is new into files that follow each other; add spans of rows outside of them to ``elsewhere``."""
         windows = [layout.period_window(self._table, piece) for piece in pieces]
         span = Window(windows[0].start, windows[-1].end)
-        around = Window(span.start - self._reach, span.end + self._reach)
-        fresh = self._inputs.read_new(around)
-        changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
-        elsewhere += [window for _, window in changed]
-        region = Region([*changed.padded(self._reach), *self._again]).within(span)
-        return self._merge(pieces, span, region, fresh) if region else Report()
+        try:
+            return self._merge(pieces, span, self._batches(span), elsewhere)
+        except LostMeanwhileError:
+            return self._merge(pieces, span, [ALL_INSTRUMENTS], elsewhere)
 
-    def _merge(self, pieces: Sequence[str], span: Window, region: Region, fresh: list[Parsed]) -> Report:
-        """Make the rows of a region again and write the files that hold them."""
-        stored = self._stored(span)
-        inside = region.contains(stored)
-        made = self._made(region, fresh)
-        made = made.filter(region.contains(made))
-        made = pl.concat([made, self._unexplained(stored.filter(inside), made, fresh)])
-        rows = pl.concat([stored.filter(~inside), made])
-        good, quarantined = split_at_end(*split(rows, self._table), self._ended)
-        for piece in pieces:
-            part = within(quarantined.to_arrow(), self._table, layout.period_window(self._table, piece))
-            self._warehouse.write_quarantine(self._table, self._exchange, piece, part)
-        files = self._warehouse.replace(self._table, self._exchange, pieces, good.to_arrow())
-        days = rows.group_by(pl.col(self._table.time).dt.strftime("%Y-%m-%d")).len()
-        self._inputs.ledger.record([], days=dict(days.iter_rows()), within=span)
-        failed = quarantined.filter(region.contains(quarantined))
+    def _around(self, span: Window) -> Window:
+        return Window(span.start - self._reach, span.end + self._reach)
+
+    def _batches(self, span: Window) -> list[InstrumentRange]:
+        """Return the instruments that are merged at a time.
+
+        They are merged at once if responses are parsed together, or if one is lost: the place of the rows that Silver
+        holds among the responses then depends on all of them.
+        """
+        inputs, around = self._inputs, self._around(span)
+        if inputs.has_messages or inputs.lost or inputs.ledger.absent(self._around(around)):
+            return [ALL_INSTRUMENTS]
+        return batches(chain(inputs.expected_rows(around), self._files.rows_of_instruments(span)))
+
+    def _merge(
+        self, pieces: Sequence[str], span: Window, instruments: Sequence[InstrumentRange], elsewhere: list[Window]
+    ) -> Report:
+        """Make the rows of a span that new responses can change again, and write the files that hold them."""
+        outcome = Outcome(self._table)
+        rows = self._merged(pieces, span, instruments, elsewhere, outcome)
+        first = next(rows, None)
+        if first is None:
+            return Report()
+        parts = chain(iter([first]), rows)
+        del first  # the batch ends when it is written
+        files = self._warehouse.replace(self._table, self._exchange, pieces, parts)
+        self._inputs.ledger.record([], days=outcome.days, within=span)
+        failed = pl.concat(outcome.failed)
         self._inputs.problems += end_problems(self._exchange, self._table, failed)
         paths = tuple(file.path for file in files)
-        return Report(rows=made.height - failed.height, quarantined=failed.height, files=paths)
+        return Report(rows=outcome.made - failed.height, quarantined=failed.height, files=paths)
 
-    def _made(self, region: Region, fresh: list[Parsed]) -> pl.DataFrame:
+    def _merged(
+        self,
+        pieces: Sequence[str],
+        span: Window,
+        instruments: Sequence[InstrumentRange],
+        elsewhere: list[Window],
+        outcome: Outcome,
+    ) -> Iterator[pa.Table]:
+        """Yield the good rows of each batch, then record what left Silver; yield none if no row is made again."""
+        unchanged: list[InstrumentRange] = []
+        for some in instruments:
+            rows = self._made_rows(span, some, elsewhere, outcome)
+            if rows is None:
+                unchanged.append(some)
+                continue
+            yield from self._kept_rows(span, unchanged, outcome)
+            unchanged.clear()
+            yield rows
+            del rows  # before the next batch is made
+            pa.default_memory_pool().release_unused()
+        if outcome.failed:  # of a batch that was made, even if none of its rows failed
+            yield from self._kept_rows(span, unchanged, outcome)
+            self._record(pieces, outcome)
+
+    def _kept_rows(self, span: Window, instruments: Iterable[InstrumentRange], outcome: Outcome) -> Iterator[pa.Table]:
+        """Yield the good rows of batches that stay as they are."""
+        for some in instruments:
+            yield self._judged(self._stored(span, some), Region(), outcome)
+
+    def _made_rows(
+        self, span: Window, some: InstrumentRange, elsewhere: list[Window], outcome: Outcome
+    ) -> pa.Table | None:
+        """Return the good rows of a batch, some of them made again; None if the batch stays as it is."""
+        merged = self._merge_batch(span, some, elsewhere, outcome)
+        return None if merged is None else self._judged(*merged, outcome)
+
+    def _merge_batch(
+        self, span: Window, some: InstrumentRange, elsewhere: list[Window], outcome: Outcome
+    ) -> tuple[pl.DataFrame, Region] | None:
+        """Return the rows of a batch, and which of them were made again; None if the batch stays as it is."""
+        fresh = self._inputs.read_new(self._around(span), some)
+        changed = Region(part for one in fresh if (part := self._inputs.region_of(one)))
+        elsewhere += [window for _, window in changed]
+        region = Region([*changed.padded(self._reach), *self._again]).within(span).among(some)
+        self._require_none_lost(some)
+        if not region:
+            return None
+        stored = self._stored(span, some)
+        inside = region.contains(stored)
+        made = self._made(region, fresh, some)
+        self._require_none_lost(some)
+        made = made.filter(region.contains(made))
+        made = pl.concat([made, self._unexplained(stored.filter(inside), made, fresh, outcome)])
+        outcome.made += made.height
+        return pl.concat([stored.filter(~inside), made]), region
+
+    def _require_none_lost(self, some: InstrumentRange) -> None:
+        """Raise if a response is lost, unless all instruments are merged at once."""
+        if self._inputs.lost and not some.is_whole:
+            raise LostMeanwhileError
+
+    def _judged(self, rows: pl.DataFrame, region: Region, outcome: Outcome) -> pa.Table:
+        """Return the rows that meet all checks; note the others, and how many rows each day has."""
+        good, quarantined = split_at_end(*split(rows, self._table), self._ended)
+        outcome.count(rows)
+        outcome.quarantined.append(quarantined)
+        outcome.failed.append(quarantined.filter(region.contains(quarantined)))
+        return good.to_arrow()
+
+    def _record(self, pieces: Sequence[str], outcome: Outcome) -> None:
+        """Record the rows that left Silver, before it is written without them."""
+        self._inputs.problems += outcome.record_removed(self._inputs.ledger, RULES, self._now)
+        quarantined = pl.concat(outcome.quarantined).to_arrow()
+        for piece in pieces:
+            part = within(quarantined, self._table, layout.period_window(self._table, piece))
+            self._warehouse.write_quarantine(self._table, self._exchange, piece, part)
+
+    def _made(
+        self, region: Region, fresh: list[Parsed], instruments: InstrumentRange = ALL_INSTRUMENTS
+    ) -> pl.DataFrame:
         """Return the rows that all responses give in and around a region; the later response wins per key.
 
         If a merged response is lost, the rows that Silver holds follow those of the other merged responses, and precede
@@ -252,7 +347,7 @@ class _Build:
         """
         inputs = self._inputs
         around = region.padded(self._reach)
-        held = inputs.read_merged(around)
+        held = inputs.read_merged(around, instruments)
         used = [one for one in (*held, *fresh) if one.rows is not None and self._is_used(one)]
         parts = [
             (inputs.order(one), one.identity, self._labels.used(one.row["endpoint"], pl.from_arrow(one.rows)))
@@ -263,13 +358,13 @@ class _Build:
             # those without a number precede all that have one, but follow others without: Silver holds the last of them
             last = max((file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)), default=0)
             at = max(at, (True, last, "\uffff", 0))
-            parts.append((at, None, self._changes.restated(self._stored(around.bounds))))
+            parts.append((at, None, self._changes.restated(self._stored(around.bounds, instruments))))
         parts.sort(key=lambda part: part[0])
         ordered = [part[1:] for part in parts] + [(None, rows) for rows in inputs.events([*held, *fresh])]
         return pl.concat([self._empty, *map(self._combined, _by_instruments(ordered))])
 
     def _combined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """Return the rows of some instruments, with what lists add to them; each part precedes the next one."""
+        """Return the rows of some instruments, later parts over earlier ones, with what lists add."""
         rows = latest(pl.concat([self._empty, *parts]), self._table)
         rows = with_contract_facts(with_listed_base(rows, self._periods), self._periods)
         if not self._reach:
@@ -282,7 +377,7 @@ class _Build:
 
         Rows after the ends that the last build knew are in its quarantine; other ends are judged after that.
         """
-        region, around = Region([(None, span)]), Window(span.start - self._reach, span.end + self._reach)
+        region, around = Region([(None, span)]), self._around(span)
         ended = self._ended.clear() if self._ended_before is None else self._ended_before
         made = self._made(region, [])
         yield Candidate(made.filter(region.contains(made) & ~is_after_end(made, ended)))
@@ -295,16 +390,18 @@ class _Build:
             return False
         return parsed.row["endpoint"] not in self._archives or parsed.identity not in self._unused
 
-    def _stored(self, span: Window) -> pl.DataFrame:
+    def _stored(self, span: Window, instruments: InstrumentRange = ALL_INSTRUMENTS) -> pl.DataFrame:
         """Return the rows of a span that Silver and its quarantine hold, in the declared columns."""
         schema = to_pyarrow(self._table)
-        parts = [self._files.read(span)]
+        parts = [self._files.read(span, instruments)]
         for period in layout.periods(self._table, span):
-            quarantined = self._warehouse.quarantine(self._table, self._exchange, period)
-            parts.append(within(quarantined, self._table, span).select(schema.names).cast(schema))
+            quarantined = within(self._warehouse.quarantine(self._table, self._exchange, period), self._table, span)
+            parts.append(instruments.rows(quarantined).select(schema.names).cast(schema))
         return pl.from_arrow(pa.concat_tables(parts))
 
-    def _unexplained(self, before: pl.DataFrame, made: pl.DataFrame, fresh: list[Parsed]) -> pl.DataFrame:
+    def _unexplained(
+        self, before: pl.DataFrame, made: pl.DataFrame, fresh: list[Parsed], outcome: Outcome
+    ) -> pl.DataFrame:
         """Return the rows that no response gives any more and no rule removes; what a rule removes is listed."""
         key = list(self._table.key)
         gone = before.join(made, on=key, how="anti", maintain_order="left")
@@ -312,40 +409,20 @@ class _Build:
             return gone
         hashes = self._inputs.excluded
         excluded = [pl.from_arrow(one.rows).select(key) for one in fresh if one.rows and one.row["sha256"] in hashes]
-        gone = self._removed(gone, pl.concat(excluded) if excluded else gone.select(key).clear(), EXCLUDED)
+        gone = outcome.remove(gone, pl.concat(excluded) if excluded else gone.select(key).clear(), EXCLUDED)
         reconsidered = pl.DataFrame(
             [identity for identity in self._reconsidered if identity],
             schema={"instrument_type": pl.String, "symbol": pl.String},
             orient="row",
         )
-        gone = self._removed(gone, reconsidered, CONFLICT)
-        gone = self._removed(gone, gone.filter(self._changes.region.contains(gone)).select(key), NEW_FACTS)
-        gone = self._removed(gone, self._labels.left_out(gone).select(key), UNCONFIRMED)
+        gone = outcome.remove(gone, reconsidered, CONFLICT)
+        gone = outcome.remove(gone, gone.filter(self._changes.region.contains(gone)).select(key), NEW_FACTS)
+        gone = outcome.remove(gone, self._labels.left_out(gone).select(key), UNCONFIRMED)
         if self._inputs.ledger.stale(self._parser_version):
-            gone = self._removed(gone, gone.select(key), NEW_PARSER)
+            gone = outcome.remove(gone, gone.select(key), NEW_PARSER)
         if gone.height:
-            self._inputs.problems.append(
-                Problem(
-                    self._exchange,
-                    self._table.name,
-                    None,
-                    Window(gone[self._table.time].min(), gone[self._table.time].max()),
-                    f"{gone.height:,} rows come from no response in Bronze: they stay in Silver; restore what Bronze "
-                    "lacks, or run `cexkit rebuild` to remove them",
-                )
-            )
+            outcome.unexplained.append(gone[self._table.time])
         return gone
-
-    def _removed(self, gone: pl.DataFrame, by: pl.DataFrame, rule: str) -> pl.DataFrame:
-        """List the rows that a rule removes, by the columns of ``by``; return the others."""
-        removed = gone.join(by.unique(), on=by.columns, how="semi", maintain_order="left")
-        if removed.is_empty():
-            return gone
-        self._inputs.ledger.log_removed(removed.select(self._table.key), rule, self._now)
-        span = Window(removed[self._table.time].min(), removed[self._table.time].max())
-        text = f"{removed.height:,} rows were removed by the rule '{rule}'"
-        self._inputs.problems.append(Problem(self._exchange, self._table.name, None, span, text))
-        return gone.join(by.unique(), on=by.columns, how="anti", maintain_order="left")
 
 
 def _by_instruments(parts: Sequence[tuple[Identity, pl.DataFrame]]) -> Iterator[list[pl.DataFrame]]:

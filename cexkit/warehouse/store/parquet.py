@@ -21,6 +21,7 @@ from cexkit.errors import CexkitError, DamagedFileError, DatasetError
 from cexkit.schema import INSTRUMENT_KEYS, Table
 from cexkit.schema.render import to_polars, to_pyarrow
 from cexkit.warehouse.store.damage import RESTORE, damaged, require_columns
+from cexkit.warehouse.store.instrument_range import ALL_INSTRUMENTS, InstrumentRange, read_instruments
 from cexkit.warehouse.store.layout import TEMPORARY
 
 if TYPE_CHECKING:
@@ -64,14 +65,20 @@ def write_named(
     folder: Path, write: Callable[[Path], object], name: Callable[[Path], str], *, via: Path | None = None
 ) -> Path:
     """Write a file atomically under a name that depends on its content: ``name`` gets the filled file."""
-    with writing(folder), _temporary(via or folder) as temporary:
+    with writing(folder), temporary(via or folder) as path:
+        write(path)
+        return move_named(path, folder, name)
+
+
+def move_named(path: Path, folder: Path, name: Callable[[Path], str]) -> Path:
+    """Move a filled temporary file to a name that depends on its content; it is on disk before it gets the name."""
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        fsync(temporary)
-        path = folder / name(temporary)
-        os.replace(temporary, path)
+        fsync(path)
+        named = folder / name(path)
+        os.replace(path, named)
         fsync(folder)
-    return path
+    return named
 
 
 def has_size(path: Path, size: int) -> bool:
@@ -117,7 +124,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
+def temporary(folder: Path) -> Iterator[Path]:
     """Yield a temporary file that is locked while its writer lives, and deleted afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
@@ -235,7 +242,14 @@ def write_verified(rows: pa.Table, table: Table, path: Path) -> None:
 
 
 def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
-    """Write row groups as one Parquet file; only one of them is in memory at a time.
+    """Write row groups as one Parquet file; only one of them is in memory at a time."""
+    with open_writer(path, table) as writer:
+        for group in groups:
+            writer.write_table(group, row_group_size=max(group.num_rows, 1))
+
+
+def open_writer(path: Path, table: Table) -> pq.ParquetWriter:
+    """Return a writer of row groups in the encodings of a table.
 
     Times and integers are delta-encoded; all columns are compressed with zstd 9. Prices of 1-minute bars are
     dictionary-encoded because they repeat. Prices of longer bars repeat too rarely, and are a fifth smaller unencoded.
@@ -246,7 +260,7 @@ def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
     repeated = _PRICES if table.period == "month" else set()
     dictionary = [f.name for f in table.fields if f.type == "string" or f.name in repeated]
     encoding = {f.name: "DELTA_BINARY_PACKED" for f in table.fields if f.type.startswith(("timestamp", "int"))}
-    with pq.ParquetWriter(
+    return pq.ParquetWriter(
         path,
         to_pyarrow(table),
         compression="zstd",
@@ -255,9 +269,7 @@ def write_groups(groups: Iterable[pa.Table], table: Table, path: Path) -> None:
         column_encoding=encoding,
         write_page_index=False,
         write_statistics=[*INSTRUMENT_KEYS, table.time] if table.period == "month" else True,
-    ) as writer:
-        for group in groups:
-            writer.write_table(group, row_group_size=max(group.num_rows, 1))
+    )
 
 
 def merge(paths: Sequence[Path], table: Table, into: Path) -> None:
@@ -336,8 +348,8 @@ def scan_table(paths: Sequence[str | Path], table: Table) -> pl.LazyFrame:
     )
 
 
-def read_table(path: Path, table: Table) -> pa.Table:
-    """Read the declared columns of a table's file; a nullable column that it lacks is null.
+def read_table(path: Path, table: Table, instruments: InstrumentRange = ALL_INSTRUMENTS) -> pa.Table:
+    """Read the declared columns of a table's file, or of some instruments; a nullable column that it lacks is null.
 
     Raises
     ------
@@ -348,7 +360,7 @@ def read_table(path: Path, table: Table) -> pa.Table:
     """
     with reading(path), pq.ParquetFile(path) as file:
         require_columns(path, file.schema_arrow.names, table)
-        return fill_missing(file.read(), table)
+        return fill_missing(read_instruments(file, instruments), table)
 
 
 def fill_missing(rows: pa.Table, table: Table) -> pa.Table:
@@ -365,13 +377,21 @@ def fill_missing(rows: pa.Table, table: Table) -> pa.Table:
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:
     """Split sorted rows into row groups: of whole instruments, or of half a month of an instrument's 1-minute bars."""
+    groups, rest = full_groups(rows, table)
+    yield from groups
+    if rest.num_rows or not groups:
+        yield rest
+
+
+def full_groups(rows: pa.Table, table: Table) -> tuple[list[pa.Table], pa.Table]:
+    """Return the row groups of sorted rows that are large enough, and the rows of whole instruments after them."""
     at_least = 1 if table.period == "month" else ROW_GROUP_ROWS
-    starts = [*_starts(rows, table), rows.num_rows]
-    begin = 0
-    for end in starts[1:]:
-        if end - begin >= at_least or end == rows.num_rows:
-            yield rows.slice(begin, end - begin)
+    groups, begin = [], 0
+    for end in [*_starts(rows, table)[1:], rows.num_rows]:
+        if end - begin >= at_least:
+            groups.append(rows.slice(begin, end - begin))
             begin = end
+    return groups, rows.slice(begin)
 
 
 def _starts(rows: pa.Table, table: Table) -> list[int]:

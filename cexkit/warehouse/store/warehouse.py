@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +22,8 @@ from cexkit.schema.intervals import Window
 from cexkit.schema.render import conform, to_pyarrow
 from cexkit.warehouse.store import layout
 from cexkit.warehouse.store.damage import sha256
+from cexkit.warehouse.store.file_writer import FileWriter
+from cexkit.warehouse.store.instrument_range import ALL_INSTRUMENTS, InstrumentRange
 from cexkit.warehouse.store.keys import (
     Digests,
     file_digests,
@@ -35,6 +37,7 @@ from cexkit.warehouse.store.manifest import DataFile, Extent, Manifest, read_man
 from cexkit.warehouse.store.parquet import (
     locked,
     merge,
+    move_named,
     read_table,
     reading,
     sweep_temporaries,
@@ -114,7 +117,7 @@ class Warehouse:
         return files
 
     def replace(
-        self, table: Table, exchange: str | None, periods: Sequence[str], rows: pa.Table
+        self, table: Table, exchange: str | None, periods: Sequence[str], rows: pa.Table | Iterable[pa.Table]
     ) -> tuple[DataFile, ...]:
         """Replace all rows of a venue in some file periods; readers see the change as one.
 
@@ -129,8 +132,9 @@ class Warehouse:
             Venue; None for tables over venues.
         periods : sequence of str
             File periods, such as ``"2024"``, ``"2024-05"``, ``"2024-05-08..14"``, ``"2024-05-08..12-31"``.
-        rows : pyarrow.Table
-            Rows in any order.
+        rows : pyarrow.Table or iterable of pyarrow.Table
+            Rows in any order. An iterable gives batches of them, each of instruments that follow those of earlier
+            batches. One batch at a time is in memory, and the files are the same however the rows are split.
 
         Returns
         -------
@@ -140,20 +144,20 @@ class Warehouse:
         Raises
         ------
         InvalidInputError
-            If a row is in none or in two of the periods, or they cover only a part of an existing file's period.
+            If a row is in none or in two of the periods, they cover only a part of an existing file's period, or an
+            instrument does not follow those of earlier batches.
         SchemaError, DuplicateKeyError, DatasetError
             See :meth:`write`.
         """
-        rows = conform(rows, table)
-        parts = {period: within(rows, table, layout.period_window(table, period)) for period in periods}
-        if sum(part.num_rows for part in parts.values()) != rows.num_rows:
-            raise InvalidInputError(
-                f"{table.name}: rows must be in exactly one of {', '.join(periods)}, got rows in none or in two of them"
+        with ExitStack() as stack:
+            writers = {period: stack.enter_context(FileWriter(table, self.root / layout.TABLES)) for period in periods}
+            for batch in [rows] if isinstance(rows, pa.Table) else rows:
+                _add(batch, table, writers)
+                del batch  # the next one is made before this name refers to it
+            files = tuple(
+                self._place(table, exchange, period, writer) for period, writer in writers.items() if writer.rows
             )
-        files = tuple(
-            self._write_file(table, exchange, period, part) for period, part in parts.items() if part.num_rows
-        )
-        gone = [_blank(table, exchange, period) for period, part in parts.items() if not part.num_rows]
+        gone = [_blank(table, exchange, period) for period, writer in writers.items() if not writer.rows]
         self._commit([*files, *gone])
         return files
 
@@ -277,15 +281,17 @@ class Warehouse:
         exchange: str | None = None,
         span: Window | None = None,
         without: Collection[str] = (),
+        instruments: InstrumentRange = ALL_INSTRUMENTS,
     ) -> pa.Table:
-        """Return the rows of a table, of one venue of it, or of a span of time, in file order.
+        """Return the rows of a table, of one venue of it, of a span of time, or of some instruments, in file order.
 
         Files whose path is in ``without`` are left out, because they are known to be missing or damaged.
         """
         exchanges = None if exchange is None else [exchange]
         start, end = (None, None) if span is None else (span.start, span.end)
         files = self.manifest.select(table.name, start=start, end=end, exchanges=exchanges)
-        parts = [read_table(self.root / file.path, table) for file in files if file.path not in without]
+        paths = [self.root / file.path for file in files if file.path not in without]
+        parts = [read_table(path, table, instruments) for path in paths]
         rows = pa.concat_tables([to_pyarrow(table).empty_table(), *parts])
         return rows if span is None else within(rows, table, span)
 
@@ -357,12 +363,33 @@ class Warehouse:
         end: datetime | None,
     ) -> DataFile:
         """Write a data file and its key digests under a name given by its content; no manifest names them yet."""
-        path = write_named(
-            (self.root / layout.data_file(table, exchange, period, "digest")).parent,
-            write,
-            lambda temporary: layout.data_file(table, exchange, period, sha256(temporary)).name,
-            via=self.root / layout.TABLES,
-        )
+        folder, name = self._folder(table, exchange, period), partial(_content_name, table, exchange, period)
+        path = write_named(folder, write, name, via=self.root / layout.TABLES)
+        return self._described(table, exchange, period, path, digests, rows=rows, start=start, end=end)
+
+    def _place(self, table: Table, exchange: str | None, period: str, writer: FileWriter) -> DataFile:
+        """Move a file that was written in batches to its place, as :meth:`_put` does."""
+        name = partial(_content_name, table, exchange, period)
+        path = move_named(writer.finish(), self._folder(table, exchange, period), name)
+        facts = {"rows": writer.rows, "start": writer.start, "end": writer.end}
+        return self._described(table, exchange, period, path, lambda: writer.digests, **facts)
+
+    def _folder(self, table: Table, exchange: str | None, period: str) -> Path:
+        return (self.root / layout.data_file(table, exchange, period, "digest")).parent
+
+    def _described(
+        self,
+        table: Table,
+        exchange: str | None,
+        period: str,
+        path: Path,
+        digests: Callable[[], Digests],
+        *,
+        rows: int,
+        start: datetime | None,
+        end: datetime | None,
+    ) -> DataFile:
+        """Write the key digests of a data file; return its entry in the manifest."""
         digest = sha256(path)
         return DataFile(
             path=path.relative_to(self.root).as_posix(),
@@ -413,6 +440,24 @@ class Warehouse:
         for path in paths:
             with writing(self.root), suppress(FileNotFoundError):
                 os.utime(self.root / path)
+
+
+def _add(rows: pa.Table, table: Table, writers: Mapping[str, FileWriter]) -> None:
+    """Add a batch of rows to the files of their periods."""
+    rows, added = conform(rows, table), 0
+    for period, writer in writers.items():
+        part = within(rows, table, layout.period_window(table, period))
+        added += part.num_rows
+        writer.add(part)
+    if added != rows.num_rows:
+        raise InvalidInputError(
+            f"{table.name}: rows must be in exactly one of {', '.join(writers)}, got rows in none or in two of them"
+        )
+
+
+def _content_name(table: Table, exchange: str | None, period: str, file: Path) -> str:
+    """Return the name that a data file has because of its content."""
+    return layout.data_file(table, exchange, period, sha256(file)).name
 
 
 def _count_rows(path: Path, table: Table) -> int:

@@ -305,7 +305,7 @@ def test_instrument_that_a_venue_forgot_before_it_was_read_ends_its_requests(tru
     assert not reports[-1].problems
     assert runs.requests == 0
     assert runs.entries("none")
-    runs(refresh=True)  # it was not forgotten after all
+    runs(refresh=True)  # the venue serves it again
     assert runs.rows.equals(runs.expected)
 
 
