@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -53,8 +52,6 @@ NEW_FACTS = "new contract facts"
 #: All rules by which rows leave Silver, in the order in which they are applied.
 RULES = (EXCLUDED, CONFLICT, NEW_FACTS, UNCONFIRMED, NEW_PARSER)
 _FIRST: Order = (False, -1, "", -1)
-#: Instruments whose rows are combined at a time: each step copies them, and a large venue has hundreds.
-_AT_ONCE = 32
 
 
 def build_silver(
@@ -349,23 +346,16 @@ class _Build:
         around = region.padded(self._reach)
         held = inputs.read_merged(around, instruments)
         used = [one for one in (*held, *fresh) if one.rows is not None and self._is_used(one)]
-        parts = [
-            (inputs.order(one), one.identity, self._labels.used(one.row["endpoint"], pl.from_arrow(one.rows)))
-            for one in used
-        ]
+        parts = [(inputs.order(one), self._labels.used(one.row["endpoint"], pl.from_arrow(one.rows))) for one in used]
         if inputs.lost or inputs.ledger.absent(around.bounds):
             at = max((inputs.order(one) for one in held), default=_FIRST)
             # those without a number precede all that have one, but follow others without: Silver holds the last of them
             last = max((file.last_sequence or 0 for file in inputs.ledger.absent(around.bounds)), default=0)
             at = max(at, (True, last, "\uffff", 0))
-            parts.append((at, None, self._changes.restated(self._stored(around.bounds, instruments))))
+            parts.append((at, self._changes.restated(self._stored(around.bounds, instruments))))
         parts.sort(key=lambda part: part[0])
-        ordered = [part[1:] for part in parts] + [(None, rows) for rows in inputs.events([*held, *fresh])]
-        return pl.concat([self._empty, *map(self._combined, _by_instruments(ordered))])
-
-    def _combined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        """Return the rows of some instruments, later parts over earlier ones, with what lists add."""
-        rows = latest(pl.concat([self._empty, *parts]), self._table)
+        ordered = [*(rows for _, rows in parts), *inputs.events([*held, *fresh])]
+        rows = latest(pl.concat([self._empty, *ordered]), self._table)
         rows = with_contract_facts(with_listed_base(rows, self._periods), self._periods)
         if not self._reach:
             return rows
@@ -423,19 +413,6 @@ class _Build:
         if gone.height:
             outcome.unexplained.append(gone[self._table.time])
         return gone
-
-
-def _by_instruments(parts: Sequence[tuple[Identity, pl.DataFrame]]) -> Iterator[list[pl.DataFrame]]:
-    """Yield the parts of a few instruments at a time, in their order; all at once if one is about several of them."""
-    of: dict[Identity, list[pl.DataFrame]] = defaultdict(list)
-    for identity, rows in parts:
-        of[identity].append(rows)
-    if None in of:
-        yield [rows for _, rows in parts]
-        return
-    names = list(of)
-    for first in range(0, len(names), _AT_ONCE):
-        yield [rows for name in names[first : first + _AT_ONCE] for rows in of[name]]
 
 
 def _rules(identities: Iterable[Identity], endpoints: Iterable[str]) -> list[dict[str, str | None]]:
