@@ -73,6 +73,7 @@ class Region:
 
     def contains(self, rows: pl.DataFrame) -> pl.Series:
         """Return whether each row is in the region."""
+        import numpy as np
         import polars as pl
 
         time = pl.Datetime("us", "UTC")
@@ -81,12 +82,12 @@ class Region:
             schema={"instrument_type": pl.String, "symbol": pl.String, "_start": time, "_end": time},
             orient="row",
         )
-        numbered = rows.select(*_KEYS, "timestamp").with_row_index("_row")
         inside = (pl.col("timestamp") >= pl.col("_start")) & (pl.col("timestamp") < pl.col("_end"))
-        named = numbered.join(frame, on=_KEYS).filter(inside)["_row"].unique()
+        numbered = rows.select(*_KEYS, "timestamp").with_row_index("_row")
+        found = np.zeros(rows.height, dtype=bool)
+        found[numbered.join(frame, on=_KEYS).filter(inside)["_row"].to_numpy()] = True
         all_names = [
             pl.col("timestamp").is_between(window.start, window.end, closed="left")
             for window in self._windows.get(None, ())
         ]
-        found = pl.col("_row").is_in(named.implode())
-        return numbered.select(pl.any_horizontal(found, *all_names)).to_series()
+        return rows.select(pl.any_horizontal(pl.Series(found), *all_names)).to_series()
