@@ -44,6 +44,12 @@ def tells_listing(table: Table) -> bool:
     return table.name not in ("index_1h", "liquidations")
 
 
+def may_move_listings(warehouse: Warehouse, exchange_name: str, window: Window) -> bool:
+    """Return whether rows of a window may show that an instrument was listed earlier than is known."""
+    known = known_periods(warehouse, exchange_name).values()
+    return any(window.start < period.start for listed in known for period in listed.padded)
+
+
 def known_periods(warehouse: Warehouse, exchange_name: str) -> dict[Key, ListingPeriods]:
     """Return the listing periods of each instrument, from its first known row on if that is before the listing time."""
     extents: dict[Key, Window] = {}

@@ -18,7 +18,7 @@ from cexkit.schema import table as declared
 from cexkit.schema.intervals import TimeLike, Window, utc
 from cexkit.schema.names import to_tuple
 from cexkit.schema.symbols import InstrumentType
-from cexkit.warehouse.ingest.before_listing import tells_listing
+from cexkit.warehouse.ingest.before_listing import may_move_listings, tells_listing
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listings import knows_instruments, requestable, types_read
 from cexkit.warehouse.ingest.report import ALL_TABLES, Problem, Report, Step, damage_reported, without_repeats
@@ -181,10 +181,20 @@ def _pull_one(
     listing = report = pulled(TABLES["instruments"])
     if report.failed and not knows_instruments(target, name):
         return report
-    # requests for the tables that do not tell of a listing begin with the first rows of the others
-    for tables in ([table for table in facts if tells_listing(table) is tells] for tells in (True, False)):
+    for tables in _phases(facts, moved=may_move_listings(target, name, window)):
         report += sum(at_once([partial(pulled, table) for table in tables]), Report())
     return without_repeats(report + damage_reported(name, ALL_TABLES, compacted))
+
+
+def _phases(tables: Sequence[Table], *, moved: bool) -> list[list[Table]]:
+    """Return the tables to read at the same time, in order.
+
+    If listing times may be ``moved``, the requests for tables that do not tell of a listing begin with the first rows
+    of the others.
+    """
+    if not moved:
+        return [[*tables]]
+    return [[table for table in tables if tells_listing(table) is tells] for tells in (True, False)]
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from cexkit.schema.intervals import Window, to_ms, utc
 from cexkit.testing import LOOPBACKS
 from cexkit.testing.loopback import server_error
 from cexkit.testing.simulation import simulate
+from cexkit.warehouse.ingest.before_listing import may_move_listings
 from cexkit.warehouse.ingest.bronze import ingest_bronze
 from cexkit.warehouse.ingest.listing_periods import periods_of
 from cexkit.warehouse.ingest.listings import instruments, requestable
@@ -168,6 +169,14 @@ def test_first_life_of_a_name_is_pulled(relisted, warehouse):
     report = relisted.pull(warehouse, 0, 88)
     assert times(warehouse) == [at for at in relisted.served if at < day(88)]
     assert [problem for problem in report.problems if "returned no data" not in problem.message] == []
+
+
+@pytest.mark.parametrize(("first", "moved"), [(0, True), (8, True), (20, True), (49, True), (60, False)])
+def test_tables_wait_for_each_other_only_if_a_listing_time_may_be_wrong(relisted, warehouse, first, moved):
+    """Days 20 and 49 are before the second listing, whose time may be too late as well."""
+    assert may_move_listings(warehouse, "binance", Window(day(first), day(90))) is moved
+    relisted.pull(warehouse, 0, 88)
+    assert may_move_listings(warehouse, "binance", Window(day(first), day(90))) is moved
 
 
 @pytest.mark.parametrize(
