@@ -317,3 +317,12 @@ def _assets(url: str, seconds: float) -> set[str]:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)
+
+
+def test_gold_table_whose_input_has_no_rows_yet_says_so_and_succeeds(tmp_path):
+    store = Store(warehouse=str(tmp_path))
+    done = _materialize(build_defs({"store": store}), ["gold", "liquidations_1d"])
+    (event,) = done.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["rows"].value == 0
+    assert "nothing to build yet: liquidations_1d requires liquidations" in metadata["note"].value

@@ -38,7 +38,9 @@ def _orders(message: Any) -> Iterator[Any]:
     """Yield the liquidation orders of a message, whether it is wrapped or not."""
     found = message.get("data", message)
     for event in found if isinstance(found, list) else [found]:
-        if isinstance(event, dict) and event.get("e") == "forceOrder":
+        if not isinstance(event, dict):
+            yield {"st": None}  # no order can be read from it, which is reported
+        elif event.get("e") == "forceOrder":
             order = event.get("o")
             yield {"st": event.get("st")} | (order if isinstance(order, dict) else {})
 
@@ -51,7 +53,7 @@ def _is_usd_m(order: Any) -> bool:
 
 def _delivers(message: Any) -> bool:
     found = message.get("data", message)
-    return isinstance(found, list) or isinstance(found.get("e"), str)
+    return isinstance(found, list) or (isinstance(found, dict) and isinstance(found.get("e"), str))
 
 
 STREAM = Stream(

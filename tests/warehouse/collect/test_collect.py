@@ -591,3 +591,12 @@ def test_venue_that_is_down_at_the_start_keeps_no_other_from_being_heard(truth, 
     for name in ("okx", "bybit"):
         same(rows_of(Warehouse(tmp_path), name), expected(truth, name))
     assert {problem.exchange for problem in done.problems if "no instruments are known" in problem.message} == {"bybit"}
+
+
+@pytest.mark.parametrize("data", [b'"x"', b'["x"]', b"null", b"[3]"])
+def test_message_of_binance_whose_data_is_no_order_is_malformed(data):
+    body = b'{"stream":"!forceOrder@arr","data":' + data + b"}"
+    with pytest.raises(PayloadError):
+        read_events(STREAMS["binance"], body)
+    STREAMS["binance"].delivers({"data": "x"})  # raises nothing
+    assert read_events(STREAMS["binance"], b'{"result":null,"id":1}') == []
