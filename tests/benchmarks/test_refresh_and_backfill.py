@@ -47,7 +47,7 @@ def pull(urls: dict[str, str], root: Path, names: list[str], tables: list[str], 
 
 
 def pull_apart(urls: dict[str, str], root: Path, names: list[str], tables: list[str], start: str, end: str) -> dict:
-    """Pull each venue in a process of its own, as Dagster does."""
+    """Pull each venue in a separate process, as Dagster does."""
     began = time.perf_counter()
     with ThreadPoolExecutor(len(names)) as pool:
         found = list(pool.map(lambda name: pull(urls, root, [name], tables, start, end), names))
