@@ -61,7 +61,6 @@ class Opening:
             mode=self.mode,
             offline=self.offline,
             big_bytes=found.big_table_bytes,
-            by_ranges=self.extension is None,
         )
 
     def _files(self) -> FileCache:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from cexkit.config import settings
 from cexkit.errors import DatasetError, DatasetNotFoundError, DatasetUnreachableError
@@ -15,8 +15,6 @@ from cexkit.warehouse.store.layout import MANIFEST
 OnProgress = Callable[[int], object]
 #: A statement for DuckDB and its bound values.
 Statement = tuple[str, dict[str, object]]
-
-Result = TypeVar("Result")
 
 
 class Location:
@@ -32,15 +30,12 @@ class Location:
         True if the location can hold only one state of the dataset (a commit).
     direct : bool
         True if DuckDB can read from it without the cache.
-    by_ranges : bool
-        True if a plain HTTP request with :meth:`headers` returns a range of a file.
     """
 
     address: str
     remote: ClassVar[bool] = True
     pinned: bool = False
     direct: bool = True
-    by_ranges: ClassVar[bool] = False
 
     @property
     def cache_key(self) -> str:
@@ -82,14 +77,6 @@ class Location:
     def url(self, path: str) -> str:
         """Return the address of a file for DuckDB."""
         return self.prefix + path
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers of requests to :attr:`origin`; they may contain a token."""
-        return {}
-
-    def tried(self, path: str, do: Callable[[], Result]) -> Result:
-        """Call ``do``, which requests a file, retry transient errors, and raise failures as dataset errors."""
-        raise NotImplementedError
 
     def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
         """Return the statements that DuckDB must run before it can read from this location.

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -20,11 +19,11 @@ from cexkit.warehouse.store.query_bounds import bound_failure, fetch_rows, set_b
 from cexkit.warehouse.store.snapshot import Snapshot
 from cexkit.warehouse.store.statements import TOO_DEEP, end_transaction, literal
 
-if TYPE_CHECKING:
-    from cexkit.warehouse.store.ranges import RangeFiles
-
-#: Enough threads to hide the latency of a network.
-_REMOTE_THREADS = "SET threads = 8"
+#: Metadata of files that never change is kept, and enough threads read to hide the latency of a network.
+_REMOTE = (
+    "SET enable_http_metadata_cache = true",
+    "SET threads = 8",
+)
 _CACHE_HTTPFS = (
     "SET cache_httpfs_type = 'on_disk'",
     "SET cache_httpfs_cache_block_size = 1048576",
@@ -48,12 +47,10 @@ class Database:
         State that is read; its lease on cached files lasts as long as the database.
     opened : dict of str to DataFile
         Files that were opened, by the address that DuckDB opens.
-    ranges : RangeFiles or None
-        Files that DuckDB reads by ranges; None if it reads none this way.
     """
 
-    def __init__(self, base: duckdb.DuckDBPyConnection, snapshot: Snapshot, ranges: RangeFiles | None = None):
-        self.base, self.snapshot, self.ranges = base, snapshot, ranges
+    def __init__(self, base: duckdb.DuckDBPyConnection, snapshot: Snapshot):
+        self.base, self.snapshot = base, snapshot
         self.opened: dict[str, DataFile] = {}
         self._local = threading.local()
 
@@ -84,8 +81,6 @@ class Database:
 
     def known_failure(self, error: Exception) -> DatasetError | QueryBoundError | None:
         """Return the error for a failure that a bound or the files of the dataset caused; None for another one."""
-        if self.ranges is not None and (failure := self.ranges.failure(str(error))):
-            return failure
         return bound_failure(error) or dataset_failure(error, self.snapshot.location.address, self.opened)
 
     def fetch(self, query: str) -> pa.Table:
@@ -111,32 +106,25 @@ def open_database(snapshot: Snapshot, extension: str | None = None) -> Database:
     base.execute("SET GLOBAL python_enable_replacements = false")
     # Its default is the variable HTTP_PROXY, which any SQL could read with the password in it.
     base.execute("SET http_proxy = ''")
-    ranges = _go_online(base, snapshot, extension) if snapshot.over_network else None
+    if snapshot.over_network:
+        _go_online(base, snapshot, extension)
     set_bounds(base)
     roots = snapshot.roots if extension is None else [*snapshot.roots, f"{_blocks(snapshot)}/"]
     base.execute(f"SET allowed_directories = [{', '.join(map(literal, roots))}]")
     base.execute("SET enable_external_access = false")
     base.execute("SET lock_configuration = true")
-    return Database(base, snapshot, ranges)
+    return Database(base, snapshot)
 
 
-def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: str | None) -> RangeFiles | None:
-    """Let DuckDB read over the network, by ranges where the location allows it, else with its extension httpfs."""
-    base.execute(_REMOTE_THREADS)
-    if snapshot.by_ranges:
-        from cexkit.warehouse.store.ranges import RangeFiles
-
-        ranges = RangeFiles(snapshot.location, snapshot.manifest.files)
-        base.register_filesystem(ranges)
-        return ranges
+def _go_online(base: duckdb.DuckDBPyConnection, snapshot: Snapshot, extension: str | None) -> None:
     _load_httpfs(base)
-    base.execute("SET enable_http_metadata_cache = true")  # the files never change
+    for statement in _REMOTE:
+        base.execute(statement)
     if extension is not None:
         _load_cache_httpfs(base, snapshot)
     location = snapshot.location
     for statement, values in location.statements(_proxy_options(location.origin)):
         base.execute(statement, values)
-    return None
 
 
 def _proxy_options(origin: str) -> dict[str, str]:

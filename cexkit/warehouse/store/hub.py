@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -36,7 +36,6 @@ from cexkit.transfer import Bounds, OutOfBoundsError, bound_connections, within
 from cexkit.warehouse.store.base import (
     Location,
     OnProgress,
-    Result,
     Statement,
     create_secret,
     missing,
@@ -72,8 +71,6 @@ def require_sendable_token() -> None:
 
 class Hub(Location):
     """A dataset repository at a branch, a tag or a commit."""
-
-    by_ranges = True
 
     def __init__(self, repo: str, revision: str):
         self._repo, self._revision = repo, revision
@@ -152,15 +149,6 @@ class Hub(Location):
             )
         return Path(place)
 
-    def headers(self) -> dict[str, str]:
-        require_usable_hub()
-        return build_hf_headers()
-
-    def tried(self, path: str, do: Callable[[], Result]) -> Result:
-        from cexkit.warehouse.store.remote import tried
-
-        return tried(self.address, do, lambda status: self._refused(path, status), constants.ENDPOINT)
-
     def statements(self, proxy: Mapping[str, str]) -> list[Statement]:
         """The token goes to the hub alone: DuckDB's other HTTP client would also send it where the hub redirects to."""
         require_sendable_token()
@@ -193,7 +181,7 @@ class Hub(Location):
         except RepositoryNotFoundError as error:
             raise self._absent(error) from error
         except HfHubHTTPError as error:
-            raise self._refused(path, error.response.status_code if error.response is not None else None) from error
+            raise self._refused(error) from error
         except HTTPError as error:
             # of whichever httpx the hub's client is built on
             raise unreachable(self.address, error, network_hint(constants.ENDPOINT, error)) from error
@@ -204,10 +192,8 @@ class Hub(Location):
             return DatasetAccessError(f"{self.address} is gated, and this token has no access; ask for it on its page")
         return DatasetNotFoundError(f"no dataset {self.address} for this token, or for none; {advice}")
 
-    def _refused(self, path: str, status: int | None) -> CexkitError:
-        """Return the error for a request that the hub answers with an HTTP status."""
-        if status == 404:
-            return missing(self.address, path)
+    def _refused(self, error: HfHubHTTPError) -> CexkitError:
+        status = error.response.status_code if error.response is not None else None
         if status in (401, 403):
             return DatasetAccessError(
                 f"the hub refuses the token (HTTP {status}) for {self.address}; "

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -28,7 +29,6 @@ from cexkit.transfer import Bounds, OutOfBoundsError, bounded_client, receive
 from cexkit.warehouse.store.base import (
     Location,
     OnProgress,
-    Result,
     Statement,
     create_secret,
     missing,
@@ -39,11 +39,11 @@ from cexkit.warehouse.store.layout import MANIFEST
 
 _CHUNK = 1 << 20
 
+Result = TypeVar("Result")
+
 
 class Web(Location):
     """Files below an ``http(s)://`` prefix."""
-
-    by_ranges = True
 
     def __init__(self, address: str):
         self.address = address
@@ -56,19 +56,16 @@ class Web(Location):
         return self.prefix + quote(path, safe="/=:")
 
     def read(self, path: str) -> str:
-        return self.tried(path, lambda: b"".join(self._chunks("GET", path, small_bounds()))).decode(errors="replace")
+        return self._tried(path, lambda: b"".join(self._chunks("GET", path, small_bounds()))).decode(errors="replace")
 
     def ping(self) -> None:
-        self.tried(MANIFEST, lambda: list(self._chunks("HEAD", MANIFEST, small_bounds())))
+        self._tried(MANIFEST, lambda: list(self._chunks("HEAD", MANIFEST, small_bounds())))
 
     def download(self, path: str, folder: Path, on_progress: OnProgress, bounds: Bounds) -> Path:
         def stored() -> Path:
             return write_chunks(self._chunks("GET", path, bounds), folder / Path(path).name, on_progress)
 
-        return self.tried(path, stored)
-
-    def tried(self, path: str, do: Callable[[], Result]) -> Result:
-        return tried(self.address, do, lambda status: _refused(status, self.address, path))
+        return self._tried(path, stored)
 
     def _chunks(self, method: str, path: str, bounds: Bounds) -> Iterator[bytes]:
         require_usable_network(self.address)
@@ -80,37 +77,24 @@ class Web(Location):
             if method != "HEAD":
                 yield from received.chunks
 
-
-def tried(address: str, do: Callable[[], Result], refused: Callable[[int], CexkitError], origin: str = "") -> Result:
-    """Call ``do``, which sends requests with httpx, retry transient errors, and raise failures as dataset errors.
-
-    Parameters
-    ----------
-    address : str
-        Location of the dataset, as displayed.
-    do : callable
-        Sends the requests.
-    refused : callable
-        Returns the error for an HTTP status.
-    origin : str, optional
-        Address that the requests go to. Default: ``address``.
-    """
-    attempts = Retrying(
-        stop=stop_after_attempt(3),
-        wait=wait_random_exponential(0.2, 2),
-        retry=retry_if_exception(_is_transient),
-        reraise=True,
-    )
-    try:
-        return attempts(do)
-    except OutOfBoundsError as error:
-        raise DatasetError(str(error)) from error
-    except httpx.HTTPStatusError as error:
-        raise refused(error.response.status_code) from error
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise InvalidInputError(f"{address!r} is not a valid address: {error}") from error
-    except httpx.HTTPError as error:
-        raise unreachable(address, error, network_hint(origin or address, error)) from error
+    def _tried(self, path: str, do: Callable[[], Result]) -> Result:
+        """Call ``do``, retry transient errors, and raise failures as dataset errors."""
+        attempts = Retrying(
+            stop=stop_after_attempt(3),
+            wait=wait_random_exponential(0.2, 2),
+            retry=retry_if_exception(_is_transient),
+            reraise=True,
+        )
+        try:
+            return attempts(do)
+        except OutOfBoundsError as error:
+            raise DatasetError(str(error)) from error
+        except httpx.HTTPStatusError as error:
+            raise _refused(error.response.status_code, self.address, path) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise InvalidInputError(f"{self.address!r} is not a valid address: {error}") from error
+        except httpx.HTTPError as error:
+            raise unreachable(self.address, error, network_hint(self.address, error)) from error
 
 
 def _is_transient(error: BaseException) -> bool:

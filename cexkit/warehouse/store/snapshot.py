@@ -23,8 +23,6 @@ MODES: tuple[str, ...] = ("auto", "cache", "direct")
 
 #: What says which instruments there are is asked for by every question: it goes through the cache in every mode.
 NAMES = "instruments"
-#: Before the path of a file that DuckDB reads by ranges; see :mod:`cexkit.warehouse.store.ranges`.
-RANGES = "cexkit://"
 _DOWNLOADS = 8
 
 
@@ -47,9 +45,6 @@ class Snapshot:
         Read nothing but the cache.
     big_bytes : int
         What counts as a big table.
-    by_ranges : bool
-        Whether files that are read in place are read through :class:`~cexkit.warehouse.store.ranges.RangeFiles`, where
-        the location allows it, rather than by DuckDB's own HTTP client.
     """
 
     def __init__(
@@ -62,11 +57,9 @@ class Snapshot:
         mode: str = "auto",
         offline: bool = False,
         big_bytes: int = 0,
-        by_ranges: bool = True,
     ):
         self.location, self.manifest, self.revision, self.cache = location, manifest, revision, cache
         self.mode, self.offline, self.big_bytes = mode, offline, big_bytes
-        self.by_ranges = by_ranges and location.by_ranges
         self._lease = cache.lease() if cache else None
         if self._lease:
             weakref.finalize(self, self._lease.release)
@@ -96,7 +89,7 @@ class Snapshot:
     def roots(self) -> list[str]:
         """All that DuckDB may open."""
         cached = [f"{self.cache.files}/"] if self.cache else []
-        return [self.location.prefix, self.location.url(""), *([RANGES] if self.by_ranges else []), *cached]
+        return [self.location.prefix, self.location.url(""), *cached]
 
     def paths(self, files: Sequence[DataFile]) -> list[str]:
         """Addresses of files, brought into the cache first where they are read from there.
@@ -107,7 +100,7 @@ class Snapshot:
             If one is not in the cache and cannot be asked for.
         """
         if not files or self.direct(files[0].table):
-            return [f"{RANGES}{file.path}" if self.by_ranges else self.location.url(file.path) for file in files]
+            return [self.location.url(file.path) for file in files]
         found = self._cached(files)
         return [str(found[file]) for file in files]
 
@@ -166,7 +159,6 @@ def open_snapshot(
     mode: str = "auto",
     offline: bool = False,
     big_bytes: int = 0,
-    by_ranges: bool = True,
 ) -> Snapshot:
     """Open a dataset at the state it has now, or offline at the one it had when it was last opened.
 
@@ -195,7 +187,7 @@ def open_snapshot(
     if not offline:
         for key in {location.cache_key, location.at(known.revision).cache_key}:
             cache.remember(key, known)
-    options = {"mode": mode, "offline": offline, "big_bytes": big_bytes, "by_ranges": by_ranges}
+    options = {"mode": mode, "offline": offline, "big_bytes": big_bytes}
     return Snapshot(location.at(known.revision), manifest, known.revision, cache, **options)
 
 
