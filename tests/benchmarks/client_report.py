@@ -365,8 +365,8 @@ python tests/benchmarks/client_report.py --long --write
 ```
 
 (without `--long`, 4 million rows). Requests, bytes and processor time do not depend on what else the machine does;
-milliseconds do. **Bold** is what is missed. Thirty days over two months, from the 16th to the 16th, lie in two row
-groups of half a month each.
+milliseconds do. **Bold** is what is missed. Thirty days over two months lie in two row
+groups and cost the bytes of both.
 
 | question | way | requests | MB | ms | aim |
 |---|---|---|---|---|---|

@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 #: Minimum rows of a row group, if it holds several instruments. Smaller row groups make footers larger
 #: than the data; one instrument per row group pays off only for 1-minute bars.
 ROW_GROUP_ROWS = 32_768
-#: Day of a month on which the second row group of an instrument's 1-minute bars begins. Thirty days over two months
-#: then cost half of each.
-_MIDDLE_DAY = 16
 _PRICES = {"open", "high", "low", "close"}
 
 
@@ -376,7 +373,7 @@ def fill_missing(rows: pa.Table, table: Table) -> pa.Table:
 
 
 def row_groups(rows: pa.Table, table: Table) -> Iterator[pa.Table]:
-    """Split sorted rows into row groups: of whole instruments, or of half a month of an instrument's 1-minute bars."""
+    """Split sorted rows into row groups that each hold whole instruments."""
     groups, rest = full_groups(rows, table)
     yield from groups
     if rest.num_rows or not groups:
@@ -387,21 +384,19 @@ def full_groups(rows: pa.Table, table: Table) -> tuple[list[pa.Table], pa.Table]
     """Return the row groups of sorted rows that are large enough, and the rows of whole instruments after them."""
     at_least = 1 if table.period == "month" else ROW_GROUP_ROWS
     groups, begin = [], 0
-    for end in [*_starts(rows, table)[1:], rows.num_rows]:
+    for end in [*_instrument_starts(rows, table)[1:], rows.num_rows]:
         if end - begin >= at_least:
             groups.append(rows.slice(begin, end - begin))
             begin = end
     return groups, rows.slice(begin)
 
 
-def _starts(rows: pa.Table, table: Table) -> list[int]:
-    """Return the row numbers at which a new instrument begins, or the second half of a month of 1-minute bars."""
+def _instrument_starts(rows: pa.Table, table: Table) -> list[int]:
+    """Return the row numbers at which a new instrument begins."""
     keys = [name for name in INSTRUMENT_KEYS if name in table.columns]
     if rows.num_rows == 0 or not keys:
         return [0]
     columns = [rows.column(name).combine_chunks() for name in keys]
-    if table.period == "month":
-        columns.append(pc.greater_equal(pc.day(rows.column(table.time).combine_chunks()), _MIDDLE_DAY))
     changes = [pc.not_equal(column.slice(1), column.slice(0, rows.num_rows - 1)) for column in columns]
     changed = changes[0]
     for more in changes[1:]:
