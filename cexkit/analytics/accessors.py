@@ -35,7 +35,7 @@ class Crypto:
     {'a': 0.1095}
     """
 
-    # It is made anew on each access, and errors in an attribute are hidden by some tools: nothing is done here, each
+    # It is made again on each access, and errors in an attribute are hidden by some tools: nothing is done here, each
     # method checks.
     def __init__(self, frame: Any) -> None:
         self._frame = frame

@@ -89,18 +89,15 @@ def find_due(
         spans = merged([*spans, *requested_twice(archive, spans, held, earliest)])
     rule = CompletenessRule.of(table, venue.source(table.name, instrument.instrument_type))
     due = [part for span in spans for part in _unread(inventory, instrument, span, repeats, rule, now)]
-    if earliest is not None and repeats is not None:
-        # what was read before the venue forgot it
-        due = [part for span in due for part in subtract(span, inventory.recent(instrument, _before(span, earliest)))]
+    if earliest is not None and repeats is not None and due and due[0].start < earliest:
+        # what was read while the venue retained it
+        done = inventory.recent(instrument, Window(due[0].start, earliest))
+        due = [part for span in due for part in subtract(span, done)]
     lost = None
     if earliest is not None and due and due[0].start < earliest:
         lost = Window(due[0].start, min(earliest, due[-1].end))
         due = [Window(max(part.start, earliest), part.end) for part in due if part.end > earliest]
     return Due(files, file_requests, tuple(part for part in due if not part.empty), lost, tuple(before))
-
-
-def _before(span: Window, moment: datetime) -> Window:
-    return Window(span.start, max(span.start, min(span.end, moment)))
 
 
 def _unread(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -17,8 +16,7 @@ import pyarrow as pa
 from cexkit.config import settings
 from cexkit.errors import QueryBoundError
 from cexkit.warehouse.store.statements import literal
-
-Result = TypeVar("Result")
+from cexkit.warehouse.store.threads import Result, start
 
 #: Rows per batch of a result, after each of which its size is checked.
 BATCH_ROWS = 100_000
@@ -54,16 +52,7 @@ def run_bounded(connection: duckdb.DuckDBPyConnection, work: Callable[[], Result
     QueryBoundError
         If the query takes longer.
     """
-    seconds, outcome = settings().sql_seconds, Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (raised again in the thread that waits)
-            outcome.set_exception(error)
-
-    # Not of a pool, whose threads the interpreter would wait for at its end.
-    threading.Thread(target=run, daemon=True).start()
+    seconds, outcome = settings().sql_seconds, start(work)
     try:
         ended = _wait(outcome, seconds)
     except BaseException:

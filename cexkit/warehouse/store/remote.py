@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -36,10 +34,9 @@ from cexkit.warehouse.store.base import (
     unreachable,
 )
 from cexkit.warehouse.store.layout import MANIFEST
+from cexkit.warehouse.store.threads import Result, start
 
 _CHUNK = 1 << 20
-
-Result = TypeVar("Result")
 
 
 class Web(Location):
@@ -241,16 +238,7 @@ class _Deadline:
 
     def call(self, do: Callable[[], Result]) -> Result:
         """Return what ``do`` returns; raise DatasetError at the deadline, and leave its thread behind."""
-        outcome: Future[Result] = Future()
-
-        def run() -> None:
-            try:
-                outcome.set_result(do())
-            except BaseException as error:  # noqa: BLE001 (raised again in the thread that waits)
-                outcome.set_exception(error)
-
-        # Not of a pool, whose threads the interpreter would wait for at its end.
-        threading.Thread(target=run, daemon=True).start()
+        outcome = start(do)
         if not wait([outcome], max(0.0, self._at - time.monotonic())).done:
             raise DatasetError(str(self._bounds.too_slow(self._url)))
         return outcome.result()
