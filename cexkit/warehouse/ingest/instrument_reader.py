@@ -127,8 +127,12 @@ class InstrumentReader:
             rest.append(self._kept_by_api(window))
         self._note_covered(subtract(window, rest))
         twice = requested_twice(archive, rest, held, self._earliest())
-        for span in merged([*rest, *twice]):
-            yield from self._api_pages(span)
+        try:
+            for span in merged([*rest, *twice]):
+                yield from self._api_pages(span)
+        except UnknownNameError:  # delisted: only the archive still has its rows
+            self._note_covered(held)
+            raise
         self._note_covered(twice)
 
     def _api_pages(self, window: Window) -> Iterator[Page]:

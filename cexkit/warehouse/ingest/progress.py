@@ -125,8 +125,11 @@ class Progress:
     def _complete_unserved(self, instrument: Instrument, window: Window, earliest: datetime | None) -> None:
         """Note as complete what was read and the venue no longer retains, which may be before it is settled."""
         if earliest is not None and earliest > window.start:
-            for part in self.inventory.recent(instrument, Window(window.start, earliest)):
-                self.inventory.record(instrument, part, at=self.clock())
+            self._complete_recent(instrument, Window(window.start, earliest))
+
+    def _complete_recent(self, instrument: Instrument, window: Window) -> None:
+        for part in self.inventory.recent(instrument, window):
+            self.inventory.record(instrument, part, at=self.clock())
 
     def completed(self, instrument: Instrument, span: Window, reading: Reading) -> None:
         """Note that all pages of a span are stored: which part of it is settled, and which due rows it lacks.
@@ -143,16 +146,19 @@ class Progress:
             )
 
     def refused(self, instrument: Instrument) -> None:
-        """Note that the venue does not know an instrument: no settled span that is due has rows.
+        """Note that the venue does not know an instrument: what was read is complete, other settled rows are missing.
 
         Without this, an instrument that was delisted would be requested by every run.
         """
         rule, now = self.rule(instrument), self.clock()
+        refused = [*self.repeats.get(instrument, ())]
         for part in self.parts[instrument]:
-            for span in self.inventory.due(instrument, part, now, rule.overlap):
-                self._record(instrument, rule.settled(span, now), _joined([]))
-        for span in self.repeats.get(instrument, ()):
-            self._record(instrument, span, _joined([]))
+            self._complete_recent(instrument, rule.settled(part, now))
+            due = self.inventory.due(instrument, part, now, rule.overlap)
+            refused += [rule.settled(span, now) for span in due]
+        for span in refused:
+            missing = due_missing(rule, self._rows_due(instrument), span, _joined([]))
+            self.inventory.record(instrument, span, missing, at=now, reset=self.refresh)
 
     def covered(self, instrument: Instrument, spans: Iterable[Window]) -> None:
         """Note that archive files hold these spans: nothing in them is missing from the API."""
@@ -192,10 +198,7 @@ class Progress:
         if times.size:
             first, last = (EPOCH + timedelta(microseconds=int(end)) for end in (times.min(), times.max()))
             self.inventory.observe(instrument, Window(first, last))
-        listed = self.listing(instrument)
-        if tells_listing(self.table):
-            listed = listed.widened(self.inventory.extent(instrument))
-        rule = self.rule(instrument)
+        rule, listed = self.rule(instrument), self._rows_due(instrument)
         missing = due_missing(rule, listed, span, times)
         days = [] if rule.density == "dense" else cut_days(span)
         known = [day for day in days if self._has_row_elsewhere(instrument, day, span, listed)]
@@ -206,6 +209,11 @@ class Progress:
             if due and all(common(*parts).empty for parts in product(missing, due)):  # it has a row, so it is complete
                 for entry in self.inventory.missing(instrument, day):
                     self.inventory.record(instrument, entry.window, at=self.clock())
+
+    def _rows_due(self, instrument: Instrument) -> ListingPeriods:
+        """Return the periods in which rows are due: the listing periods, from the first known row on."""
+        listed = self.listing(instrument)
+        return listed.widened(self.inventory.extent(instrument)) if tells_listing(self.table) else listed
 
     def _has_row_elsewhere(self, instrument: Instrument, day: Window, span: Window, listed: ListingPeriods) -> bool:
         """Return whether the part of a day outside of a span was read and had a row: a day with one is complete."""

@@ -44,7 +44,7 @@ PATHS = {"okx": "/api/v5/market/history-candles", "binance": "/api/v3/klines"}
 #: The venue knows an instrument no longer.
 FORGOTTEN = Fault(
     "unknown instrument",
-    lambda request: "candles" in request.path,
+    lambda request: "candles" in request.path or "funding-rate-history" in request.path,
     change=lambda reply: replace(reply, body=b'{"code":"51001","msg":"Instrument ID does not exist","data":[]}'),
 )
 
@@ -306,6 +306,20 @@ def test_instrument_that_a_venue_forgot_before_it_was_read_ends_its_requests(tru
     assert runs.requests == 0
     assert runs.entries("none")
     runs(refresh=True)  # the venue serves it again
+    assert runs.rows.equals(runs.expected)
+
+
+@pytest.mark.parametrize("table", [BARS, FUNDING])
+def test_what_was_read_before_a_venue_forgot_it_is_not_missing(truth, tmp_path, table):
+    runs = Runs(truth, tmp_path, kind="perp", table=table)
+    read, end = START + 30 * HOUR, START + 4 * DAY
+    runs.now = read
+    runs(until=read)  # so early that rows may still be corrected
+    runs.now = end
+    runs(FORGOTTEN, until=end)
+    kept = table.bar or HOUR
+    assert all(entry.window.start >= read - kept for entry in runs.entries("missing"))
+    runs(after=4 * DAY)  # the venue serves it again
     assert runs.rows.equals(runs.expected)
 
 
