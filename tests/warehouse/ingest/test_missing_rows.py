@@ -62,10 +62,11 @@ class Runs:
     def __init__(self, truth, root, venue="okx", kind="spot", table=BARS, symbol="BTCUSDT"):
         self.truth, self.warehouse, self.name, self.kind, self.table = truth, Warehouse(root), venue, kind, table
         self.symbol, self.requests, self.now = symbol, 0, NOW
+        self.served = NOW  # the present time of the venue
 
     def __call__(self, *faults: Fault, after: timedelta = timedelta(0), until=END, **more) -> Report:
         self.now += after
-        loopback = LOOPBACKS[self.name](self.truth, now=NOW, faults=faults, clock=CLOCK)
+        loopback = LOOPBACKS[self.name](self.truth, now=self.served, faults=faults, clock=CLOCK)
         with loopback as server, reading(server, CLOCK) as fetcher:
             report = pull(self.name, self.table.name, self.symbol, START, until, instrument_type=self.kind,
                           warehouse=self.warehouse, fetcher=fetcher, now=self.now, **more)  # fmt: skip
@@ -309,17 +310,17 @@ def test_instrument_that_a_venue_forgot_before_it_was_read_ends_its_requests(tru
     assert runs.rows.equals(runs.expected)
 
 
-@pytest.mark.parametrize("table", [BARS, FUNDING])
-def test_what_was_read_before_a_venue_forgot_it_is_not_missing(truth, tmp_path, table):
+@pytest.mark.parametrize(("table", "newest"), [(BARS, START + 29 * HOUR), (FUNDING, START + DAY)])
+def test_what_was_read_before_a_venue_forgot_it_is_not_missing(truth, tmp_path, table, newest):
     runs = Runs(truth, tmp_path, kind="perp", table=table)
     read, end = START + 30 * HOUR, START + 4 * DAY
-    runs.now = read
+    runs.now = runs.served = read
     runs(until=read)  # so early that rows may still be corrected
-    runs.now = end
+    runs.now = runs.served = end
     runs(FORGOTTEN, until=end)
-    kept = table.bar or HOUR
-    assert all(entry.window.start >= read - kept for entry in runs.entries("missing"))
-    runs(after=4 * DAY)  # the venue serves it again
+    assert all(entry.window.start >= newest for entry in runs.entries("missing"))
+    runs.served = NOW
+    runs(after=10 * DAY)  # the venue serves it again
     assert runs.rows.equals(runs.expected)
 
 
