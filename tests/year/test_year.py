@@ -1,7 +1,7 @@
 """A year in fast forward: four venues, a nightly job, and everything that happens to them, while nobody intervenes.
 
 In the end, the publication equals the truth key by key and value by value. Each night, the reports name exactly what
-the events of the calendar explain. By default, ten days around the end of a year run with plain functions; the long
+the events of the calendar explain. By default, eight days around the end of a year run with plain functions; the long
 form has 365 days under Dagster::
 
     python -m pytest tests/year --long

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,7 @@ class Manifest:
         return json.dumps(raw, indent=1, default=lambda moment: moment.isoformat()) + "\n"
 
     @classmethod
+    @lru_cache(maxsize=4)  # a run reads an unchanged manifest many times
     def from_json(cls, text: str, source: str = "manifest") -> Manifest:
         """Read what :meth:`to_json` wrote.
 

@@ -431,9 +431,9 @@ class Warehouse:
             if after == before and (self.root / layout.MANIFEST).exists():
                 return
             self._leave(_paths(before.files) - _paths(after.files))
-            text = replace(after, updated_at=datetime.now(UTC)).to_json()
-            Manifest.from_json(text, "the changed manifest")  # what no reader could read must not replace this one
-            write_atomic(self.root / layout.MANIFEST, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+            text, path = replace(after, updated_at=datetime.now(UTC)).to_json(), self.root / layout.MANIFEST
+            Manifest.from_json(text, str(path))  # what no reader could read must not replace this one
+            write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     def _leave(self, paths: Iterable[str]) -> None:
         """Set the modification time of files to now, so that a sweep spares them for a while."""
