@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
+#: One request returns a settlement of all symbols, so that this limit never binds.
+FREE = ("binance", "/fapi/v1/fundingRate")
 #: Venue and path → weight that the venue allows in any span, and its length in seconds.
 LIMITS = {
     ("binance", "/fapi/v1/klines"): (2400, 60),
@@ -89,5 +91,6 @@ def test_every_limit(request, tmp_path):
         shares[place] = used / (windows * allowed)
         print(f"{place}: {len(found)} requests, {shares[place]:.3f} of the limit in {windows} windows")
     if long:
-        assert set(shares) == set(LIMITS)
+        assert set(shares) >= set(LIMITS) - {FREE}
+        shares.pop(FREE, None)
         assert all(share >= 0.88 for share in shares.values()), shares
