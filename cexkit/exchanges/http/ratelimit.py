@@ -15,8 +15,9 @@ from cexkit.exchanges.http.workers import require_wanted, sleep
 #: Share of a limit that may be sent at once; the rest is sent evenly.
 BURST = 0.1
 #: Every request travels at least this share of the shortest response time, less how much the mean exceeds it, once as
-#: many responses were measured: where response times vary, the shortest says little about the next.
-TRAVEL_SHARE, MEASURED_RESPONSES = 0.8, 20
+#: many responses were measured: where response times vary, the shortest says little about the next. The rest may be
+#: time that threads waited for a processor, which one request spends before it is sent and the next one afterwards.
+TRAVEL_SHARE, MEASURED_RESPONSES = 0.5, 20
 #: Margin for clocks, in seconds.
 CLOCK_MARGIN_SECONDS = 0.005
 #: Longest wait for a response that would free part of a budget before the budget is looked at again, in seconds.

@@ -94,6 +94,19 @@ def test_no_span_ever_holds_more_than_the_limit(limit, seconds, shortest, jitter
     assert most_in_any_span(found, seconds) <= limit
 
 
+@pytest.mark.parametrize(("limit", "seconds"), [(10, 1), (15, 1.5), (20, 2), (600, 5)])
+@pytest.mark.parametrize("seed", range(5))
+def test_time_spent_waiting_for_a_processor_is_not_travel(limit, seconds, seed):
+    chance = random.Random(seed)
+
+    def delays():
+        waited = chance.choice([0.0, 0.15])  # before sending, or else after the response
+        return waited, 0.15 + 0.15 - waited
+
+    found = arrivals(Budget("weight", limit, seconds), delays, 64, 5 * limit)
+    assert most_in_any_span(found, seconds) <= limit
+
+
 @pytest.mark.parametrize(("limit", "seconds"), [(10, 1), (20, 2), (600, 5), (500, 60), (2400, 60)])
 @pytest.mark.parametrize("jitter", [0, 0.2], ids=["150 ms", "50 to 250 ms"])
 @pytest.mark.parametrize("place", sorted(PLACES))
