@@ -150,14 +150,14 @@ class Progress:
 
         Without this, an instrument that was delisted would be requested by every run.
         """
-        rule, now = self.rule(instrument), self.clock()
+        rule, now, listed = self.rule(instrument), self.clock(), self._rows_due(instrument)
         refused = [*self.repeats.get(instrument, ())]
         for part in self.parts[instrument]:
             self._complete_recent(instrument, rule.settled(part, now))
             due = self.inventory.due(instrument, part, now, rule.overlap)
             refused += [rule.settled(span, now) for span in due]
         for span in refused:
-            missing = due_missing(rule, self._rows_due(instrument), span, _joined([]))
+            missing = due_missing(rule, listed, span, _joined([]))
             self.inventory.record(instrument, span, missing, at=now, reset=self.refresh)
 
     def covered(self, instrument: Instrument, spans: Iterable[Window]) -> None:
